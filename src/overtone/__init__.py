@@ -1,0 +1,68 @@
+"""Overtone: the emotion and the words in speech, at any length, inside the memory it is given.
+
+    from overtone import EmotionRecognizer
+
+    recognizer = EmotionRecognizer("tiny", memory="2GiB")
+    result = recognizer("call.mp3")
+    print(result.label, result.score)
+
+Importing this loads no model runtime and changes no global; names are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Audio": "values",
+    "BudgetError": "errors",
+    "DeviceError": "errors",
+    "EmotionRecognizer": "emotion",
+    "EmotionResult": "values",
+    "FailedInput": "inputs",
+    "Input": "inputs",
+    "InputError": "errors",
+    "ModelError": "errors",
+    "Options": "config",
+    "OvertoneError": "errors",
+    "SegmentResult": "values",
+    "Span": "values",
+    "Timings": "values",
+    "UsageError": "errors",
+    "expand": "inputs",
+}
+
+__all__ = [*sorted(_HOMES), "__version__"]  # noqa: PLE0604 - every name in it is a string
+
+if TYPE_CHECKING:
+    from overtone.config import Options as Options
+    from overtone.emotion import EmotionRecognizer as EmotionRecognizer
+    from overtone.errors import BudgetError as BudgetError
+    from overtone.errors import DeviceError as DeviceError
+    from overtone.errors import InputError as InputError
+    from overtone.errors import ModelError as ModelError
+    from overtone.errors import OvertoneError as OvertoneError
+    from overtone.errors import UsageError as UsageError
+    from overtone.inputs import FailedInput as FailedInput
+    from overtone.inputs import Input as Input
+    from overtone.inputs import expand as expand
+    from overtone.values import Audio as Audio
+    from overtone.values import EmotionResult as EmotionResult
+    from overtone.values import SegmentResult as SegmentResult
+    from overtone.values import Span as Span
+    from overtone.values import Timings as Timings
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'overtone' has no attribute {name!r}")
+    value = getattr(import_module(f"overtone.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

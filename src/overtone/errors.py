@@ -1,0 +1,92 @@
+"""What can go wrong, as one tree. Everything a user may see derives from `OvertoneError`.
+
+    OvertoneError
+    ├── UsageError        the call or command is wrong                                  exit 2
+    ├── InputError        one input cannot be used; the others are not touched          exit 1
+    ├── BudgetError       the memory budget cannot hold the work                        exit 3
+    ├── ModelError        the model cannot be had or used                               exit 4
+    │   ├── CheckpointError   a checkpoint is missing parts, broken or unknown
+    │   └── DownloadError     a hub cannot be reached or does not have it
+    ├── DeviceError       the device or precision is not to be had here                 exit 4
+    └── OutOfMemory       a backend ran out while running a batch; the engine answers it
+                          by halving the batch, so users see it only as a BudgetError
+
+Every error carries a short stable `code` (it goes into the records, and later into HTTP answers) and
+a message that names the input and says what to do.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class OvertoneError(Exception):
+    """Base of every error that is meant for the user. `str(error)` is the whole message."""
+
+    exit_code: ClassVar[int] = 4
+    default_code: ClassVar[str] = "error"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code or self.default_code
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), str(self), self.code))
+
+
+def _rebuild(kind: type[OvertoneError], message: str, code: str) -> OvertoneError:
+    """Unpickle with the code kept; plain exceptions would lose keyword arguments."""
+    return kind(message, code=code)
+
+
+class UsageError(OvertoneError):
+    """The call itself is wrong: an unknown option, a value out of range, two options at odds."""
+
+    exit_code = 2
+    default_code = "usage"
+
+
+class InputError(OvertoneError):
+    """One input cannot be used. Codes: not_found, unreadable, empty, not_audio, no_audio, bad_samples,
+    bad_rate, too_many_channels, directory_loop, too_short, bad_list."""
+
+    exit_code = 1
+    default_code = "bad_input"
+
+
+class BudgetError(OvertoneError):
+    """The memory budget cannot hold the model or this input. The message gives the number that would do."""
+
+    exit_code = 3
+    default_code = "over_budget"
+
+
+class ModelError(OvertoneError):
+    """The model cannot be had or used."""
+
+    default_code = "model"
+
+
+class CheckpointError(ModelError):
+    """A checkpoint folder is missing a part, or a part is broken, unknown or of the wrong shape."""
+
+    default_code = "checkpoint"
+
+
+class DownloadError(ModelError):
+    """A hub could not be reached, or does not have what was asked for."""
+
+    default_code = "download"
+
+
+class DeviceError(OvertoneError):
+    """The device or the precision asked for is not to be had on this machine."""
+
+    default_code = "device"
+
+
+class OutOfMemory(OvertoneError):  # noqa: N818 - what every runtime calls it
+    """A backend ran out of memory while running a batch. Nothing of the batch was kept."""
+
+    exit_code = 3
+    default_code = "out_of_memory"

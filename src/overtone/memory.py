@@ -1,0 +1,173 @@
+"""Bytes: sizes as people write them, the cost model that predicts a batch, and the ledger of one budget.
+
+Nothing here measures; `resources` and the backends do, and tell.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from overtone.errors import UsageError
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": KIB, "mib": MIB, "gib": GIB, "tib": 1 << 40}
+_UNITS |= {"k": KIB, "m": MIB, "g": GIB, "tb": 10**12}
+
+
+def parse_size(text: str | int) -> int:
+    """Bytes of `2GiB`, `512MB`, `1.5GiB` or a plain number. UsageError for anything else."""
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]*)?)\s*([a-zA-Z]*)\s*", str(text))
+    if not match or match[2].lower() not in _UNITS or float(match[1]) <= 0 or isinstance(text, bool):
+        raise UsageError(f"{text!r} is not a size of memory; write it like 2GiB or 512MB.")
+    return int(float(match[1]) * _UNITS[match[2].lower()])
+
+
+def format_size(size: float) -> str:
+    """`1.50 GiB`, `310 MiB`: three figures, binary units."""
+    for unit, scale in (("GiB", GIB), ("MiB", MIB), ("KiB", KIB)):
+        if abs(size) >= scale:
+            value = size / scale
+            return (
+                f"{value:.2f} {unit}"
+                if unit == "GiB"
+                else f"{value:.0f} {unit}"
+                if value >= 100
+                else f"{value:.3g} {unit}"
+            )
+    return f"{int(size)} B"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A batch as it is charged: `rows` items, each padded to `seconds`."""
+
+    rows: int
+    seconds: float
+
+    @property
+    def padded_s(self) -> float:
+        """Padded seconds of the whole batch."""
+        return self.rows * self.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class CostModel:
+    """Bytes that a batch needs on top of what is resident: (fixed + a·B·T + b·B·T²) × margin.
+
+    B rows, T padded seconds per row. `b` is what attention adds where it is not done block by block.
+    `rtf`: seconds of running per padded second, None if it was not measured.
+    """
+
+    fixed: float
+    per_second: float
+    per_second_squared: float
+    margin: float = 1.15
+    rtf: float | None = None
+
+    def predict(self, shape: Shape) -> int:
+        """Bytes for a batch, margin included."""
+        rows, seconds = shape.rows, shape.seconds
+        bare = self.fixed + rows * seconds * (self.per_second + self.per_second_squared * seconds)
+        return int(bare * self.margin)
+
+    def widened(self, shape: Shape, measured: int) -> CostModel:
+        """The model with its margin raised so that it would have covered `measured` bytes for `shape`."""
+        predicted = self.predict(shape)
+        if measured <= predicted:
+            return self
+        return replace(self, margin=self.margin * measured / predicted * 1.02)
+
+    @classmethod
+    def fit(cls, probes: Iterable[tuple[Shape, int]], *, quadratic: bool = True) -> CostModel:
+        """Least squares with no negative coefficient, then shifted up so that no probe lies above.
+
+        probes: (shape, peak bytes measured on top of what was resident), at least one. quadratic: whether the backend's
+        attention grows with the square of the length; extrapolating a square that is not there would forbid long files.
+        """
+        points = list(probes)
+        rows = [[1.0, p.padded_s, p.padded_s * p.seconds] for p, _ in points]
+        design, target = np.array(rows), np.array([float(size) for _, size in points])
+        best, best_error = np.array([target.max(), 0.0, 0.0]), np.inf
+        # Three coefficients: trying every set of active ones is exact, and needs no solver.
+        usable = 3 if quadratic else 2
+        for active in itertools.chain.from_iterable(itertools.combinations(range(usable), n) for n in (1, 2, 3)):
+            columns = list(active)
+            part = np.linalg.lstsq(design[:, columns], target, rcond=None)[0]
+            error = float(((design[:, columns] @ part - target) ** 2).sum())
+            if (part >= 0).all() and error < best_error * (1 - 1e-9):
+                best, best_error = np.zeros(3), error
+                best[columns] = part
+        best[0] += max(0.0, float((target - design @ best).max()))
+        fixed, per_second, per_second_squared = (float(value) for value in best)
+        return cls(fixed, per_second, per_second_squared)
+
+    def as_dict(self) -> dict[str, float | None]:
+        """Plain numbers, for the cache on disk."""
+        return {
+            "fixed": self.fixed,
+            "per_second": self.per_second,
+            "per_second_squared": self.per_second_squared,
+            "rtf": self.rtf,
+        }
+
+    @classmethod
+    def from_dict(cls, numbers: dict[str, Any]) -> CostModel:
+        """Read what `as_dict` gave. ValueError, KeyError or TypeError if it is something else."""
+        values = [float(numbers[name]) for name in ("fixed", "per_second", "per_second_squared")]
+        rtf = None if numbers["rtf"] is None else float(numbers["rtf"])
+        if not all(np.isfinite(value) and value >= 0 for value in (*values, rtf or 0.0)):
+            raise ValueError("a cost is finite and not negative")
+        fixed, per_second, per_second_squared = values
+        return cls(fixed, per_second, per_second_squared, rtf=rtf)
+
+
+class Ledger:
+    """One budget and who holds what of it. Thread-safe.
+
+    `measure` gives the bytes that are in use now, all told. Audio on its way to the model is held to
+    `audio_bytes`; what is left of the budget, after what is in use and after the audio that may still come, is
+    room for the activations of one batch.
+    """
+
+    def __init__(self, budget_bytes: int, audio_bytes: int, measure: Callable[[], int]) -> None:
+        self.budget_bytes = budget_bytes
+        self.audio_bytes = audio_bytes
+        self._measure = measure
+        self._audio = 0
+        self._changed = threading.Condition()
+        self._closed = False
+
+    @property
+    def audio_in_flight(self) -> int:
+        """Bytes of audio waiting or running."""
+        return self._audio
+
+    def take_audio(self, size: int) -> None:
+        """Wait until `size` bytes of audio fit, and hold them. A single piece larger than all is let in alone."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or not self._audio or self._audio + size <= self.audio_bytes)
+            self._audio += size
+
+    def free_audio(self, size: int) -> None:
+        """Give back what `take_audio` held."""
+        with self._changed:
+            self._audio -= size
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Let everyone who waits go on; they will meet a closed engine."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def room(self) -> int:
+        """Bytes that the activations of a batch may take now."""
+        to_come = max(0, self.audio_bytes - self._audio)
+        return self.budget_bytes - self._measure() - to_come

@@ -1,0 +1,157 @@
+"""What the machine gives: cores, memory, devices. The only place that asks; everything else is told."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+import psutil
+
+_CGROUP = Path("/sys/fs/cgroup")
+_UNLIMITED = 1 << 60
+"""Bytes. cgroup v1 says "no limit" with a number near 2^63."""
+
+
+def usable_cpus() -> int:
+    """Cores this process may use: its affinity, and no more than its cgroup's quota. At least 1.
+
+    A container that is given 2 cores of a 72-core host says 72 almost everywhere else.
+    """
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    quota = cgroup_cpu_quota()
+    return max(1, min(count, math.ceil(quota))) if quota else max(1, count)
+
+
+def cgroup_cpu_quota() -> float | None:
+    """Cores' worth of time per second that the cgroup grants, or None for no limit."""
+    quotas = []
+    for folder in _cgroup_folders("cpu"):
+        text = _read(folder / "cpu.max")
+        if text and not text.startswith("max"):
+            quota, period = text.split()[:2]
+            quotas.append(int(quota) / int(period))
+        old_quota, old_period = _read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us")
+        if old_quota and old_period and int(old_quota) > 0:
+            quotas.append(int(old_quota) / int(old_period))
+    return min(quotas, default=None)
+
+
+def cgroup_memory_left() -> int | None:
+    """Bytes that the cgroup (or any above it) still grants, or None for no limit."""
+    left = []
+    for folder in _cgroup_folders("memory"):
+        for limit_name, use_name in (
+            ("memory.max", "memory.current"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+        ):
+            limit, used = _read(folder / limit_name), _read(folder / use_name)
+            if limit and used and limit.isdigit() and int(limit) < _UNLIMITED:
+                # Page cache counts as use, but gives way.
+                left.append(int(limit) - int(used) + _inactive_file(folder))
+    return max(0, min(left)) if left else None
+
+
+def _inactive_file(folder: Path) -> int:
+    for line in _read(folder / "memory.stat").splitlines():
+        name, _, value = line.partition(" ")
+        if name in ("inactive_file", "total_inactive_file"):
+            return int(value)
+    return 0
+
+
+def _cgroup_folders(controller: str) -> Iterator[Path]:
+    """This process's cgroup folders for a controller, innermost first, up to the mounted root."""
+    for line in _read(Path("/proc/self/cgroup")).splitlines():
+        number, controllers, path = line.split(":", 2)
+        if number == "0" and not controllers:
+            root = _CGROUP
+        elif controller in controllers.split(","):
+            root = _CGROUP / controller
+        else:
+            continue
+        folder = root / path.lstrip("/")
+        while folder != root and root in folder.parents:
+            yield folder
+            folder = folder.parent
+        yield root
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+def rss_bytes() -> int:
+    """Resident memory of this process now."""
+    return int(psutil.Process().memory_info().rss)
+
+
+def available_bytes() -> int:
+    """Bytes this process could still take: what the machine and the cgroup leave."""
+    machine = int(psutil.virtual_memory().available)
+    cgroup = cgroup_memory_left()
+    return machine if cgroup is None else min(machine, cgroup)
+
+
+def default_budget_bytes(margin: float = 0.2) -> int:
+    """Budget of the whole process where none is given: what it holds now plus what is left, less a margin."""
+    return int(rss_bytes() + available_bytes() * (1 - margin))
+
+
+def trim_heap() -> None:
+    """Ask the C library to give free heap back to the system; a no-op where it cannot."""
+    if sys.platform == "linux":
+        try:
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
+        except (OSError, AttributeError):  # musl has neither
+            return
+
+
+class PeakSampler:
+    """Highest resident memory of this process while the `with` block runs.
+
+        with PeakSampler() as sampler: ...
+        sampler.peak_bytes
+
+    A thread looks every `INTERVAL_S`; a peak between two looks is missed, which the cost model's margin covers.
+    """
+
+    INTERVAL_S = 0.001
+
+    def __init__(self) -> None:
+        self.peak_bytes = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="overtone-peak", daemon=True)
+
+    def _watch(self) -> None:
+        process = psutil.Process()
+        while True:
+            self.peak_bytes = max(self.peak_bytes, process.memory_info().rss)
+            if self._stop.wait(self.INTERVAL_S):
+                return
+
+    def __enter__(self) -> PeakSampler:
+        self.peak_bytes = rss_bytes()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        self.peak_bytes = max(self.peak_bytes, rss_bytes())
+
+
+def standard_input() -> BinaryIO:
+    """Standard input, for bytes."""
+    return sys.stdin.buffer

@@ -1,0 +1,63 @@
+"""What many tests use: small checkpoints, speech-like audio, and a cache of their own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from overtone import EmotionRecognizer
+from overtone.models import seeded
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No setting of the person who runs the tests reaches them, and nothing they keep outlives them."""
+    kept = dict(os.environ)
+    for name in list(os.environ):
+        if name.startswith("OVERTONE_"):
+            del os.environ[name]
+    os.environ["OVERTONE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("settings"))
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    yield
+    os.environ.clear()
+    os.environ.update(kept)
+
+
+@pytest.fixture(scope="session")
+def small_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small network of random weights and nine classes."""
+    return seeded.write(tmp_path_factory.mktemp("small") / "checkpoint")
+
+
+@pytest.fixture(scope="session")
+def recognizer(small_checkpoint: Path) -> Iterator[EmotionRecognizer]:
+    """A recogniser on that network, shared: calls change nothing in it."""
+    with EmotionRecognizer(str(small_checkpoint), memory="4GiB") as shared:
+        yield shared
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real audio; tests that need it are skipped, saying so, where it is absent."""
+    if not DATA.is_dir():
+        pytest.skip("the shared folder of real audio (../shared/data) is not here")
+    return DATA
+
+
+def voice(seconds: float, seed: int = 0, rate: int = 16_000) -> np.ndarray:
+    """Something like a voice: a buzz with a wandering pitch and syllables. float32 (samples,)."""
+    random = np.random.default_rng(seed)
+    time = np.arange(round(seconds * rate)) / rate
+    pitch = 120 + 30 * np.sin(2 * np.pi * 0.7 * time + random.uniform(0, 6))
+    phase = 2 * np.pi * np.cumsum(pitch) / rate
+    buzz = sum(np.sin(k * phase) / k for k in range(1, 12))
+    syllables = np.clip(np.sin(2 * np.pi * 3.1 * time + random.uniform(0, 6)) + 0.6, 0, None)
+    return (0.1 * buzz * syllables + 0.003 * random.standard_normal(len(time))).astype(np.float32)

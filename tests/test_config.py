@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from overtone import config
+from overtone.config import Options
+from overtone.errors import UsageError
+
+
+def test_defaults_stand_where_nothing_is_said() -> None:
+    assert config.load() == Options()
+
+
+def test_what_is_given_beats_the_environment_which_beats_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "overtone.toml"
+    path.write_text('memory = "1GiB"\nmax_segment = 10\nthreads = 3\n', encoding="utf-8")
+    monkeypatch.setenv("OVERTONE_CONFIG", str(path))
+    monkeypatch.setenv("OVERTONE_THREADS", "2")
+    monkeypatch.setenv("OVERTONE_MAX_SEGMENT", "12.5")
+    monkeypatch.setenv("OVERTONE_KEEP_SILENCE", "1")
+    options = config.load(max_segment=15)
+    assert (options.memory, options.threads, options.max_segment) == ("1GiB", 2, 15)
+    assert options.keep_silence is True
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "word"),
+    [
+        ("OVERTONE_MEMMORY", "1GiB", "did you mean 'memory'"),
+        ("OVERTONE_THREADS", "two", "OVERTONE_THREADS=two"),
+        ("OVERTONE_KEEP_SILENCE", "yes", "write 1 or 0"),
+        ("OVERTONE_CONFIG", "/no/such/file", "no file"),
+    ],
+)
+def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, text: str, word: str) -> None:
+    monkeypatch.setenv(variable, text)
+    with pytest.raises(UsageError, match=word):
+        config.load()
+
+
+@pytest.mark.parametrize("text", ["model = ", "modell = 'tiny'", "\xff"])
+def test_a_broken_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    path = tmp_path / "overtone.toml"
+    path.write_bytes(text.encode("latin-1"))
+    monkeypatch.setenv("OVERTONE_CONFIG", str(path))
+    with pytest.raises(UsageError, match=r"overtone\.toml"):
+        config.load()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "word"),
+    [
+        ({"precision": "fp8"}, "fp32, bf16, fp16"),
+        ({"segment": "words"}, "vad, window, none"),
+        ({"max_segment": 0.2}, "--max-segment"),
+        ({"max_segment": float("nan")}, "--max-segment"),
+        ({"max_segment": "30"}, "--max-segment"),
+        ({"threads": 0}, "--threads"),
+        ({"threads": True}, "--threads"),
+        ({"threads": 1.5}, "--threads"),
+        ({"memory": "lots"}, "2GiB"),
+        ({"window": 2.0, "hop": 3.0}, "--hop 3"),
+        ({"context": "full", "batch_size_s": 60.0}, "--batch-size-s"),
+        ({"segment": "none", "batch_size_s": 60.0}, "--batch-size-s"),
+        ({"segment": "window", "window": 4.0, "batch_size_s": 4.0}, "--batch-size-s"),
+        ({"keep_silence": "no"}, "--keep-silence"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_when_options_are_made(wrong: dict[str, Any], word: str) -> None:
+    with pytest.raises(UsageError, match=word):
+        Options(**wrong)
+
+
+def test_the_longest_segment_is_known() -> None:
+    assert Options().longest_s == 30
+    assert Options(segment="window", window=4).longest_s == 4.5
+
+
+def test_every_option_is_described() -> None:
+    assert set(config.HELP) == set(config.NAMES)
