@@ -1,0 +1,15 @@
+"""Decoding: whatever can be read → blocks of 16 kHz float32, streamed.
+
+    file, bytes, pipe ─Feed→ FFmpeg ─Media→ chunks ─resampled→ 16 kHz ─reblocked→ 1 s blocks
+    Audio ───────────────────────────Array──↗                            └── Decoder holds it together
+
+Memory is a few blocks whatever the length and whatever a header claims. FFmpeg reads only through an open
+Python file, knows only formats that hold audio themselves (no playlists) and runs one thread per source.
+"""
+
+from overtone.audio.damage import MAX_FAILURES
+from overtone.audio.decoder import BLOCK_SAMPLES, Decoder, Probe, probe
+from overtone.audio.opening import Readable
+from overtone.audio.source import MAX_CHANNELS, MAX_RATE
+
+__all__ = ["BLOCK_SAMPLES", "MAX_CHANNELS", "MAX_FAILURES", "MAX_RATE", "Decoder", "Probe", "Readable", "probe"]

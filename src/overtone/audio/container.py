@@ -1,0 +1,59 @@
+"""FFmpeg's container, opened so that nothing but the bytes handed in is ever read, and only as audio."""
+
+from __future__ import annotations
+
+import functools
+import io
+from contextlib import suppress
+from typing import Any
+
+import av
+
+from overtone.audio.faults import FAULTS, reason, unreadable
+from overtone.audio.feed import Feed
+from overtone.errors import InputError
+
+_FORMATS = (
+    "3gp,aac,ac3,adx,aea,aiff,amr,ape,asf,ast,au,avi,avr,caf,dsf,dts,dtshd,dv,eac3,flac,flv,gxf,iff,ircam,latm,loas,"
+    "m4a,matroska,mlp,mmf,mov,mp3,mp4,mpc,mpc8,mpeg,mpegts,mxf,nistsphere,nsv,nut,ogg,oma,paf,pvf,qcp,rm,rso,sds,"
+    "shn,sox,tak,truehd,tta,voc,w64,wav,webm,wsd,wtv,wv,xa,xwma"
+)
+
+
+def open_container(feed: Feed, name: str) -> Any:
+    """A PyAV container. `InputError`: unreadable, empty or not_audio."""
+    options = {
+        "format_whitelist": _FORMATS,  # a playlist or a list of files is not audio
+        "codec_whitelist": _audio_codecs(),  # opening decodes a little; no picture needs to be
+        "protocol_whitelist": "none",
+    }
+    try:
+        container = av.open(
+            feed, "r", container_options=options, metadata_errors="replace", buffer_size=65_536,
+            io_open=lambda url, flags, options: io.BytesIO(),
+        )  # fmt: skip
+    except FAULTS as fault:
+        feed.raise_interrupt()
+        raise _refusal(feed, name, fault) from None
+    feed.raise_interrupt()
+    return container
+
+
+def _refusal(feed: Feed, name: str, fault: BaseException) -> InputError:
+    if feed.error is not None:
+        return unreadable(name, feed.error)
+    if not feed.head:
+        text = f"{name}: it is empty (no bytes to read); a file object must stand at its start"
+        return InputError(text, code="empty")
+    text = f"{name}: not audio that FFmpeg knows ({reason(fault)}); convert it to WAV, FLAC or MP3"
+    return InputError(text, code="not_audio")
+
+
+@functools.cache
+def _audio_codecs() -> str:
+    names = []
+    for name in av.codecs_available:
+        with suppress(*FAULTS):
+            if av.Codec(name, "r").type == "audio":
+                names.append(name)
+    return ",".join(names)

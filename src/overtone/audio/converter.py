@@ -1,0 +1,33 @@
+"""`Converter`: FFmpeg's resampler, frames in and frames out, in the thread that calls it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import av
+from av.audio.frame import AudioFrame
+from av.filter import Graph
+
+
+class Converter:
+    """Frames of one rate, sample format and layout in, of another rate and format out; channels stay as they are.
+
+    PyAV's `AudioResampler` does the same, but starts a thread per core for every source.
+    """
+
+    def __init__(self, layout: str, rate: int, sample_format: str, new_rate: int, new_format: str) -> None:
+        self._graph = graph = Graph()
+        graph.threads = 1
+        source = graph.add("abuffer", sample_rate=str(rate), sample_fmt=sample_format, channel_layout=layout)
+        target = graph.add("aformat", sample_rates=str(new_rate), sample_fmts=new_format, channel_layouts=layout)
+        graph.link_nodes(source, target, graph.add("abuffersink")).configure()
+
+    def push(self, frame: AudioFrame | None) -> list[AudioFrame]:
+        """Take a frame, or None for the end; return what is ready."""
+        self._graph.push(frame)
+        frames: list[Any] = []
+        with suppress(av.error.BlockingIOError, av.error.EOFError):  # "feed me", "that was all"
+            while True:
+                frames.append(self._graph.pull())
+        return frames

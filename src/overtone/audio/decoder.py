@@ -1,0 +1,124 @@
+"""`Decoder`: one source, from opening to its last block, and what there is to say about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+
+from overtone.audio.array import Array
+from overtone.audio.blocks import reblocked
+from overtone.audio.media import Media
+from overtone.audio.opening import Readable, name_of
+from overtone.audio.resampler import resampled
+from overtone.audio.source import Source
+from overtone.errors import InputError, UsageError
+from overtone.values import SAMPLE_RATE, Audio, Samples
+
+BLOCK_SAMPLES = SAMPLE_RATE
+"""Most samples in one block: 1 s. 64 kB a channel, long enough that the cost per block does not show."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a source says of itself. `claimed_s` in seconds, None where it does not say; `rate` in Hz."""
+
+    name: str
+    claimed_s: float | None
+    channels: int
+    rate: int
+    codec: str
+    container: str
+
+
+def probe(source: Readable, name: str | None = None) -> Probe:
+    """Read the header of `source`, without decoding it. A stream that cannot seek is used up by it.
+
+    Raises `InputError` as `Decoder` does.
+    """
+    with Decoder(source, name) as decoder:
+        return Probe(decoder.name, decoder.claimed_s, decoder.channels, decoder.rate, decoder.codec, decoder.container)
+
+
+class Decoder:
+    """One source, decoded once, from its start to its end. A context manager.
+
+    `name`, `channels`, `rate` (Hz, of the source), `codec`, `container`, `claimed_s` (by the header,
+    or None) are known after opening; `decoded_s` and `warnings` are final after the last block.
+
+    Opening and iterating raise `InputError` (not_found, unreadable, empty, not_audio, no_audio, bad_samples,
+    bad_rate, too_many_channels) and no other error that the input could cause. Audio decoded before damage is
+    kept, with a warning. Reading twice or after `close` is a `UsageError`.
+    """
+
+    def __init__(self, source: Readable, name: str | None = None) -> None:
+        self.name = name_of(source, name)
+        self._source: Source = Array(source, self.name) if isinstance(source, Audio) else Media(source, self.name)
+        self.channels = self._source.channels
+        self.rate = self._source.rate
+        self.codec = self._source.codec
+        self.container = self._source.container
+        self.claimed_s = self._source.claimed_s
+        self._samples = 0
+        self._taken = False
+
+    def __enter__(self) -> Decoder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the source. A file object that was handed in stays open."""
+        self._source.close()
+
+    @property
+    def decoded_s(self) -> float:
+        """Seconds of audio yielded so far."""
+        return self._samples / SAMPLE_RATE
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was wrong with the source and did not stop it."""
+        return tuple(self._source.warnings)
+
+    def blocks(self, channel: int | None = None) -> Iterator[Samples]:
+        """Yield mono blocks, float32, shape (n,), at 16 kHz, n <= `BLOCK_SAMPLES`.
+
+        `channel` None is the mean of all channels, as FunASR and librosa take it (FFmpeg's downmix has a gain
+        that depends on the layout); k is that channel alone, counted from 0.
+        """
+        for block in self.channel_blocks():
+            channels = len(block)
+            if channel is None:
+                # In float64: the sum of a few large samples may not fit float32 where their mean does.
+                yield block[0] if channels == 1 else block.mean(axis=0, dtype=np.float64).astype(np.float32)
+            elif 0 <= channel < channels:
+                yield np.ascontiguousarray(block[channel])
+            else:
+                text = f"{self.name}: there is no channel {channel}; it has {channels}, counted from 0"
+                raise InputError(text, code="no_audio")
+
+    def channel_blocks(self) -> Iterator[Samples]:
+        """Yield blocks of all channels, float32, shape (channels, n), at 16 kHz, n <= `BLOCK_SAMPLES`."""
+        if self._taken:
+            raise UsageError(f"{self.name}: a Decoder is read once; open a new one")
+        self._taken = True
+        for block in reblocked(resampled(self._source.chunks(), self.name), BLOCK_SAMPLES):
+            self._samples += block.shape[1]
+            yield block
+        if not self._samples:
+            text = f"{self.name}: no audio (or less than 2 ms) could be decoded; the file may be cut short"
+            raise InputError(text, code="no_audio")
+        self._compare_with_claim()
+
+    def _compare_with_claim(self) -> None:
+        claimed_s, decoded_s = self.claimed_s, self.decoded_s
+        if claimed_s is None or not self._source.exact:
+            return
+        if claimed_s - decoded_s > max(0.1, 0.01 * claimed_s):
+            self._source.warnings.append(f"the header says {claimed_s:.1f} s; the file holds {decoded_s:.1f} s")

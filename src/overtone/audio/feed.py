@@ -1,0 +1,71 @@
+"""`Feed`: a Python file as FFmpeg sees it."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from typing import Any
+
+_HEAD_BYTES = 65_536
+
+
+class Feed:
+    """Reads a file for FFmpeg, which calls it from C.
+
+    It never raises into C, where PyAV could only print, but keeps the first exception as `error`. It never hands
+    over more than was asked for, which PyAV would write past its buffer. Offsets count from where the file stood.
+    `head`: the first bytes, as far as they were read in order.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.error: BaseException | None = None
+        self.head = b""
+        self._sequential = True
+        self._base: int | None = None
+        with suppress(Exception):
+            if file.seekable():
+                self._base = file.tell()
+
+    def seekable(self) -> bool:
+        """Whether FFmpeg may jump about."""
+        return self._base is not None
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes; none at the end and after an error."""
+        try:
+            data = self._file.read(size)
+            if data is None:
+                raise BlockingIOError(errno.EAGAIN, "the stream is in non-blocking mode")
+            if not isinstance(data, bytes):
+                raise TypeError(f"read() gave {type(data).__name__}, not bytes; open the file in binary mode")
+            if len(data) > size:
+                raise ValueError(f"read({size}) gave {len(data)} bytes")
+        except BaseException as error:  # noqa: BLE001 - FFmpeg is on the stack; kept, and raised once it is not
+            self.error = self.error or error
+            return b""
+        if self._sequential and len(self.head) < _HEAD_BYTES:
+            self.head += data
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """The new position, or -1: FFmpeg's "cannot"."""
+        try:
+            base = self._base or 0
+            position: int = self._file.seek(offset + base if whence == os.SEEK_SET else offset, whence)
+            self._sequential = False
+            return position - base
+        except BaseException as error:  # noqa: BLE001 - as above
+            if not isinstance(error, Exception):
+                self.error = self.error or error
+            return -1
+
+    def tell(self) -> int:
+        """The position."""
+        return self.seek(0, os.SEEK_CUR)
+
+    def raise_interrupt(self) -> None:
+        """Raise a KeyboardInterrupt (or its like) that came while FFmpeg was reading."""
+        if self.error is not None and not isinstance(self.error, Exception):
+            raise self.error
