@@ -1,0 +1,183 @@
+"""Where models come from: a folder in FunASR's published layout, a hub id, or a short alias.
+
+A layout is `config.yaml`, the weights (`model.pt` or `model.safetensors`), `tokens.txt` with a label per line (absent
+for a model without classes), and optionally `configuration.json`, which may name the files otherwise. Nothing in them
+is ever executed, and no name in them can lead out of the folder.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from overtone.errors import CheckpointError, DownloadError, UsageError
+
+Hub = Literal["hf", "ms"]
+
+_ASSETS = "assets"
+
+ALIASES: Mapping[str, Mapping[Hub, str]] = {
+    "base": {"hf": "emotion2vec/emotion2vec_base", "ms": "iic/emotion2vec_base"},
+    "base-finetuned": {"hf": "emotion2vec/emotion2vec_base_finetuned", "ms": "iic/emotion2vec_base_finetuned"},
+    "plus-seed": {"hf": "emotion2vec/emotion2vec_plus_seed", "ms": "iic/emotion2vec_plus_seed"},
+    "plus-base": {"hf": "emotion2vec/emotion2vec_plus_base", "ms": "iic/emotion2vec_plus_base"},
+    "plus-large": {"hf": "emotion2vec/emotion2vec_plus_large", "ms": "iic/emotion2vec_plus_large"},
+}
+"""Short names of the published checkpoints on the Hugging Face Hub and on ModelScope."""
+
+BUNDLED = "tiny"
+"""The model inside the package."""
+
+_FILES = ("config.yaml", "configuration.json", "tokens.txt", "model.pt", "model.safetensors")
+_LARGEST_TEXT = 4 << 20
+"""Bytes. No config or label list comes near; a bigger one is not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint found on disk, its texts read, its weights not yet."""
+
+    name: str
+    folder: Path
+    config: Mapping[str, Any]
+    labels: tuple[str, ...] | None
+    weights: Path
+
+    @property
+    def weight_bytes(self) -> int:
+        """Size of the weights file."""
+        return self.weights.stat().st_size
+
+
+def find(model: str, *, hub: Hub = "hf", download: bool = True) -> Checkpoint:
+    """Find a model by folder, hub id or alias; fetch it if it is not here yet.
+
+    Raises CheckpointError for a folder that is not a checkpoint, DownloadError if a hub is needed and fails,
+    UsageError for a name that is none of these.
+    """
+    if model == BUNDLED:
+        return read(Path(str(resources.files("overtone"))) / _ASSETS / BUNDLED, name=BUNDLED)
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return read(folder, name=model)
+    if folder.exists():
+        raise CheckpointError(f"{model}: is a file; give the folder with config.yaml and the weights in it.")
+    repo = hub_id(model, hub)
+    return read(_fetch(repo, hub, download), name=model)
+
+
+def hub_id(model: str, hub: Hub) -> str:
+    """Hub repository of an alias or of an id given for either hub."""
+    if model in ALIASES:
+        return ALIASES[model][hub]
+    for ids in ALIASES.values():
+        if model in ids.values():
+            return ids[hub]
+    if model.count("/") == 1 and not model.startswith((".", "/", "~")) and not model.endswith("/"):
+        return model
+    known = ", ".join([BUNDLED, *ALIASES])
+    raise UsageError(f"{model!r} is no folder here, no hub id (owner/name) and none of the known models: {known}.")
+
+
+def _fetch(repo: str, hub: Hub, download: bool) -> Path:
+    remedy = (
+        f"Where a hub can be reached, run `overtone models pull {repo} --hub {hub}`, copy the printed folder here, "
+        "and give its path as --model."
+    )
+    try:
+        if hub == "ms":
+            return _fetch_modelscope(repo, download)
+        from huggingface_hub import snapshot_download
+
+        return Path(snapshot_download(repo, allow_patterns=list(_FILES), local_files_only=not download))
+    except DownloadError:
+        raise
+    except Exception as error:
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        what = f"{type(error).__name__}: {first_line}"[:300]
+        raise DownloadError(f"{repo} could not be fetched from {_HUB_NAMES[hub]} ({what}). {remedy}") from error
+
+
+_HUB_NAMES: Mapping[Hub, str] = {"hf": "the Hugging Face Hub", "ms": "ModelScope"}
+
+
+def _fetch_modelscope(repo: str, download: bool) -> Path:
+    try:
+        from modelscope import snapshot_download
+    except ImportError as error:
+        raise DownloadError(
+            "fetching from ModelScope needs its client: pip install 'overtone[modelscope]', or use --hub hf."
+        ) from error
+    return Path(snapshot_download(repo, allow_patterns=list(_FILES), local_files_only=not download))
+
+
+def read(folder: Path, *, name: str) -> Checkpoint:
+    """Read a checkpoint folder's texts and find its weights. CheckpointError says what is missing or broken."""
+    config = _read_config(folder, name)
+    metas = _read_metas(folder, name)
+    tokens = _inside(folder, metas.get("token_list"), "tokens.txt", name)
+    weights = _inside(folder, metas.get("init_param"), "model.pt", name)
+    if not weights.is_file():
+        weights = folder / "model.safetensors"
+    if not weights.is_file():
+        raise CheckpointError(
+            f"{name}: no weights in {folder} (looked for model.pt and model.safetensors); "
+            "copy the whole published folder."
+        )
+    labels = None
+    if config.get("tokenizer") is not None:
+        if not tokens.is_file():
+            raise CheckpointError(f"{name}: config.yaml names a tokenizer, but {tokens.name} is not in {folder}.")
+        labels = tuple(line.strip() for line in _text(tokens, name).splitlines() if line.strip())
+        if not labels or len(set(labels)) != len(labels):
+            raise CheckpointError(f"{name}: {tokens.name} must hold one label per line, each once.")
+    return Checkpoint(name, folder, config, labels, weights)
+
+
+def _read_config(folder: Path, name: str) -> Mapping[str, Any]:
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise CheckpointError(f"{name}: no config.yaml in {folder}; copy the whole published folder.")
+    try:
+        config = yaml.safe_load(_text(path, name))
+    except (yaml.YAMLError, RecursionError) as error:
+        raise CheckpointError(f"{name}: config.yaml is not readable YAML ({str(error).splitlines()[0]}).") from error
+    if not isinstance(config, Mapping):
+        raise CheckpointError(f"{name}: config.yaml is not a mapping.")
+    return config
+
+
+def _read_metas(folder: Path, name: str) -> Mapping[str, str]:
+    """File names that configuration.json gives for the weights and the labels, if any."""
+    path = folder / "configuration.json"
+    if not path.is_file():
+        return {}
+    try:
+        metas = json.loads(_text(path, name)).get("file_path_metas", {})
+        tokenizer = metas.get("tokenizer_conf", {})
+        named = {"init_param": metas.get("init_param"), "token_list": tokenizer.get("token_list")}
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{name}: configuration.json is broken; fetch it again, or delete it.") from error
+    return {key: value for key, value in named.items() if isinstance(value, str)}
+
+
+def _inside(folder: Path, named: str | None, default: str, name: str) -> Path:
+    path = folder / (named or default)
+    if named is not None and (Path(named).is_absolute() or ".." in Path(named).parts):
+        raise CheckpointError(f"{name}: configuration.json names {named!r}, which is outside the checkpoint's folder.")
+    return path
+
+
+def _text(path: Path, name: str) -> str:
+    try:
+        if path.stat().st_size > _LARGEST_TEXT:
+            raise CheckpointError(f"{name}: {path.name} is larger than {_LARGEST_TEXT >> 20} MiB; it cannot be right.")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{name}: {path.name} cannot be read ({error}).") from error

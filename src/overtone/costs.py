@@ -1,0 +1,37 @@
+"""Measured cost models, kept on disk: probing a large network takes longer than a short job."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from overtone.memory import CostModel
+
+
+def recall(folder: Path, key: tuple[object, ...], measure: Callable[[], CostModel]) -> CostModel:
+    """The cost model kept for `key`, or what `measure` gives, which is then kept.
+
+    key: everything that a cost depends on (network, device, precision, threads, versions). A folder that cannot be
+    written, or a damaged file, only costs the time to measure again.
+    """
+    path = folder / "costs" / (hashlib.sha256(repr(key).encode()).hexdigest()[:24] + ".json")
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return CostModel.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    cost = measure()
+    with suppress(OSError):
+        _write(path, json.dumps(cost.as_dict()))
+    return cost
+
+
+def _write(path: Path, text: str) -> None:
+    """All or nothing, also with two processes at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(temporary, path)

@@ -1,0 +1,54 @@
+"""The linear classifier on top of the embeddings, and its labels.
+
+The head is applied in NumPy, after pooling: sums of frames come back from a device, never logits, so that one
+definition serves a frame, a segment, a file and a file of ten hours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from overtone.errors import ModelError
+
+UNUSED_PREFIX = "unuse"
+"""Labels that start so are rows of the head that were never trained; FunASR leaves them out, and so does this."""
+
+
+def english(label: str) -> str:
+    """The English part of a published label: `生气/angry` is `angry`, `<unk>` is `unknown`."""
+    return "unknown" if label == "<unk>" else label.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Head:
+    """`weight`: float32 (rows, dim); `bias`: float32 (rows,); `published`: a label for each row."""
+
+    weight: npt.NDArray[np.float32]
+    bias: npt.NDArray[np.float32]
+    published: tuple[str, ...]
+
+    @property
+    def used(self) -> tuple[int, ...]:
+        """Rows that are classes."""
+        return tuple(i for i, label in enumerate(self.published) if not label.startswith(UNUSED_PREFIX))
+
+    def labels(self, *, as_published: bool = False) -> tuple[str, ...]:
+        """Labels of the classes, in the order of `scores`."""
+        return tuple(self.published[i] if as_published else english(self.published[i]) for i in self.used)
+
+    def scores(self, embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """Softmax over the classes. embeddings: (..., dim). Returns (..., classes), rows sum to 1.
+
+        ModelError if the model gave something that is not a number.
+        """
+        rows = list(self.used)
+        logits = embeddings.astype(np.float64) @ self.weight[rows].T.astype(np.float64) + self.bias[rows]
+        if not np.isfinite(logits).all():
+            raise ModelError("the model gave values that are not numbers; the checkpoint or the precision is at fault")
+        logits -= logits.max(axis=-1, keepdims=True)
+        exponentials = np.exp(logits)
+        scores: npt.NDArray[np.float64] = exponentials / exponentials.sum(axis=-1, keepdims=True)
+        return scores

@@ -1,0 +1,105 @@
+"""Putting a source's answer together from its segments' outputs, in whatever order they come back.
+
+Pooling composes: every output carries the sum of its frames and their count, so the mean over a file is exact
+however it was cut, and the file's score is the head applied to that mean.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from overtone.head import Head
+from overtone.spool import FrameSpool
+from overtone.values import SAMPLE_RATE, SILENCE, FrameResult, Output, Segment, SegmentResult, Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Merged:
+    """What the segments of one source say together; fields as in `EmotionResult`."""
+
+    label: str | None
+    score: float | None
+    scores: Mapping[str, float] | None
+    segments: tuple[SegmentResult, ...]
+    embedding: npt.NDArray[np.float32] | None
+    frames: FrameResult | None
+
+
+class Merger:
+    """Collects the outputs of one source. Thread-safe: segments are added as they are cut, outputs as they come.
+
+    hop: samples between frames. dim: of an embedding. as_published: labels as the checkpoint has them.
+    """
+
+    def __init__(
+        self, head: Head | None, *, hop: int, dim: int, want_frames: bool = False, as_published: bool = False
+    ) -> None:
+        self._head = head
+        self._labels = head.labels(as_published=as_published) if head else ()
+        self._lock = threading.Lock()
+        self._entries: dict[int, SegmentResult] = {}
+        self._count = 0
+        self._total = np.zeros(dim, np.float64)
+        self._waiting: dict[int, tuple[Span, Output]] = {}  # outputs whose frames wait for their turn
+        self._turn = 0
+        self._hop = hop
+        self._frames: FrameResult | None = None
+        if want_frames:
+            scores = FrameSpool(len(self._labels)) if head else None
+            self._frames = FrameResult(
+                hop / SAMPLE_RATE, self._labels, FrameSpool(None, np.int64), scores, FrameSpool(dim)
+            )
+
+    def add_silence(self, segment: Segment) -> None:
+        """A segment in which nobody speaks."""
+        with self._lock:
+            self._entries[segment.index] = SegmentResult(segment.span, SILENCE, None, None)
+            self._waiting[segment.index] = (segment.span, _NOTHING)
+            self._spool()
+
+    def add(self, index: int, span: Span, output: Output) -> None:
+        """What the model said of a segment."""
+        entry = SegmentResult(span, *self._verdict(output.total / output.count))
+        with self._lock:
+            self._entries[index] = entry
+            self._count += output.count
+            self._total += output.total
+            self._waiting[index] = (span, output)
+            self._spool()
+
+    def _spool(self) -> None:
+        """Move on the frames whose turn it is; they are stored in order of time."""
+        while self._turn in self._waiting:
+            span, output = self._waiting.pop(self._turn)
+            self._turn += 1
+            if self._frames is None or output.frames is None:
+                continue
+            self._frames.embeddings.append(output.frames)
+            self._frames.starts.append(span.start + np.arange(output.count, dtype=np.int64) * self._hop)
+            if self._frames.scores is not None and self._head is not None:
+                self._frames.scores.append(self._head.scores(output.frames))
+
+    def _verdict(self, mean: npt.NDArray[np.float64]) -> tuple[str | None, float | None, Mapping[str, float] | None]:
+        if self._head is None:
+            return None, None, None
+        scores = self._head.scores(mean)
+        best = int(scores.argmax())
+        return self._labels[best], float(scores[best]), dict(zip(self._labels, scores.tolist(), strict=True))
+
+    def finish(self) -> Merged:
+        """The answer, once every segment has been added."""
+        with self._lock:
+            segments = tuple(entry for _, entry in sorted(self._entries.items()))
+            if not self._count:
+                return Merged(SILENCE, None, None, segments, None, self._frames)
+            mean = self._total / self._count
+            label, score, scores = self._verdict(mean)
+            return Merged(label, score, scores, segments, mean.astype(np.float32), self._frames)
+
+
+_NOTHING = Output(0, np.zeros(0))

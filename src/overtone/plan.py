@@ -1,0 +1,183 @@
+"""Policy, pure: which segments make the next batch, and what a run may use. No torch, no clock, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from overtone.errors import BudgetError
+from overtone.memory import CostModel, Shape, format_size
+from overtone.values import BYTES_PER_SAMPLE, SAMPLE_RATE
+
+BUCKETS_PER_OCTAVE = 16
+"""Lengths are rounded up to one of 16 steps per doubling: at most 1/16 of a batch is rounding, and the number of
+distinct shapes stays small enough for runtimes that keep something for each."""
+
+_FINEST_BUCKET = 1024
+"""Samples (64 ms). Below a second, finer steps gain nothing. A power of two, so that buckets nest."""
+
+_AUDIO_SEGMENTS = 4
+"""Segments of the longest kind that may wait or run while a batch runs, at the least."""
+
+_AUDIO_BATCHES = 2
+"""Full batches that may wait beside those segments; more would only hold memory."""
+
+_AUDIO_SHARE = 0.1
+"""Most of the free budget that goes to batches that wait."""
+
+_DRIFT_BYTES = 48 << 20
+"""Bytes kept free for what no model predicts: fragmentation, results on their way out, the VAD's block."""
+
+
+def _step(samples: int) -> int:
+    """Distance between buckets just below `samples`."""
+    octave = 1 << (samples - 1).bit_length() - 1 if samples > 1 else 1
+    return max(octave // BUCKETS_PER_OCTAVE, _FINEST_BUCKET)
+
+
+def bucket(samples: int) -> int:
+    """`samples` rounded up to its bucket. Monotone, idempotent, and never less than `samples`."""
+    step = _step(samples)
+    return -(-samples // step) * step
+
+
+def longest_segment(longest_s: float, batch_s: float | None) -> int:
+    """Samples of the longest segment: `longest_s`, and short enough that its bucket keeps to a cap on batches."""
+    longest = round(longest_s * SAMPLE_RATE)
+    if batch_s is None:
+        return longest
+    cap = int(batch_s * SAMPLE_RATE)
+    return min(longest, cap // _step(cap) * _step(cap))
+
+
+LEAST_FILL = 0.8
+"""The shortest of a batch is at least this share of the longest, so that padding never costs more than it gains."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one batch may take. Seconds are padded seconds; None means no cap."""
+
+    room_bytes: int
+    cost: CostModel
+    batch_s: float | None = None
+    threshold_s: float | None = None
+
+    def allow(self, shape: Shape) -> bool:
+        """Whether a batch of this shape keeps to every limit."""
+        return (
+            self.cost.predict(shape) <= self.room_bytes
+            and (self.batch_s is None or shape.padded_s <= self.batch_s)
+            and (self.threshold_s is None or shape.rows == 1 or shape.seconds <= self.threshold_s)
+        )
+
+
+def shape_of(lengths: Sequence[int]) -> Shape:
+    """The shape that segments of these lengths (samples) are charged as when run together."""
+    return Shape(len(lengths), bucket(max(lengths)) / SAMPLE_RATE)
+
+
+def take_batch(waiting: Sequence[int], limits: Limits) -> tuple[int, ...]:
+    """Indices into `waiting` (lengths in samples, oldest first) of the next batch, in order of age.
+
+    The oldest is always taken, so nothing starves, and it is taken even where it alone breaks a limit: the caller
+    has checked what a single segment may be. It is joined by those nearest to it in length, which waste the least
+    padding, as long as the batch keeps to the limits and to `LEAST_FILL`. Returns () for no waiting segments.
+    """
+    if not waiting:
+        return ()
+    buckets = [bucket(length) for length in waiting]
+    by_nearness = sorted(range(1, len(waiting)), key=lambda i: (abs(buckets[i] - buckets[0]), i))
+    batch = [0]
+    shortest = longest = buckets[0]
+    for i in by_nearness:
+        low, high = min(shortest, buckets[i]), max(longest, buckets[i])
+        fits = low >= LEAST_FILL * high and limits.allow(Shape(len(batch) + 1, high / SAMPLE_RATE))
+        if fits:
+            batch.append(i)
+            shortest, longest = low, high
+        elif high == longest and low == shortest:
+            break  # nothing between these two lengths fits any more, and what lies outside costs more
+    return tuple(sorted(batch))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run may use, decided once at start."""
+
+    budget_bytes: int
+    resident_bytes: int
+    audio_bytes: int
+    longest_s: float
+    batch_s: float | None
+    threshold_s: float | None
+    cost: CostModel
+
+    @property
+    def batch_bytes(self) -> int:
+        """Bytes left for the activations of one batch."""
+        return self.budget_bytes - self.resident_bytes - self.audio_bytes - _DRIFT_BYTES
+
+    @property
+    def largest_batch_s(self) -> float:
+        """Padded seconds of the largest batch of longest segments that fits; at least one segment."""
+        limits = Limits(self.batch_bytes, self.cost, self.batch_s, self.threshold_s)
+        rows = 1
+        while rows < 4096 and limits.allow(Shape(rows + 1, self.longest_s)):
+            rows += 1
+        return rows * self.longest_s
+
+
+def enough_for(budget_bytes: int, short_bytes: int) -> str:
+    """A budget that holds `short_bytes` more, as it is typed: part of what is added goes to audio in flight."""
+    return f"--memory {-(-int(budget_bytes + short_bytes / (1 - _AUDIO_SHARE)) >> 20) + 1}MiB"
+
+
+def audio_floor_bytes(longest_s: float, feeders: int) -> int:
+    """Least bytes of audio in flight that keep a run going: a few longest segments, and what each feeder cuts from."""
+    return int((_AUDIO_SEGMENTS + 2 * feeders) * longest_s * SAMPLE_RATE * BYTES_PER_SAMPLE)
+
+
+def make_plan(
+    *,
+    budget_bytes: int,
+    resident_bytes: int,
+    cost: CostModel,
+    longest_s: float,
+    feeders: int = 1,
+    batch_s: float | None = None,
+    threshold_s: float | None = None,
+) -> Plan:
+    """Share out a budget, or refuse it.
+
+    budget_bytes: what the whole process (on a GPU: the device) may hold. resident_bytes: what it holds with the model
+    loaded and nothing running. longest_s: the longest segment, in seconds. feeders: sources decoded at once.
+    batch_s, threshold_s: `batch_size_s` and `batch_size_threshold_s`, caps in padded seconds.
+    Raises BudgetError with the number that would do, and what would make it fit.
+    """
+    longest_s = bucket(round(longest_s * SAMPLE_RATE)) / SAMPLE_RATE
+    least_audio = audio_floor_bytes(longest_s, feeders)
+    one_segment = cost.predict(Shape(1, longest_s))
+    needed = resident_bytes + _DRIFT_BYTES + least_audio + one_segment
+    if needed > budget_bytes:
+        raise BudgetError(_refusal(budget_bytes, resident_bytes, cost, longest_s, feeders))
+    ahead = _AUDIO_BATCHES * (batch_s or longest_s) * SAMPLE_RATE * BYTES_PER_SAMPLE
+    audio_bytes = least_audio + int(min(ahead, (budget_bytes - needed) * _AUDIO_SHARE))
+    return Plan(budget_bytes, resident_bytes, audio_bytes, longest_s, batch_s, threshold_s, cost)
+
+
+def _refusal(budget: int, resident: int, cost: CostModel, longest_s: float, feeders: int) -> str:
+    def need(seconds: float) -> int:
+        return resident + _DRIFT_BYTES + audio_floor_bytes(seconds, feeders) + cost.predict(Shape(1, seconds))
+
+    shorter = [s for s in (20.0, 15.0, 10.0, 5.0) if s < longest_s and need(s) <= budget]
+    advice = [f"give it --memory {-(-need(longest_s) // (1 << 20))}MiB"]
+    if shorter:
+        advice.append(f"cut shorter with --max-segment {shorter[0]:.0f}")
+    advice.append("take a smaller model" if resident > budget // 2 else "take a smaller model or lower --threads")
+    return (
+        f"{format_size(budget)} cannot hold this run: {format_size(resident)} are resident with the model loaded, "
+        f"a segment of {longest_s:g} s needs {format_size(cost.predict(Shape(1, longest_s)))}, audio on its way "
+        f"{format_size(audio_floor_bytes(longest_s, feeders))}; {format_size(need(longest_s))} would do. "
+        f"To make it fit: {'; '.join(advice)}."
+    )

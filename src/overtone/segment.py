@@ -1,0 +1,185 @@
+"""Cutting a stream of samples into segments, whatever its length, holding no more than one segment's worth.
+
+Segments come in order and, but for overlapping windows, partition the audio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from overtone.config import SHORTEST_TAIL_S
+from overtone.pauses import FrameSpan, PauseCutter, PauseRules
+from overtone.vad import FRAME, SileroVad, VadStream, frame_levels
+from overtone.values import SAMPLE_RATE, Samples, Segment, Span
+
+SILENCE_DBFS = -60.0
+"""A segment whose level never reaches this (RMS of any 20 ms, full scale 0 dB) is silence. Speech recorded at all is
+tens of decibels above; the noise of 16-bit silence is at -98."""
+
+_LEVEL_WINDOW = 320
+
+
+class Cutter(Protocol):
+    """What every way of cutting does."""
+
+    def push(self, samples: Samples) -> Iterator[Segment]:
+        """Take in samples; give the segments that are now decided."""
+
+    def finish(self) -> Iterator[Segment]:
+        """The stream ends here; give the rest."""
+
+
+def is_silent(samples: Samples) -> bool:
+    """Whether the level never reaches `SILENCE_DBFS`."""
+    whole = max(len(samples) // _LEVEL_WINDOW, 1) * _LEVEL_WINDOW
+    windows = samples[:whole].reshape(-1, min(_LEVEL_WINDOW, len(samples)))
+    loudest = float(np.einsum("ij,ij->i", windows, windows).max()) / windows.shape[1]
+    return bool(loudest < 10.0 ** (SILENCE_DBFS / 10))
+
+
+class _Held:
+    """Samples not yet given out, addressed by their place in the whole stream."""
+
+    def __init__(self) -> None:
+        self.start = 0
+        self.stop = 0
+        self._blocks: list[Samples] = []
+
+    def add(self, samples: Samples) -> None:
+        self._blocks.append(samples)
+        self.stop += len(samples)
+
+    def take(self, start: int, stop: int) -> Samples:
+        """A copy of a range, so that what it was cut from can be freed."""
+        return np.array(self._joined()[start - self.start : stop - self.start])
+
+    def drop(self, before: int) -> None:
+        before = min(before, self.stop)
+        if before > self.start:
+            self._blocks = [self._joined()[before - self.start :].copy()]
+            self.start = before
+
+    def _joined(self) -> Samples:
+        if len(self._blocks) != 1:
+            self._blocks = [np.concatenate(self._blocks) if self._blocks else np.zeros(0, np.float32)]
+        return self._blocks[0]
+
+
+class _Maker:
+    """Numbers segments, and decides by level which are silent."""
+
+    def __init__(self, held: _Held, *, keep_silence: bool) -> None:
+        self._held, self._keep = held, keep_silence
+        self._count = 0
+
+    def make(self, start: int, stop: int, *, silent: bool = False) -> Segment:
+        samples = np.zeros(0, np.float32) if silent else self._held.take(start, stop)
+        if not silent and not self._keep and is_silent(samples):
+            samples, silent = np.zeros(0, np.float32), True
+        segment = Segment(self._count, Span(start, stop), samples, silent)
+        self._count += 1
+        return segment
+
+
+class WholeCutter:
+    """No cutting: the whole file is one segment. `admit(samples)` may raise where that many cannot be held."""
+
+    def __init__(self, admit: Callable[[int], None], *, keep_silence: bool = False) -> None:
+        self._held = _Held()
+        self._maker = _Maker(self._held, keep_silence=keep_silence)
+        self._admit = admit
+
+    def push(self, samples: Samples) -> Iterator[Segment]:
+        """See Cutter."""
+        self._admit(self._held.stop + len(samples))
+        self._held.add(samples)
+        yield from ()
+
+    def finish(self) -> Iterator[Segment]:
+        """See Cutter."""
+        yield self._maker.make(0, self._held.stop)
+        self._held.drop(self._held.stop)
+
+
+class WindowCutter:
+    """A fixed grid: windows of `window` samples, one every `hop`; the last may be shorter or a little longer."""
+
+    def __init__(self, window: int, hop: int, *, keep_silence: bool = False) -> None:
+        self._window, self._hop = window, hop
+        self._tail = min(int(SHORTEST_TAIL_S * SAMPLE_RATE), hop)
+        self._held = _Held()
+        self._maker = _Maker(self._held, keep_silence=keep_silence)
+        self._next = 0
+
+    def push(self, samples: Samples) -> Iterator[Segment]:
+        """See Cutter. A window is given out once it is sure that no short tail is to be joined to it."""
+        self._held.add(samples)
+        while self._held.stop >= self._next + self._window + self._tail:
+            yield self._maker.make(self._next, self._next + self._window)
+            self._next += self._hop
+            self._held.drop(self._next)
+
+    def finish(self) -> Iterator[Segment]:
+        """See Cutter."""
+        # `push` left less than a window and a short tail.
+        yield self._maker.make(self._next, self._held.stop)
+        self._held.drop(self._held.stop)
+
+
+class PauseSegmenter:
+    """Audio of at most `longest` samples is one segment; longer audio is cut where speech pauses.
+
+    Stretches without speech become silent segments; with `keep_silence` they go to the model too.
+    """
+
+    def __init__(self, longest: int, vad: SileroVad, *, keep_silence: bool = False) -> None:
+        self._longest = longest
+        self._vad = vad
+        self._keep = keep_silence
+        self._held = _Held()
+        self._maker = _Maker(self._held, keep_silence=keep_silence)
+        frames = longest // FRAME
+        # Silence that is kept is held until it is given out, so it may not grow without bound.
+        self._pauses = PauseCutter(PauseRules(longest=frames, longest_silence=frames if keep_silence else None))
+        self._stream: VadStream | None = None
+        self._judged = 0  # samples whose frames the pause cutter has seen
+
+    def push(self, samples: Samples) -> Iterator[Segment]:
+        """See Cutter."""
+        self._held.add(samples)
+        if self._stream is None:
+            if self._held.stop <= self._longest:
+                return
+            self._stream = self._vad.stream()
+            samples = self._held.take(0, self._held.stop)
+        yield from self._judge(self._stream.push(samples))
+
+    def finish(self) -> Iterator[Segment]:
+        """See Cutter."""
+        if self._stream is None:
+            yield self._maker.make(0, self._held.stop)
+        else:
+            yield from self._judge(self._stream.finish())
+            for span in self._pauses.finish():
+                yield from self._segments(span)
+        self._held.drop(self._held.stop)
+
+    def _judge(self, probabilities: npt.NDArray[np.float32]) -> Iterator[Segment]:
+        if not len(probabilities):
+            return
+        start = self._judged
+        stop = min(start + len(probabilities) * FRAME, self._held.stop)
+        levels = frame_levels(self._held.take(start, stop))
+        self._judged = stop
+        for probability, level in zip(probabilities.tolist(), levels, strict=True):
+            for span in self._pauses.push(probability, level):
+                yield from self._segments(span)
+        self._held.drop((self._pauses.settled if self._keep else self._pauses.needed) * FRAME)
+
+    def _segments(self, span: FrameSpan) -> Iterator[Segment]:
+        start, stop = span.start * FRAME, min(span.stop * FRAME, self._held.stop)
+        yield self._maker.make(start, stop, silent=span.silent and not self._keep)

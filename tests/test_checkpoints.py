@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from overtone import checkpoints
+from overtone.errors import CheckpointError, DownloadError, UsageError
+from overtone.models import seeded
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return seeded.write(tmp_path / "c")
+
+
+def test_a_folder_is_read_with_its_labels(folder: Path) -> None:
+    found = checkpoints.find(str(folder))
+    assert found.labels is not None
+    assert found.labels[0] == "生气/angry"
+    assert found.weights == folder / "model.pt"
+    assert found.weight_bytes == (folder / "model.pt").stat().st_size
+
+
+@pytest.mark.parametrize("hub", ["hf", "ms"])
+def test_aliases_and_ids_of_either_hub_lead_to_the_hub_asked(hub: checkpoints.Hub) -> None:
+    for alias, ids in checkpoints.ALIASES.items():
+        assert checkpoints.hub_id(alias, hub) == ids[hub]
+        assert {checkpoints.hub_id(name, hub) for name in ids.values()} == {ids[hub]}
+    assert checkpoints.hub_id("someone/something", hub) == "someone/something"
+
+
+@pytest.mark.parametrize("name", ["nothing", "./a/b", "/a", "a/b/c", "", "~/x", "a/"])
+def test_a_name_that_is_nothing_is_refused_with_the_known_ones(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="tiny, base"):
+        checkpoints.hub_id(name, "hf")
+
+
+def test_without_a_network_the_error_says_what_to_do() -> None:
+    with pytest.raises(DownloadError, match="overtone models pull emotion2vec/emotion2vec_plus_large"):
+        checkpoints.find("plus-large")
+
+
+def test_a_file_is_no_checkpoint(folder: Path) -> None:
+    with pytest.raises(CheckpointError, match="give the folder"):
+        checkpoints.find(str(folder / "model.pt"))
+
+
+def rewrite(folder: Path, name: str, text: str | None) -> None:
+    path = folder / name
+    path.unlink() if text is None else path.write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "word"),
+    [
+        ("config.yaml", None, "no config.yaml"),
+        ("config.yaml", "- a\n- b", "not a mapping"),
+        ("config.yaml", "a: [", "not readable YAML"),
+        ("config.yaml", "a: !!python/object/apply:os.system ['true']", "not readable YAML"),
+        ("configuration.json", "{", "configuration.json is broken"),
+        ("configuration.json", "[1]", "configuration.json is broken"),
+        ("model.pt", None, "no weights"),
+        ("tokens.txt", None, "tokens.txt is not in"),
+        ("tokens.txt", "", "one label per line"),
+        ("tokens.txt", "a\na\n", "each once"),
+        ("tokens.txt", "a" * (5 << 20), "larger than"),
+    ],
+)
+def test_a_folder_with_a_broken_part_is_one_clear_error(folder: Path, name: str, text: str | None, word: str) -> None:
+    rewrite(folder, name, text)
+    with pytest.raises(CheckpointError, match=word):
+        checkpoints.find(str(folder))
+
+
+@pytest.mark.parametrize("path", ["../model.pt", "/etc/passwd", "a/../../b"])
+@pytest.mark.parametrize("key", ["init_param", "token_list"])
+def test_no_name_in_a_checkpoint_leads_out_of_its_folder(folder: Path, path: str, key: str) -> None:
+    metas = {"init_param": path} if key == "init_param" else {"tokenizer_conf": {"token_list": path}}
+    rewrite(folder, "configuration.json", json.dumps({"file_path_metas": metas}))
+    with pytest.raises(CheckpointError, match="outside the checkpoint's folder"):
+        checkpoints.find(str(folder))
+
+
+def test_files_may_have_other_names(folder: Path) -> None:
+    (folder / "model.pt").rename(folder / "weights.pt")
+    (folder / "tokens.txt").rename(folder / "labels.txt")
+    metas = {"init_param": "weights.pt", "tokenizer_conf": {"token_list": "labels.txt"}}
+    rewrite(folder, "configuration.json", json.dumps({"file_path_metas": metas}))
+    found = checkpoints.find(str(folder))
+    assert found.weights.name == "weights.pt"
+    assert len(found.labels or ()) == 9

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from overtone.errors import BudgetError
+from overtone.memory import MIB, CostModel, Shape
+from overtone.plan import (
+    BUCKETS_PER_OCTAVE,
+    LEAST_FILL,
+    Limits,
+    audio_floor_bytes,
+    bucket,
+    longest_segment,
+    make_plan,
+    shape_of,
+    take_batch,
+)
+
+LENGTHS = st.lists(st.integers(400, 600_000), min_size=1, max_size=40)
+COST = CostModel(1000.0, 100.0, 1.0, margin=1.0)
+
+
+@given(st.integers(1, 10**9))
+def test_a_bucket_covers_its_length_and_wastes_little(samples: int) -> None:
+    assert samples <= bucket(samples) <= max(samples * (1 + 1 / BUCKETS_PER_OCTAVE), samples + 1023)
+    assert bucket(bucket(samples)) == bucket(samples)
+
+
+@given(st.integers(1, 10**7), st.integers(1, 10**7))
+def test_buckets_are_monotone(a: int, b: int) -> None:
+    assert (bucket(a) <= bucket(b)) if a <= b else (bucket(a) >= bucket(b))
+
+
+@given(st.floats(1, 600), st.floats(1, 600))
+def test_a_segment_cut_for_a_cap_keeps_to_it_when_it_is_padded(longest_s: float, batch_s: float) -> None:
+    longest = longest_segment(longest_s, batch_s)
+    assert 0 < longest <= longest_s * 16_000 + 1
+    assert bucket(longest) <= batch_s * 16_000
+    assert longest >= min(longest_s, batch_s) * 16_000 * 0.9 - 1024
+    assert longest_segment(longest_s, None) == round(longest_s * 16_000)
+
+
+def test_buckets_are_few() -> None:
+    assert len({bucket(n) for n in range(400, 480_000, 7)}) < 120
+
+
+@given(LENGTHS, st.integers(0, 10**6), st.none() | st.floats(1, 200), st.none() | st.floats(0, 60))
+def test_a_batch_keeps_every_limit_and_takes_the_oldest(
+    waiting: list[int], room: int, batch_s: float | None, threshold_s: float | None
+) -> None:
+    limits = Limits(room, COST, batch_s, threshold_s)
+    chosen = take_batch(waiting, limits)
+    assert chosen[0] == 0
+    assert list(chosen) == sorted(set(chosen))
+    if len(chosen) > 1:
+        lengths = [waiting[i] for i in chosen]
+        assert limits.allow(shape_of(lengths))
+        assert bucket(min(lengths)) >= LEAST_FILL * bucket(max(lengths))
+
+
+@given(LENGTHS)
+def test_every_segment_is_run_within_as_many_batches_as_there_are_segments(waiting: list[int]) -> None:
+    limits = Limits(10**6, COST, 60.0, None)
+    left, batches = list(enumerate(waiting)), 0
+    while left:
+        chosen = take_batch([length for _, length in left], limits)
+        left = [item for i, item in enumerate(left) if i not in chosen]
+        batches += 1
+    assert batches <= len(waiting)
+
+
+def test_equal_segments_fill_a_batch_to_its_cap_in_padded_seconds() -> None:
+    waiting = [160_000] * 10
+    chosen = take_batch(waiting, Limits(10**9, COST, batch_s=31.0))
+    padded = shape_of([waiting[i] for i in chosen]).padded_s
+    assert padded <= 31.0 < padded + bucket(160_000) / 16_000
+
+
+def test_a_batch_is_charged_by_its_padded_size_not_by_its_sum() -> None:
+    # 10 s beside 9 s: 19 s of audio, but more than 20 s when padded to a bucket.
+    assert take_batch([160_000, 144_000], Limits(10**9, COST, batch_s=20.0)) == (0,)
+
+
+def test_a_segment_over_the_threshold_runs_alone() -> None:
+    assert take_batch([320_000, 320_000], Limits(10**9, COST, threshold_s=15.0)) == (0,)
+    assert take_batch([160_000, 160_000], Limits(10**9, COST, threshold_s=15.0)) == (0, 1)
+
+
+def test_the_oldest_is_taken_even_where_it_alone_breaks_a_limit() -> None:
+    assert take_batch([480_000, 480_000], Limits(0, COST, batch_s=1.0)) == (0,)
+
+
+def test_a_short_one_does_not_pay_for_a_long_one() -> None:
+    assert take_batch([16_000, 480_000, 16_000], Limits(10**9, COST)) == (0, 2)
+
+
+def test_nothing_waiting_makes_no_batch() -> None:
+    assert take_batch([], Limits(10**9, COST)) == ()
+
+
+@given(st.integers(0, 4000), st.floats(1, 60), st.integers(1, 8))
+def test_a_plan_adds_up_or_is_refused(budget_mib: int, longest_s: float, feeders: int) -> None:
+    cost = CostModel(50 * MIB, 2 * MIB, 0.0)
+    resident = 300 * MIB
+    try:
+        plan = make_plan(
+            budget_bytes=budget_mib * MIB, resident_bytes=resident, cost=cost, longest_s=longest_s, feeders=feeders
+        )
+    except BudgetError:
+        return  # what it says is tested below
+    one = cost.predict(Shape(1, plan.longest_s))
+    assert plan.batch_bytes >= one
+    assert plan.audio_bytes >= audio_floor_bytes(plan.longest_s, feeders)
+    assert resident + plan.audio_bytes + plan.batch_bytes <= budget_mib * MIB
+    assert plan.largest_batch_s >= plan.longest_s
+
+
+def test_a_refusal_names_what_would_do_and_what_would_make_it_fit() -> None:
+    cost = CostModel(50 * MIB, 10 * MIB, 0.0)
+    with pytest.raises(BudgetError) as caught:
+        make_plan(budget_bytes=600 * MIB, resident_bytes=400 * MIB, cost=cost, longest_s=30.0)
+    text = str(caught.value)
+    for part in ("600 MiB", "400 MiB", "--memory", "--max-segment 5", "smaller model"):
+        assert part in text
+    enough = int(text.split("--memory ")[1].split("MiB", maxsplit=1)[0])
+    make_plan(budget_bytes=enough * MIB, resident_bytes=400 * MIB, cost=cost, longest_s=30.0)
