@@ -1,0 +1,1 @@
+"""Runtimes: what the engine asks of them, and those there are."""

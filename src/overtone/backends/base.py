@@ -1,0 +1,95 @@
+"""What the engine asks of a runtime, and a stand-in that runs out of memory when told to."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from overtone.errors import OutOfMemory
+from overtone.memory import CostModel, Shape
+from overtone.values import SAMPLE_RATE, Batch, Output
+
+
+class Backend(Protocol):
+    """One model, resident on one device. Used by one thread at a time, the engine's."""
+
+    @property
+    def device(self) -> str:
+        """Where it runs, as results name it: `cpu`, `cuda:0`."""
+
+    @property
+    def precision(self) -> str:
+        """In what it runs, as results name it: `fp32`, `bf16`."""
+
+    def run(self, batch: Batch) -> list[Output]:
+        """One output per waveform, in order. Raises OutOfMemory, with nothing kept, where the batch does not fit."""
+
+    def used_bytes(self) -> int:
+        """Bytes in use now on what the budget bounds: the process on a CPU, the device on a GPU."""
+
+    def cost(self, longest_s: float) -> CostModel:
+        """What batches cost, measured by running some shapes up to `longest_s` seconds."""
+
+    def trim(self) -> None:
+        """Give memory that is only kept for speed back to the system."""
+
+    def close(self) -> None:
+        """Free the model."""
+
+
+class FakeBackend:
+    """A backend without a model: embeds each frame as (mean, peak) of its samples, so answers can be checked.
+
+    It charges `cost_model` for every batch, raises OutOfMemory over `limit_bytes`, and keeps what it was asked
+    in `batches`. Ships with the package, to test what stands on the engine without weights.
+    """
+
+    HOP = 320
+
+    def __init__(
+        self, limit_bytes: int = 1 << 40, cost_model: CostModel | None = None, resident_bytes: int = 0
+    ) -> None:
+        self.limit_bytes = limit_bytes
+        self.cost_model = cost_model or CostModel(0.0, 1000.0, 0.0, margin=1.0)
+        self.resident_bytes = resident_bytes
+        self.batches: list[tuple[int, ...]] = []
+        self.trimmed = 0
+        self.closed = False
+
+    device = "fake"
+    precision = "fp32"
+
+    def run(self, batch: Batch) -> list[Output]:
+        """See Backend. Also refuses a batch whose padding is shorter than its longest waveform."""
+        lengths = tuple(len(waveform) for waveform in batch.waveforms)
+        if max(lengths) > batch.padded:
+            raise ValueError("a waveform is longer than the batch is padded to")
+        self.batches.append(lengths)
+        need = self.cost_model.predict(Shape(len(lengths), batch.padded / SAMPLE_RATE))
+        if need > self.limit_bytes:
+            raise OutOfMemory(f"{need} bytes wanted, {self.limit_bytes} there")
+        outputs = []
+        for waveform in batch.waveforms:
+            count = max(1, len(waveform) // self.HOP)
+            rows = np.resize(waveform, (count, self.HOP)).astype(np.float64)
+            frames = np.stack([rows.mean(axis=1), np.abs(rows).max(axis=1)], axis=1)
+            kept = frames.astype(np.float32) if batch.want_frames else None
+            outputs.append(Output(count, frames.sum(axis=0), kept))
+        return outputs
+
+    def used_bytes(self) -> int:
+        """See Backend."""
+        return self.resident_bytes
+
+    def cost(self, longest_s: float) -> CostModel:
+        """See Backend."""
+        return self.cost_model
+
+    def trim(self) -> None:
+        """See Backend; counts the calls."""
+        self.trimmed += 1
+
+    def close(self) -> None:
+        """See Backend."""
+        self.closed = True

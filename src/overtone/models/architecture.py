@@ -1,0 +1,211 @@
+"""The shape of an emotion2vec network, read from a checkpoint's own `config.yaml`. No torch here."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from overtone.errors import CheckpointError
+
+ConvLayer = tuple[int, int, int]
+"""(output channels, kernel size, stride) of one layer of the convolutional feature extractor."""
+
+_LARGEST_SPEC = 64
+"""Layers. Published networks have 7; a config that asks for more than this is broken or hostile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """What is needed to build the network. Field names are FunASR's, so that a config can be read beside it."""
+
+    conv_layers: tuple[ConvLayer, ...]
+    embed_dim: int
+    num_heads: int
+    depth: int
+    prenet_depth: int
+    mlp_ratio: float
+    num_extra_tokens: int
+    conv_pos_depth: int
+    conv_pos_width: int
+    conv_pos_groups: int
+    conv_pos_pre_ln: bool
+    num_alibi_heads: int
+    use_alibi_encoder: bool
+    learned_alibi_scale_per_layer: bool
+    learned_alibi_scale_per_head: bool
+    alibi_scale: float
+    layer_norm_first: bool
+    norm_eps: float
+    norm_affine: bool
+    normalize: bool
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], name: str) -> Architecture:
+        """Read a FunASR `config.yaml` mapping. `name` is for messages.
+
+        Raises CheckpointError where a field is missing, of the wrong type, or asks for something this network
+        does not implement. Nothing in the config is evaluated as code.
+        """
+        kind = config.get("model")
+        if kind != "Emotion2vec":
+            raise CheckpointError(
+                f"{name}: config.yaml describes the model {kind!r}; overtone reads 'Emotion2vec' here."
+            )
+        reader = _Reader(config.get("model_conf"), name)
+        audio = _Reader(reader.get("modalities", dict).get("audio"), name, "modalities.audio.")
+        mode = audio.get("extractor_mode", str, "layer_norm")
+        if mode != "layer_norm":
+            raise CheckpointError(
+                f"{name}: extractor_mode {mode!r} normalises over the whole file, which no batch can keep exact; "
+                "only 'layer_norm' (all published emotion2vec checkpoints) is read."
+            )
+        if audio.get("learned_alibi", bool, False):
+            raise CheckpointError(f"{name}: learned_alibi is not supported (no published checkpoint uses it).")
+        heads = reader.get("num_heads", int)
+        architecture = cls(
+            conv_layers=parse_conv_spec(audio.get("feature_encoder_spec", str), name),
+            embed_dim=reader.get("embed_dim", int),
+            num_heads=heads,
+            depth=reader.get("depth", int),
+            prenet_depth=audio.get("prenet_depth", int),
+            mlp_ratio=float(reader.get("mlp_ratio", (int, float))),
+            num_extra_tokens=audio.get("num_extra_tokens", int, 0),
+            conv_pos_depth=audio.get("conv_pos_depth", int),
+            conv_pos_width=audio.get("conv_pos_width", int),
+            conv_pos_groups=audio.get("conv_pos_groups", int),
+            conv_pos_pre_ln=audio.get("conv_pos_pre_ln", bool, False),
+            num_alibi_heads=audio.get("num_alibi_heads", int, heads),
+            use_alibi_encoder=audio.get("use_alibi_encoder", bool, False),
+            learned_alibi_scale_per_layer=audio.get("learned_alibi_scale_per_layer", bool, False),
+            learned_alibi_scale_per_head=audio.get("learned_alibi_scale_per_head", bool, False),
+            alibi_scale=float(audio.get("alibi_scale", (int, float), 1.0)),
+            layer_norm_first=reader.get("layer_norm_first", bool, False),
+            norm_eps=float(reader.get("norm_eps", (int, float), 1e-5)),
+            norm_affine=reader.get("norm_affine", bool, True),
+            normalize=reader.get("normalize", bool, True),
+        )
+        architecture._check(name)
+        return architecture
+
+    def _check(self, name: str) -> None:
+        sizes = {
+            "embed_dim": (self.embed_dim, 1, 8192),
+            "num_heads": (self.num_heads, 1, 256),
+            "depth": (self.depth, 0, 256),
+            "prenet_depth": (self.prenet_depth, 0, 256),
+            "num_extra_tokens": (self.num_extra_tokens, 0, 4096),
+            "conv_pos_depth": (self.conv_pos_depth, 1, 64),
+            "conv_pos_width": (self.conv_pos_width, 1, 4096),
+            "conv_pos_groups": (self.conv_pos_groups, 1, 4096),
+        }
+        for field, (value, low, high) in sizes.items():
+            if not low <= value <= high:
+                raise CheckpointError(f"{name}: config.yaml says {field} = {value}; {low} to {high} is possible.")
+        if not 0 < self.mlp_ratio <= 64:
+            raise CheckpointError(f"{name}: config.yaml says mlp_ratio = {self.mlp_ratio}; 0 to 64 is possible.")
+        if self.embed_dim % self.num_heads or self.embed_dim % self.conv_pos_groups:
+            raise CheckpointError(
+                f"{name}: embed_dim {self.embed_dim} is not a multiple of num_heads {self.num_heads} "
+                f"and conv_pos_groups {self.conv_pos_groups}."
+            )
+        if self.use_alibi_encoder and self.num_alibi_heads != self.num_heads:
+            raise CheckpointError(f"{name}: num_alibi_heads must equal num_heads ({self.num_heads}).")
+
+    @property
+    def hop_samples(self) -> int:
+        """Samples between two frames: the product of the strides, 320 (20 ms) in published checkpoints."""
+        hop = 1
+        for _, _, stride in self.conv_layers:
+            hop *= stride
+        return hop
+
+    @property
+    def receptive_samples(self) -> int:
+        """Samples that one frame sees: 400 (25 ms) in published checkpoints."""
+        field, hop = 1, 1
+        for _, kernel, stride in self.conv_layers:
+            field += (kernel - 1) * hop
+            hop *= stride
+        return field
+
+    def frames_of(self, samples: int) -> int:
+        """Frames that the feature extractor makes of `samples` samples (0 if too short for one)."""
+        # Valid convolutions compose: the chain is one window of `receptive_samples` moved by `hop_samples`.
+        return max(0, (samples - self.receptive_samples) // self.hop_samples + 1)
+
+    def samples_for(self, frames: int) -> int:
+        """Fewest samples that make `frames` frames."""
+        return (frames - 1) * self.hop_samples + self.receptive_samples if frames > 0 else 0
+
+    @property
+    def conv_pos_kernel(self) -> int:
+        """Kernel of each positional convolution (data2vec 2.0: the width shared out over the depth, at least 3)."""
+        return max(3, self.conv_pos_width // self.conv_pos_depth)
+
+
+class _Reader:
+    """Typed look-ups in a mapping, with one clear error each."""
+
+    def __init__(self, mapping: Any, name: str, prefix: str = "") -> None:
+        if not isinstance(mapping, Mapping):
+            raise CheckpointError(f"{name}: config.yaml has no mapping 'model_conf.{prefix.rstrip('.')}'.")
+        self._mapping, self._name, self._prefix = mapping, name, prefix
+
+    def get(self, key: str, kind: Any, default: Any = None) -> Any:
+        value = self._mapping.get(key, default)
+        wrong_bool = isinstance(value, bool) and kind is not bool
+        if value is None or wrong_bool or not isinstance(value, kind):
+            raise CheckpointError(
+                f"{self._name}: config.yaml needs model_conf.{self._prefix}{key} "
+                f"({getattr(kind, '__name__', 'number')}), found {value!r}."
+            )
+        return value
+
+
+def parse_conv_spec(spec: str, name: str) -> tuple[ConvLayer, ...]:
+    """Read a fairseq layer list such as `[(512, 10, 5)] + [(512, 3, 2)] * 4`, which FunASR gives to `eval`.
+
+    Only integers, tuples, lists, `+` and `*` are understood; anything else raises CheckpointError.
+    """
+
+    def value(node: ast.expr) -> Any:
+        if isinstance(node, ast.Constant) and type(node.value) is int:
+            return node.value
+        if isinstance(node, ast.Tuple):
+            return tuple(value(item) for item in node.elts)
+        if isinstance(node, ast.List):
+            return [value(item) for item in node.elts]
+        if isinstance(node, ast.BinOp):
+            left, right = value(node.left), value(node.right)
+            if isinstance(node.op, ast.Add) and isinstance(left, list) and isinstance(right, list):
+                return _bounded(left + right)
+            if isinstance(node.op, ast.Mult) and isinstance(left, list) and isinstance(right, int):
+                return _bounded(left * min(max(right, 0), _LARGEST_SPEC + 1))
+        raise ValueError
+
+    def _bounded(layers: list[Any]) -> list[Any]:
+        if len(layers) > _LARGEST_SPEC:
+            raise ValueError
+        return layers
+
+    try:
+        layers = value(ast.parse(spec, mode="eval").body)
+        good = (
+            isinstance(layers, list)
+            and len(layers) > 0
+            and all(
+                isinstance(layer, tuple)
+                and len(layer) == 3
+                and all(isinstance(n, int) and 0 < n <= 8192 for n in layer)
+                for layer in layers
+            )
+        )
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        good = False
+    if not good:
+        raise CheckpointError(
+            f"{name}: feature_encoder_spec {spec[:80]!r} is not a list of (channels, kernel, stride)."
+        )
+    return tuple(layers)

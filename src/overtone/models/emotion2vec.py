@@ -1,0 +1,267 @@
+"""emotion2vec (Ma et al., 2023, arXiv:2312.15185): a data2vec 2.0 audio encoder with a linear head.
+
+Inference only, and exact in a batch: every operation that could let one item's padding reach another item, or its
+own valid frames, is told the true lengths. Module and parameter names are those of the published checkpoints, so
+`state_dict` keys match FunASR's one for one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from overtone.models.architecture import Architecture
+from overtone.models.attention import alibi_slopes, attend
+
+CHUNK_FRAMES = 100
+"""Frames (2 s) that the feature extractor makes at a time. Its layers widen the waveform 100-fold
+(512 channels at 3.2 kHz); done in chunks, that never exists for more than 2 s of audio. Frames see 25 ms
+each and nothing else, so chunks change nothing."""
+
+
+class FeatureExtractor(nn.Module):
+    """Waveform to local features: strided convolutions without padding, each frame normalised alone."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self._architecture = architecture
+        self.conv_layers = nn.ModuleList()
+        channels = 1
+        for width, kernel, stride in architecture.conv_layers:
+            # The checkpoints' names count FunASR's dropout (1) and its nested norm (2.1); GELU is 3.
+            self.conv_layers.append(
+                nn.ModuleDict(
+                    {
+                        "0": nn.Conv1d(channels, width, kernel, stride, bias=False),
+                        "2": nn.ModuleDict({"1": nn.LayerNorm(width)}),
+                    }
+                )
+            )
+            channels = width
+
+    def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
+        """(batch, samples) float to (batch, frames, channels)."""
+        x = waveforms.unsqueeze(1)
+        for layer in self.conv_layers:
+            assert isinstance(layer, nn.ModuleDict)
+            assert isinstance(layer["2"], nn.ModuleDict)
+            x = layer["0"](x).transpose(1, 2)
+            x = F.gelu(layer["2"]["1"](x)).transpose(1, 2)
+        return x.transpose(1, 2)
+
+
+class PositionalEncoder(nn.Module):
+    """Grouped convolutions over time that tell a frame where it stands among its neighbours."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        dim, kernel = architecture.embed_dim, architecture.conv_pos_kernel
+        # In the checkpoints, place 0 of each sequence is a transposition, or the norm before all.
+        convs = {
+            str(place + 1): nn.ModuleDict(
+                {"0": nn.Conv1d(dim, dim, kernel, padding=kernel // 2, groups=architecture.conv_pos_groups)}
+            )
+            for place in range(architecture.conv_pos_depth)
+        }
+        self._pre_norm = architecture.conv_pos_pre_ln
+        self._depth = architecture.conv_pos_depth
+        if self._pre_norm:
+            self.add_module("0", nn.LayerNorm(dim))
+            self.add_module("1", nn.ModuleDict(convs))
+        else:
+            for place, conv in convs.items():
+                self.add_module(place, conv)
+        # "Same" padding of an even kernel gives one frame too many.
+        self._surplus = 1 - kernel % 2
+
+    def forward(self, x: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
+        """(batch, frames, dim) to the same shape. `valid`: bool (batch, frames) or None if all are real."""
+        if self._pre_norm:
+            x = self.get_submodule("0")(x)
+        prefix = "1." if self._pre_norm else ""
+        for place in range(1, self._depth + 1):
+            if valid is not None:
+                # What a shorter item would see past its end is zero; what stands there is not.
+                x = x * valid.unsqueeze(-1)
+            x = self.get_submodule(f"{prefix}{place}.0")(x.transpose(1, 2))
+            if self._surplus:
+                x = x[:, :, : -self._surplus]
+            x = x.transpose(1, 2)
+            x = F.gelu(F.layer_norm(x, x.shape[-1:]))
+        return x
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with ALiBi."""
+
+    def __init__(self, dim: int, heads: int, extra_tokens: int) -> None:
+        super().__init__()
+        self._heads, self._extra = heads, extra_tokens
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: torch.Tensor, slopes: torch.Tensor | None, valid: torch.Tensor | None) -> torch.Tensor:
+        """(batch, tokens, dim) to the same shape; see `attend` for slopes and valid."""
+        batch, tokens, dim = x.shape
+        qkv = self.qkv(x).view(batch, tokens, 3, self._heads, dim // self._heads)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        x = attend(query, key, value, slopes, valid, self._extra)
+        out: torch.Tensor = self.proj(x.transpose(1, 2).reshape(batch, tokens, dim))
+        return out
+
+
+class Mlp(nn.Module):
+    """The two-layer feed-forward part of a block."""
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden)
+        self.fc2 = nn.Linear(hidden, dim)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(…, dim) to the same shape."""
+        out: torch.Tensor = self.fc2(F.gelu(self.fc1(x)))
+        return out
+
+
+class Block(nn.Module):
+    """One transformer block."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        dim = architecture.embed_dim
+        self._norm_first = architecture.layer_norm_first
+        self.norm1 = _norm(architecture)
+        self.attn = Attention(dim, architecture.num_heads, architecture.num_extra_tokens)
+        self.norm2 = _norm(architecture)
+        self.mlp = Mlp(dim, int(dim * architecture.mlp_ratio))
+
+    def forward(self, x: torch.Tensor, slopes: torch.Tensor | None, valid: torch.Tensor | None) -> torch.Tensor:
+        """(batch, tokens, dim) to the same shape; see `attend` for slopes and valid."""
+        if self._norm_first:
+            x = x + self.attn(self.norm1(x), slopes, valid)
+            # As published: the residual here is the feed-forward part's own output, not its input.
+            out: torch.Tensor = 2 * self.mlp(self.norm2(x))
+            return out
+        x = self.norm1(x + self.attn(x, slopes, valid))
+        out = self.norm2(x + self.mlp(x))
+        return out
+
+
+class ContextEncoder(nn.Module):
+    """The first blocks ("prenet") and the norm before them (or after, with norm-first blocks)."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(Block(architecture) for _ in range(architecture.prenet_depth))
+        self.norm = None if architecture.layer_norm_first else _norm(architecture)
+
+
+class AudioEncoder(nn.Module):
+    """Everything of the audio modality: features, positions, extra tokens, prenet."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        channels, dim = architecture.conv_layers[-1][0], architecture.embed_dim
+        self.local_encoder = FeatureExtractor(architecture)
+        self.project_features = nn.ModuleDict({"1": nn.LayerNorm(channels), "2": nn.Linear(channels, dim)})
+        self.relative_positional_encoder = PositionalEncoder(architecture)
+        self.context_encoder = ContextEncoder(architecture)
+        self.extra_tokens = (
+            nn.Parameter(torch.zeros(1, architecture.num_extra_tokens, dim)) if architecture.num_extra_tokens else None
+        )
+        self.alibi_scale = None
+        if architecture.use_alibi_encoder:
+            layers = architecture.prenet_depth + architecture.depth
+            shape = (
+                layers if architecture.learned_alibi_scale_per_layer else 1,
+                1,
+                architecture.num_alibi_heads if architecture.learned_alibi_scale_per_head else 1,
+                1,
+                1,
+            )
+            self.alibi_scale = nn.Parameter(torch.full(shape, architecture.alibi_scale))
+
+
+class Emotion2vec(nn.Module):
+    """The whole network up to the final frame embeddings. The head is applied by `overtone.head`."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.modality_encoders = nn.ModuleDict({"AUDIO": AudioEncoder(architecture)})
+        self.blocks = nn.ModuleList(Block(architecture) for _ in range(architecture.depth))
+        self.norm = _norm(architecture) if architecture.layer_norm_first else None
+
+    @property
+    def audio(self) -> AudioEncoder:
+        """The encoder of the one modality there is."""
+        encoder = self.modality_encoders["AUDIO"]
+        assert isinstance(encoder, AudioEncoder)
+        return encoder
+
+    def forward(self, waveforms: torch.Tensor, frames: torch.Tensor | None = None) -> torch.Tensor:
+        """Frame embeddings of a batch.
+
+        waveforms: (batch, samples), already normalised over their true lengths, zero-padded on the right.
+        frames: integer (batch,), `architecture.frames_of` the true lengths; None if nothing is padded.
+        Returns (batch, frames, dim); rows past an item's own frames are meaningless.
+        """
+        return self.encode(self.features(waveforms), frames)
+
+    def features(self, waveforms: torch.Tensor) -> torch.Tensor:
+        """(batch, samples) to projected local features (batch, frames, dim), in chunks of time."""
+        parts = [self._project(self.audio.local_encoder(chunk)) for chunk in self._chunks(waveforms)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+    def _chunks(self, waveforms: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Overlapping stretches that give `CHUNK_FRAMES` frames each, the last one what remains."""
+        a = self.architecture
+        frames = a.frames_of(waveforms.shape[1])
+        for first in range(0, frames, CHUNK_FRAMES):
+            count = min(CHUNK_FRAMES, frames - first)
+            start = first * a.hop_samples
+            yield waveforms[:, start : start + a.samples_for(count)]
+
+    def _project(self, x: torch.Tensor) -> torch.Tensor:
+        project = self.audio.project_features
+        y: torch.Tensor = project["2"](project["1"](x))
+        return y
+
+    def encode(self, x: torch.Tensor, frames: torch.Tensor | None) -> torch.Tensor:
+        """Local features (batch, frames, dim) and true frame counts (batch,) to frame embeddings."""
+        audio = self.audio
+        frames_valid, tokens_valid = None, None
+        if frames is not None:
+            frames_valid = torch.arange(x.shape[1], device=x.device)[None, :] < frames[:, None]
+            tokens_valid = F.pad(frames_valid, (self.architecture.num_extra_tokens, 0), value=True)
+        x = x + audio.relative_positional_encoder(x, frames_valid)
+        if audio.extra_tokens is not None:
+            x = torch.cat([audio.extra_tokens.to(x.dtype).expand(x.shape[0], -1, -1), x], dim=1)
+        if audio.context_encoder.norm is not None:
+            x = audio.context_encoder.norm(x)
+        layer = 0
+        for block in audio.context_encoder.blocks:
+            x = block(x, self._slopes(layer), tokens_valid)
+            layer += 1
+        for block in self.blocks:
+            x = block(x, self._slopes(layer), tokens_valid)
+            layer += 1
+        if self.norm is not None:
+            x = self.norm(x)
+        return x[:, self.architecture.num_extra_tokens :]
+
+    def _slopes(self, layer: int) -> torch.Tensor | None:
+        """ALiBi slopes of a layer with the learned scale in them, float32 (heads,)."""
+        scales = self.audio.alibi_scale
+        if scales is None:
+            return None
+        scale = scales[layer if scales.shape[0] > 1 else 0].float().clamp_min(0).flatten()
+        return torch.tensor(alibi_slopes(self.architecture.num_heads), device=scale.device) * scale
+
+
+def _norm(architecture: Architecture) -> nn.LayerNorm:
+    return nn.LayerNorm(architecture.embed_dim, eps=architecture.norm_eps, elementwise_affine=architecture.norm_affine)

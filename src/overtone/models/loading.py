@@ -1,0 +1,127 @@
+"""Weights from a checkpoint into the network: checked tensor by tensor, held in memory once."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+
+from overtone.checkpoints import Checkpoint
+from overtone.errors import CheckpointError
+from overtone.head import Head
+from overtone.models.architecture import Architecture
+from overtone.models.emotion2vec import Emotion2vec
+
+_TRAINING_ONLY = re.compile(
+    r"^(modality_encoders\.AUDIO\.decoder\.|_ema|ema\.|shared_decoder\.|recon_proj\.|cls_proj\.|center$|"
+    r"num_updates$|.*\.num_batches_tracked$)"
+)
+"""Tensors that pre-training needs and inference does not."""
+
+_SHOWN = 4
+
+
+def load(checkpoint: Checkpoint, *, strict: bool = True) -> tuple[Emotion2vec, Head | None]:
+    """Build the network and its head (None for a checkpoint without classes) from a checkpoint.
+
+    The network is in float32, in inference mode.
+    `strict` False lets tensors pass that neither inference nor pre-training knows, as FunASR does.
+    Raises CheckpointError naming what is missing, unknown, of the wrong shape or broken.
+    """
+    architecture = Architecture.from_config(checkpoint.config, checkpoint.name)
+    tensors = _unwrapped(_read(checkpoint), checkpoint)
+    with torch.device("meta"):
+        network = Emotion2vec(architecture)
+    expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    if checkpoint.labels is not None:
+        rows = len(checkpoint.labels)
+        expected |= {"proj.weight": (rows, architecture.embed_dim), "proj.bias": (rows,)}
+    found = _chosen(tensors, expected, checkpoint, strict=strict)
+    head = None
+    if checkpoint.labels is not None:
+        weight, bias = found.pop("proj.weight"), found.pop("proj.bias")
+        head = Head(weight.numpy().copy(), bias.numpy().copy(), checkpoint.labels)
+    network.load_state_dict(found, assign=True)
+    network.requires_grad_(False)
+    return network.eval(), head
+
+
+def _read(checkpoint: Checkpoint) -> Mapping[str, Any]:
+    """The mapping that the weights file holds. Nothing in it is executed: `weights_only` and safetensors."""
+    path = checkpoint.weights
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        # Not mapped: tensors are read one by one, so nothing is held twice, and a file that is replaced while it is in
+        # use cannot take the process down.
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{checkpoint.name}: {path.name} is not a plain file of tensors (it is damaged, or holds objects whose "
+            "code would have to run; overtone never runs code from a checkpoint). Fetch it again; if it is a training "
+            "checkpoint, save its state_dict alone with torch.save({'model': state_dict}, path)."
+        ) from error
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise CheckpointError(f"{checkpoint.name}: {path.name} is broken ({reason}); fetch it again.") from error
+    for wrapper in ("state_dict", "model_state_dict", "model"):
+        if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
+            state = state[wrapper]
+    if not isinstance(state, Mapping):
+        raise CheckpointError(f"{checkpoint.name}: {path.name} holds no mapping of names to tensors.")
+    return state
+
+
+def _unwrapped(state: Mapping[str, Any], checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
+    """Tensors by bare name: prefixes such as `d2v_model.`, which config.yaml's `scope_map` names, taken off."""
+    scope = checkpoint.config.get("scope_map", [])
+    pairs = scope if isinstance(scope, list) else str(scope).split(",")
+    prefixes = {str(prefix) for prefix in pairs[0::2] if str(prefix).lower() != "none"} | {"module.", "d2v_model."}
+    tensors = {}
+    for key, value in state.items():
+        if not isinstance(value, torch.Tensor):
+            continue
+        bare = str(key)
+        for prefix in prefixes:
+            bare = bare.removeprefix(prefix)
+        tensors[bare] = value
+    return tensors
+
+
+def _chosen(
+    tensors: dict[str, torch.Tensor], expected: Mapping[str, tuple[int, ...]], checkpoint: Checkpoint, *, strict: bool
+) -> dict[str, torch.Tensor]:
+    where = f"{checkpoint.name}: {checkpoint.weights.name}"
+    if missing := [key for key in expected if key not in tensors]:
+        raise CheckpointError(
+            f"{where} lacks {len(missing)} of {len(expected)} tensors ({_some(missing)}); it is not the file that "
+            "config.yaml describes. Copy the whole published folder again."
+        )
+    for key, shape in expected.items():
+        got = tuple(tensors[key].shape)
+        # data2vec's own release stores this one without the layer dimension.
+        if key.endswith("alibi_scale") and len(got) == 4:
+            tensors[key], got = tensors[key].unsqueeze(0), (1, *got)
+        if got != shape:
+            raise CheckpointError(
+                f"{where}: tensor {key} has shape {list(got)}, but config.yaml and the labels ask for {list(shape)}."
+            )
+        if not tensors[key].is_floating_point():
+            raise CheckpointError(f"{where}: tensor {key} holds {tensors[key].dtype}, not floating-point weights.")
+    unknown = [key for key in tensors if key not in expected and not _TRAINING_ONLY.match(key)]
+    if strict and unknown:
+        raise CheckpointError(
+            f"{where} holds {len(unknown)} tensors that this network does not know ({_some(unknown)}). If they do not "
+            "matter for inference, pass --ignore-unknown-tensors."
+        )
+    return {key: tensors[key].float() for key in expected}
+
+
+def _some(names: Iterable[str]) -> str:
+    listed = list(names)
+    return ", ".join(listed[:_SHOWN]) + (", …" if len(listed) > _SHOWN else "")

@@ -1,0 +1,98 @@
+"""The promise: batch composition, order and padding never change an answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from conftest import voice
+from overtone import checkpoints
+from overtone.backends.torch_backend import TorchBackend
+from overtone.models import seeded
+from overtone.models.loading import load
+from overtone.plan import bucket
+from overtone.values import Batch, Output
+
+TOLERANCE = 1e-5
+"""Absolute, on embeddings of the order of 1 to 5: a few units in the last place of float32."""
+
+
+def backend(folder: Path) -> TorchBackend:
+    network, _ = load(checkpoints.read(folder, name=str(folder)))
+    return TorchBackend(network, device="cpu", precision="fp32", threads=2)
+
+
+@pytest.fixture(scope="module")
+def small(small_checkpoint: Path) -> TorchBackend:
+    return backend(small_checkpoint)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> TorchBackend:
+    return backend(seeded.write(tmp_path_factory.mktemp("base") / "c", seeded.BASE))
+
+
+def run(backend: TorchBackend, clips: list[np.ndarray], padded: int | None = None) -> list[Output]:
+    longest = max(len(clip) for clip in clips)
+    return backend.run(Batch(tuple(clips), padded or bucket(longest), want_frames=True))
+
+
+def assert_same(together: list[Output], alone: list[Output]) -> None:
+    for a, b in zip(together, alone, strict=True):
+        assert a.count == b.count
+        assert a.frames is not None
+        assert b.frames is not None
+        np.testing.assert_allclose(a.frames, b.frames, rtol=0, atol=TOLERANCE)
+        np.testing.assert_allclose(a.total / a.count, b.total / b.count, rtol=0, atol=TOLERANCE)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    lengths=st.lists(st.integers(400, 50_000), min_size=1, max_size=6),
+    order=st.randoms(use_true_random=False),
+    slack=st.integers(0, 20_000),
+)
+def test_any_mix_in_any_order_with_any_padding_equals_alone(
+    small: TorchBackend, lengths: list[int], order: object, slack: int
+) -> None:
+    clips = [voice(length / 16_000, seed=i) for i, length in enumerate(lengths)]
+    alone = [run(small, [clip], len(clip))[0] for clip in clips]
+    places = list(range(len(clips)))
+    order.shuffle(places)  # type: ignore[attr-defined]
+    together = run(small, [clips[i] for i in places], max(lengths) + slack)
+    assert_same(together, [alone[i] for i in places])
+
+
+def test_padding_is_not_merely_quiet_but_absent(small: TorchBackend) -> None:
+    """A neighbour as loud as can be, and much longer, changes nothing."""
+    clip, loud = voice(1.0), 1000 * voice(9.0, seed=3)
+    assert_same(run(small, [clip, loud])[:1], run(small, [clip], len(clip)))
+
+
+@pytest.mark.slow
+def test_the_base_shape_is_exact_too(base: TorchBackend) -> None:
+    clips = [voice(length, seed=i) for i, length in enumerate((0.4, 2.9, 3.0, 7.7, 1.3))]
+    alone = [run(base, [clip], len(clip))[0] for clip in clips]
+    assert_same(run(base, clips), alone)
+    assert_same(run(base, clips[::-1]), alone[::-1])
+
+
+def test_running_changes_no_thread_count_of_the_caller_or_of_new_threads(small_checkpoint: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    before = torch.get_num_threads()
+    wanted = before + 1
+    with ThreadPoolExecutor(1) as own:
+        runner = TorchBackend(
+            load(checkpoints.read(small_checkpoint, name="s"))[0], device="cpu", precision="fp32", threads=wanted
+        )
+        own.submit(run, runner, [voice(1.0)]).result()
+        assert own.submit(torch.get_num_threads).result() == wanted
+    assert torch.get_num_threads() == before
+    with ThreadPoolExecutor(1) as new:
+        assert new.submit(torch.get_num_threads).result() == before
