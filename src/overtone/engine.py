@@ -1,0 +1,205 @@
+"""The loop every face shares: one thread per device, the weights resident, batches across whoever submits.
+
+take a batch; run it; on out-of-memory halve it and run again; hand each output to whoever waits for it
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+
+from overtone.backends.base import Backend
+from overtone.errors import BudgetError, OutOfMemory, OvertoneError
+from overtone.memory import Ledger, Shape, format_size
+from overtone.plan import Limits, Plan, bucket, enough_for, shape_of, take_batch
+from overtone.values import SAMPLE_RATE, Batch, Output, Samples
+
+
+@dataclass(slots=True, eq=False)
+class _Work:
+    samples: Samples
+    want_frames: bool
+    future: Future[Output] = field(default_factory=Future)
+    since: float = field(default_factory=time.perf_counter)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+
+@dataclass(slots=True)
+class EngineStats:
+    """What the engine has done so far. Seconds; `padded_s` is what was charged, `audio_s` what was asked."""
+
+    batches: int = 0
+    segments: int = 0
+    audio_s: float = 0.0
+    padded_s: float = 0.0
+    run_s: float = 0.0
+    idle_s: float = 0.0
+    splits: int = 0
+
+
+class Engine:
+    """Owns a backend and its thread. `submit` from any thread; close it, or use it as a context manager.
+
+    The ledger it is given bounds audio in flight and the activations of a batch.
+    """
+
+    def __init__(self, backend: Backend, plan: Plan) -> None:
+        self._backend = backend
+        self._plan = plan
+        self._cost = plan.cost
+        self._ceiling = plan.budget_bytes  # of a batch of several; lowered when memory runs out
+        self._ledger = Ledger(plan.budget_bytes, plan.audio_bytes, backend.used_bytes)
+        self._waiting: list[_Work] = []
+        self._wake = threading.Condition()
+        self._closed = False
+        self.stats = EngineStats()
+        self._thread = threading.Thread(target=self._loop, name=f"overtone-{backend.device}", daemon=True)
+        self._thread.start()
+
+    @property
+    def backend(self) -> Backend:
+        """What runs the batches."""
+        return self._backend
+
+    @property
+    def plan(self) -> Plan:
+        """What the run was given."""
+        return self._plan
+
+    def submit(self, samples: Samples, *, want_frames: bool = False) -> Future[Output]:
+        """Queue one segment's samples, float32 (samples,), 16 kHz. Blocks while audio in flight is at its bound.
+
+        The future fails with BudgetError if the segment alone cannot be held, and with RuntimeError once the engine
+        is closed. A future cancelled in time costs nothing.
+        """
+        work = _Work(samples, want_frames)
+        self._ledger.take_audio(samples.nbytes)
+        work.future.add_done_callback(lambda _: self._ledger.free_audio(samples.nbytes))
+        with self._wake:
+            if self._closed:
+                work.future.set_exception(RuntimeError("the engine is closed"))
+                return work.future
+            self._waiting.append(work)
+            self._wake.notify()
+        return work.future
+
+    def _loop(self) -> None:
+        while batch := self._take():
+            self._run(batch)
+        self._backend.close()
+
+    def _take(self) -> list[_Work]:
+        """Wait for work and choose the next batch; an empty one means the engine is closed and drained."""
+        while True:
+            began = time.perf_counter()
+            with self._wake:
+                self._wake.wait_for(lambda: self._waiting or self._closed)
+                self.stats.idle_s += time.perf_counter() - began
+                if not self._waiting:
+                    return []
+                # Frames are kept for a whole batch or not at all.
+                queue = [work for work in self._waiting if work.want_frames == self._waiting[0].want_frames]
+                chosen = take_batch([len(work) for work in queue], self._limits())
+                batch = [queue[i] for i in chosen]
+                taken = set(map(id, batch))
+                self._waiting = [work for work in self._waiting if id(work) not in taken]
+            if running := [work for work in batch if work.future.set_running_or_notify_cancel()]:
+                return running
+
+    def _limits(self) -> Limits:
+        room = min(self._room(self._plan.batch_bytes), self._ceiling)
+        return Limits(room, self._cost, self._plan.batch_s, self._plan.threshold_s)
+
+    def _room(self, wanted: int) -> int:
+        """Bytes for the next batch; memory that is only kept for speed is given back if they fall short of `wanted`."""
+        room = self._ledger.room()
+        if room < wanted:
+            self._backend.trim()
+            room = self._ledger.room()
+        return room
+
+    def _run(self, works: Sequence[_Work], notes: tuple[str, ...] = ()) -> None:
+        """Run a batch, in halves if it does not fit, and answer every future in it."""
+        started = time.perf_counter()
+        shape = shape_of([len(work) for work in works])
+        try:
+            self._check_room(shape)
+            padded = bucket(max(len(work) for work in works))
+            batch = Batch(tuple(work.samples for work in works), padded, works[0].want_frames)
+            outputs = self._backend.run(batch)
+        except OutOfMemory as refusal:
+            self._halve(works, shape, refusal, notes)
+            return
+        except Exception as error:  # noqa: BLE001 - it belongs to those who wait, not to this thread
+            for work in works:
+                work.future.set_exception(error)
+            return
+        elapsed = time.perf_counter() - started
+        audio = sum(len(work) for work in works)
+        self._count(works, shape, elapsed)
+        for work, output in zip(works, outputs, strict=True):
+            share = elapsed * len(work) / audio
+            work.future.set_result(
+                replace(output, wait_s=started - work.since, run_s=share, notes=output.notes + notes)
+            )
+
+    def _check_room(self, shape: Shape) -> None:
+        """A single segment larger than the budget leaves is refused before it is tried."""
+        if shape.rows > 1:
+            return
+        need = self._cost.predict(shape)
+        short = need - self._room(need)
+        if short > 0:
+            budget = self._plan.budget_bytes
+            raise BudgetError(
+                f"a segment of {shape.seconds:.1f} s needs {format_size(need)}, {format_size(short)} more than is left "
+                f"of {format_size(budget)}; give {enough_for(budget, short)}, or cut shorter with --max-segment."
+            )
+
+    def _halve(self, works: Sequence[_Work], shape: Shape, refusal: OutOfMemory, notes: tuple[str, ...]) -> None:
+        self.stats.splits += 1
+        predicted = self._cost.predict(shape)
+        # Whatever was predicted for this batch is more than there is: never plan for as much again.
+        self._ceiling = min(self._ceiling, int(predicted * 0.9))
+        if len(works) == 1:
+            error: OvertoneError = BudgetError(
+                f"out of memory on {self._backend.device} with a single segment of {shape.seconds:.1f} s ({refusal}); "
+                "cut shorter with --max-segment, or take a smaller model."
+            )
+            works[0].future.set_exception(error)
+            return
+        note = f"out of memory with {shape.rows} × {shape.seconds:.1f} s on {self._backend.device}: batch halved"
+        middle = len(works) // 2
+        for half in (works[:middle], works[middle:]):
+            self._run(half, (*notes, note))
+
+    def _count(self, works: Sequence[_Work], shape: Shape, elapsed: float) -> None:
+        self.stats.batches += 1
+        self.stats.segments += len(works)
+        self.stats.audio_s += sum(len(work) for work in works) / SAMPLE_RATE
+        self.stats.padded_s += shape.padded_s
+        self.stats.run_s += elapsed
+
+    def close(self, *, drain: bool = True) -> None:
+        """Finish what is queued (without `drain`: cancel it), then free the model. Safe to call twice."""
+        with self._wake:
+            self._closed = True
+            dropped = [] if drain else self._waiting
+            self._waiting = self._waiting if drain else []
+            self._wake.notify()
+        for work in dropped:
+            work.future.cancel()
+        self._ledger.close()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.close(drain=kind is None)

@@ -1,0 +1,163 @@
+"""From options to a running engine: find the model, load it, measure it, share out the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import overtone
+from overtone import checkpoints, config, costs, vad
+from overtone.checkpoints import Checkpoint
+from overtone.config import Options
+from overtone.engine import Engine
+from overtone.errors import BudgetError
+from overtone.head import Head
+from overtone.memory import CostModel, format_size
+from overtone.plan import Plan, longest_segment, make_plan
+from overtone.resources import available_bytes, default_budget_bytes, rss_bytes, usable_cpus
+from overtone.values import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from overtone.backends.torch_backend import TorchBackend
+    from overtone.models.architecture import Architecture
+
+_T = TypeVar("_T")
+
+_MOST_DECODERS = 4
+"""Decoding is some hundred times faster than a base model on one core; more would only hold more audio."""
+
+_PROBED_S = 20.0
+"""Seconds. Longest shape probed; cost is linear in length beyond it, attention being done block by block."""
+
+_BATCH_S = {"cpu": 64.0, "cuda": 640.0}
+"""Padded seconds of a batch where the user sets no cap: more gains nothing in speed (bench/batch_seconds.py)."""
+
+_DEVICE_SHARE = 0.9
+"""Share of a GPU's free memory that is the budget where none is given."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Network:
+    """What the pipelines need to know of the loaded network. Samples at 16 kHz."""
+
+    name: str
+    folder: Path
+    hop: int
+    shortest: int
+    dim: int
+    head: Head | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Runtime:
+    """An engine with its model, as `start` left it."""
+
+    options: Options
+    network: Network
+    engine: Engine
+    device: str
+    precision: str
+    threads: int
+    decoders: int
+
+    @property
+    def longest(self) -> int:
+        """Samples of the longest segment that cutting gives: a cap on batches is a cap on segments."""
+        return longest_segment(self.options.longest_s, self.options.batch_size_s)
+
+
+def decoders_for(options: Options) -> int:
+    """Sources decoded at once. Files that run whole are held whole, so one at a time."""
+    return 1 if options.whole else options.decoders or min(_MOST_DECODERS, usable_cpus())
+
+
+def start(options: Options) -> Runtime:
+    """Load the model and start its engine.
+
+    Raises the errors of finding and loading a model, DeviceError, and BudgetError if the budget cannot hold it: before
+    the weights are read where they alone are too many, and with the measured numbers after.
+    """
+    checkpoint = checkpoints.find(options.model, hub=options.hub)
+    threads = options.threads or usable_cpus()
+    decoders = decoders_for(options)
+    # PyTorch keeps a number of threads for each thread; this one is nobody's.
+    engine, network = _aside(lambda: _start(options, checkpoint, threads, decoders))
+    backend = engine.backend
+    return Runtime(options, network, engine, backend.device, backend.precision, threads, decoders)
+
+
+def _start(options: Options, checkpoint: Checkpoint, threads: int, decoders: int) -> tuple[Engine, Network]:
+    from overtone.backends.torch_backend import TorchBackend, resolve_device
+    from overtone.models.loading import load
+
+    device = resolve_device(options.device)
+    budget = options.memory_bytes or (default_budget_bytes() if device == "cpu" else _free_on(device))
+    _check_weights(budget, checkpoint, rss_bytes() if device == "cpu" else 0)
+    module, head = load(checkpoint, strict=not options.ignore_unknown_tensors)
+    architecture = module.architecture
+    backend = TorchBackend(module, device=device, precision=options.precision, threads=threads)
+    backend.warm_up()
+    cost = _cost(backend, architecture, options, threads)
+    backend.trim()  # what probing left behind is not resident
+    plan = _share_out(options, device, budget, backend.used_bytes(), cost, decoders)
+    network = Network(
+        checkpoint.name,
+        checkpoint.folder,
+        architecture.hop_samples,
+        architecture.receptive_samples,
+        architecture.embed_dim,
+        head,
+    )
+    return Engine(backend, plan), network
+
+
+def _cost(backend: TorchBackend, architecture: Architecture, options: Options, threads: int) -> CostModel:
+    """What batches cost here: recalled, or measured once for everything that it depends on."""
+    import torch
+
+    longest = min(options.longest_s, _PROBED_S)
+    versions = (torch.__version__, overtone.__version__)
+    key = (architecture, backend.device_name, backend.precision, threads, longest, versions)
+    return costs.recall(config.cache_folder(), key, lambda: backend.cost(longest))
+
+
+def _share_out(options: Options, device: str, budget: int, used: int, cost: CostModel, decoders: int) -> Plan:
+    """The plan of a run: the options' caps, and a default one where batches are not capped."""
+    on_cpu = device == "cpu"
+    return make_plan(
+        budget_bytes=budget,
+        # The VAD, loaded at the first long file, is counted from the start.
+        resident_bytes=used + (vad.RESIDENT_BYTES if on_cpu else 0),
+        cost=cost,
+        longest_s=longest_segment(options.longest_s, options.batch_size_s) / SAMPLE_RATE,
+        feeders=decoders,
+        batch_s=options.batch_size_s or max(_BATCH_S["cpu" if on_cpu else "cuda"], options.longest_s),
+        threshold_s=options.batch_size_threshold_s,
+    )
+
+
+def _free_on(device: str) -> int:
+    import torch
+
+    free, _ = torch.cuda.mem_get_info(device)
+    return int(free * _DEVICE_SHARE)
+
+
+def _check_weights(budget: int, checkpoint: Checkpoint, held: int) -> None:
+    """BudgetError if the weights alone are too many for the machine.
+
+    Where the machine has room, they are read and measured, so that a refusal can name what would do exactly.
+    """
+    if held + checkpoint.weight_bytes > max(budget, held + available_bytes()):
+        raise BudgetError(
+            f"{checkpoint.name} cannot be held: its weights are {format_size(checkpoint.weight_bytes)}, and this "
+            f"machine has {format_size(available_bytes())} left. Take a smaller model, or free memory."
+        )
+
+
+def _aside(work: Callable[[], _T]) -> _T:
+    with ThreadPoolExecutor(1, thread_name_prefix="overtone-load") as pool:
+        return pool.submit(work).result()

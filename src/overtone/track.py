@@ -1,0 +1,158 @@
+"""One channel of one source on its way through: cut, submitted, answered, merged."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from overtone.errors import InputError, ModelError, OvertoneError
+from overtone.merge import Merged, Merger
+from overtone.segment import Cutter
+from overtone.values import ENVELOPE_S, SAMPLE_RATE, Output, Samples, Segment, Timings
+
+Submit = Callable[[Samples], "Future[Output]"]
+
+
+@dataclass(slots=True)
+class _Spent:
+    cut_s: float = 0.0
+    wait_s: float = 0.0
+    run_s: float = 0.0
+    merge_s: float = 0.0
+
+
+class Track:
+    """Feed it blocks of samples with `push`, end with `finish`, then `wait` for what the engine owes.
+
+    Fed by one thread, answered by the engine's. Segments are submitted as they are cut, so a source of any length is
+    never held; an answer is let go as soon as it is merged. shortest: samples below which the model has nothing
+    to work on.
+    """
+
+    def __init__(
+        self, cutter: Cutter, submit: Submit, merger: Merger, *, shortest: int, envelope: bool = False
+    ) -> None:
+        self._cutter = cutter
+        self._submit = submit
+        self._merger = merger
+        self._shortest = shortest
+        self._envelope = Envelope() if envelope else None
+        self._spent = _Spent()
+        self._notes: dict[str, None] = {}
+        self._owed: set[Future[Output]] = set()
+        self._settled = threading.Condition()
+        self.error: OvertoneError | None = None
+        self.samples = 0
+
+    def push(self, block: Samples) -> None:
+        """Take in a block, float32 (samples,); may wait for room in the engine."""
+        self.samples += len(block)
+        if self._envelope:
+            self._envelope.push(block)
+        self._send(self._cutter.push(block))
+
+    def finish(self) -> None:
+        """The source ends here. InputError if it was too short for a single frame."""
+        if self.samples < self._shortest:
+            raise InputError(
+                f"it lasts {self.samples / SAMPLE_RATE:.3f} s; "
+                f"the model needs {self._shortest / SAMPLE_RATE:.3f} s at least",
+                code="too_short",
+            )
+        self._send(self._cutter.finish())
+
+    def _send(self, segments: Iterator[Segment]) -> None:
+        while self.error is None:
+            began = time.perf_counter()
+            segment = next(segments, None)
+            self._spent.cut_s += time.perf_counter() - began
+            if segment is None:
+                return
+            if segment.silent:
+                self._merger.add_silence(segment)
+                continue
+            answer = self._submit(segment.samples)
+            with self._settled:
+                self._owed.add(answer)
+            answer.add_done_callback(self._settler(segment))
+
+    def _settler(self, segment: Segment) -> Callable[[Future[Output]], None]:
+        index, span = segment.index, segment.span  # and not the samples
+
+        def settle(future: Future[Output]) -> None:
+            began = time.perf_counter()
+            error: OvertoneError | None = None
+            try:
+                output = future.result()
+                self._merger.add(index, span, output)
+                self._spent.wait_s = max(self._spent.wait_s, output.wait_s)
+                self._spent.run_s += output.run_s
+                self._notes.update(dict.fromkeys(output.notes))
+            except OvertoneError as known:
+                error = known
+            except CancelledError:
+                error = ModelError("the engine was closed before this was run", code="cancelled")
+            except Exception as unknown:  # noqa: BLE001 - in the engine's thread; it must reach the one who waits
+                error = ModelError(f"the model failed on {span.start_s:.1f}-{span.stop_s:.1f} s ({unknown!r})")
+            self._spent.merge_s += time.perf_counter() - began
+            with self._settled:
+                self.error = self.error or error
+                self._owed.discard(future)
+                self._settled.notify_all()
+
+        return settle
+
+    def wait(self) -> Merged:
+        """Wait for every answer and merge them. Raises the first error that a segment met."""
+        with self._settled:
+            self._settled.wait_for(lambda: not self._owed)
+        if self.error is not None:
+            raise self.error
+        return self._merger.finish()
+
+    def cancel(self) -> None:
+        """Nobody waits any more: what has not been run will not be."""
+        with self._settled:
+            owed = list(self._owed)
+        for answer in owed:
+            answer.cancel()
+
+    def timings(self, decode_s: float, total_s: float) -> Timings:
+        """What this track took; `wait` first."""
+        spent = self._spent
+        return Timings(
+            decode_s, spent.cut_s, spent.wait_s, spent.run_s, spent.merge_s, total_s, notes=tuple(self._notes)
+        )
+
+    @property
+    def envelope(self) -> npt.NDArray[np.float32] | None:
+        """See EmotionResult."""
+        return self._envelope.rows() if self._envelope else None
+
+
+class Envelope:
+    """Lowest and highest sample of every `ENVELOPE_S`, from a stream."""
+
+    _WIDTH = int(ENVELOPE_S * SAMPLE_RATE)
+
+    def __init__(self) -> None:
+        self._rows: list[npt.NDArray[np.float32]] = []
+        self._left = np.zeros(0, np.float32)
+
+    def push(self, block: Samples) -> None:
+        """Add samples."""
+        samples = np.concatenate([self._left, block])
+        whole = len(samples) // self._WIDTH * self._WIDTH
+        windows = samples[:whole].reshape(-1, self._WIDTH)
+        self._rows.append(np.stack([windows.min(axis=1), windows.max(axis=1)], axis=1))
+        self._left = samples[whole:].copy()
+
+    def rows(self) -> npt.NDArray[np.float32]:
+        """All so far, (n, 2)."""
+        return np.concatenate(self._rows) if self._rows else np.zeros((0, 2), np.float32)

@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from overtone.backends.base import FakeBackend
+from overtone.engine import Engine
+from overtone.errors import BudgetError
+from overtone.memory import MIB, CostModel, Shape
+from overtone.plan import bucket, make_plan
+from overtone.values import Batch, Output
+
+PER_SECOND = CostModel(0.0, 1.0 * MIB, 0.0, margin=1.0)
+
+
+def engine(backend: FakeBackend, *, budget: int = 1 << 40, **caps: Any) -> Engine:
+    plan = make_plan(
+        budget_bytes=budget, resident_bytes=backend.resident_bytes, cost=backend.cost(30.0), longest_s=30.0, **caps
+    )
+    return Engine(backend, plan)
+
+
+def noise(seconds: float, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(round(seconds * 16_000)).astype(np.float32)
+
+
+class GatedBackend(FakeBackend):
+    """Holds its first batch until told, so that a queue forms behind it."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.gate = threading.Event()
+
+    def run(self, batch: Batch) -> list[Output]:
+        assert self.gate.wait(10)
+        return super().run(batch)
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    """Until something is true; ten seconds at most."""
+    for _ in range(10_000):
+        if true():
+            return
+        time.sleep(0.001)
+    raise AssertionError("it never came true")
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.floats(0.1, 12), min_size=1, max_size=20), st.integers(0, 40))
+def test_every_segment_gets_its_own_answer_whatever_memory_there_is(lengths: list[float], limit_mib: int) -> None:
+    clips = [noise(length, seed=i) for i, length in enumerate(lengths)]
+    alone = [FakeBackend().run(Batch((clip,), len(clip)))[0] for clip in clips]
+    backend = GatedBackend(limit_bytes=limit_mib * MIB, cost_model=PER_SECOND)
+    with engine(backend) as running:
+        futures = [running.submit(clip) for clip in clips]
+        backend.gate.set()
+        for clip, future, expected in zip(clips, futures, alone, strict=True):
+            if PER_SECOND.predict(Shape(1, bucket(len(clip)) / 16_000)) > limit_mib * MIB:
+                with pytest.raises(BudgetError, match="single segment"):
+                    future.result(10)
+            else:
+                np.testing.assert_array_equal(future.result(10).total, expected.total)
+
+
+def test_a_batch_that_does_not_fit_is_halved_noted_and_never_planned_again() -> None:
+    backend = GatedBackend(limit_bytes=25 * MIB, cost_model=PER_SECOND)
+    with engine(backend) as running:
+        first = running.submit(noise(1))
+        futures = [running.submit(noise(10, seed=i)) for i in range(4)]
+        backend.gate.set()
+        outputs = [future.result(10) for future in futures]
+        assert first.result(10).notes == ()
+        assert running.stats.splits == 1
+        sizes = [len(batch) for batch in backend.batches]
+        assert sizes == [1, 4, 2, 2]  # tried four, then two by two
+        assert all("batch halved" in output.notes[0] for output in outputs)
+        again = [running.submit(noise(10, seed=i)) for i in range(4)]
+        assert all(future.result(10).notes == () for future in again)
+        assert running.stats.splits == 1
+        assert max(len(batch) for batch in backend.batches[4:]) <= 3
+
+
+def test_a_single_segment_that_never_fits_fails_alone_and_the_rest_go_on() -> None:
+    backend = FakeBackend(limit_bytes=5 * MIB, cost_model=PER_SECOND)
+    with engine(backend) as running:
+        big, small = running.submit(noise(10)), running.submit(noise(2))
+        with pytest.raises(BudgetError, match="cut shorter"):
+            big.result(10)
+        assert small.result(10).count == 100
+
+
+def test_a_segment_larger_than_the_budget_leaves_is_refused_with_the_number_that_would_do() -> None:
+    backend = FakeBackend(cost_model=PER_SECOND)
+    with engine(backend, budget=200 * MIB) as running:
+        with pytest.raises(BudgetError, match=r"--memory \d+MiB") as caught:
+            running.submit(noise(300)).result(10)
+        assert backend.batches == []
+        assert backend.trimmed > 0
+        enough = int(str(caught.value).split("--memory ")[1].split("MiB")[0])
+    with engine(FakeBackend(cost_model=PER_SECOND), budget=enough * MIB) as running:
+        running.submit(noise(300)).result(10)
+
+
+def test_batches_keep_to_their_cap_in_padded_seconds() -> None:
+    backend = GatedBackend()
+    with engine(backend, batch_s=32.0, threshold_s=14.0) as running:
+        futures = [running.submit(noise(length)) for length in (5, 15, 5.1, 15, 4.9, 5, 20, 5, 5, 5, 5)]
+        backend.gate.set()
+        for future in futures:
+            future.result(10)
+    assert sum(len(batch) for batch in backend.batches) == 11
+    for batch in backend.batches:
+        assert len(batch) * bucket(max(batch)) / 16_000 <= 32.0
+        assert len(batch) == 1 or max(batch) <= 14 * 16_000
+
+
+def test_segments_of_many_threads_share_batches() -> None:
+    backend = GatedBackend()
+    with engine(backend) as running:
+        results: dict[int, Output] = {}
+
+        def ask(i: int) -> None:
+            results[i] = running.submit(noise(2, seed=i)).result(10)
+
+        threads = [threading.Thread(target=ask, args=(i,)) for i in range(12)]
+        for thread in threads:
+            thread.start()
+        submitted = 12 * 32_000 * 4
+        wait_until(lambda: running._ledger.audio_in_flight == submitted)
+        backend.gate.set()
+        for thread in threads:
+            thread.join(10)
+    assert len(backend.batches) <= 2
+    assert sum(len(batch) for batch in backend.batches) == 12
+    for i, output in results.items():
+        np.testing.assert_array_equal(output.total, FakeBackend().run(Batch((noise(2, seed=i),), 32_000))[0].total)
+
+
+def test_audio_in_flight_is_bounded() -> None:
+    backend = GatedBackend()
+    with engine(backend, budget=400 * MIB) as running:
+        bound = running.plan.audio_bytes
+        seen = []
+
+        def feed() -> None:
+            for i in range(200):
+                running.submit(noise(10, seed=i))
+                seen.append(running._ledger.audio_in_flight)
+
+        feeder = threading.Thread(target=feed)
+        feeder.start()
+        time.sleep(0.3)
+        stuck = len(seen)
+        assert stuck < 200
+        backend.gate.set()
+        feeder.join(30)
+    assert len(seen) == 200
+    assert max(seen) <= bound
+    assert running._ledger.audio_in_flight == 0
+
+
+def test_a_failing_model_fails_its_batch_and_not_the_engine() -> None:
+    class Broken(FakeBackend):
+        def run(self, batch: Batch) -> list[Output]:
+            if len(batch.waveforms[0]) == 16_000:
+                raise ZeroDivisionError("kernel")
+            return super().run(batch)
+
+    with engine(Broken()) as running:
+        with pytest.raises(ZeroDivisionError):
+            running.submit(noise(1)).result(10)
+        assert running.submit(noise(2)).result(10).count == 100
+
+
+def test_work_cancelled_in_time_costs_nothing() -> None:
+    backend = GatedBackend()
+    with engine(backend) as running:
+        running.submit(noise(9))
+        wait_until(lambda: not running._waiting)
+        unwanted = running.submit(noise(1))
+        assert unwanted.cancel()
+        backend.gate.set()
+        running.submit(noise(3)).result(10)
+    assert 16_000 not in [length for batch in backend.batches for length in batch]
+
+
+def test_closing_drains_and_frees_and_later_work_is_refused() -> None:
+    backend = FakeBackend()
+    running = engine(backend)
+    futures = [running.submit(noise(1, seed=i)) for i in range(20)]
+    running.close()
+    assert all(future.done() for future in futures)
+    assert backend.closed
+    with pytest.raises(RuntimeError, match="closed"):
+        running.submit(noise(1)).result(1)
+    running.close()
+
+
+def test_closing_without_draining_drops_what_waits() -> None:
+    backend = GatedBackend()
+    running = engine(backend)
+    running.submit(noise(9))
+    wait_until(lambda: not running._waiting)
+    waiting = [running.submit(noise(1)) for _ in range(5)]
+    threading.Timer(0.1, backend.gate.set).start()
+    running.close(drain=False)
+    for future in waiting:
+        with pytest.raises(CancelledError):
+            future.result(1)
+    assert backend.closed
+
+
+def test_frames_come_when_they_are_asked_for() -> None:
+    with engine(FakeBackend()) as running:
+        with_frames, without = running.submit(noise(1), want_frames=True), running.submit(noise(1))
+        frames = with_frames.result(10).frames
+        assert frames is not None
+        assert frames.shape == (50, 2)
+        assert without.result(10).frames is None

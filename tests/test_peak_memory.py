@@ -1,0 +1,134 @@
+"""Peak memory of child processes, with generous margins; exact figures are a benchmark's (bench/memory.py)."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from overtone.models import seeded
+
+MIB = 1 << 20
+
+CHILD = """
+import json, sys, wave
+import numpy as np
+import psutil
+from conftest import EXAMPLES
+from overtone import Audio, EmotionRecognizer
+from overtone.audio import Decoder
+from overtone.resources import PeakSampler
+
+model, options, minutes, count = json.loads(sys.argv[1])
+with Decoder(str(EXAMPLES / "call.mp3")) as decoder:
+    call = np.concatenate(list(decoder.blocks()))
+
+def write(path, minutes):
+    with wave.open(path, "wb") as file:
+        file.setnchannels(1), file.setsampwidth(2), file.setframerate(16000)
+        data = (call * 32767).astype(np.int16).tobytes()
+        for _ in range(max(1, round(minutes * 60 / 49.85))):
+            file.writeframes(data)
+
+write("long.wav", minutes)
+with EmotionRecognizer(model, **options) as recognizer:
+    with PeakSampler() as sampler:
+        for result in recognizer.stream(["long.wav"] * count):
+            assert result.ok, result.error
+    plan = recognizer.runtime.engine.plan
+print(json.dumps({"peak": sampler.peak_bytes, "resident": plan.resident_bytes, "budget": plan.budget_bytes,
+                  "duration": result.duration}))
+"""
+
+
+def child(tmp_path: Path, model: Path, options: dict[str, Any], *, minutes: float, count: int = 1) -> dict[str, float]:
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n" + CHILD
+    arguments = json.dumps([str(model), options, minutes, count])
+    done = subprocess.run(
+        [sys.executable, "-c", code, arguments], cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    answer: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+@pytest.mark.slow
+def test_an_hour_needs_no_more_than_ten_minutes(small_checkpoint: Path, tmp_path: Path) -> None:
+    budget = {"memory": "900MiB"}
+    short = child(tmp_path, small_checkpoint, budget, minutes=10)
+    long = child(tmp_path, small_checkpoint, budget, minutes=60)
+    assert long["duration"] > 3500
+    assert long["peak"] <= 1.1 * short["peak"]
+    assert long["peak"] <= long["budget"]
+
+
+@pytest.mark.slow
+def test_frames_of_an_hour_do_not_gather_in_memory(small_checkpoint: Path, tmp_path: Path) -> None:
+    plain = child(tmp_path, small_checkpoint, {"memory": "900MiB"}, minutes=30)
+    frames = child(tmp_path, small_checkpoint, {"memory": "900MiB", "granularity": "frame"}, minutes=30)
+    assert frames["peak"] <= plain["peak"] + 60 * MIB
+
+
+@pytest.mark.slow
+def test_the_base_shape_holds_a_budget_of_one_and_a_half_gib(tmp_path: Path) -> None:
+    folder = seeded.write(tmp_path / "base", seeded.BASE)
+    run = child(tmp_path, folder, {"memory": "1.5GiB"}, minutes=1.7, count=2)
+    assert run["peak"] <= run["budget"]
+
+
+@pytest.mark.slow
+def test_weights_are_held_once(tmp_path: Path) -> None:
+    folder = seeded.write(tmp_path / "base", seeded.BASE)
+    code = """
+import sys
+from pathlib import Path
+from overtone import checkpoints
+from overtone.models.loading import load
+from overtone.resources import PeakSampler, rss_bytes
+import torch
+before = rss_bytes()
+with PeakSampler() as sampler:
+    network, head = load(checkpoints.find(sys.argv[1]))
+print((sampler.peak_bytes - before) / Path(sys.argv[1], "model.pt").stat().st_size)
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 1.25
+
+
+@pytest.mark.slow
+def test_full_context_at_two_minutes_grows_a_fifth_of_funasrs(tmp_path: Path) -> None:
+    """And equals it: 120 s through the base shape, attention over the whole."""
+    pytest.importorskip("omegaconf", reason="funasr, the oracle, is not installed")
+    folder = seeded.write(tmp_path / "base", seeded.BASE)
+    code = f"""
+import sys, warnings
+warnings.simplefilter("ignore")
+sys.path.insert(0, {str(Path(__file__).parent)!r}); sys.path.insert(0, {str(Path(__file__).parent / "models")!r})
+from pathlib import Path
+import numpy as np
+from conftest import voice
+from test_parity import oracle, ours
+from overtone.resources import PeakSampler, rss_bytes
+run = {{"ours": ours, "theirs": oracle}}[sys.argv[1]](Path(sys.argv[2]))
+run(voice(1.0))
+before = rss_bytes()
+with PeakSampler() as sampler:
+    frames, scores = run(voice(120.0))
+np.save(sys.argv[1], frames)
+print(sampler.peak_bytes - before)
+"""
+    growth = {}
+    for which in ("ours", "theirs"):
+        done = subprocess.run(
+            [sys.executable, "-c", code, which, str(folder)], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        growth[which] = int(done.stdout.splitlines()[-1])
+    assert growth["ours"] < growth["theirs"] / 5, growth
+    import numpy as np
+
+    np.testing.assert_allclose(np.load(tmp_path / "ours.npy"), np.load(tmp_path / "theirs.npy"), rtol=0, atol=1e-4)
