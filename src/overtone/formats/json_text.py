@@ -1,0 +1,42 @@
+"""JSON: one record per line, or all in one array."""
+
+from __future__ import annotations
+
+from overtone.formats.sink import TextSink
+from overtone.formats.target import Target
+from overtone.record import json_chunks
+from overtone.values import EmotionResult, Granularity
+
+
+class JsonLines(TextSink):
+    """One line per input, in place: a killed run leaves the finished lines and at most a half-written one."""
+
+    def __init__(self, path: str | None, granularity: Granularity, *, append: bool = False) -> None:
+        super().__init__(Target(path, in_place=True, append=append))
+        self._granularity = granularity
+
+    def _put(self, result: EmotionResult) -> None:
+        for text in json_chunks(result, self._granularity):
+            self._target.write(text)
+        self._target.write("\n")
+
+
+class JsonArray(TextSink):
+    """An array of records, one per line; valid JSON once closed."""
+
+    def __init__(self, path: str | None, granularity: Granularity) -> None:
+        super().__init__(Target(path))
+        self._granularity = granularity
+        self._before = "[\n"
+
+    def _put(self, result: EmotionResult) -> None:
+        self._target.write(self._before)
+        for text in json_chunks(result, self._granularity):
+            self._target.write(text)
+        self._before = ",\n"
+
+    def close(self) -> None:
+        """End the array."""
+        if not self._target.closed:
+            self._target.write("[]\n" if self._before == "[\n" else "\n]\n")
+        self._target.close()

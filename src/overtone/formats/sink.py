@@ -1,0 +1,67 @@
+"""What every writer can do, and the part that those of text files share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from types import TracebackType
+from typing import Protocol, TypeVar
+
+from overtone.formats.target import Target
+from overtone.values import EmotionResult
+
+_Self = TypeVar("_Self")  # typing.Self needs Python 3.11
+
+
+class Sink(Protocol):
+    """Takes results in order. As a context manager it closes itself, whatever happens inside.
+
+    `write` and `close` raise UsageError where the output cannot be written (its message names it), and
+    BrokenPipeError where the reader of standard output has gone.
+    """
+
+    def write(self, result: EmotionResult) -> None:
+        """Add one result."""
+
+    def close(self) -> None:
+        """Finish the output; what was written is readable after this. Closing again does nothing."""
+
+    def __enter__(self: _Self) -> _Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Closing:
+    """Enter and leave as a context manager."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Finish the output."""
+
+    def __enter__(self: _Self) -> _Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class TextSink(Closing):
+    """A sink to one text target: each result is written as a whole, flushed, or not written at all."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    def write(self, result: EmotionResult) -> None:
+        """Add one result."""
+        with self._target.record():
+            self._put(result)
+
+    def close(self) -> None:
+        """Finish the output."""
+        self._target.close()
+
+    @abstractmethod
+    def _put(self, result: EmotionResult) -> None: ...

@@ -1,0 +1,217 @@
+"""What an earlier run already wrote to a .jsonl, so that a killed run goes on where it was.
+
+Only finished work counts. A half-written last line, failed inputs and inputs with channels missing are taken
+out of the file, so that doing them again leaves every input in it once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from overtone.errors import UsageError
+from overtone.formats.target import replacing
+
+WHOLE_LINE_BYTES = 4 << 20
+"""Longer lines (frames of hours) are not parsed as a whole but only at both ends."""
+
+END_BYTES = 64 << 10
+"""How much of each end of a long line is read; all that names the input and the run lies within."""
+
+COPY_BYTES = 1 << 20
+
+_OPENING = b'{"source": "'
+_HEAD_ENDS = b', "label": '
+_TAIL_STARTS = b', "model": "'
+
+
+def key_of(source: str, id: str | None = None) -> str:
+    """What makes two inputs the same to a resumed run: the same source under the same id, if it has one.
+
+    `./a.wav` and `a.wav` are the same source; a source with a scheme (`https://`) is taken as it is.
+    """
+    if source != "-" and "://" not in source:
+        source = os.path.normpath(source)
+    # No file name contains NUL, so an id can never read as part of a source.
+    return source if id is None else f"{id}\0{source}"
+
+
+def recover(path: str, *, model: str, precision: str, granularity: str, channels: str | None = None) -> set[str]:
+    """The keys (`key_of`) of the inputs that `path` holds in full; an empty set where there is no file.
+
+    The file is rewritten, and replaced at once, only if there is something to take out: a half-written last
+    line, failed inputs, channels of an input that are not all there, second lines for one input. Memory does
+    not grow with the length of a line.
+
+    UsageError, with the file untouched: records of another model, precision, granularity or way with channels
+    (`mix`, `split`); lines that are no records of Overtone, named by number.
+    """
+    if not os.path.exists(path):
+        return set()
+    if not os.path.isfile(path):
+        raise UsageError(f"{path} is not a file, so no run can be resumed from it; use another -o")
+    wanted = {"model": model, "precision": precision, "granularity": granularity}
+    if channels is not None:
+        wanted["channels"] = channels
+    journal = _Journal()
+    for line in _lines(path):
+        record = _parse(line, path)
+        if record is None:
+            journal.drop(line)
+        else:
+            _check(record, wanted, path, line.number)
+            journal.add(record, line)
+    _take_out(path, journal.dropped())
+    return journal.done
+
+
+@dataclass(slots=True)
+class _Line:
+    """Bytes `start <= i < stop` of the file. `text`: all of a line, or both ends of a long one."""
+
+    number: int
+    start: int
+    stop: int
+    text: bytes
+    tail: bytes | None
+    ended: bool
+    last: bool = False
+
+
+@dataclass(slots=True)
+class _Journal:
+    """Which inputs are complete, and which stretches of the file are to go."""
+
+    done: set[str] = field(default_factory=set)
+    _channels: dict[str, dict[int, tuple[int, int]]] = field(default_factory=dict)
+    _dropped: list[tuple[int, int]] = field(default_factory=list)
+
+    def drop(self, line: _Line) -> None:
+        self._dropped.append((line.start, line.stop))
+
+    def add(self, record: dict[str, Any], line: _Line) -> None:
+        key = key_of(record["source"], record.get("id"))
+        channel, channels = record.get("channel"), record.get("channels")
+        if key in self.done or record["error"] is not None:
+            self.drop(line)
+        elif channel is None or channels is None:
+            self.done.add(key)
+        else:
+            found = self._channels.setdefault(key, {})
+            if channel in found:
+                self.drop(line)
+            else:
+                found[channel] = (line.start, line.stop)
+            if len(found) == channels:
+                self.done.add(key)
+                del self._channels[key]
+
+    def dropped(self) -> list[tuple[int, int]]:
+        """Stretches to take out, in order."""
+        unfinished = [stretch for found in self._channels.values() for stretch in found.values()]
+        return sorted(self._dropped + unfinished)
+
+
+def _lines(path: str) -> Iterator[_Line]:
+    """The lines of a file, each known to be the last or not, a long one by its two ends only."""
+    before: _Line | None = None
+    with open(path, "rb") as file:
+        number = start = 0
+        while text := file.readline(WHOLE_LINE_BYTES):
+            number += 1
+            tail = None
+            end = text
+            while not end.endswith(b"\n") and (more := file.readline(END_BYTES)):
+                # Two pieces, as the last one alone may be a few bytes.
+                tail = (end[-END_BYTES:] + more)[-2 * END_BYTES :]
+                end = tail
+            stop = file.tell()
+            if before is not None:
+                yield before
+            head = text if tail is None else text[:END_BYTES]
+            before = _Line(number, start, stop, head, tail, end.endswith(b"\n"))
+            start = stop
+    if before is not None:
+        before.last = True
+        yield before
+
+
+def _parse(line: _Line, path: str) -> dict[str, Any] | None:
+    """The record of a line; None for a line to take out: blank, or the last one and half written."""
+    text = line.text.strip(b"\0 \t\r\n")  # a crashed machine may leave NULs
+    if not text and line.tail is None:
+        return None
+    half_written = line.last and _OPENING.startswith(text[: len(_OPENING)])
+    if half_written and not line.ended:
+        return None
+    try:
+        record = json.loads(text) if line.tail is None else _both_ends(text, line.tail)
+    except ValueError as error:
+        if half_written:
+            return None
+        raise UsageError(
+            f"{path}, line {line.number}: not a JSON line ({error}). The file was left as it is; "
+            "mend or remove that line, or use another -o.",
+            code="broken_journal",
+        ) from error
+    if not _is_record(record):
+        raise UsageError(
+            f"{path}, line {line.number}: not a record of Overtone. The file was left as it is; use another -o.",
+            code="broken_journal",
+        )
+    return dict(record)
+
+
+def _is_record(record: Any) -> bool:
+    kinds = {"source": str, "model": str, "precision": str}
+    return (
+        isinstance(record, dict)
+        and "error" in record
+        and all(isinstance(record.get(key), kind) for key, kind in kinds.items())
+    )
+
+
+def _both_ends(head: bytes, tail: bytes) -> dict[str, Any]:
+    """A record without its label, scores, segments and frames. ValueError if the ends do not look like one's.
+
+    Quotes inside JSON strings are escaped, so the marks are found only where they are keys.
+    """
+    head_end, tail_start = head.find(_HEAD_ENDS), tail.rfind(_TAIL_STARTS)
+    if head_end < 0 or tail_start < 0:
+        raise ValueError("a long line that does not begin and end as a record does")
+    record: dict[str, Any] = json.loads(head[:head_end] + tail[tail_start:])
+    # The frames are an object, the segments before them an array.
+    return record | ({"segments": []} if tail[:tail_start].endswith(b"]") else {"segments": [], "frames": None})
+
+
+def _check(record: dict[str, Any], wanted: dict[str, str], path: str, number: int) -> None:
+    found = {"model": record["model"], "precision": record["precision"]}
+    if record["error"] is None:  # a failed input has nothing to tell its granularity by
+        found["granularity"] = "frame" if "frames" in record else "segment" if "segments" in record else "utterance"
+        found["channels"] = "mix" if record.get("channel") is None else "split"
+    for key, value in found.items():
+        if value != wanted.get(key, value):
+            raise UsageError(
+                f"{path}, line {number}, is of {key} {value}, and this run of {key} {wanted[key]}; "
+                f"use another -o, or the same {key}.",
+                code="other_run",
+            )
+
+
+def _take_out(path: str, stretches: list[tuple[int, int]]) -> None:
+    if not stretches:
+        return
+    with replacing(path) as part, open(path, "rb") as old, open(part, "wb") as new:
+        at = 0
+        for start, stop in [*stretches, (os.path.getsize(path), 0)]:
+            old.seek(at)
+            left = start - at
+            while left > 0 and (data := old.read(min(left, COPY_BYTES))):
+                new.write(data)
+                left -= len(data)
+            at = stop
+        shutil.copymode(path, part)

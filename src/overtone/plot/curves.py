@@ -1,0 +1,143 @@
+"""What a picture shows, as few enough points: pure functions from a result to arrays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from overtone.spool import FrameSpool
+from overtone.values import SAMPLE_RATE, EmotionResult, FrameResult, SegmentResult
+
+WAVEFORM_POINTS = 2400
+SCORE_POINTS = 1200
+TIMELINE_STRETCHES = 400
+"""More segments than this are summed up; narrower than some three pixels, colours turn to noise."""
+
+SMOOTH_S = 0.5
+"""Frame scores are averaged over at least this; single frames of 20 ms flicker."""
+
+SMOOTH_SHARE = 1 / 200
+"""And over at least this share of the whole, about what an eye resolves in the picture."""
+
+_Array = npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Curves:
+    """Class scores over time. `times`: (n,) seconds; `scores`: (n, classes), NaN in rows without speech."""
+
+    labels: tuple[str, ...]
+    times: _Array
+    scores: _Array
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A label from `start` to `stop`, in seconds."""
+
+    label: str
+    start: float
+    stop: float
+
+
+def curves_of(result: EmotionResult) -> Curves | None:
+    """The scores of frames, smoothed, or else of segments, as steps; None where there are none."""
+    frames = result.frames
+    if frames is not None and frames.scores is not None and len(frames.starts):
+        return _frame_curves(frames, frames.scores, result.duration)
+    return _segment_steps(result)
+
+
+def _segment_steps(result: EmotionResult) -> Curves | None:
+    scored = [segment for segment in result.segments if segment.scores]
+    if not scored:
+        return None
+    labels = tuple(scored[0].scores or ())
+    gap = [math.nan] * len(labels)
+    times: list[float] = []
+    rows: list[list[float]] = []
+    for segment in scored:
+        start, stop = segment.span.start_s, segment.span.stop_s
+        row = [(segment.scores or {}).get(label, 0.0) for label in labels]
+        times += [start, start, stop, stop]
+        rows += [gap, row, row, gap] if not times[:-4] or times[-5] < start else [row, row, row, gap]
+    return Curves(labels, np.array(times), np.array(rows), "scores of segments")
+
+
+def _frame_curves(frames: FrameResult, scores: FrameSpool, duration: float) -> Curves:
+    """Means over bins, then over a window of bins, weighted by frames; memory by bins, not by frames."""
+    # Two hops at least, or rounding leaves some bins without a frame.
+    width = max(2 * frames.hop_s, duration / SCORE_POINTS)
+    count = max(1, math.ceil(duration / width - 1e-9))
+    sums = np.zeros((count, len(frames.labels)))
+    hits = np.zeros(count)
+    for starts, rows in zip(frames.starts.chunks(), scores.chunks(), strict=True):
+        bins = np.clip(((starts / SAMPLE_RATE + frames.hop_s / 2) / width).astype(int), 0, count - 1)
+        np.add.at(sums, bins, rows)
+        np.add.at(hits, bins, 1)
+    window = min(count, max(1, round(max(SMOOTH_S, duration * SMOOTH_SHARE) / width)) | 1)
+    spoken = hits > 0
+    with np.errstate(invalid="ignore"):
+        means = _moving_sum(sums, window) / _moving_sum(hits[:, None], window)
+    means[~spoken] = math.nan
+    times = (np.arange(count) + 0.5) * width
+    # A bin stands for its whole width, so that stretches of a single bin are seen, and gaps end sharply.
+    note = f"frame scores, mean over {shown_seconds(min(duration, window * width))}"
+    edges = np.column_stack([times - width / 2, times + width / 2]).ravel()
+    return Curves(frames.labels, edges, np.repeat(means, 2, axis=0), note)
+
+
+def _moving_sum(rows: _Array, window: int) -> _Array:
+    total = np.vstack([np.zeros((1, rows.shape[1])), np.cumsum(rows, axis=0)])
+    at = np.arange(len(rows))
+    first, last = np.maximum(at - window // 2, 0), np.minimum(at + window // 2 + 1, len(rows))
+    sums: _Array = total[last] - total[first]
+    return sums
+
+
+def thin_envelope(envelope: _Array, points: int = WAVEFORM_POINTS) -> _Array:
+    """At most `points` rows of (lowest, highest), each over as many rows of `envelope`, shape (n, 2)."""
+    if len(envelope) <= points:
+        return envelope
+    firsts = np.linspace(0, len(envelope), points, endpoint=False).astype(int)
+    low = np.minimum.reduceat(envelope[:, 0], firsts)
+    high = np.maximum.reduceat(envelope[:, 1], firsts)
+    return np.column_stack([low, high])
+
+
+def stretches_of(segments: Sequence[SegmentResult], duration: float) -> tuple[list[Stretch], float]:
+    """The labelled stretches in order and 0; or, of very many segments, the label that fills most of each bin
+    and the width of those bins in seconds."""
+    labelled = [
+        Stretch(segment.label, segment.span.start_s, segment.span.stop_s)
+        for segment in segments
+        if segment.label is not None
+    ]
+    if len(labelled) <= TIMELINE_STRETCHES:
+        return labelled, 0.0
+    width = duration / TIMELINE_STRETCHES
+    names = sorted({stretch.label for stretch in labelled})
+    filled = np.zeros((TIMELINE_STRETCHES, len(names)))
+    for stretch in labelled:
+        at = int(stretch.start / width)
+        while at < TIMELINE_STRETCHES and at * width < stretch.stop:
+            overlap = min(stretch.stop, (at + 1) * width) - max(stretch.start, at * width)
+            filled[at, names.index(stretch.label)] += max(0.0, overlap)
+            at += 1
+    bins = [
+        Stretch(names[int(row.argmax())], at * width, (at + 1) * width) for at, row in enumerate(filled) if row.any()
+    ]
+    return bins, width
+
+
+def shown_seconds(seconds: float) -> str:
+    """A length for a caption: `0.92 s`, `14 s`, `3.5 min`."""
+    if seconds < 60:
+        return f"{seconds:.2g} s"
+    return f"{seconds / 60:.2g} min" if seconds < 5700 else f"{seconds / 3600:.2g} h"
