@@ -1,0 +1,135 @@
+"""Writes docs/cli.md from the commands themselves: the texts that `--help` shows, the same on every machine.
+
+python docs/make_cli.py             # write docs/cli.md
+python docs/make_cli.py --check     # exit 1 if it is not current
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from typer import Typer
+from typer.models import ArgumentInfo, OptionInfo
+
+from overtone.cli.app import app
+from overtone.config import NAMES
+
+PAGE = Path(__file__).with_name("cli.md")
+
+_HEAD = """\
+# The command line
+
+<!-- Made by docs/make_cli.py from the commands' own help (`make docs`); change the help, not this page. -->
+
+{help}
+
+| command | what it does |
+|---|---|
+{commands}
+
+Every command takes `--help`. Exit codes: 0 all done; 1 some inputs failed, the rest done; 2 usage; 3 the budget cannot
+hold it; 4 model or device; 130 interrupted (what was done is written).
+"""
+
+_SHARED = """\
+## Model and work
+
+The options that `emotion`, `plan` and `profile` share. Each can also be set in the config file under its name
+(`max_segment = 20.0`) and in the environment (`OVERTONE_MAX_SEGMENT=20`); what is typed wins over the environment, and
+the environment over the file.
+
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    commands = list(_commands(app))
+    listed = "\n".join(f"| [`overtone {name}`](#{_anchor(name)}) | {_text(call)} |" for name, call in commands)
+    parts = [_HEAD.format(help=app.info.help, commands=listed)]
+    parts += [_command(name, call) for name, call in commands]
+    shared = dict(commands)["emotion"]
+    parts.append(_SHARED + _table(row for row in _parameters(shared) if row[0] in NAMES))
+    return "\n".join(parts)
+
+
+def _commands(typer: Typer, above: str = "") -> Iterator[tuple[str, Callable[..., Any]]]:
+    for command in typer.registered_commands:
+        assert command.callback is not None
+        yield above + (command.name or command.callback.__name__), command.callback
+    for group in typer.registered_groups:
+        assert group.typer_instance is not None
+        yield from _commands(group.typer_instance, f"{above}{group.name} ")
+
+
+def _command(name: str, call: Callable[..., Any]) -> str:
+    all_of_them = list(_parameters(call))
+    shares = {*NAMES} <= {n for n, *_ in all_of_them}
+    own = [parameter for parameter in all_of_them if not (shares and parameter[0] in NAMES)]
+    arguments = [(n, hint, info) for n, hint, info in own if isinstance(info, ArgumentInfo)]
+    typed = [f"{n.upper()}..." if get_origin(hint) is list else n.upper() for n, hint, _ in arguments]
+    lines = [f"## overtone {name}", "", _text(call), ""]
+    lines += [f"    overtone {' '.join([name, *typed, '[OPTIONS]'])}", ""]
+    if own:
+        lines.append(_table(own).rstrip("\n"))
+        lines.append("")
+    if shares:
+        lines += ["And those of [model and work](#model-and-work).", ""]
+    return "\n".join(lines)
+
+
+def _parameters(call: Callable[..., Any]) -> Iterator[tuple[str, Any, OptionInfo | ArgumentInfo]]:
+    """Name, type and description of each parameter, from its annotation or, as `with_options` has it, its default."""
+    hints = get_type_hints(inspect.unwrap(call), include_extras=True)
+    for name, parameter in inspect.signature(call).parameters.items():
+        hint = hints.get(name, parameter.annotation)
+        info: Any = parameter.default
+        if get_origin(hint) is Annotated:
+            hint, info = get_args(hint)[:2]
+        yield name, hint, info
+
+
+def _flags(name: str, info: OptionInfo | ArgumentInfo) -> list[str]:
+    """`-o`, `--output`; the name of an argument."""
+    if isinstance(info, ArgumentInfo):
+        return [name.upper()]
+    # In an annotation the first of several flags stands where the default would.
+    first = [info.default] if isinstance(info.default, str) and info.default.startswith("-") else []
+    return [*first, *(info.param_decls or ())]
+
+
+def _table(rows: Iterable[tuple[str, Any, OptionInfo | ArgumentInfo]]) -> str:
+    lines = ["| | takes | |", "|---|---|---|"]
+    for name, hint, info in rows:
+        flags = ", ".join(f"`{flag}`" for flag in _flags(name, info))
+        text = (info.help or "").replace("|", "\\|")
+        lines.append(f"| {flags} | {_kind(hint, info)} | {text} |")
+    return "\n".join(lines) + "\n"
+
+
+def _kind(hint: Any, info: OptionInfo | ArgumentInfo) -> str:
+    """What is to be typed after an option."""
+    if get_origin(hint) is Union:
+        hint = next(kind for kind in get_args(hint) if kind is not type(None))
+    if get_origin(hint) is Literal:
+        return ", ".join(f"`{choice}`" for choice in get_args(hint))
+    if hint is bool or isinstance(info, ArgumentInfo):
+        return ""
+    return info.metavar or {int: "WHOLE NUMBER", float: "NUMBER"}.get(hint, "TEXT")
+
+
+def _text(call: Callable[..., Any]) -> str:
+    return " ".join((inspect.getdoc(call) or "").split())
+
+
+def _anchor(name: str) -> str:
+    return "overtone-" + name.replace(" ", "-")
+
+
+if __name__ == "__main__":
+    if "--check" in sys.argv[1:]:
+        sys.exit(0 if PAGE.is_file() and PAGE.read_text(encoding="utf-8") == page() else "docs/cli.md is not current")
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,171 @@
+"""`overtone doctor`: what this machine gives, what is wrong, what to set."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+import psutil
+from rich.markup import escape
+
+import overtone
+from overtone import checkpoints, config, resources, vad
+from overtone.cli import screen
+from overtone.errors import OvertoneError
+from overtone.memory import GIB, format_size
+
+_TRAPS = {
+    "OMP_NUM_THREADS": "overrides the number of threads that Overtone would choose; unset it, or give --threads",
+    "HF_HUB_OFFLINE": "keeps models from being fetched",
+    "CUDA_VISIBLE_DEVICES": "hides GPUs that are not in it",
+}
+
+_EXTRAS = {"plot": "matplotlib", "parquet": "pyarrow", "modelscope": "modelscope"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line: `level` is ok, note or bad."""
+
+    level: str
+    what: str
+    detail: str
+
+
+def doctor() -> int:
+    """Look at this machine: cores, memory, devices, decoders, models, settings. Exits 4 if something is broken."""
+    marks = {"ok": "[green]ok  [/]", "note": "[yellow]note[/]", "bad": "[bold red]bad [/]"}
+    worst = 0
+    for look in _LOOKS:
+        for finding in look():
+            screen.out.print(
+                f"{marks[finding.level]} [bold]{finding.what}[/]  {escape(finding.detail)}", soft_wrap=True
+            )
+            worst = max(worst, 4 if finding.level == "bad" else 0)
+    return worst
+
+
+def _system() -> Iterator[Finding]:
+    yield Finding(
+        "ok", "overtone", f"{overtone.__version__}, Python {platform.python_version()}, {platform.platform()}"
+    )
+
+
+def _cores() -> Iterator[Finding]:
+    host, usable, quota = os.cpu_count() or 1, resources.usable_cpus(), resources.cgroup_cpu_quota()
+    granted = f", the container's quota is {quota:g}" if quota else ""
+    yield Finding("ok", "cores", f"{usable} usable of {host} on the machine{granted}")
+
+
+def _memory() -> Iterator[Finding]:
+    total, left = psutil.virtual_memory().total, resources.available_bytes()
+    budget = resources.default_budget_bytes()
+    limit = resources.cgroup_memory_left()
+    within = "" if limit is None else f", the container leaves {format_size(limit)}"
+    level = "ok" if left > GIB else "note"
+    yield Finding(
+        level,
+        "memory",
+        f"{format_size(left)} free of {format_size(total)}{within}; a run takes {format_size(budget)} unless --memory",
+    )
+    if psutil.swap_memory().used > GIB:
+        yield Finding("note", "swap", f"{format_size(psutil.swap_memory().used)} in use; a run that swaps is slow")
+
+
+def _torch() -> Iterator[Finding]:
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        yield Finding("bad", "torch", f"cannot be loaded ({error}); reinstall it with pip install torch")
+        return
+    capability = torch.backends.cpu.get_cpu_capability()
+    level = "note" if capability in ("DEFAULT", "NO AVX") else "ok"
+    yield Finding(level, "torch", f"{torch.__version__}, processor features: {capability}")
+    if not torch.cuda.is_available():
+        yield Finding("ok", "gpu", "none seen by PyTorch; models run on the processor")
+        return
+    for index in range(torch.cuda.device_count()):
+        free, total = torch.cuda.mem_get_info(index)
+        name = torch.cuda.get_device_name(index)
+        yield Finding("ok", f"cuda:{index}", f"{name}, {format_size(free)} free of {format_size(total)}")
+    if "expandable_segments" not in os.environ.get("PYTORCH_ALLOC_CONF", ""):
+        yield Finding("note", "gpu memory", "PYTORCH_ALLOC_CONF=expandable_segments:True lessens fragmentation")
+
+
+def _audio() -> Iterator[Finding]:
+    import av
+
+    ffmpeg = ".".join(map(str, av.library_versions["libavformat"]))
+    yield Finding("ok", "audio", f"PyAV {av.__version__}, libavformat {ffmpeg}, {len(av.codecs_available)} codecs")
+
+
+def _vad() -> Iterator[Finding]:
+    try:
+        vad.SileroVad().stream()
+    except (OvertoneError, ImportError, RuntimeError) as error:
+        yield Finding("bad", "vad", str(error))
+        return
+    yield Finding("ok", "vad", f"Silero {_version('silero-vad')} on OpenVINO {_version('openvino')}")
+
+
+def _models() -> Iterator[Finding]:
+    try:
+        found = checkpoints.find(checkpoints.BUNDLED)
+    except OvertoneError as error:
+        yield Finding("bad", "tiny", str(error))
+        return
+    yield Finding("ok", "tiny", f"{format_size(found.weight_bytes)}, {len(found.labels or ())} classes")
+
+
+def _folders() -> Iterator[Finding]:
+    folder = config.cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK)
+    except OSError:
+        writable = False
+    if writable:
+        yield Finding("ok", "cache", str(folder))
+    else:
+        yield Finding("note", "cache", f"{folder} cannot be written: every start measures anew; set OVERTONE_CACHE")
+
+
+def _extras() -> Iterator[Finding]:
+    for extra, package in _EXTRAS.items():
+        found = _version(package)
+        hint = f"not installed: pip install 'overtone[{extra}]'"
+        yield Finding("ok" if found else "note", extra, f"{package} {found}" if found else hint)
+
+
+def _settings() -> Iterator[Finding]:
+    for name, meaning in _TRAPS.items():
+        if name in os.environ:
+            yield Finding("note", name, f"is {os.environ[name]!r}: {meaning}")
+    try:
+        config.load()
+    except OvertoneError as error:
+        yield Finding("bad", "settings", str(error))
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+_LOOKS: tuple[Callable[[], Iterator[Finding]], ...] = (
+    _system,
+    _cores,
+    _memory,
+    _torch,
+    _audio,
+    _vad,
+    _models,
+    _folders,
+    _extras,
+    _settings,
+)

@@ -1,0 +1,82 @@
+"""`overtone models`: what there is, what is here, and fetching it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from overtone import checkpoints
+from overtone.checkpoints import ALIASES, BUNDLED, Hub
+from overtone.cli import screen
+from overtone.cli.options import exits
+from overtone.errors import DownloadError, ModelError
+from overtone.head import english
+from overtone.memory import format_size
+from overtone.models.architecture import Architecture
+
+models = typer.Typer(help="List, describe and fetch models.", no_args_is_help=True)
+
+Model = Annotated[str, typer.Argument(help="tiny, an alias, a hub id or a checkpoint folder.")]
+HubOption = Annotated[Hub, typer.Option("--hub", help="hf (Hugging Face) or ms (ModelScope).")]
+
+_ABOUT = {
+    BUNDLED: "inside this package: acted German, 7 classes; makes the first command work",
+    "base": "self-supervised, no classes: embeddings",
+    "base-finetuned": "9 classes",
+    "plus-seed": "emotion2vec+, 9 classes",
+    "plus-base": "emotion2vec+, 9 classes",
+    "plus-large": "emotion2vec+, 9 classes, the best of them",
+}
+
+
+@models.command("list")
+@exits
+def list_models(hub: HubOption = "hf") -> int:
+    """List the models known by a short name, and which of them are on this machine."""
+    table = screen.plain_table("name", "hub id", "here", "")
+    for name, about in _ABOUT.items():
+        table.add_row(name, ALIASES[name][hub] if name in ALIASES else "", _here(name, hub), about)
+    screen.out.print(table)
+    return 0
+
+
+@models.command()
+@exits
+def info(model: Model, hub: HubOption = "hf") -> int:
+    """Describe a model that is on this machine: shape, size, classes."""
+    found = checkpoints.find(model, hub=hub, download=False)
+    shape = Architecture.from_config(found.config, found.name)
+    labels = [english(label) for label in found.labels or () if not label.startswith("unuse")]
+    lines = {
+        "model": found.name,
+        "folder": str(found.folder),
+        "weights": f"{found.weights.name}, {format_size(found.weight_bytes)}",
+        "network": f"{shape.prenet_depth + shape.depth} blocks of {shape.embed_dim}, {shape.num_heads} heads",
+        "frames": f"every {shape.hop_samples / 16:g} ms, each seeing {shape.receptive_samples / 16:g} ms",
+        "classes": ", ".join(labels) or "none: embeddings only",
+    }
+    for name, text in lines.items():
+        screen.out.print(f"[bold]{name:<8}[/] {escape(text)}", soft_wrap=True)
+    return 0
+
+
+@models.command()
+@exits
+def pull(model: Model, hub: HubOption = "hf") -> int:
+    """Fetch a model from its hub and print the folder it is in. Fetching goes on where it was stopped."""
+    found = checkpoints.find(model, hub=hub)
+    Architecture.from_config(found.config, found.name)
+    typer.echo(found.folder)
+    return 0
+
+
+def _here(name: str, hub: Hub) -> str:
+    try:
+        checkpoints.find(name, hub=hub, download=False)
+    except DownloadError:
+        return "no"
+    except ModelError:
+        return "broken"
+    return "yes"

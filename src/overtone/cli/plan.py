@@ -1,0 +1,144 @@
+"""`overtone plan`: what a run would do and need, without running it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.markup import escape
+
+from overtone import runtime
+from overtone.audio import probe
+from overtone.cli import screen
+from overtone.cli.emotion import Inputs
+from overtone.cli.options import chosen, with_options
+from overtone.errors import InputError
+from overtone.inputs import FailedInput, expand
+from overtone.memory import Shape, format_size
+from overtone.plan import Plan
+from overtone.values import SAMPLE_RATE
+
+As = Annotated[Literal["table", "json"], typer.Option("--format", help="How to print it.")]
+
+_SHOWN = 40
+
+
+@dataclass(frozen=True, slots=True)
+class _Forecast:
+    """What one input would need. `seconds` is None where the header does not say."""
+
+    source: str
+    seconds: float | None
+    segments: int | None
+    error: str | None = None
+
+
+@with_options
+def plan(inputs: Inputs, format: As = "table", **options: Any) -> int:
+    """Say what a run over these inputs would need: memory, batches, time. Reads headers only."""
+    started = runtime.start(chosen(options))
+    try:
+        forecasts = list(_forecasts(inputs, started))
+        if format == "json":
+            screen.out.print_json(json.dumps(_as_json(started, forecasts)))
+        else:
+            _show(started, forecasts)
+        return 1 if any(forecast.error for forecast in forecasts) else 0
+    finally:
+        started.engine.close()
+
+
+def _forecasts(inputs: list[str], started: runtime.Runtime) -> Iterator[_Forecast]:
+    for entry in expand(inputs):
+        if isinstance(entry, FailedInput):
+            yield _Forecast(entry.source, None, None, str(entry.error))
+        elif entry.path is None:
+            yield _Forecast(entry.source, None, None)
+        else:
+            try:
+                found = probe(entry.path)
+            except InputError as error:
+                yield _Forecast(entry.source, None, None, str(error))
+                continue
+            tracks = found.channels if started.options.channels == "split" else 1
+            yield _Forecast(entry.source, found.claimed_s, _segments(found.claimed_s, tracks, started))
+
+
+def _segments(seconds: float | None, tracks: int, started: runtime.Runtime) -> int | None:
+    """Segments that cutting would give, at the least: pauses make more."""
+    if seconds is None:
+        return None
+    options = started.options
+    if options.whole:
+        return tracks
+    step = (options.hop or options.window) if options.segment == "window" else started.longest / SAMPLE_RATE
+    return tracks * max(1, math.ceil(seconds / step))
+
+
+def _totals(started: runtime.Runtime, forecasts: list[_Forecast]) -> dict[str, float]:
+    shared: Plan = started.engine.plan
+    known = [f.seconds for f in forecasts if f.seconds is not None]
+    audio_s = sum(known)
+    longest = max(known, default=0.0)
+    segment_s = longest if started.options.whole else min(longest, started.engine.plan.longest_s)
+    # A run holds no more at once than a full batch, or all there is.
+    batch_s = min(max(shared.largest_batch_s, segment_s), max(audio_s, segment_s))
+    activations = shared.cost.predict(Shape(1, segment_s))
+    if segment_s:
+        activations = max(activations, shared.cost.predict(Shape(max(1, int(batch_s // segment_s)), segment_s)))
+    audio_bytes = min(shared.audio_bytes, int(audio_s * 64_000))
+    return {
+        "audio_s": audio_s,
+        "peak_bytes": shared.resident_bytes + audio_bytes + activations,
+        "time_s": audio_s * (shared.cost.rtf or 0.0),
+    }
+
+
+def _as_json(started: runtime.Runtime, forecasts: list[_Forecast]) -> dict[str, Any]:
+    shared = started.engine.plan
+    return {
+        "model": started.network.name,
+        "device": started.device,
+        "precision": started.precision,
+        "threads": started.threads,
+        "decoders": started.decoders,
+        "budget_bytes": shared.budget_bytes,
+        "resident_bytes": shared.resident_bytes,
+        "audio_bytes": shared.audio_bytes,
+        "batch_bytes": shared.batch_bytes,
+        "largest_batch_s": shared.largest_batch_s,
+        **_totals(started, forecasts),
+        "inputs": [
+            {"source": f.source, "duration": f.seconds, "segments": f.segments, "error": f.error} for f in forecasts
+        ],
+    }
+
+
+def _show(started: runtime.Runtime, forecasts: list[_Forecast]) -> None:
+    shared, totals = started.engine.plan, _totals(started, forecasts)
+    table = screen.plain_table("input", ">duration", ">segments", "")
+    for forecast in forecasts[:_SHOWN]:
+        length = "unknown" if forecast.seconds is None else screen.duration(forecast.seconds)
+        segments = "" if forecast.segments is None else f"≥ {forecast.segments}"
+        remark = f"[red]{escape(forecast.error)}[/]" if forecast.error else ""
+        table.add_row(escape(screen.printable(forecast.source)), "" if forecast.error else length, segments, remark)
+    screen.out.print(table)
+    if len(forecasts) > _SHOWN:
+        screen.out.print(f"[dim]… {len(forecasts) - _SHOWN} more[/]")
+    batch = f"{shared.largest_batch_s:.0f} s of audio" if not started.options.whole else "one file"
+    lines = {
+        "inputs": f"{len(forecasts)}, {screen.duration(totals['audio_s'])} of audio by their headers",
+        "model": f"{started.network.name}, {started.precision} on {started.device}, {started.threads} threads",
+        "budget": f"{format_size(shared.budget_bytes)}: {format_size(shared.resident_bytes)} resident, up to "
+        f"{format_size(shared.audio_bytes)} of audio, {format_size(shared.batch_bytes)} for a batch",
+        "largest batch": batch,
+        "expected peak": format_size(totals["peak_bytes"]),
+        "expected time": f"{screen.duration(totals['time_s'])} (measured on this machine at the model's first load)",
+    }
+    screen.out.print()
+    for name, text in lines.items():
+        screen.out.print(f"[bold]{name:<14}[/] {escape(text)}", soft_wrap=True)

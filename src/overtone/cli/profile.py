@@ -1,0 +1,78 @@
+"""`overtone profile`: where the time and the memory of a run go, stage by stage."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import psutil
+
+from overtone import runtime
+from overtone.cli import screen
+from overtone.cli.emotion import Inputs
+from overtone.cli.options import chosen, with_options
+from overtone.emotion import EmotionRecognizer
+from overtone.inputs import expand
+from overtone.memory import format_size
+from overtone.resources import PeakSampler, rss_bytes
+
+
+@with_options
+def profile(inputs: Inputs, **options: Any) -> int:
+    """Run these inputs and show each stage's time, the processor's share, the GPU's memory, and memory growth."""
+    chosen_options = chosen(options)
+    before, began = rss_bytes(), time.perf_counter()
+    given = {name: getattr(chosen_options, name) for name in chosen_options.__slots__}
+    with EmotionRecognizer(**given) as recognizer:
+        loaded, load_s = rss_bytes(), time.perf_counter() - began
+        cpu, began = _cpu_s(), time.perf_counter()
+        with PeakSampler() as sampler:
+            results = list(recognizer.stream(expand(inputs)))
+        elapsed, cpu_s = time.perf_counter() - began, _cpu_s() - cpu
+        stats, used = recognizer.runtime.engine.stats, recognizer.runtime
+        after = rss_bytes()
+        gpu = _gpu_peak(used)
+    audio_s = sum(r.duration for r in results if r.channel in (None, 0))
+    stages = {
+        "load": (load_s, "once: model, warm-up, cost model"),
+        "decode": (sum(r.timings.decode_s for r in results), f"in {used.decoders} threads, beside the model"),
+        "cut": (sum(r.timings.cut_s for r in results), "voice activity and cutting, in the same threads"),
+        "run": (stats.run_s, f"the model, {stats.batches} batches, {stats.segments} segments"),
+        "merge": (sum(r.timings.merge_s for r in results), "pooling and scores"),
+        "idle": (stats.idle_s, "the model's thread had nothing to do"),
+        "whole": (elapsed, f"{screen.duration(audio_s)} of audio, without load"),
+    }
+    table = screen.plain_table("stage", ">seconds", ">of whole", ">× real time", "")
+    for name, (seconds, remark) in stages.items():
+        share = "" if name == "load" else f"{100 * seconds / elapsed:.0f} %"
+        speed = f"{audio_s / seconds:.0f}" if seconds > 1e-3 and name != "load" else ""
+        table.add_row(name, f"{seconds:.3f}", share, speed, f"[dim]{remark}[/]")
+    screen.out.print(table)
+    fill = 100 * stats.audio_s / stats.padded_s if stats.padded_s else 100.0
+    lines = {
+        "processor": f"{100 * cpu_s / elapsed:.0f} % of one core, model on {used.threads} threads",
+        "batches": f"{fill:.0f} % of what was charged was audio, the rest padding; {stats.splits} halved for memory",
+        "memory": f"{format_size(before)} at start, {format_size(loaded)} loaded, {format_size(sampler.peak_bytes)} at "
+        f"the peak, {format_size(after)} at the end; budget {format_size(used.engine.plan.budget_bytes)}",
+        "gpu": gpu,
+    }
+    screen.out.print()
+    for name, text in lines.items():
+        screen.out.print(f"[bold]{name:<10}[/] {text}", soft_wrap=True)
+    for result in results:
+        if result.error is not None:
+            screen.complain(str(result.error))
+    return 1 if any(not result.ok for result in results) else 0
+
+
+def _cpu_s() -> float:
+    times = psutil.Process().cpu_times()
+    return float(times.user + times.system)
+
+
+def _gpu_peak(used: runtime.Runtime) -> str:
+    if not used.device.startswith("cuda"):
+        return "not used"
+    import torch
+
+    return f"{used.device}: {format_size(torch.cuda.max_memory_allocated(used.device))} at the peak"

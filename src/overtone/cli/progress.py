@@ -1,0 +1,112 @@
+"""How far a run is: a bar on standard error, audio hours per hour, the time that is left, and a summary."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
+from overtone.audio import probe
+from overtone.cli import screen
+from overtone.engine import EngineStats
+from overtone.errors import InputError
+from overtone.inputs import FailedInput, expand
+from overtone.values import EmotionResult
+
+_REFRESH_S = 0.25
+
+
+def _is_scp(item: str) -> bool:
+    return item.lower().endswith(".scp")
+
+
+class Meter:
+    """Counts results, and shows a bar while its `with` block runs.
+
+    What is still to come is found by reading headers in a thread of its own, so that a run starts at once. stats: the
+    engine's, which move while a single long file is under way.
+    """
+
+    def __init__(self, inputs: Sequence[str], stats: EngineStats, *, shown: bool) -> None:
+        self._inputs = list(inputs)
+        self._stats = stats
+        self._shown = shown
+        self._began = time.perf_counter()
+        self._stop = threading.Event()
+        self._expected_files = 0
+        self._expected_s = 0.0
+        self._counted = False
+        self.done = 0
+        self.failed = 0
+        self.audio_s = 0.0
+        self._bar = Progress(
+            SpinnerColumn(),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[left]}"),
+            console=screen.err,
+            transient=True,
+            disable=not shown,
+        )
+        self._task = self._bar.add_task("", total=None, rate="", left="")
+
+    def __enter__(self) -> Meter:
+        if self._shown:
+            self._bar.start()
+            threading.Thread(target=self._count, name="overtone-count", daemon=True).start()
+            threading.Thread(target=self._refresh, name="overtone-progress", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._bar.stop()
+
+    def add(self, result: EmotionResult) -> None:
+        """A result has been written."""
+        first = result.channel in (None, 0)
+        self.done += first
+        self.failed += not result.ok
+        self.audio_s += result.duration if first else 0.0
+
+    def _count(self) -> None:
+        # What comes through a pipe can be read once, and not by this.
+        lists = [item.removeprefix("@") for item in self._inputs if item.startswith("@") or _is_scp(item)]
+        if not all(map(os.path.isfile, lists)):
+            return
+        for entry in expand(self._inputs):
+            if self._stop.is_set():
+                return
+            self._expected_files += 1
+            if not isinstance(entry, FailedInput) and entry.path is not None and os.path.isfile(entry.path):
+                with suppress(InputError):
+                    self._expected_s += probe(entry.path).claimed_s or 0.0
+        self._counted = True
+
+    def _refresh(self) -> None:
+        while not self._stop.wait(_REFRESH_S):
+            heard = max(self.audio_s, self._stats.audio_s)
+            elapsed = time.perf_counter() - self._began
+            rate = f"{heard / elapsed:.0f} h/h" if heard else ""
+            left = ""
+            if self._counted and heard:
+                seconds = max(0.0, self._expected_s - heard) * elapsed / heard
+                left = f"{screen.duration(seconds)} left"
+            total = self._expected_files if self._counted else None
+            self._bar.update(self._task, completed=self.done, total=total, rate=rate, left=left)
+
+    def summary(self, *, skipped: int) -> None:
+        """One line at the end."""
+        elapsed = time.perf_counter() - self._began
+        parts = [f"{self.done} inputs", f"{screen.duration(self.audio_s)} of audio in {screen.duration(elapsed)}"]
+        if self.audio_s:
+            parts.append(f"{self.audio_s / max(elapsed, 1e-9):.0f} audio hours per hour")
+        if self.failed:
+            parts.append(f"{self.failed} failed")
+        if skipped:
+            parts.append(f"{skipped} were done before")
+        screen.note(", ".join(parts))

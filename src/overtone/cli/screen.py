@@ -1,0 +1,46 @@
+"""What the command line shows a person: consoles, sizes and times, complaints."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+# A file may be called `:smile:.wav`; it is shown as it is called.
+out = Console(highlight=False, emoji=False)
+err = Console(stderr=True, highlight=False, emoji=False)
+
+
+def complain(message: str) -> None:
+    """One error, on standard error."""
+    err.print(f"[bold red]error:[/] {escape(printable(message))}", soft_wrap=True)
+
+
+def note(message: str) -> None:
+    """One remark, on standard error."""
+    err.print(f"[dim]{escape(printable(message))}[/]", soft_wrap=True)
+
+
+def printable(text: str) -> str:
+    """Text that any terminal can take: file names need not be valid text."""
+    encoding = sys.stderr.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding, "replace")
+
+
+def plain_table(*columns: str) -> Table:
+    """A table without lines, its numbers to be aligned by the caller."""
+    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
+    for column in columns:
+        table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left")
+    return table
+
+
+def duration(seconds: float) -> str:
+    """`4.2 s`, `3:05`, `1:02:03`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,48 @@
+"""The command line as a test uses it: in this process, or in one of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+SRC = Path(__file__).parents[1] / "src"
+COMMAND = [sys.executable, "-m", "overtone"]
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """The environment of a child: this one's, with the package on the path."""
+    path = os.pathsep.join(filter(None, [str(SRC), os.environ.get("PYTHONPATH")]))
+    # One thread: on a machine with other work to do, two that wait for each other take many times as long.
+    return {**os.environ, "PYTHONPATH": path, "OVERTONE_THREADS": "1", **changes}
+
+
+def start(*arguments: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None, **more: Any) -> Any:
+    """A child process running the command; its streams are pipes of bytes unless `more` says otherwise."""
+    streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
+    return subprocess.Popen([*COMMAND, *map(str, arguments)], cwd=cwd, env=env or environment(), **streams | more)
+
+
+def finish(child: Any, *, data: bytes | None = None, timeout_s: float = 60) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of a child, which is killed if it hangs."""
+    try:
+        out, err = child.communicate(data, timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.communicate()
+        raise
+    return child.returncode, (out or b"").decode(), (err or b"").decode()
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    """The records of JSON lines; each has to be whole."""
+    assert not text or text.endswith("\n")
+    return [json.loads(line) for line in text.split("\n")[:-1]]
+
+
+def answers(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Records without what differs from run to run."""
+    return [{key: value for key, value in record.items() if key != "timings"} for record in records]

@@ -1,0 +1,204 @@
+"""The pages are true: the command line's is made from its help, examples run, links lead somewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import os
+import pty
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from command import environment
+from overtone.config import HELP, Options, flag
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+
+# Docs
+
+
+def test_the_page_of_the_command_line_is_current():
+    made = subprocess.run(
+        [sys.executable, ROOT / "docs" / "make_cli.py", "--check"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert made.returncode == 0, f"{made.stderr}: run `make docs`"
+
+
+def test_every_option_is_described():
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    for name in Options.__slots__:
+        assert len(HELP[name]) > 10
+        assert f"`{flag(name)}` |" in page
+        assert HELP[name] in page
+    assert set(HELP) == set(Options.__slots__)
+
+
+# Links
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path):
+    assert page.is_file(), f"{page.relative_to(ROOT)} is missing"
+    text = _without_code(page.read_text(encoding="utf-8"))
+    for link in re.findall(r"\]\(<?([^)>\s]+)[^)]*\)|(?:src|href)=\"([^\"]+)\"", text):
+        target = next(filter(None, link))
+        if re.match(r"[a-z]+:", target):  # https:, mailto:
+            continue
+        path, _, anchor = target.partition("#")
+        found = (page.parent / path).resolve() if path else page
+        assert found.exists(), f"{page.name} leads to {target}, which is not there"
+        if anchor and found.suffix == ".md":
+            assert anchor in _anchors(found), f"{page.name} leads to {target}; there is no such heading"
+
+
+def _without_code(text: str) -> str:
+    return re.sub(r"`[^`\n]*`", "", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+
+
+def _anchors(page: Path) -> set[str]:
+    """Anchors of headings as GitHub makes them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ +(.+?) *$", text, re.MULTILINE)
+    plain = (re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).lower() for heading in headings)
+    return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in plain}
+
+
+# Examples
+#
+# A block fenced as ```python is run, in order, in one namespace; what it prints is compared with the ```text block that
+# follows it, if one does. A block fenced as ```console holds commands (`$ overtone …`) and, under each, what a terminal
+# shows; without that, only the exit code counts. In both, `...` or `…` stands for any text, and blanks count as one.
+# "no-run" after the language leaves a block out. Commands that are not `overtone` are not run.
+
+
+@dataclass(frozen=True)
+class _Block:
+    line: int
+    language: str
+    options: str
+    text: str
+
+    @property
+    def runs(self) -> bool:
+        return self.language in ("python", "console") and "no-run" not in self.options
+
+
+def _blocks(page: Path) -> list[_Block]:
+    fenced = re.finditer(
+        r"^```(\w*)[ \t]*([^\n]*)\n(.*?)^```[ \t]*$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    return [_Block(match.string.count("\n", 0, match.start(3)), match[1], match[2], match[3]) for match in fenced]
+
+
+@pytest.fixture
+def playground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the example files, here and under examples/, as the current one."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    for path in (tmp_path / "examples").iterdir():
+        if path.suffix in (".wav", ".mp3", ".flac"):
+            shutil.copy(path, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _same(expected: str, found: str) -> bool:
+    known = [" ".join(part.split()) for part in re.split("…|[.]{3}", expected)]
+    return re.fullmatch(" ?.* ?".join(map(re.escape, known)), " ".join(found.split())) is not None
+
+
+def test_examples_of_the_readme(playground: Path):
+    assert README.is_file(), "README.md is not written yet"
+    blocks = _blocks(README)
+    assert any(block.runs for block in blocks), (
+        "README.md shows nothing that runs: no ```python and no ```console block"
+    )
+    names: dict[str, object] = {"__name__": "readme"}
+    for block, after in itertools.zip_longest(blocks, blocks[1:]):
+        if not block.runs:
+            continue
+        if block.language == "console":
+            _check_console(block)
+            continue
+        printed = io.StringIO()
+        # The line numbers of a traceback are those of the page.
+        code = compile("\n" * block.line + block.text, str(README), "exec")
+        with contextlib.redirect_stdout(printed):
+            exec(code, names)
+        if after is not None and after.language == "text" and "no-run" not in after.options:
+            found = printed.getvalue()
+            assert _same(after.text, found), f"{README.name}, line {after.line}: printed was\n{found}"
+
+
+def _check_console(block: _Block) -> None:
+    for command, expected in _commands(block.text):
+        if not command.startswith("overtone "):
+            continue
+        code, found = _in_terminal(command)
+        where = f"{README.name}, line {block.line}: `{command}`"
+        assert code in (0, 1), f"{where} ended with {code}:\n{found}"
+        if expected.strip():
+            assert _same(expected, found), f"{where} shows\n{found}"
+
+
+def _commands(text: str) -> Iterator[tuple[str, str]]:
+    """Each `$ command`, its comment taken off, with the lines under it."""
+    for part in re.split(r"^\$ ", text.replace("\\\n", " "), flags=re.MULTILINE)[1:]:
+        command, _, expected = part.partition("\n")
+        yield re.sub(r"\s+#\s.*", "", command).strip(), expected
+
+
+def _in_terminal(command: str) -> tuple[int, str]:
+    """Exit code, and what a terminal of 120 columns shows; without colours."""
+    master, slave = pty.openpty()
+    child = subprocess.Popen(
+        ["sh", "-c", command.replace("overtone", '"$PYTHON" -m overtone', 1)],
+        env=environment(PYTHON=sys.executable, COLUMNS="120", TERM="dumb", NO_COLOR="1"),
+        stdin=subprocess.DEVNULL,
+        stdout=slave,
+        stderr=subprocess.PIPE,
+    )
+    os.close(slave)
+    seen = b""
+    with contextlib.suppress(OSError):  # what Linux says when the other end is closed
+        while data := os.read(master, 65_536):
+            seen += data
+    os.close(master)
+    _, err = child.communicate(timeout=120)
+    shown = re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", seen).decode().replace("\r\n", "\n")
+    return child.returncode, shown if child.returncode in (0, 1) else shown + err.decode()
+
+
+def test_the_examples_check_notices(tmp_path, monkeypatch):
+    """The checker itself: what it takes and what it refuses."""
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# A\n```python no-run\n1/0\n```\n\n```python\nprint(1.25)\n```\n```text\n1.…\n```\n```\nplain\n```\n"
+    )
+    kinds = [(block.line, block.language, block.runs) for block in _blocks(page)]
+    assert kinds == [(2, "python", False), (6, "python", True), (9, "text", False), (12, "", False)]
+    assert _same("1.…\n", "1.25\n")
+    assert not _same("2.…\n", "1.25\n")
+    assert list(_commands("$ overtone doctor  # look\nok …\n$ ls\n")) == [("overtone doctor", "ok …\n"), ("ls", "")]
+    code, shown = _in_terminal("overtone --version | cat")
+    assert code == 0
+    assert _same("overtone …\n", shown)
+    monkeypatch.setattr(sys.modules[__name__], "README", page)
+    with pytest.raises(AssertionError, match="ended with 2"):
+        _check_console(_Block(1, "console", "", "$ overtone nonsense\n"))

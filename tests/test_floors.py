@@ -1,0 +1,127 @@
+"""The house: floors import downwards only, and torch lives where it is said to live."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "src" / "overtone"
+
+FLOORS = (
+    ("errors", "values", "spool"),
+    ("memory", "resources"),
+    ("config",),
+    ("audio", "inputs", "vad", "pauses", "head", "checkpoints", "costs", "record"),
+    ("formats", "plan", "segment", "merge"),
+    ("journal", "embeddings", "plot"),
+    ("models",),
+    ("backends",),
+    ("engine",),
+    ("track", "runtime"),
+    ("emotion",),
+    ("cli", "compat"),
+    ("__main__",),
+)
+"""From the ground up. A file imports from lower floors, and within its own package; nothing else."""
+
+HEIGHT = {name: height for height, floor in enumerate(FLOORS) for name in floor}
+
+TORCH_AT_TOP = ("models", "backends/torch_backend.py")
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def place(path: Path) -> str:
+    """The file or package of `overtone` that a file belongs to."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path, *, top_only: bool) -> Iterator[str]:
+    """Modules that a file imports when it runs; what is for type checkers alone does not count."""
+    nodes: list[ast.AST] = list(ast.parse(path.read_text(encoding="utf-8")).body)
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            module = str(node.module)
+            yield from (f"{module}.{alias.name}" for alias in node.names) if module == "overtone" else (module,)
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        elif not top_only or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            nodes += ast.iter_child_nodes(node)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_downwards(path: Path) -> None:
+    here = place(path)
+    if here == "__init__":
+        return  # names are loaded when they are used
+    for module in imports(path, top_only=False):
+        parts = module.split(".")
+        if parts[0] != "overtone" or len(parts) < 2 or parts[1] in ("__version__", here):
+            continue
+        assert HEIGHT[parts[1]] < HEIGHT[here], f"{here} imports {module}, which is not below it"
+
+
+def test_every_file_has_a_floor() -> None:
+    assert {place(path) for path in FILES} - {"__init__"} == set(HEIGHT)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_torch_is_loaded_where_it_is_needed(path: Path) -> None:
+    if str(path.relative_to(PACKAGE)).startswith(TORCH_AT_TOP):
+        return
+    heavy = {module.split(".")[0] for module in imports(path, top_only=True)}
+    assert not heavy & {"torch", "openvino", "matplotlib", "pyarrow", "huggingface_hub", "silero_vad", "funasr"}
+
+
+def test_importing_overtone_loads_no_runtime_and_changes_no_global() -> None:
+    code = """
+import os, sys, threading
+before = dict(os.environ)
+import overtone
+loaded = {"torch", "numpy", "openvino", "av", "rich", "typer"} & set(sys.modules)
+assert not loaded, loaded
+assert dict(os.environ) == before
+assert threading.active_count() == 1
+overtone.EmotionResult, overtone.Options, overtone.expand, overtone.OvertoneError
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_public_names_are_these() -> None:
+    import overtone
+
+    assert sorted(overtone.__all__) == sorted(
+        [
+            "Audio",
+            "BudgetError",
+            "DeviceError",
+            "EmotionRecognizer",
+            "EmotionResult",
+            "FailedInput",
+            "Input",
+            "InputError",
+            "ModelError",
+            "Options",
+            "OvertoneError",
+            "SegmentResult",
+            "Span",
+            "Timings",
+            "UsageError",
+            "__version__",
+            "expand",
+        ]
+    )
+    for name in overtone.__all__:
+        assert getattr(overtone, name) is not None
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = overtone.nothing
