@@ -59,12 +59,11 @@ def test_the_default_budget_leaves_a_margin() -> None:
 
 def test_the_sampler_sees_memory_that_came_and_went() -> None:
     before = psutil.Process().memory_info().rss
-    with resources.PeakSampler() as sampler:
-        # Of its own, not from a heap that may have kept as much.
-        with mmap.mmap(-1, 200 << 20) as block:
-            for page in range(0, len(block), 4096):
-                block[page] = 1
-            time.sleep(0.05)
+    # A mapping of its own, not from a heap that may have kept as much.
+    with resources.PeakSampler() as sampler, mmap.mmap(-1, 200 << 20) as block:
+        for page in range(0, len(block), 4096):
+            block[page] = 1
+        time.sleep(0.05)
     assert sampler.peak_bytes - before > 150 << 20
 
 

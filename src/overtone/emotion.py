@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -127,20 +127,26 @@ class EmotionRecognizer:
 
     def _results(self, source: Source, sending: Future[_Sent] | None) -> Iterator[EmotionResult]:
         name, key = _name(source), source.id if isinstance(source, Input | FailedInput) else None
-        if isinstance(source, FailedInput) or sending is None:
-            assert isinstance(source, FailedInput)
-            yield self._failed(source.error, name, key)
+        if isinstance(source, FailedInput):
+            yield self._blank(name, key, error=source.error)
             return
+        assert sending is not None
         try:
             sent = sending.result()
         except OvertoneError as error:
-            yield self._failed(error, name, key)
+            yield self._blank(name, key, error=error)
+            return
+        except Exception as error:  # noqa: BLE001 - our fault, and still no reason to lose the other sources
+            unexpected = InputError(
+                f"{name}: it met a fault of Overtone's own ({error!r}); please report it", code="fault"
+            )
+            yield self._blank(name, key, error=unexpected)
             return
         for channel in range(len(sent.tracks)):
             try:
                 yield self._result(sent, channel, name, key)
             except OvertoneError as error:
-                yield self._failed(error, name, key, sent, channel)
+                yield self._blank(name, key, sent, channel, error)
 
     def _wishes(self, granularity: Granularity | None, envelope: bool) -> _Wishes:
         chosen = self.options if granularity is None else self.options.replace(granularity=granularity)
@@ -149,25 +155,27 @@ class EmotionRecognizer:
     def _send(self, source: Readable, name: str | None, wishes: _Wishes, stop: threading.Event) -> _Sent:
         """Decode, cut and submit a whole source."""
         began, decode_s = time.perf_counter(), 0.0
-        with Decoder(source, name) as decoder:
-            split = self.options.channels == "split"
-            tracks: list[Track] = []
-            blocks = decoder.channel_blocks() if split else (block[None] for block in decoder.blocks())
-            while not stop.is_set():
-                at = time.perf_counter()
-                block = next(blocks, None)
-                decode_s += time.perf_counter() - at
-                if block is None:
-                    break
-                # Counted in what was decoded: the header may say otherwise.
-                tracks = tracks or [self._track(wishes) for _ in block]
-                _push(tracks, block)
-            try:
+        tracks: list[Track] = []
+        try:
+            with Decoder(source, name) as decoder:
+                split = self.options.channels == "split"
+                blocks = decoder.channel_blocks() if split else (block[None] for block in decoder.blocks())
+                while not stop.is_set():
+                    at = time.perf_counter()
+                    block = next(blocks, None)
+                    decode_s += time.perf_counter() - at
+                    if block is None:
+                        break
+                    # Counted in what was decoded: the header may say otherwise.
+                    tracks = tracks or [self._track(wishes) for _ in block]
+                    _push(tracks, block)
                 for track in tracks:
-                    track.finish()
-            except InputError as error:
-                raise InputError(f"{decoder.name}: {error}", code=error.code) from error
-            return _Sent(tracks, decoder.decoded_s, decode_s, began, decoder.warnings)
+                    track.finish(decoder.name)
+                return _Sent(tracks, decoder.decoded_s, decode_s, began, decoder.warnings)
+        except BaseException:
+            for track in tracks:
+                track.cancel()
+            raise
 
     def _track(self, wishes: _Wishes) -> Track:
         network, options = self._runtime.network, self.options
@@ -207,37 +215,37 @@ class EmotionRecognizer:
     def _result(self, sent: _Sent, channel: int, name: str, key: str | None) -> EmotionResult:
         track = sent.tracks[channel]
         merged = track.wait()
-        split = self.options.channels == "split"
-        return EmotionResult(
-            source=name,
-            id=key,
-            channel=channel if split else None,
-            channels=len(sent.tracks) if split else None,
-            duration=sent.duration,
+        return replace(
+            self._blank(name, key, sent, channel),
             label=merged.label,
             score=merged.score,
             scores=merged.scores,
             segments=merged.segments,
-            model=self._runtime.network.name,
-            precision=self._runtime.precision,
-            device=self._runtime.device,
-            timings=track.timings(sent.decode_s, time.perf_counter() - sent.began),
             warnings=sent.warnings,
             embedding=merged.embedding,
             frames=merged.frames,
             envelope=track.envelope,
         )
 
-    def _failed(
-        self, error: OvertoneError, name: str, key: str | None, sent: _Sent | None = None, channel: int | None = None
+    def _blank(
+        self,
+        name: str,
+        key: str | None,
+        sent: _Sent | None = None,
+        channel: int = 0,
+        error: OvertoneError | None = None,
     ) -> EmotionResult:
+        """A result that says what is known before, or without, an answer. `sent` None: it was never decoded."""
         split = sent is not None and self.options.channels == "split"
+        timings = Timings()
+        if sent is not None:
+            timings = sent.tracks[channel].timings(sent.decode_s, time.perf_counter() - sent.began)
         return EmotionResult(
             source=name,
             id=key,
             channel=channel if split else None,
             channels=len(sent.tracks) if sent is not None and split else None,
-            duration=sent.duration if sent else 0.0,
+            duration=sent.duration if sent is not None else 0.0,
             label=None,
             score=None,
             scores=None,
@@ -245,7 +253,7 @@ class EmotionRecognizer:
             model=self._runtime.network.name,
             precision=self._runtime.precision,
             device=self._runtime.device,
-            timings=sent.tracks[channel or 0].timings(sent.decode_s, 0.0) if sent else Timings(),
+            timings=timings,
             error=error,
         )
 

@@ -57,11 +57,11 @@ class Track:
             self._envelope.push(block)
         self._send(self._cutter.push(block))
 
-    def finish(self) -> None:
-        """The source ends here. InputError if it was too short for a single frame."""
+    def finish(self, name: str) -> None:
+        """The source called `name` ends here. InputError if it was too short for a single frame."""
         if self.samples < self._shortest:
             raise InputError(
-                f"it lasts {self.samples / SAMPLE_RATE:.3f} s; "
+                f"{name}: it lasts {self.samples / SAMPLE_RATE:.3f} s; "
                 f"the model needs {self._shortest / SAMPLE_RATE:.3f} s at least",
                 code="too_short",
             )
