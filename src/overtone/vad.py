@@ -33,18 +33,25 @@ RESIDENT_BYTES = 96 << 20
 """Bytes that loading OpenVINO and this model adds to a process (measured: about 85 MiB, Linux x86-64)."""
 
 
+_LOADING = threading.Lock()
+"""One for the whole process: see `SileroVad.stream`."""
+
+
 class SileroVad:
     """The compiled model, shared by any number of streams and threads; loaded at first use."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._compiled: Any = None
 
     def stream(self) -> VadStream:
         """A new stream with fresh state."""
-        with self._lock:
+        with _LOADING:
             if self._compiled is None:
-                self._compiled = _compile(_model_path())
+                compiled = _compile(_model_path())
+                # OpenVINO's Python module sets itself up for NumPy at its first run, and two threads that come there
+                # together wait for each other for ever. So the first run is made here, by one.
+                VadStream(compiled).warm_up()
+                self._compiled = compiled
         return VadStream(self._compiled)
 
 
@@ -96,6 +103,10 @@ class VadStream:
         padded = np.zeros(_BLOCK_FRAMES * FRAME, np.float32)
         padded[: len(left)] = left
         return self._run(padded)[: -(-len(left) // FRAME)]
+
+    def warm_up(self) -> None:
+        """Run one block of silence."""
+        self._run(np.zeros(_BLOCK_FRAMES * FRAME, np.float32))
 
     def _run(self, block: Samples) -> npt.NDArray[np.float32]:
         frames = block.reshape(_BLOCK_FRAMES, FRAME)
