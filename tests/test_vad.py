@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -22,7 +23,9 @@ def test_probabilities_equal_the_packages_own_model() -> None:
     from silero_vad import load_silero_vad
 
     threads = torch.get_num_threads()
-    model = load_silero_vad()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        model = load_silero_vad()
     torch.set_num_threads(threads)  # it sets one
     samples = call()[: FRAME * 700]
     with torch.inference_mode():

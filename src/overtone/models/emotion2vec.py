@@ -22,6 +22,11 @@ CHUNK_FRAMES = 100
 each and nothing else, so chunks change nothing."""
 
 
+_TAIL_FRAMES = 20
+"""Frames. The last chunk is rounded up to a multiple, so that convolutions meet five lengths and no more: oneDNN keeps
+a compiled kernel for every shape it has met, and memory would grow with every new length."""
+
+
 class FeatureExtractor(nn.Module):
     """Waveform to local features: strided convolutions without padding, each frame normalised alone."""
 
@@ -215,12 +220,15 @@ class Emotion2vec(nn.Module):
     def features(self, waveforms: torch.Tensor) -> torch.Tensor:
         """(batch, samples) to projected local features (batch, frames, dim), in chunks of time."""
         parts = [self._project(self.audio.local_encoder(chunk)) for chunk in self._chunks(waveforms)]
-        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+        x = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+        return x[:, : self.architecture.frames_of(waveforms.shape[1])]
 
     def _chunks(self, waveforms: torch.Tensor) -> Iterator[torch.Tensor]:
-        """Overlapping stretches that give `CHUNK_FRAMES` frames each, the last one what remains."""
+        """Overlapping stretches of `CHUNK_FRAMES` frames each, the last one fewer, in steps of `_TAIL_FRAMES`."""
         a = self.architecture
-        frames = a.frames_of(waveforms.shape[1])
+        frames = -(-a.frames_of(waveforms.shape[1]) // _TAIL_FRAMES) * _TAIL_FRAMES
+        # Zeros on the right make frames that `features` takes off again, and reach no other.
+        waveforms = F.pad(waveforms, (0, max(0, a.samples_for(frames) - waveforms.shape[1])))
         for first in range(0, frames, CHUNK_FRAMES):
             count = min(CHUNK_FRAMES, frames - first)
             start = first * a.hop_samples
