@@ -15,7 +15,7 @@ from overtone.backends.base import FakeBackend
 from overtone.engine import Engine
 from overtone.errors import BudgetError
 from overtone.memory import MIB, CostModel, Shape
-from overtone.plan import bucket, make_plan
+from overtone.plan import DRIFT_BYTES, bucket, make_plan
 from overtone.values import Batch, Output
 
 PER_SECOND = CostModel(0.0, 1.0 * MIB, 0.0, margin=1.0)
@@ -142,6 +142,24 @@ def test_segments_of_many_threads_share_batches() -> None:
     assert sum(len(batch) for batch in backend.batches) == 12
     for i, output in results.items():
         np.testing.assert_array_equal(output.total, FakeBackend().run(Batch((noise(2, seed=i),), 32_000))[0].total)
+
+
+def test_a_prediction_that_was_short_is_not_made_again() -> None:
+    backend = GatedBackend(cost_model=PER_SECOND)
+    backend.true_cost = 1.5
+    with engine(backend, budget=190 * MIB) as running:
+        room = running.plan.batch_bytes
+        backend.gate.set()
+        running.submit(noise(10)).result(10)
+        backend.gate.clear()
+        futures = [running.submit(noise(10, seed=i)) for i in range(1, 13)]
+        backend.gate.set()
+        for future in futures:
+            future.result(10)
+    assert max(len(batch) for batch in backend.batches) > 1
+    for batch in backend.batches[1:]:
+        taken = 1.5 * PER_SECOND.predict(Shape(len(batch), bucket(max(batch)) / 16_000))
+        assert taken <= room + DRIFT_BYTES
 
 
 def test_audio_in_flight_is_bounded() -> None:

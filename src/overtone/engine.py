@@ -14,8 +14,11 @@ from dataclasses import dataclass, field, replace
 from overtone.backends.base import Backend
 from overtone.errors import BudgetError, OutOfMemory, OvertoneError
 from overtone.memory import Ledger, Shape, format_size
-from overtone.plan import Limits, Plan, bucket, enough_for, shape_of, take_batch
+from overtone.plan import DRIFT_BYTES, Limits, Plan, bucket, enough_for, shape_of, take_batch
 from overtone.values import SAMPLE_RATE, Batch, Output, Samples
+
+_LOOSE_BYTES = 8 << 20
+"""Bytes beyond what is resident that may lie about between two batches before they are given back."""
 
 
 @dataclass(slots=True, eq=False)
@@ -112,7 +115,8 @@ class Engine:
                 return running
 
     def _limits(self) -> Limits:
-        room = min(self._room(self._plan.batch_bytes), self._ceiling)
+        tidy = self._plan.batch_bytes + DRIFT_BYTES - _LOOSE_BYTES
+        room = min(self._room(tidy), self._ceiling)
         return Limits(room, self._cost, self._plan.batch_s, self._plan.threshold_s)
 
     def _room(self, wanted: int) -> int:
@@ -131,7 +135,11 @@ class Engine:
             self._check_room(shape)
             padded = bucket(max(len(work) for work in works))
             batch = Batch(tuple(work.samples for work in works), padded, works[0].want_frames)
+            used, peak = self._backend.used_bytes(), self._backend.peak_bytes()
             outputs = self._backend.run(batch)
+            if (reached := self._backend.peak_bytes()) > peak:
+                # A new peak is this batch's own, and tells what it took: the one measurement that costs nothing.
+                self._cost = self._cost.widened(shape, reached - used)
         except OutOfMemory as refusal:
             self._halve(works, shape, refusal, notes)
             return

@@ -20,6 +20,9 @@ KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": KIB, "mib": MIB, "gib": GIB, "tib": 1 << 40}
 _UNITS |= {"k": KIB, "m": MIB, "g": GIB, "tb": 10**12}
 
+_MOST_MARGIN = 2.5
+"""A surprise larger than this was not the batch's: something else in the process took memory meanwhile."""
+
 
 def parse_size(text: str | int) -> int:
     """Bytes of `2GiB`, `512MB`, `1.5GiB` or a plain number. UsageError for anything else."""
@@ -78,11 +81,11 @@ class CostModel:
         return int(bare * self.margin)
 
     def widened(self, shape: Shape, measured: int) -> CostModel:
-        """The model with its margin raised so that it would have covered `measured` bytes for `shape`."""
+        """The model with its margin raised, within limits, so that it would have covered `measured` bytes."""
         predicted = self.predict(shape)
         if measured <= predicted:
             return self
-        return replace(self, margin=self.margin * measured / predicted * 1.02)
+        return replace(self, margin=min(_MOST_MARGIN, self.margin * measured / predicted * 1.02))
 
     @classmethod
     def fit(cls, probes: Iterable[tuple[Shape, int]], *, quadratic: bool = True) -> CostModel:

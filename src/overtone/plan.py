@@ -25,7 +25,7 @@ _AUDIO_BATCHES = 2
 _AUDIO_SHARE = 0.1
 """Most of the free budget that goes to batches that wait."""
 
-_DRIFT_BYTES = 48 << 20
+DRIFT_BYTES = 48 << 20
 """Bytes kept free for what no model predicts: fragmentation, results on their way out, the VAD's block."""
 
 
@@ -116,7 +116,7 @@ class Plan:
     @property
     def batch_bytes(self) -> int:
         """Bytes left for the activations of one batch."""
-        return self.budget_bytes - self.resident_bytes - self.audio_bytes - _DRIFT_BYTES
+        return self.budget_bytes - self.resident_bytes - self.audio_bytes - DRIFT_BYTES
 
     @property
     def largest_batch_s(self) -> float:
@@ -158,7 +158,7 @@ def make_plan(
     longest_s = bucket(round(longest_s * SAMPLE_RATE)) / SAMPLE_RATE
     least_audio = audio_floor_bytes(longest_s, feeders)
     one_segment = cost.predict(Shape(1, longest_s))
-    needed = resident_bytes + _DRIFT_BYTES + least_audio + one_segment
+    needed = resident_bytes + DRIFT_BYTES + least_audio + one_segment
     if needed > budget_bytes:
         raise BudgetError(_refusal(budget_bytes, resident_bytes, cost, longest_s, feeders))
     ahead = _AUDIO_BATCHES * (batch_s or longest_s) * SAMPLE_RATE * BYTES_PER_SAMPLE
@@ -168,7 +168,7 @@ def make_plan(
 
 def _refusal(budget: int, resident: int, cost: CostModel, longest_s: float, feeders: int) -> str:
     def need(seconds: float) -> int:
-        return resident + _DRIFT_BYTES + audio_floor_bytes(seconds, feeders) + cost.predict(Shape(1, seconds))
+        return resident + DRIFT_BYTES + audio_floor_bytes(seconds, feeders) + cost.predict(Shape(1, seconds))
 
     shorter = [s for s in (20.0, 15.0, 10.0, 5.0) if s < longest_s and need(s) <= budget]
     advice = [f"give it --memory {-(-need(longest_s) // (1 << 20))}MiB"]

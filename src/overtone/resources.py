@@ -95,6 +95,20 @@ def rss_bytes() -> int:
     return int(psutil.Process().memory_info().rss)
 
 
+def peak_rss_bytes() -> int:
+    """Highest resident memory of this process since it began."""
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    # Not getrusage where it can be helped: its figure outlives exec, and starts from what the parent held.
+    for line in _read(Path("/proc/self/status")).splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    import resource
+
+    # Kilobytes, but for macOS.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
 def available_bytes() -> int:
     """Bytes this process could still take: what the machine and the cgroup leave."""
     machine = int(psutil.virtual_memory().available)

@@ -28,6 +28,9 @@ class Backend(Protocol):
     def used_bytes(self) -> int:
         """Bytes in use now on what the budget bounds: the process on a CPU, the device on a GPU."""
 
+    def peak_bytes(self) -> int:
+        """The highest that `used_bytes` has been; only ever grows."""
+
     def cost(self, longest_s: float) -> CostModel:
         """What batches cost, measured by running some shapes up to `longest_s` seconds."""
 
@@ -53,6 +56,9 @@ class FakeBackend:
         self.limit_bytes = limit_bytes
         self.cost_model = cost_model or CostModel(0.0, 1000.0, 0.0, margin=1.0)
         self.resident_bytes = resident_bytes
+        self.true_cost = 1.0
+        """What batches really take, as a multiple of what the cost model says."""
+        self.peak = resident_bytes
         self.batches: list[tuple[int, ...]] = []
         self.trimmed = 0
         self.closed = False
@@ -67,6 +73,7 @@ class FakeBackend:
             raise ValueError("a waveform is longer than the batch is padded to")
         self.batches.append(lengths)
         need = self.cost_model.predict(Shape(len(lengths), batch.padded / SAMPLE_RATE))
+        self.peak = max(self.peak, self.resident_bytes + int(need * self.true_cost))
         if need > self.limit_bytes:
             raise OutOfMemory(f"{need} bytes wanted, {self.limit_bytes} there")
         outputs = []
@@ -81,6 +88,10 @@ class FakeBackend:
     def used_bytes(self) -> int:
         """See Backend."""
         return self.resident_bytes
+
+    def peak_bytes(self) -> int:
+        """See Backend."""
+        return self.peak
 
     def cost(self, longest_s: float) -> CostModel:
         """See Backend."""

@@ -17,7 +17,7 @@ from overtone.errors import DeviceError, OutOfMemory
 from overtone.memory import CostModel, Shape
 from overtone.models.attention import BIAS_BYTES
 from overtone.models.emotion2vec import Emotion2vec
-from overtone.resources import PeakSampler, rss_bytes, trim_heap
+from overtone.resources import PeakSampler, peak_rss_bytes, rss_bytes, trim_heap
 from overtone.values import SAMPLE_RATE, Batch, Output
 
 _CONTEXT_BYTES = 512 << 20
@@ -129,6 +129,12 @@ class TorchBackend:
         if self._on_cpu:
             return rss_bytes()
         return torch.cuda.memory_allocated(self.device) + _CONTEXT_BYTES
+
+    def peak_bytes(self) -> int:
+        """See Backend."""
+        if self._on_cpu:
+            return peak_rss_bytes()
+        return torch.cuda.max_memory_allocated(self.device) + _CONTEXT_BYTES
 
     @property
     def device_name(self) -> str:

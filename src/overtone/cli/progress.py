@@ -102,7 +102,8 @@ class Meter:
     def summary(self, *, skipped: int) -> None:
         """One line at the end."""
         elapsed = time.perf_counter() - self._began
-        parts = [f"{self.done} inputs", f"{screen.duration(self.audio_s)} of audio in {screen.duration(elapsed)}"]
+        inputs = "1 input" if self.done == 1 else f"{self.done} inputs"
+        parts = [inputs, f"{screen.duration(self.audio_s)} of audio in {screen.duration(elapsed)}"]
         if self.audio_s:
             parts.append(f"{self.audio_s / max(elapsed, 1e-9):.0f} audio hours per hour")
         if self.failed:

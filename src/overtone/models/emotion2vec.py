@@ -218,10 +218,21 @@ class Emotion2vec(nn.Module):
         return self.encode(self.features(waveforms), frames)
 
     def features(self, waveforms: torch.Tensor) -> torch.Tensor:
-        """(batch, samples) to projected local features (batch, frames, dim), in chunks of time."""
-        parts = [self._project(self.audio.local_encoder(chunk)) for chunk in self._chunks(waveforms)]
-        x = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
-        return x[:, : self.architecture.frames_of(waveforms.shape[1])]
+        """(batch, samples) to projected local features (batch, frames, dim), in chunks of time.
+
+        On a CPU one row at a time, so that what a chunk makes fits the caches and does not grow with the batch.
+        """
+        rows = 1 if waveforms.device.type == "cpu" else len(waveforms)
+        frames = self.architecture.frames_of(waveforms.shape[1])
+        out = waveforms.new_empty(len(waveforms), frames, self.architecture.embed_dim)
+        for first in range(0, len(waveforms), rows):
+            some = slice(first, first + rows)
+            done = 0
+            for chunk in self._chunks(waveforms[some]):
+                part = self._project(self.audio.local_encoder(chunk))[:, : frames - done]
+                out[some, done : done + part.shape[1]] = part
+                done += part.shape[1]
+        return out
 
     def _chunks(self, waveforms: torch.Tensor) -> Iterator[torch.Tensor]:
         """Overlapping stretches of `CHUNK_FRAMES` frames each, the last one fewer, in steps of `_TAIL_FRAMES`."""
@@ -246,7 +257,7 @@ class Emotion2vec(nn.Module):
         if frames is not None:
             frames_valid = torch.arange(x.shape[1], device=x.device)[None, :] < frames[:, None]
             tokens_valid = F.pad(frames_valid, (self.architecture.num_extra_tokens, 0), value=True)
-        x = x + audio.relative_positional_encoder(x, frames_valid)
+        x = x + self._positions(x, frames_valid)
         if audio.extra_tokens is not None:
             x = torch.cat([audio.extra_tokens.to(x.dtype).expand(x.shape[0], -1, -1), x], dim=1)
         if audio.context_encoder.norm is not None:
@@ -261,6 +272,14 @@ class Emotion2vec(nn.Module):
         if self.norm is not None:
             x = self.norm(x)
         return x[:, self.architecture.num_extra_tokens :]
+
+    def _positions(self, x: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
+        """Positional encoding; on a CPU row by row, so that convolutions meet lengths and not mixes of them."""
+        encoder = self.audio.relative_positional_encoder
+        if x.device.type != "cpu" or len(x) == 1:
+            return encoder(x, valid)  # type: ignore[no-any-return] # modules are called untyped
+        rows = [encoder(x[i : i + 1], None if valid is None else valid[i : i + 1]) for i in range(len(x))]
+        return torch.cat(rows)
 
     def _slopes(self, layer: int) -> torch.Tensor | None:
         """ALiBi slopes of a layer with the learned scale in them, float32 (heads,)."""
