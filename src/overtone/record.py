@@ -6,6 +6,7 @@ bytes a file name is made of.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -25,6 +26,8 @@ FRAME_SCORE_DIGITS = 4
 
 # Lone surrogates (bytes of a file name that are not UTF-8) cannot be encoded; the other three are
 # line ends to many readers, and a record is one line.
+_SEGMENTS_AT_ONCE = 256
+
 _UNSAFE = re.compile("[\x85\u2028\u2029\ud800-\udfff]")
 
 
@@ -34,7 +37,9 @@ def to_record(result: EmotionResult, *, granularity: Granularity) -> dict[str, A
     A failed input has no `label`, `score`, `scores`, `segments` or `frames`. Numbers that are not finite
     become None, as JSON has no word for them.
     """
-    record = _head(result, granularity)
+    record = _head(result)
+    if granularity != "utterance" and result.ok:
+        record["segments"] = [_segment(segment) for segment in result.segments]
     if granularity == "frame" and result.ok:
         record["frames"] = None if result.frames is None else _frames(result.frames)
     return record | _tail(result)
@@ -43,18 +48,19 @@ def to_record(result: EmotionResult, *, granularity: Granularity) -> dict[str, A
 def json_chunks(result: EmotionResult, granularity: Granularity) -> Iterator[str]:
     """The same record as pieces of text; joined they are one line of JSON, without the line end.
 
-    Frames are read piece by piece, so a record of any length takes little memory.
+    Segments and frames are written piece by piece, so a record of any length takes little memory.
     """
-    head = to_json(_head(result, granularity))[:-1]
-    tail = ", " + to_json(_tail(result))[1:]
-    if granularity != "frame" or not result.ok:
-        yield head + tail
-    elif result.frames is None:
-        yield head + ', "frames": null' + tail
-    else:
-        yield head + ', "frames": '
-        yield from _frame_chunks(result.frames)
-        yield tail
+    yield to_json(_head(result))[:-1]
+    if granularity != "utterance" and result.ok:
+        segments, separator = iter(result.segments), ', "segments": ['
+        while some := list(itertools.islice(segments, _SEGMENTS_AT_ONCE)):
+            yield separator + ", ".join(to_json(_segment(segment)) for segment in some)
+            separator = ", "
+        yield "]" if separator == ", " else separator + "]"
+    if granularity == "frame" and result.ok:
+        yield ', "frames": '
+        yield from ["null"] if result.frames is None else _frame_chunks(result.frames)
+    yield ", " + to_json(_tail(result))[1:]
 
 
 def to_json(value: Any) -> str:
@@ -84,7 +90,7 @@ def frame_scores(rows: npt.NDArray[Any]) -> list[list[float | None]]:
     return lists
 
 
-def _head(result: EmotionResult, granularity: Granularity) -> dict[str, Any]:
+def _head(result: EmotionResult) -> dict[str, Any]:
     record: dict[str, Any] = {"source": result.source}
     for key in ("id", "channel", "channels"):
         if (value := getattr(result, key)) is not None:
@@ -92,8 +98,6 @@ def _head(result: EmotionResult, granularity: Granularity) -> dict[str, Any]:
     record["duration"] = rounded(result.duration, SECOND_DIGITS)
     if result.ok:
         record |= {"label": result.label, "score": rounded(result.score), "scores": _scores(result.scores)}
-        if granularity != "utterance":
-            record["segments"] = [_segment(segment) for segment in result.segments]
     return record
 
 
