@@ -71,7 +71,13 @@ def _compile(path: Path) -> Any:
     core = openvino.Core()
     model = core.read_model(path)
     model.reshape({"input": [_BLOCK_FRAMES, _CONTEXT + FRAME]})
-    config = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
+    config = {
+        "INFERENCE_NUM_THREADS": 1,
+        "NUM_STREAMS": 1,
+        "ENABLE_CPU_PINNING": False,
+        # Left to itself OpenVINO takes bf16 where the processor has it, and cuts would depend on the machine.
+        "INFERENCE_PRECISION_HINT": "f32",
+    }
     return core.compile_model(model, "CPU", config)
 
 
