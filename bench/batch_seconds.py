@@ -2,7 +2,7 @@
 
     python bench/batch_seconds.py
 
-The default cap on batches (`_BATCH_S` in `overtone.runtime`) comes from here.
+To choose the default cap on batches by (`_BATCH_S` in `overtone.runtime`).
 """
 
 from __future__ import annotations

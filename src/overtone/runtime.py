@@ -33,7 +33,7 @@ _PROBED_S = 20.0
 """Seconds. Longest shape probed; cost is linear in length beyond it, attention being done block by block."""
 
 _BATCH_S = {"cpu": 64.0, "cuda": 640.0}
-"""Padded seconds of a batch where the user sets no cap: more gains nothing in speed (bench/batch_seconds.py)."""
+"""Padded seconds of a batch where the user sets no cap; bench/batch_seconds.py is there to choose them by."""
 
 _DEVICE_SHARE = 0.9
 """Share of a GPU's free memory that is the budget where none is given."""
