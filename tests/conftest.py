@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from overtone import EmotionRecognizer
 from overtone.models import seeded
@@ -50,6 +53,17 @@ def data() -> Path:
     if not DATA.is_dir():
         pytest.skip("the shared folder of real audio (../shared/data) is not here")
     return DATA
+
+
+def funasr_auto_model(folder: Path) -> Any:
+    """FunASR's own `AutoModel` of a folder, the oracle; the test is skipped where FunASR is not installed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        funasr = pytest.importorskip("funasr", reason="funasr, the oracle, is not installed")
+        threads = torch.get_num_threads()
+        model = funasr.AutoModel(model=str(folder), disable_update=True, disable_pbar=True, device="cpu")
+        torch.set_num_threads(threads)  # FunASR sets it to 4
+        return model
 
 
 def voice(seconds: float, seed: int = 0, rate: int = 16_000) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conftest import EXAMPLES, voice
+from conftest import EXAMPLES, funasr_auto_model, voice
 from overtone.compat import AutoModel
 from overtone.errors import InputError, UsageError
 from overtone.models import seeded
@@ -29,15 +29,7 @@ def model(folder: Path) -> AutoModel:
 
 @pytest.fixture(scope="module")
 def oracle(folder: Path) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        funasr = pytest.importorskip("funasr", reason="funasr, the oracle, is not installed")
-        import torch
-
-        threads = torch.get_num_threads()
-        model = funasr.AutoModel(model=str(folder), disable_update=True, disable_pbar=True, device="cpu")
-        torch.set_num_threads(threads)  # FunASR sets it to 4
-        return model
+    return funasr_auto_model(folder)
 
 
 def ask(oracle: Any, *args: Any, **kwargs: Any) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import EXAMPLES
+from conftest import EXAMPLES, funasr_auto_model
 from overtone import EmotionRecognizer, checkpoints
 from overtone.compat import AutoModel
 
@@ -37,14 +37,9 @@ def test_it_hears_what_it_was_taught(tiny: EmotionRecognizer, emotion: str) -> N
 
 
 def test_funasr_itself_loads_it_and_says_the_same() -> None:
+    theirs = funasr_auto_model(FOLDER)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        funasr = pytest.importorskip("funasr", reason="funasr, the oracle, is not installed")
-        import torch
-
-        threads = torch.get_num_threads()
-        theirs = funasr.AutoModel(model=str(FOLDER), disable_update=True, disable_pbar=True, device="cpu")
-        torch.set_num_threads(threads)  # FunASR sets it to 4
         (expected,) = theirs.generate(str(EXAMPLES / "angry.wav"))
     (got,) = AutoModel(model="tiny").generate(str(EXAMPLES / "angry.wav"))
     assert got["labels"] == expected["labels"]

@@ -98,7 +98,7 @@ def _fetch(repo: str, hub: Hub, download: bool) -> Path:
         return Path(snapshot_download(repo, allow_patterns=list(_FILES), local_files_only=not download))
     except DownloadError:
         raise
-    except Exception as error:
+    except Exception as error:  # hub clients raise dozens of kinds, from several libraries
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else ""
         what = f"{type(error).__name__}: {first_line}"[:300]
         raise DownloadError(f"{repo} could not be fetched from {_HUB_NAMES[hub]} ({what}). {remedy}") from error

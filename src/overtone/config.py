@@ -31,7 +31,7 @@ Precision = Literal["fp32", "bf16", "fp16"]
 SegmentMode = Literal["vad", "window", "none"]
 
 _PREFIX = "OVERTONE_"
-_NOT_OPTIONS = {"CONFIG"}
+_NOT_OPTIONS = ("CACHE", "CONFIG")
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +196,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for variable, text in environment.items():
         name = variable.removeprefix(_PREFIX)
-        if name == variable or name in _NOT_OPTIONS or name == "CACHE":
+        if name == variable or name in _NOT_OPTIONS:
             continue
         option = name.lower()
         try:

@@ -6,7 +6,6 @@ Read with `numpy.load(path)`; nothing in a file is pickled.
 from __future__ import annotations
 
 import hashlib
-import os
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy.typing as npt
 
 from overtone.errors import UsageError
 from overtone.formats.names import base_name
-from overtone.formats.target import replacing, writing
+from overtone.formats.target import make_folder, replacing
 from overtone.spool import FrameSpool
 from overtone.values import SAMPLE_RATE, EmotionResult, FrameResult
 
@@ -41,10 +40,7 @@ class EmbeddingWriter:
             raise UsageError(f"embeddings come per utterance or frame, not {granularity!r}")
         self._folder = Path(folder)
         self._granularity = granularity
-        with writing(folder):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            if not os.access(self._folder, os.W_OK | os.X_OK):
-                raise PermissionError(13, "Permission denied")
+        make_folder(folder)
 
     def write(self, result: EmotionResult) -> Path | None:
         """Write the file of one result, return its path; None where there is no embedding (failed, silent).

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from overtone import config, runtime
 from overtone.audio import Decoder, Readable
+from overtone.config import Options
 from overtone.errors import BudgetError, InputError, OvertoneError, UsageError
 from overtone.inputs import FailedInput, Input
 from overtone.memory import Shape, format_size
@@ -69,8 +70,18 @@ class EmotionRecognizer:
 
     def __init__(self, model: str | None = None, **options: Any) -> None:
         given = options if model is None else {"model": model, **options}
-        self.options = config.load(**given)
-        self._runtime = runtime.start(self.options)
+        self._start(config.load(**given))
+
+    @classmethod
+    def with_options(cls, options: Options) -> EmotionRecognizer:
+        """A recogniser with options that are made already; neither environment nor config file is asked again."""
+        recognizer = cls.__new__(cls)
+        recognizer._start(options)
+        return recognizer
+
+    def _start(self, options: Options) -> None:
+        self.options = options
+        self._runtime = runtime.start(options)
         self._vad = SileroVad()
 
     @property
@@ -116,14 +127,19 @@ class EmotionRecognizer:
                 sent = None if failed else pool.submit(self._send, *_opened(source), wishes, stop)
                 under_way.append((source, sent))
                 if len(under_way) >= _AHEAD:
-                    yield from self._results(*under_way.popleft())
+                    yield from self._next(under_way)
             while under_way:
-                yield from self._results(*under_way.popleft())
+                yield from self._next(under_way)
         finally:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             for _, sending in under_way:
                 _drop(sending)
+
+    def _next(self, under_way: deque[tuple[Source, Future[_Sent] | None]]) -> Iterator[EmotionResult]:
+        # Taken off when it is answered: a source that is left while it is waited for is dropped with the rest.
+        yield from self._results(*under_way[0])
+        under_way.popleft()
 
     def _results(self, source: Source, sending: Future[_Sent] | None) -> Iterator[EmotionResult]:
         name, key = _name(source), source.id if isinstance(source, Input | FailedInput) else None

@@ -20,6 +20,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 
+def spelled_out(name: str) -> str:
+    """A name in a form that any message, JSON or table can take: bytes that are no UTF-8 become `\\udcff`."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 class OvertoneError(Exception):
     """Base of every error that is meant for the user. `str(error)` is the whole message."""
 

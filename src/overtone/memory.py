@@ -34,16 +34,12 @@ def parse_size(text: str | int) -> int:
 
 def format_size(size: float) -> str:
     """`1.50 GiB`, `310 MiB`: three figures, binary units."""
-    for unit, scale in (("GiB", GIB), ("MiB", MIB), ("KiB", KIB)):
+    if abs(size) >= GIB:
+        return f"{size / GIB:.2f} GiB"
+    for unit, scale in (("MiB", MIB), ("KiB", KIB)):
         if abs(size) >= scale:
             value = size / scale
-            return (
-                f"{value:.2f} {unit}"
-                if unit == "GiB"
-                else f"{value:.0f} {unit}"
-                if value >= 100
-                else f"{value:.3g} {unit}"
-            )
+            return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
     return f"{int(size)} B"
 
 

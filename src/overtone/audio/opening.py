@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from overtone.audio.faults import unreadable
-from overtone.errors import InputError
+from overtone.errors import InputError, spelled_out
 from overtone.values import Audio
 
 Readable = str | os.PathLike[str] | bytes | BinaryIO | Audio
@@ -22,7 +22,7 @@ an `Audio`."""
 
 def name_of(source: object, given: str | None = None) -> str:
     """The name that messages use, in a form any terminal and JSON can take: bytes that are no UTF-8 → `\\udcff`."""
-    return (given or _own_name(source)).encode("utf-8", "backslashreplace").decode("utf-8")
+    return spelled_out(given or _own_name(source))
 
 
 def _own_name(source: object) -> str:

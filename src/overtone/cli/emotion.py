@@ -103,7 +103,7 @@ def _run(job: _Job, options: Options) -> int:
         # What writes results is imported first: the budget is shared out over what is left.
         plots = Plots(job.plots) if job.plots is not None else None
         vectors = _vectors(job, options)
-        recognizer = stack.enter_context(EmotionRecognizer(**_as_given(options)))
+        recognizer = stack.enter_context(EmotionRecognizer.with_options(options))
         done = _recovered(job, recognizer)
         sink = stack.enter_context(_sink(job, options, recognizer))
         meter = stack.enter_context(Meter(job.inputs, recognizer.runtime.engine.stats, shown=_shows_progress(job)))
@@ -135,10 +135,6 @@ def _vectors(job: _Job, options: Options) -> EmbeddingWriter | None:
     if job.embeddings is None:
         return None
     return EmbeddingWriter(job.embeddings, "frame" if options.granularity == "frame" else "utterance")
-
-
-def _as_given(options: Options) -> dict[str, Any]:
-    return {name: getattr(options, name) for name in options.__slots__}
 
 
 def _recovered(job: _Job, recognizer: EmotionRecognizer) -> set[str]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from overtone.errors import UsageError
 from overtone.formats import Names
-from overtone.formats.target import writing
+from overtone.formats.target import make_folder
 from overtone.inputs import Entry
 from overtone.plot import plot_timeline
 from overtone.values import EmotionResult
@@ -25,10 +24,7 @@ class Plots:
             import matplotlib.backends.backend_agg  # noqa: F401 - only to have it
         except ImportError as error:
             raise UsageError("plots need matplotlib: pip install 'overtone[plot]'", code="missing_extra") from error
-        with writing(folder):
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            if not os.access(folder, os.W_OK | os.X_OK):
-                raise PermissionError(13, "Permission denied")
+        make_folder(folder)
         self._folder = folder
         self._names = Names()
 

@@ -20,10 +20,8 @@ from overtone.resources import PeakSampler, rss_bytes
 @with_options
 def profile(inputs: Inputs, **options: Any) -> int:
     """Run these inputs and show each stage's time, the processor's share, the GPU's memory, and memory growth."""
-    chosen_options = chosen(options)
     before, began = rss_bytes(), time.perf_counter()
-    given = {name: getattr(chosen_options, name) for name in chosen_options.__slots__}
-    with EmotionRecognizer(**given) as recognizer:
+    with EmotionRecognizer.with_options(chosen(options)) as recognizer:
         loaded, load_s = rss_bytes(), time.perf_counter() - began
         cpu, began = _cpu_s(), time.perf_counter()
         with PeakSampler() as sampler:

@@ -12,7 +12,7 @@ from overtone.formats.json_text import JsonArray, JsonLines
 from overtone.formats.names import Names
 from overtone.formats.parquet import Parquet
 from overtone.formats.sink import Closing, Sink
-from overtone.formats.target import writing
+from overtone.formats.target import make_folder
 from overtone.formats.timeline import AudacityLabels, Rttm, Srt, Vtt, many_message
 from overtone.values import EmotionResult, Granularity
 
@@ -69,12 +69,7 @@ class SinkPerInput(Closing):
         self._open: Callable[[str], Sink] = lambda path: _make(path, kind, granularity, labels)
         if kind == "parquet":
             Parquet.check()
-        # Found out now rather than after the first hour of work.
-        folder = Path(template.split(NAME, 1)[0] + "x").parent
-        with writing(str(folder)):
-            folder.mkdir(parents=True, exist_ok=True)
-            if not os.access(folder, os.W_OK | os.X_OK):
-                raise PermissionError(13, "Permission denied")
+        make_folder(str(Path(template.split(NAME, 1)[0] + "x").parent))
 
     def write(self, result: EmotionResult) -> None:
         """Write the file of one result. A failed input has none in the forms of timelines."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from overtone.errors import UsageError
+from overtone.errors import UsageError, spelled_out
 from overtone.formats.sink import Closing
 from overtone.formats.table import Cell, columns, rows
 from overtone.formats.target import Target, writing
@@ -40,7 +40,7 @@ class Parquet(Closing):
         """Add one result."""
         if self._writer is None and "overtone.model" not in self._about:
             about = {"model": result.model, "precision": result.precision, "device": result.device}
-            self._about |= {f"overtone.{key}": _utf8(value) for key, value in about.items()}
+            self._about |= {f"overtone.{key}": spelled_out(value) for key, value in about.items()}
         for row in rows(result, self._granularity, self._labels):
             self._rows.append(row)
             if len(self._rows) >= ROW_GROUP_ROWS:
@@ -62,7 +62,7 @@ class Parquet(Closing):
         cells = zip(*kept, strict=True) if kept else ((),) * len(self._columns)
         schema = self._schema()
         arrays = [
-            self._arrow.array([_utf8(c) if isinstance(c, str) else c for c in column], field.type)
+            self._arrow.array([spelled_out(c) if isinstance(c, str) else c for c in column], field.type)
             for column, field in zip(cells, schema, strict=True)
         ]
         with writing(self._target.name):
@@ -88,11 +88,6 @@ class Parquet(Closing):
         }
         fields = [arrow.field(column.name, types[column.kind]) for column in self._columns]
         return arrow.schema(fields, metadata=self._about)
-
-
-def _utf8(text: str) -> str:
-    """Parquet strings are UTF-8; what is not is spelled out as `\\udc80`."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _pyarrow() -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -51,6 +52,17 @@ def replacing(path: str) -> Iterator[str]:
             with suppress(OSError):
                 os.unlink(part)
             raise
+
+
+def make_folder(path: str) -> None:
+    """Make a folder to write into, with its parents; found out now rather than after the first hour of work.
+
+    UsageError where it cannot be made or written.
+    """
+    with writing(path):
+        Path(path).mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "Permission denied")
 
 
 def make_parent(path: str) -> None:

@@ -66,7 +66,7 @@ def _read(checkpoint: Checkpoint) -> Mapping[str, Any]:
             "code would have to run; overtone never runs code from a checkpoint). Fetch it again; if it is a training "
             "checkpoint, save its state_dict alone with torch.save({'model': state_dict}, path)."
         ) from error
-    except Exception as error:
+    except Exception as error:  # torch and safetensors raise many kinds for a broken file
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise CheckpointError(f"{checkpoint.name}: {path.name} is broken ({reason}); fetch it again.") from error
     for wrapper in ("state_dict", "model_state_dict", "model"):
