@@ -16,7 +16,7 @@ FLOORS = (
     ("errors", "values", "spool"),
     ("memory", "resources"),
     ("config",),
-    ("audio", "inputs", "vad", "pauses", "head", "checkpoints", "costs", "record"),
+    ("audio", "inputs", "vad", "pauses", "head", "checkpoints", "costs", "record", "timeline"),
     ("formats", "plan", "segment", "merge"),
     ("journal", "embeddings", "plot"),
     ("models",),

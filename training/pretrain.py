@@ -29,7 +29,7 @@ Report = Callable[[str], None]
 class FrontEnd:
     """How the front end is taught."""
 
-    steps: int = 2200
+    steps: int = 4400
     batch: int = 16
     crop_seconds: float = 2.0
     rate: float = 2e-3

@@ -60,7 +60,7 @@ class Recipe:
     )
     """Third stage: encoder and classifier learn the emotions; the front end stays as it is."""
     augmentation: Augmentation = field(default_factory=Augmentation)
-    copies: int = 10
+    copies: int = 20
     """Copies of every utterance: one as recorded, the others perturbed."""
 
     teacher_decay: float = 0.014

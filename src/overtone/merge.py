@@ -7,7 +7,7 @@ however it was cut, and the file's score is the head applied to that mean.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from overtone.head import Head
 from overtone.spool import FrameSpool
+from overtone.timeline import Timeline, verdict
 from overtone.values import SAMPLE_RATE, SILENCE, FrameResult, Output, Segment, SegmentResult, Span
 
 
@@ -25,7 +26,7 @@ class Merged:
     label: str | None
     score: float | None
     scores: Mapping[str, float] | None
-    segments: tuple[SegmentResult, ...]
+    segments: Sequence[SegmentResult]
     embedding: npt.NDArray[np.float32] | None
     frames: FrameResult | None
 
@@ -42,7 +43,7 @@ class Merger:
         self._head = head
         self._labels = head.labels(as_published=as_published) if head else ()
         self._lock = threading.Lock()
-        self._entries: dict[int, SegmentResult] = {}
+        self._timeline = Timeline(self._labels)
         self._count = 0
         self._total = np.zeros(dim, np.float64)
         self._waiting: dict[int, tuple[Span, Output]] = {}  # outputs whose frames wait for their turn
@@ -58,15 +59,15 @@ class Merger:
     def add_silence(self, segment: Segment) -> None:
         """A segment in which nobody speaks."""
         with self._lock:
-            self._entries[segment.index] = SegmentResult(segment.span, SILENCE, None, None)
+            self._timeline.put(segment.index, segment.span, None)
             self._waiting[segment.index] = (segment.span, _NOTHING)
             self._spool()
 
     def add(self, index: int, span: Span, output: Output) -> None:
         """What the model said of a segment."""
-        entry = SegmentResult(span, *self._verdict(output.total / output.count))
+        scores = self._scores(output.total / output.count)
         with self._lock:
-            self._entries[index] = entry
+            self._timeline.put(index, span, scores)
             self._count += output.count
             self._total += output.total
             self._waiting[index] = (span, output)
@@ -84,22 +85,17 @@ class Merger:
             if self._frames.scores is not None and self._head is not None:
                 self._frames.scores.append(self._head.scores(output.frames))
 
-    def _verdict(self, mean: npt.NDArray[np.float64]) -> tuple[str | None, float | None, Mapping[str, float] | None]:
-        if self._head is None:
-            return None, None, None
-        scores = self._head.scores(mean)
-        best = int(scores.argmax())
-        return self._labels[best], float(scores[best]), dict(zip(self._labels, scores.tolist(), strict=True))
+    def _scores(self, mean: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return np.zeros(0) if self._head is None else self._head.scores(mean)
 
     def finish(self) -> Merged:
         """The answer, once every segment has been added."""
         with self._lock:
-            segments = tuple(entry for _, entry in sorted(self._entries.items()))
             if not self._count:
-                return Merged(SILENCE, None, None, segments, None, self._frames)
+                return Merged(SILENCE, None, None, self._timeline, None, self._frames)
             mean = self._total / self._count
-            label, score, scores = self._verdict(mean)
-            return Merged(label, score, scores, segments, mean.astype(np.float32), self._frames)
+            label, score, scores = verdict(self._labels, self._scores(mean))
+            return Merged(label, score, scores, self._timeline, mean.astype(np.float32), self._frames)
 
 
 _NOTHING = Output(0, np.zeros(0))

@@ -29,7 +29,7 @@ def cues(result: EmotionResult) -> Iterator[tuple[str, SegmentResult]]:
             yield " ".join(segment.label.split()), segment
 
 
-class Timeline(TextSink):
+class TimelineSink(TextSink):
     """A file that can hold one input's timeline. No timeline, no file."""
 
     form = ""
@@ -64,7 +64,7 @@ class Timeline(TextSink):
         raise NotImplementedError
 
 
-class Srt(Timeline):
+class Srt(TimelineSink):
     """SubRip subtitles. It has no escapes, so `<unk>`, which players eat as a tag, becomes `‹unk›`."""
 
     form = "srt"
@@ -74,7 +74,7 @@ class Srt(Timeline):
         return f"{index}\n{_times(segment, ',')}\n{text}\n\n"
 
 
-class Vtt(Timeline):
+class Vtt(TimelineSink):
     """WebVTT subtitles."""
 
     form = "vtt"
@@ -86,7 +86,7 @@ class Vtt(Timeline):
         return f"{_times(segment, '.')}\n{text}\n\n"
 
 
-class AudacityLabels(Timeline):
+class AudacityLabels(TimelineSink):
     """An Audacity label track: start, end in seconds with six decimals, and label, with tabs between."""
 
     form = "txt"
