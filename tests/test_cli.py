@@ -418,6 +418,24 @@ def test_an_output_that_is_there_is_not_touched(emotion, here):
         assert b"a.wav" not in (here / name).read_bytes()
 
 
+@pytest.mark.parametrize("output", [("-o", "out/{name}.srt"), ("-o", "out/", "--format", "srt")])
+def test_files_of_another_run_are_not_replaced_unasked(emotion, here, output):
+    assert emotion("-q", "a.wav", *output)[0] == 0
+    (here / "out" / "a.srt").write_text("mine")
+    code, _, err = emotion("-q", "b.flac", *output)
+    assert code == 2
+    assert "a.srt is there already; give --overwrite" in " ".join(err.split())
+    assert emotion("-q", "a.wav", *output, "--overwrite")[0] == 0
+    assert "mine" not in (here / "out" / "a.srt").read_text()
+
+
+def test_labels_of_another_kind_are_not_mixed_into_a_file(emotion, here):
+    assert emotion("-q", "a.wav", "-o", "out.jsonl")[0] == 0
+    code, _, err = emotion("-q", "b.flac", "-o", "out.jsonl", "--resume", "--labels", "published")
+    assert code == 2
+    assert "of labels angry" in " ".join(err.split())
+
+
 def test_resume_goes_on(emotion, here):
     assert emotion("a.wav", "missing.wav", "-o", "out.jsonl")[0] == 1
     first = (here / "out.jsonl").read_text().splitlines(keepends=True)[0]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,15 +40,24 @@ def key_of(source: str, id: str | None = None) -> str:
     return source if id is None else f"{id}\0{source}"
 
 
-def recover(path: str, *, model: str, precision: str, granularity: str, channels: str | None = None) -> set[str]:
+def recover(
+    path: str,
+    *,
+    model: str,
+    precision: str,
+    granularity: str,
+    channels: str | None = None,
+    labels: Sequence[str] | None = None,
+) -> set[str]:
     """The keys (`key_of`) of the inputs that `path` holds in full; an empty set where there is no file.
 
     The file is rewritten, and replaced at once, only if there is something to take out: a half-written last
     line, failed inputs, channels of an input that are not all there, second lines for one input. Memory does
     not grow with the length of a line.
 
-    UsageError, with the file untouched: records of another model, precision, granularity or way with channels
-    (`mix`, `split`); lines that are no records of Overtone, named by number.
+    UsageError, with the file untouched: records of another model, precision, granularity, way with channels
+    (`mix`, `split`), or with other labels (not looked for in very long lines); lines that are no records of Overtone,
+    named by number.
     """
     if not os.path.exists(path):
         return set()
@@ -57,6 +66,8 @@ def recover(path: str, *, model: str, precision: str, granularity: str, channels
     wanted = {"model": model, "precision": precision, "granularity": granularity}
     if channels is not None:
         wanted["channels"] = channels
+    if labels is not None:
+        wanted["labels"] = ", ".join(labels)
     journal = _Journal()
     for line in _lines(path):
         record = _parse(line, path)
@@ -193,6 +204,8 @@ def _check(record: dict[str, Any], wanted: dict[str, str], path: str, number: in
     if record["error"] is None:  # a failed input has nothing to tell its granularity by
         found["granularity"] = "frame" if "frames" in record else "segment" if "segments" in record else "utterance"
         found["channels"] = "mix" if record.get("channel") is None else "split"
+        if record.get("scores"):
+            found["labels"] = ", ".join(record["scores"])
     for key, value in found.items():
         if value != wanted.get(key, value):
             raise UsageError(

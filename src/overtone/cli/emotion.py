@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -21,7 +20,7 @@ from overtone.config import Options
 from overtone.embeddings import EmbeddingWriter
 from overtone.emotion import EmotionRecognizer
 from overtone.errors import UsageError
-from overtone.formats import FORMATS, Sink, open_sink
+from overtone.formats import FORMATS, Sink, already_there, open_sink
 from overtone.inputs import Entry, expand
 
 # typer reads annotations at run time, where `X | None` needs Python 3.10's own types; Optional says the same.
@@ -35,7 +34,7 @@ Format = Annotated[
     typer.Option("--format", help=f"Format of standard output, or of an -o without one: {', '.join(FORMATS)}."),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the .jsonl of a run that was stopped.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an -o that is there already.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there already at -o.")]
 Embeddings = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--embeddings", metavar="DIR", help="Write an .npz of embeddings for each input."),
@@ -67,12 +66,13 @@ class _Job:
             raise UsageError("--resume goes on with a .jsonl file; name it with -o.")
         if self.resume and self.overwrite:
             raise UsageError("--resume keeps what is there and --overwrite replaces it; leave one out.")
-        there = self.output is not None and os.path.isfile(self.output) and os.path.getsize(self.output) > 0
-        if there and not (self.resume or self.overwrite):
+        if self.output is None or self.resume or self.overwrite:
+            return
+        if there := already_there(self.output, self.format):
             hint = (
                 "--resume to go on with it, or --overwrite to start anew" if appendable else "--overwrite to replace it"
             )
-            raise UsageError(f"{self.output} is there already; give {hint}.")
+            raise UsageError(f"{there} is there already; give {hint}.")
 
     @property
     def on_terminal(self) -> bool:
@@ -147,6 +147,7 @@ def _recovered(job: _Job, recognizer: EmotionRecognizer) -> set[str]:
         precision=runtime.precision,
         granularity=runtime.options.granularity,
         channels=runtime.options.channels,
+        labels=recognizer.labels,
     )
 
 

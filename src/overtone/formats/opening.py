@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -46,17 +47,21 @@ def open_sink(
     UsageError: unknown format, a folder without a format, a form that does not fit, an output that
     cannot be written, a missing extra.
     """
-    folder = path is not None and NAME not in path and (path.endswith(os.sep) or os.path.isdir(path))
-    kind = _kind(path, format, folder)
-    each = path is not None and (folder or NAME in path)
-    if append and (kind != "jsonl" or each or path is None):
+    kind, template = _destination(path, format)
+    if append and (kind != "jsonl" or template is not None or path is None):
         raise UsageError(f"only one .jsonl file can be resumed, not {path or 'standard output'} as {kind}")
-    if path is not None and each:
-        template = os.path.join(path, f"{NAME}.{kind}") if folder else path
+    if template is not None:
         return SinkPerInput(template, kind, granularity, labels)
     if many and kind in _ONE_INPUT:
         raise UsageError(many_message(kind, path or "standard output"))
     return _make(path, kind, granularity, labels, append=append)
+
+
+def already_there(path: str, format: str | None = None) -> str | None:
+    """A file with something in it that writing to `path`, as in `open_sink`, would replace or might; None for none."""
+    _, template = _destination(path, format)
+    pattern = "*".join(map(glob.escape, template.split(NAME) if template else [path]))
+    return next((name for name in glob.iglob(pattern) if os.path.isfile(name) and os.path.getsize(name)), None)
 
 
 class SinkPerInput(Closing):
@@ -80,6 +85,15 @@ class SinkPerInput(Closing):
 
     def close(self) -> None:
         """Nothing is left open between results."""
+
+
+def _destination(path: str | None, format: str | None) -> tuple[str, str | None]:
+    """The format, and the template of the files where there is one for each input."""
+    folder = path is not None and NAME not in path and (path.endswith(os.sep) or os.path.isdir(path))
+    kind = _kind(path, format, folder)
+    if path is None or not (folder or NAME in path):
+        return kind, None
+    return kind, os.path.join(path, f"{NAME}.{kind}") if folder else path
 
 
 def _kind(path: str | None, format: str | None, folder: bool) -> str:
