@@ -20,6 +20,9 @@ from training.teacher import Teacher
 
 from overtone.models.emotion2vec import Emotion2vec, FeatureExtractor
 
+_POOL_BATCHES = 8
+"""Batches that are cut from one random pool."""
+
 
 class Classifier(nn.Module):
     """An emotion2vec network, the mean over time, and a linear layer: what FunASR makes of a checkpoint."""
@@ -129,7 +132,8 @@ class Task:
         self._bank, self._chosen = bank, np.array(chosen)
         self._rng = np.random.default_rng(seed)
         self._labels = bank.labels
-        self._order: list[int] = []
+        self._lengths = np.array([len(copies[0]) for copies in bank.local])
+        self._batches: list[Ints] = []
         labels = self._labels[self._chosen]
         known = self._chosen[(labels >= 0).numpy()]
         domain = known if len(known) else self._chosen
@@ -145,11 +149,14 @@ class Task:
             self._spread = teacher.logits(seen).std()
 
     def _draw(self, size: int) -> list[int]:
-        """The next batch of a random order of all utterances."""
-        while len(self._order) < size:
-            self._order += [int(i) for i in self._rng.permutation(self._chosen)]
-        batch, self._order = self._order[:size], self._order[size:]
-        return batch
+        """The next batch. Each comes from a random pool and has items of near lengths, as padding costs time."""
+        if not self._batches:
+            order = self._rng.permutation(self._chosen)
+            for pool in np.array_split(order, max(1, round(len(order) / (_POOL_BATCHES * size)))):
+                by_length = pool[np.argsort(self._lengths[pool], kind="stable")]
+                self._batches += np.array_split(by_length, max(1, round(len(pool) / size)))
+            self._batches = [self._batches[i] for i in self._rng.permutation(len(self._batches))]
+        return [int(i) for i in self._batches.pop()]
 
     def loss(self, model: Classifier, stage: Stage, joint: bool) -> torch.Tensor:
         """Loss of one batch."""

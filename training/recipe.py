@@ -16,7 +16,8 @@ class Stage:
     rate: float
     batch: int = 16
     crop_frames: int = 125
-    """Longest stretch of an utterance in a batch, in frames of 20 ms."""
+    """Longest stretch of an utterance in a batch, in frames of 20 ms. What is to be learned is said of whole
+    utterances, so short stretches teach with noise."""
     weight_decay: float = 0.05
     averaging: float = 0.99
     """Decay per step of the exponential moving average of the weights, which is what is kept."""
@@ -56,7 +57,15 @@ class Recipe:
     summary_seconds: float = 2.8
 
     upper: Stage = Stage(
-        1200, 2e-3, dropout=0.03, channel_mask=0.05, time_mask=0, functionals=1.0, teaching=2.0, labels=0.2
+        2000,
+        2e-3,
+        crop_frames=300,
+        dropout=0.03,
+        channel_mask=0.05,
+        time_mask=0,
+        functionals=1.0,
+        teaching=2.0,
+        labels=0.2,
     )
     """Third stage: encoder and classifier learn the emotions; the front end stays as it is."""
     augmentation: Augmentation = field(default_factory=Augmentation)

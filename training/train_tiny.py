@@ -13,7 +13,9 @@ import dataclasses
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -29,6 +31,8 @@ from training.network import config
 from training.pretrain import pretrain
 from training.recipe import Recipe
 from training.report import circumstances, measure
+
+T = TypeVar("T")
 
 RESULTS = ROOT / "training" / "results" / "loso.json"
 
@@ -70,28 +74,35 @@ def main() -> None:
 
 
 def prepare(data: Path, speech: Path, recipe: Recipe, work: Path) -> tuple[Classifier, Bank]:
-    """The start that all folds share, and the copies of all speech as its front end hears them.
-
-    Both are kept in the work folder, and taken from there by a later run with the same choices.
-    """
-    kept = work / "prepared.pt"
-    early = dataclasses.replace(recipe, upper=recipe.summary, joint=None, seeds=(), teacher_decay=0.0)
-    stamp = repr((early, torch.__version__))
-    if kept.exists() and (found := torch.load(kept, weights_only=False))["stamp"] == stamp:
-        report("front end, start and copies: as kept in the work folder")
-        return found["start"], found["bank"]
+    """The start that all folds share, and the copies of all speech as its front end hears them."""
     waves = load_speech(speech)
-    extractor = pretrain(waves, recipe.front_end, 0, report)
-    pieces = segments(waves, recipe.summary_seconds)
-    unlabelled = build_bank(pieces, extractor, recipe.front_end.augmentation, recipe.summary_copies, 0)
-    report(f"start: {len(pieces)} unlabelled pieces, {recipe.summary_copies} copies of each")
-    start = summarise(unlabelled, recipe, extractor, 0)
-    utterances = load_emodb(data)
-    report(f"{len(utterances)} utterances of {len({u.speaker for u in utterances})} speakers")
-    bank = build_bank(utterances, extractor, recipe.augmentation, recipe.copies, 0)
-    bank += unlabelled.limited(recipe.copies)
-    torch.save({"stamp": stamp, "start": start, "bank": bank}, kept)
-    return start, bank
+    extractor = kept(work / "front_end.pt", recipe.front_end, lambda: pretrain(waves, recipe.front_end, 0, report))
+
+    def start_and_bank() -> tuple[Classifier, Bank]:
+        pieces = segments(waves, recipe.summary_seconds)
+        copies = max(recipe.summary_copies, recipe.copies)
+        unlabelled = build_bank(pieces, extractor, recipe.front_end.augmentation, copies, 0)
+        report(f"start: {len(pieces)} unlabelled pieces, {recipe.summary_copies} copies of each")
+        start = summarise(unlabelled.limited(recipe.summary_copies), recipe, extractor, 0)
+        utterances = load_emodb(data)
+        report(f"{len(utterances)} utterances of {len({u.speaker for u in utterances})} speakers")
+        bank = build_bank(utterances, extractor, recipe.augmentation, recipe.copies, 0)
+        return start, bank + unlabelled.limited(recipe.copies)
+
+    early = dataclasses.replace(recipe, upper=recipe.summary, joint=None, seeds=(), teacher_decay=0.0)
+    return kept(work / "prepared.pt", early, start_and_bank)
+
+
+def kept(path: Path, choices: object, make: Callable[[], T]) -> T:
+    """What an earlier run with the same choices left at `path`, or what `make` gives, which is then left there."""
+    stamp = repr((choices, torch.__version__))
+    if path.exists() and (found := torch.load(path, weights_only=False))["stamp"] == stamp:
+        report(f"{path.name}: as kept in the work folder")
+        made: T = found["made"]
+        return made
+    made = make()
+    torch.save({"stamp": stamp, "made": made}, path)
+    return made
 
 
 def report(line: str) -> None:
