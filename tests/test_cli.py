@@ -168,8 +168,10 @@ def test_a_file_for_each_input(emotion, here):
     assert {"a.vtt", "b.vtt"} <= {path.name for path in (here / "out").iterdir()}
 
 
-def test_many_inputs_do_not_fit_a_timeline_and_nothing_is_run(emotion, here):
-    code, _, err = emotion("a.wav", "b.flac", "-o", "out.srt")
+@pytest.mark.parametrize("inputs", [("a.wav", "b.flac"), (".",), ("@list.txt",), ("a.wav", "--channels", "split")])
+def test_many_inputs_do_not_fit_a_timeline_and_nothing_is_run(emotion, here, inputs):
+    (here / "list.txt").write_text("a.wav\nb.flac\n")
+    code, _, err = emotion(*inputs, "-o", "out.srt")
     assert code == 2
     assert "{name}.srt" in err
     assert not list(here.glob("out.srt*"))
@@ -694,9 +696,7 @@ def test_interrupted(many, small_checkpoint, tmp_path, number, form):
     child = start("emotion", "--model", small_checkpoint, many, "-o", path)
     _wait_for_bytes([path, path.with_name(path.name + ".part")], child)
     child.send_signal(number)
-    began = time.monotonic()
     code, _, err = finish(child, timeout_s=30)
-    assert time.monotonic() - began < 10
     assert code == 130
     assert err == "error: interrupted; what was done is written.\n"
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
@@ -712,18 +712,19 @@ def test_interrupted(many, small_checkpoint, tmp_path, number, form):
 
 
 def test_interrupted_in_one_long_file(small_checkpoint, tmp_path):
-    """It stops at once, not at the end of the file."""
-    path = tmp_path / "long.wav"
-    minute = voice(60.0)  # an hour of it
-    path.write_bytes(audio_files.wav16(np.tile(minute, 60)[None]))
+    """It stops at once, not at the end of the file, which never comes."""
+    path = tmp_path / "endless.wav"
+    os.mkfifo(path)
     child = start("emotion", "--model", small_checkpoint, path)
-    time.sleep(3.0)  # into the decoding of it, or before; either is to end it
-    child.send_signal(signal.SIGTERM)
-    began = time.monotonic()
-    code, out, _ = finish(child, timeout_s=60)
-    assert time.monotonic() - began < 10
-    assert code in (130, -signal.SIGTERM)
+    with open(path, "wb") as pipe:  # opens once the program reads it
+        whole = audio_files.wav16(voice(60.0)[None])
+        pipe.write(whole[: len(whole) // 2])
+        pipe.flush()
+        child.send_signal(signal.SIGTERM)
+        code, out, err = finish(child, timeout_s=60)
+    assert code == 130
     assert out == ""
+    assert err == "error: interrupted; what was done is written.\n"
 
 
 def test_the_module_is_the_console_script():

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import threading
+import traceback
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +16,10 @@ import torch
 from conftest import EXAMPLES, voice
 from overtone import Audio, EmotionRecognizer, expand
 from overtone.audio import Decoder
-from overtone.errors import BudgetError, InputError, UsageError
+from overtone.errors import BudgetError, InputError, OutOfMemory, UsageError
 from overtone.models import seeded
 from overtone.resources import rss_bytes
-from overtone.values import EmotionResult
+from overtone.values import Batch, EmotionResult, Output
 
 CALL = str(EXAMPLES / "call.mp3")
 
@@ -233,8 +236,98 @@ def test_frames_of_a_stream_are_each_their_own(recognizer: EmotionRecognizer) ->
         np.testing.assert_allclose(result.frames.embeddings.numpy(), alone.frames.embeddings.numpy(), atol=1e-5)
 
 
-def test_a_stream_left_early_stops_its_work(recognizer: EmotionRecognizer) -> None:
-    stream = recognizer.stream([Audio(voice(3, seed=i), 16_000) for i in range(200)])
-    next(stream)
-    stream.close()
-    assert recognizer(EXAMPLES / "angry.wav").ok
+def test_a_stream_left_early_stops_its_work(small_checkpoint: Path) -> None:
+    with EmotionRecognizer(str(small_checkpoint), batch_size_s=3.2, max_segment=3.2, decoders=1) as own:
+        engine, run = own.runtime.engine, own.runtime.engine.backend.run
+        go_on = threading.Semaphore(1)
+        engine.backend.run = lambda batch: (go_on.acquire(), run(batch))[1]  # type: ignore[method-assign]
+        stream = own.stream([Audio(voice(3, seed=i), 16_000) for i in range(60)])
+        next(stream)
+        stream.close()
+        for _ in range(100):
+            go_on.release()
+        assert own(EXAMPLES / "angry.wav").ok
+        # What ran before the stream was left, what was on its way into the model then, and the last call.
+        assert engine.stats.segments <= 4
+
+
+def test_a_path_keeps_its_folder(recognizer: EmotionRecognizer) -> None:
+    path = EXAMPLES / "sad.wav"
+    assert [r.source for r in recognizer.stream([path, str(path)])] == [str(path)] * 2
+    assert recognizer(path.read_bytes()).source == "bytes"
+    assert recognizer(io.BytesIO(path.read_bytes())).source == "BytesIO"
+
+
+def test_a_tail_too_short_for_a_frame_does_not_cost_the_file(small_checkpoint: Path) -> None:
+    # Voice that ends a few VAD frames before the end leaves a last segment of less than one model frame.
+    sound = np.concatenate([voice(4.0), np.zeros(4 * 512 + 100, np.float32)])
+    for extra in range(0, 512, 64):
+        with EmotionRecognizer(str(small_checkpoint), max_segment=2, keep_silence=True) as keeping:
+            cut = Audio(sound[: len(sound) - extra], 16_000)
+            assert keeping(cut).ok, extra
+
+
+def test_an_error_keeps_nothing_of_what_was_decoded(small_checkpoint: Path) -> None:
+    memory = f"{(rss_bytes() >> 20) + 300}MiB"
+    with EmotionRecognizer(str(small_checkpoint), context="full", memory=memory) as tight:
+        (result,) = tight.stream([Audio(np.tile(voice(60.0), 20), 16_000, name="long")])
+    assert isinstance(result.error, BudgetError)
+    assert str(result.error).startswith("long: ")
+    assert not any("tracks" in frame.f_locals for frame, _ in traceback.walk_tb(result.error.__traceback__))
+
+
+def test_more_channels_than_the_budget_holds_are_refused_by_name(small_checkpoint: Path) -> None:
+    many = Audio(np.tile(voice(1.0), (64, 1)), 16_000, name="choir")
+    memory = f"{(rss_bytes() >> 20) + 400}MiB"
+    with EmotionRecognizer(str(small_checkpoint), channels="split", memory=memory) as tight:
+        (result,) = tight.stream([many])
+        assert isinstance(result.error, BudgetError)
+        assert "choir: its 64 channels" in str(result.error)
+        assert "--channels mix" in str(result.error)
+
+
+def test_threads_of_the_caller_cut_no_more_at_once_than_was_planned(small_checkpoint: Path) -> None:
+    with EmotionRecognizer(str(small_checkpoint), decoders=2) as own:
+        gate = own._intake._cutting
+        seen: list[int] = []
+        take = gate.take
+        gate.take = lambda size: (take(size), seen.append(gate.held))[0]  # type: ignore[method-assign, func-returns-value]
+        with ThreadPoolExecutor(12) as pool:
+            results = list(pool.map(own, [Audio(voice(3, seed=i), 16_000) for i in range(24)]))
+    assert all(result.ok for result in results)
+    assert max(seen) <= 2
+    assert gate.held == 0
+
+
+def test_a_halved_batch_is_noted_in_the_results_it_was_for(small_checkpoint: Path) -> None:
+    sources = [Audio(voice(2, seed=i), 16_000) for i in range(8)]
+    with EmotionRecognizer(str(small_checkpoint)) as own:
+        expected = [result.scores for result in own.stream(sources)]
+        run = own.runtime.engine.backend.run
+
+        def small_only(batch: Batch) -> list[Output]:
+            if len(batch.waveforms) > 1:
+                raise OutOfMemory("no room")
+            return run(batch)
+
+        own.runtime.engine.backend.run = small_only  # type: ignore[method-assign]
+        results = list(own.stream(sources))
+    assert any("batch halved" in note for result in results for note in result.timings.notes)
+    for result, scores in zip(results, expected, strict=True):
+        assert result.scores == pytest.approx(scores, abs=1e-5)
+
+
+def test_a_recogniser_that_is_forgotten_ends_its_thread(small_checkpoint: Path) -> None:
+    own = EmotionRecognizer(str(small_checkpoint))
+    thread = own.runtime.engine._thread
+    del own
+    gc.collect()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_a_closed_recogniser_says_so(small_checkpoint: Path) -> None:
+    own = EmotionRecognizer(str(small_checkpoint))
+    own.close()
+    with pytest.raises(UsageError, match="closed"):
+        own(EXAMPLES / "angry.wav")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from overtone.backends.base import FakeBackend
 from overtone.engine import Engine
-from overtone.errors import BudgetError
+from overtone.errors import BudgetError, ModelError, UsageError
 from overtone.memory import MIB, CostModel, Shape
 from overtone.plan import DRIFT_BYTES, bucket, make_plan
 from overtone.values import Batch, Output
@@ -134,7 +134,7 @@ def test_segments_of_many_threads_share_batches() -> None:
         for thread in threads:
             thread.start()
         submitted = 12 * 32_000 * 4
-        wait_until(lambda: running._ledger.audio_in_flight == submitted)
+        wait_until(lambda: running._ledger.audio.held == submitted)
         backend.gate.set()
         for thread in threads:
             thread.join(10)
@@ -171,7 +171,7 @@ def test_audio_in_flight_is_bounded() -> None:
         def feed() -> None:
             for i in range(200):
                 running.submit(noise(10, seed=i))
-                seen.append(running._ledger.audio_in_flight)
+                seen.append(running._ledger.audio.held)
 
         feeder = threading.Thread(target=feed)
         feeder.start()
@@ -182,7 +182,7 @@ def test_audio_in_flight_is_bounded() -> None:
         feeder.join(30)
     assert len(seen) == 200
     assert max(seen) <= bound
-    assert running._ledger.audio_in_flight == 0
+    assert running._ledger.audio.held == 0
 
 
 def test_a_failing_model_fails_its_batch_and_not_the_engine() -> None:
@@ -217,7 +217,7 @@ def test_closing_drains_and_frees_and_later_work_is_refused() -> None:
     running.close()
     assert all(future.done() for future in futures)
     assert backend.closed
-    with pytest.raises(RuntimeError, match="closed"):
+    with pytest.raises(UsageError, match="closed"):
         running.submit(noise(1)).result(1)
     running.close()
 
@@ -243,3 +243,18 @@ def test_frames_come_when_they_are_asked_for() -> None:
         assert frames is not None
         assert frames.shape == (50, 2)
         assert without.result(10).frames is None
+
+
+def test_a_device_that_is_gone_keeps_nobody_waiting() -> None:
+    class Gone(FakeBackend):
+        def used_bytes(self) -> int:
+            if threading.current_thread() is not threading.main_thread():
+                raise RuntimeError("the device fell off the bus")
+            return super().used_bytes()
+
+    running = engine(Gone())
+    with pytest.raises(ModelError, match=r"stopped working.*fell off the bus"):
+        running.submit(noise(1)).result(5)
+    with pytest.raises(UsageError, match="closed"):
+        running.submit(noise(1)).result(5)
+    running.close()

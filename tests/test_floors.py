@@ -23,6 +23,7 @@ FLOORS = (
     ("backends",),
     ("engine",),
     ("track", "runtime"),
+    ("intake",),
     ("emotion",),
     ("cli", "compat"),
     ("__main__",),

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from overtone.errors import UsageError
-from overtone.memory import GIB, MIB, CostModel, Ledger, Shape, format_size, parse_size
+from overtone.memory import GIB, MIB, CostModel, Gate, Ledger, Shape, format_size, memory_refusal, parse_size
 
 
 @pytest.mark.parametrize(
@@ -18,7 +19,7 @@ def test_sizes_are_read_as_people_write_them(text: str | int, size: int) -> None
     assert parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "GiB", "-1GiB", "2 gallons", "1e3", "nan", "0", True, "0x10"])
+@pytest.mark.parametrize("text", ["", "GiB", "-1GiB", "2 gallons", "1e3", "nan", "0", "0.5", True, "0x10"])
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="2GiB"):
         parse_size(text)
@@ -65,30 +66,81 @@ def test_a_cost_model_survives_its_cache_and_nonsense_does_not() -> None:
 
 def test_audio_over_the_bound_waits_until_some_is_freed() -> None:
     ledger = Ledger(1000, 100, lambda: 0)
-    ledger.take_audio(80)
+    ledger.audio.take(80)
     entered = threading.Event()
 
     def enter() -> None:
-        ledger.take_audio(40)
+        ledger.audio.take(40)
         entered.set()
 
     thread = threading.Thread(target=enter)
     thread.start()
     assert not entered.wait(0.05)
-    ledger.free_audio(80)
+    ledger.audio.give(80)
     thread.join(5)
     assert entered.is_set()
-    assert ledger.audio_in_flight == 40
+    assert ledger.audio.held == 40
 
 
 def test_one_piece_larger_than_all_is_let_in_alone() -> None:
     ledger = Ledger(1000, 100, lambda: 0)
-    ledger.take_audio(500)
-    assert ledger.audio_in_flight == 500
+    ledger.audio.take(500)
+    assert ledger.audio.held == 500
+
+
+def test_first_come_is_first_served() -> None:
+    gate = Gate(100)
+    gate.take(60)
+    order: list[int] = []
+
+    def enter(size: int) -> None:
+        gate.take(size)
+        order.append(size)
+
+    threads = [threading.Thread(target=enter, args=(size,)) for size in (500, 30)]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.05)  # so that the large one is first in the queue; the small one would fit at once
+    assert order == []
+    gate.give(60)
+    threads[0].join(5)
+    assert order == [500]
+    gate.give(500)
+    threads[1].join(5)
+    assert order == [500, 30]
+
+
+def test_a_closed_gate_keeps_nobody() -> None:
+    gate = Gate(1)
+    gate.take(1)
+    waiting = [threading.Thread(target=gate.take, args=(1,)), threading.Thread(target=gate.wait_until_empty)]
+    for thread in waiting:
+        thread.start()
+    gate.close()
+    for thread in waiting:
+        thread.join(5)
+        assert not thread.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("error", "refused"),
+    [
+        (MemoryError(), True),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+            True,
+        ),
+        (type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory. Tried to allocate 2 GiB"), True),
+        (RuntimeError("shapes cannot be multiplied"), False),
+        (ValueError("not enough memory"), False),
+    ],
+)
+def test_a_refusal_of_memory_is_told_from_other_errors(error: Exception, refused: bool) -> None:
+    assert (memory_refusal(error) is not None) is refused
 
 
 def test_room_is_what_use_and_audio_to_come_leave() -> None:
     ledger = Ledger(1000, 100, lambda: 300)
     assert ledger.room() == 600
-    ledger.take_audio(60)  # these bytes are in what is measured now
+    ledger.audio.take(60)  # these bytes are in what is measured now
     assert ledger.room() == 660

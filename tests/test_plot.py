@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from overtone.errors import UsageError
 from overtone.plot import colour_of, plot_timeline
 from overtone.plot.colours import COLOURS, short_label
 from overtone.plot.curves import (
+    SCORE_POINTS,
     TIMELINE_STRETCHES,
     WAVEFORM_POINTS,
     curves_of,
@@ -19,6 +20,7 @@ from overtone.plot.curves import (
     thin_envelope,
 )
 from overtone.plot.picture import MAX_TITLE, _shortened, _tick_step, clock
+from overtone.track import Envelope
 from overtone.values import SegmentResult, Span
 from results import LABELS, failed, frames, result, segment
 
@@ -73,22 +75,44 @@ def test_without_matplotlib(tmp_path, monkeypatch):
         plot_timeline(result(), str(tmp_path / "x.png"))
 
 
-def test_ten_hours_draw_in_seconds(tmp_path):
+@pytest.mark.parametrize("fine", [True, False])
+def test_ten_hours_are_drawn_with_as_many_points_as_a_minute(tmp_path, fine):
     second = 16_000
     segments = [segment(at * 10 * second, (at + 1) * 10 * second, (0.5, 0.3, 0.2)) for at in range(3600)]
     envelope = np.tile(ENVELOPE, (12_000, 1))
     with frames(1_800_000) as some:
-        value = result(duration=36_000.0, segments=segments, envelope=envelope, frames=some)
-        began = time.perf_counter()
+        value = result(duration=36_000.0, segments=segments, envelope=envelope, frames=some if fine else None)
+        curves = curves_of(value)
         plot_timeline(value, str(tmp_path / "x.png"))
-    # About one second; the rest is for a busy machine.
-    assert time.perf_counter() - began < 20
+    assert len(curves.times) <= 2 * SCORE_POINTS
+    assert len(curves.times) == len(curves.scores)
+    if not fine:
+        np.testing.assert_allclose(curves.scores, [[0.5, 0.3, 0.2]] * len(curves.scores))
     assert _is_png(tmp_path / "x.png")
+
+
+def test_an_envelope_has_as_many_rows_for_an_hour_as_for_ten_minutes():
+    minute = np.zeros(60 * 16_000, np.float32)
+    long, short = Envelope(), Envelope()
+    for at in range(60):
+        loud = minute.copy()
+        loud[[17, 5_000]] = at + 1, -at - 1
+        long.push(loud)
+        if at < 3:
+            short.push(loud[:500_000])
+            short.push(loud[500_000:])
+    assert short.rows().shape == (9_000, 2)
+    assert 8_192 <= len(long.rows()) <= 16_384
+    assert long.rows()[0].tolist() == [-1, 1]
+    assert long.rows()[:, 1].max() == 60
+    peaks = np.flatnonzero(long.rows()[:, 1]) / len(long.rows())
+    np.testing.assert_allclose(peaks * 60, np.arange(60), atol=0.01)
 
 
 def test_no_global_state(tmp_path):
     code = (
-        "import sys; sys.path.insert(0, 'tests'); from results import result; import matplotlib\n"
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); "
+        "from results import result; import matplotlib\n"
         "before = matplotlib.rcParams.copy(); from overtone.plot import plot_timeline\n"
         f"plot_timeline(result(), {str(tmp_path / 'x.png')!r})\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"

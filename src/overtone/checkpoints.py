@@ -8,7 +8,7 @@ is ever executed, and no name in them can lead out of the folder.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import yaml
 
-from overtone.errors import CheckpointError, DownloadError, UsageError
+from overtone.errors import CheckpointError, DownloadError, OvertoneError, UsageError
 
 Hub = Literal["hf", "ms"]
 
@@ -34,7 +34,8 @@ ALIASES: Mapping[str, Mapping[Hub, str]] = {
 BUNDLED = "tiny"
 """The model inside the package."""
 
-_FILES = ("config.yaml", "configuration.json", "tokens.txt", "model.pt", "model.safetensors")
+_TEXTS = ("config.yaml", "configuration.json", "tokens.txt")
+_WEIGHTS = ("model.pt", "model.safetensors")
 _LARGEST_TEXT = 4 << 20
 """Bytes. No config or label list comes near; a bigger one is not read."""
 
@@ -77,7 +78,8 @@ def hub_id(model: str, hub: Hub) -> str:
     if model in ALIASES:
         return ALIASES[model][hub]
     for ids in ALIASES.values():
-        if model in ids.values():
+        # With or without its owner: `emotion2vec_plus_large` is what FunASR calls it.
+        if model in ids.values() or model == ids["ms"].split("/")[1]:
             return ids[hub]
     if model.count("/") == 1 and not model.startswith((".", "/", "~")) and not model.endswith("/"):
         return model
@@ -91,12 +93,15 @@ def _fetch(repo: str, hub: Hub, download: bool) -> Path:
         "and give its path as --model."
     )
     try:
-        if hub == "ms":
-            return _fetch_modelscope(repo, download)
-        from huggingface_hub import snapshot_download
+        client = _modelscope_client() if hub == "ms" else _hugging_face_client()
 
-        return Path(snapshot_download(repo, allow_patterns=list(_FILES), local_files_only=not download))
-    except DownloadError:
+        def get(*files: str) -> Path:
+            return Path(client(repo, allow_patterns=list(files), local_files_only=not download))
+
+        # The texts first: they name the weights.
+        named = _read_metas(get(*_TEXTS), repo).get("init_param")
+        return get(*_TEXTS, *([named] if named else _WEIGHTS))
+    except OvertoneError:
         raise
     except Exception as error:  # hub clients raise dozens of kinds, from several libraries
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else ""
@@ -107,14 +112,21 @@ def _fetch(repo: str, hub: Hub, download: bool) -> Path:
 _HUB_NAMES: Mapping[Hub, str] = {"hf": "the Hugging Face Hub", "ms": "ModelScope"}
 
 
-def _fetch_modelscope(repo: str, download: bool) -> Path:
+def _hugging_face_client() -> Callable[..., str]:
+    from huggingface_hub import snapshot_download
+
+    return snapshot_download
+
+
+def _modelscope_client() -> Callable[..., str]:
     try:
         from modelscope import snapshot_download
     except ImportError as error:
         raise DownloadError(
             "fetching from ModelScope needs its client: pip install 'overtone[modelscope]', or use --hub hf."
         ) from error
-    return Path(snapshot_download(repo, allow_patterns=list(_FILES), local_files_only=not download))
+    client: Callable[..., str] = snapshot_download
+    return client
 
 
 def read(folder: Path, *, name: str) -> Checkpoint:

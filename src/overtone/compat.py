@@ -6,8 +6,8 @@
     model.generate("a.wav", granularity="utterance", extract_embedding=False)
 
 As in FunASR a file runs whole, silence is judged like anything else, and labels are as published. Unlike in FunASR,
-memory is linear in the length, a list is batched without changing an answer, and an argument that would have no
-effect here is refused by name.
+memory is linear in the length, a list is batched without changing an answer, models come from the Hugging Face Hub
+unless hub="ms", and an argument that would change an answer there and not here is refused by name.
 """
 
 from __future__ import annotations
@@ -36,13 +36,14 @@ _IGNORED = frozenset(
         "disable_pbar",
         "disable_log",
         "log_level",
-        "model_revision",
         "trust_remote_code",
         "seed",
         "batch_size",
+        "batch_size_s",
+        "batch_size_threshold_s",
     ]
 )
-"""Arguments of FunASR that change no answer, and have nothing to change here."""
+"""Arguments of FunASR that change no answer and have nothing to change here: batches are made to fit the memory."""
 
 _LATER = frozenset(
     [
@@ -92,6 +93,10 @@ class AutoModel:
             labels="published",
         )
         self.model_path = str(self._recognizer.runtime.network.folder)
+
+    def close(self) -> None:
+        """Free the model. Dropping the last reference does the same."""
+        self._recognizer.close()
 
     def generate(
         self,
@@ -144,6 +149,10 @@ class AutoModel:
 
 def _refuse(kwargs: dict[str, Any], where: str) -> None:
     for name, value in kwargs.items():
+        if name == "model_revision":
+            if value not in (None, "master", "main"):
+                raise UsageError(f"{where}(model_revision={value!r}): the newest is fetched; else give a folder.")
+            continue
         if name in _LATER:
             if value is not None:
                 raise UsageError(f"{where}({name}=…) is for speech recognition; emotion models have no use for it.")

@@ -104,7 +104,7 @@ class Options:
     @property
     def longest_s(self) -> float:
         """Longest segment that cutting gives, in seconds, where no cap on batches makes it shorter."""
-        return self.max_segment if self.segment == "vad" else self.window + SHORTEST_TAIL_S
+        return self.window + SHORTEST_TAIL_S if self.segment == "window" else self.max_segment
 
     def replace(self, **changes: Any) -> Options:
         """A copy with some options changed. UsageError for one that does not exist."""
@@ -130,7 +130,7 @@ NAMES = tuple(field.name for field in dataclasses.fields(Options))
 HELP: Mapping[str, str] = {
     "model": "tiny, an alias (see `overtone models list`), a hub id, or a checkpoint folder.",
     "hub": "Where hub ids are looked up: hf (Hugging Face) or ms (ModelScope).",
-    "memory": "Budget of the whole process, or of the GPU: 2GiB, 512MB. Default: what is free, less a fifth.",
+    "memory": "Budget of the whole process, or of the GPU: 2GiB, 512MB. Default: most of what is free.",
     "device": "auto, cpu, or cuda:N.",
     "precision": "fp32 everywhere; bf16 and fp16 on CUDA.",
     "threads": "Threads of the model on a CPU. Default: the cores this process may use.",

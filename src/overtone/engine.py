@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 
 from overtone.backends.base import Backend
-from overtone.errors import BudgetError, OutOfMemory, OvertoneError
+from overtone.errors import BudgetError, ModelError, OutOfMemory, OvertoneError, UsageError
 from overtone.memory import Ledger, Shape, format_size
 from overtone.plan import DRIFT_BYTES, Limits, Plan, bucket, enough_for, shape_of, take_batch
 from overtone.values import SAMPLE_RATE, Batch, Output, Samples
@@ -77,24 +77,43 @@ class Engine:
     def submit(self, samples: Samples, *, want_frames: bool = False) -> Future[Output]:
         """Queue one segment's samples, float32 (samples,), 16 kHz. Blocks while audio in flight is at its bound.
 
-        The future fails with BudgetError if the segment alone cannot be held, and with RuntimeError once the engine
+        The future fails with BudgetError if the segment alone cannot be held, and with UsageError once the engine
         is closed. A future cancelled in time costs nothing.
         """
-        work = _Work(samples, want_frames)
-        self._ledger.take_audio(samples.nbytes)
-        work.future.add_done_callback(lambda _: self._ledger.free_audio(samples.nbytes))
+        work, size = _Work(samples, want_frames), samples.nbytes
+        self._ledger.audio.take(size)
+        work.future.add_done_callback(lambda _: self._ledger.audio.give(size))
         with self._wake:
             if self._closed:
-                work.future.set_exception(RuntimeError("the engine is closed"))
+                work.future.set_exception(UsageError("it was closed before this could be run", code="closed"))
                 return work.future
             self._waiting.append(work)
             self._wake.notify()
         return work.future
 
+    def wait_until_idle(self) -> None:
+        """Wait until nothing is queued and nothing runs."""
+        self._ledger.audio.wait_until_empty()
+
     def _loop(self) -> None:
-        while batch := self._take():
-            self._run(batch)
+        batch: list[_Work] = []
+        try:
+            while batch := self._take():
+                self._run(batch)
+        except Exception as error:  # noqa: BLE001 - a device that is gone, say: nobody may wait for ever
+            self._fail(batch, error)
         self._backend.close()
+
+    def _fail(self, running: Sequence[_Work], error: Exception) -> None:
+        """The thread ends here, and whoever waits is told why."""
+        with self._wake:
+            self._closed = True
+            waiting, self._waiting = self._waiting, []
+        self._ledger.audio.close()
+        told = ModelError(f"{self._backend.device} stopped working ({error!r}); start anew.")
+        for work in (*running, *waiting):
+            if not work.future.done():
+                work.future.set_exception(told)
 
     def _take(self) -> list[_Work]:
         """Wait for work and choose the next batch; an empty one means the engine is closed and drained."""
@@ -116,7 +135,8 @@ class Engine:
 
     def _limits(self) -> Limits:
         tidy = self._plan.batch_bytes + DRIFT_BYTES - _LOOSE_BYTES
-        room = min(self._room(tidy), self._ceiling)
+        # Never more than was planned: what is free beyond it, the VAD or a result may yet take.
+        room = min(self._room(tidy) - DRIFT_BYTES, self._plan.batch_bytes, self._ceiling)
         return Limits(room, self._cost, self._plan.batch_s, self._plan.threshold_s)
 
     def _room(self, wanted: int) -> int:
@@ -144,6 +164,8 @@ class Engine:
             self._halve(works, shape, refusal, notes)
             return
         except Exception as error:  # noqa: BLE001 - it belongs to those who wait, not to this thread
+            # The traceback holds the batch, and an error is kept for as long as its result.
+            error = error.with_traceback(None)
             for work in works:
                 work.future.set_exception(error)
             return
@@ -202,7 +224,7 @@ class Engine:
             self._wake.notify()
         for work in dropped:
             work.future.cancel()
-        self._ledger.close()
+        self._ledger.audio.close()
         if threading.current_thread() is not self._thread:
             self._thread.join()
 

@@ -44,6 +44,13 @@ def _rebuild(kind: type[OvertoneError], message: str, code: str) -> OvertoneErro
     return kind(message, code=code)
 
 
+def about(error: OvertoneError, name: str) -> OvertoneError:
+    """The same error, its message naming the input that it is about, if it does not yet."""
+    if str(error).startswith(name):
+        return error
+    return type(error)(f"{name}: {error}", code=error.code)
+
+
 class UsageError(OvertoneError):
     """The call itself is wrong: an unknown option, a value out of range, two options at odds."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import re
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,9 +28,10 @@ _MOST_MARGIN = 2.5
 def parse_size(text: str | int) -> int:
     """Bytes of `2GiB`, `512MB`, `1.5GiB` or a plain number. UsageError for anything else."""
     match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]*)?)\s*([a-zA-Z]*)\s*", str(text))
-    if not match or match[2].lower() not in _UNITS or float(match[1]) <= 0 or isinstance(text, bool):
+    size = int(float(match[1]) * _UNITS.get(match[2].lower(), 0)) if match else 0
+    if size <= 0 or isinstance(text, bool):
         raise UsageError(f"{text!r} is not a size of memory; write it like 2GiB or 512MB.")
-    return int(float(match[1]) * _UNITS[match[2].lower()])
+    return size
 
 
 def format_size(size: float) -> str:
@@ -127,46 +129,81 @@ class CostModel:
         return cls(fixed, per_second, per_second_squared, rtf=rtf)
 
 
-class Ledger:
-    """One budget and who holds what of it. Thread-safe.
+def memory_refusal(error: BaseException) -> str | None:
+    """What a runtime said when the system or a device refused it memory; None if the error is something else."""
+    if isinstance(error, MemoryError):
+        return "the system refused memory"
+    # PyTorch's errors, known by name so that PyTorch need not be here.
+    said = str(error).strip()
+    refused = type(error).__name__ == "OutOfMemoryError" or (
+        isinstance(error, RuntimeError) and ("can't allocate memory" in said or "not enough memory" in said)
+    )
+    return said.splitlines()[0][:200] if refused and said else None
 
-    `measure` gives the bytes that are in use now, all told. Audio on its way to the model is held to
-    `audio_bytes`; what is left of the budget, after what is in use and after the audio that may still come, is
-    room for the activations of one batch.
-    """
 
-    def __init__(self, budget_bytes: int, audio_bytes: int, measure: Callable[[], int]) -> None:
-        self.budget_bytes = budget_bytes
-        self.audio_bytes = audio_bytes
-        self._measure = measure
-        self._audio = 0
+class Gate:
+    """Lets in so much at a time, first come, first served; what is larger than all is let in alone. Thread-safe."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self._held = 0
+        self._queue: deque[object] = deque()
         self._changed = threading.Condition()
         self._closed = False
 
     @property
-    def audio_in_flight(self) -> int:
-        """Bytes of audio waiting or running."""
-        return self._audio
+    def held(self) -> int:
+        """What is in now."""
+        return self._held
 
-    def take_audio(self, size: int) -> None:
-        """Wait until `size` bytes of audio fit, and hold them. A single piece larger than all is let in alone."""
+    def take(self, size: int) -> None:
+        """Wait until `size` fits, and hold it."""
+        place = object()
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or not self._audio or self._audio + size <= self.audio_bytes)
-            self._audio += size
+            self._queue.append(place)
+            try:
+                self._changed.wait_for(lambda: self._closed or (self._queue[0] is place and self._fits(size)))
+                self._held += size
+            finally:
+                self._queue.remove(place)
+                self._changed.notify_all()
 
-    def free_audio(self, size: int) -> None:
-        """Give back what `take_audio` held."""
+    def _fits(self, size: int) -> bool:
+        return not self._held or self._held + size <= self.capacity
+
+    def give(self, size: int) -> None:
+        """Give back what `take` held."""
         with self._changed:
-            self._audio -= size
+            self._held -= size
             self._changed.notify_all()
 
+    def wait_until_empty(self) -> None:
+        """Wait until nothing is in."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or not self._held)
+
     def close(self) -> None:
-        """Let everyone who waits go on; they will meet a closed engine."""
+        """Let everyone in; what they are let in to is closed as well, and will tell them."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
+
+class Ledger:
+    """One budget and who holds what of it. Thread-safe.
+
+    `measure` gives the bytes that are in use now, all told. Audio on its way to the model is held to
+    the capacity of `audio`; what is left of the budget, after what is in use and after the audio that may still come,
+    is room for the activations of one batch.
+    """
+
+    def __init__(self, budget_bytes: int, audio_bytes: int, measure: Callable[[], int]) -> None:
+        self.budget_bytes = budget_bytes
+        self.audio = Gate(audio_bytes)
+        """Bytes of audio that wait or run."""
+        self._measure = measure
+
     def room(self) -> int:
         """Bytes that the activations of a batch may take now."""
-        to_come = max(0, self.audio_bytes - self._audio)
+        to_come = max(0, self.audio.capacity - self.audio.held)
         return self.budget_bytes - self._measure() - to_come

@@ -133,9 +133,14 @@ def enough_for(budget_bytes: int, short_bytes: int) -> str:
     return f"--memory {-(-int(budget_bytes + short_bytes / (1 - _AUDIO_SHARE)) >> 20) + 1}MiB"
 
 
+def cutting_bytes(longest_s: float, tracks: int) -> int:
+    """Bytes that so many tracks hold while they are cut: the segment that grows, and its copy on its way out."""
+    return int(2 * tracks * longest_s * SAMPLE_RATE * BYTES_PER_SAMPLE)
+
+
 def audio_floor_bytes(longest_s: float, feeders: int) -> int:
     """Least bytes of audio in flight that keep a run going: a few longest segments, and what each feeder cuts from."""
-    return int((_AUDIO_SEGMENTS + 2 * feeders) * longest_s * SAMPLE_RATE * BYTES_PER_SAMPLE)
+    return int(_AUDIO_SEGMENTS * longest_s * SAMPLE_RATE * BYTES_PER_SAMPLE) + cutting_bytes(longest_s, feeders)
 
 
 def make_plan(

@@ -24,10 +24,10 @@ SECOND_DIGITS = 3
 SCORE_DIGITS = 6
 FRAME_SCORE_DIGITS = 4
 
-# Lone surrogates (bytes of a file name that are not UTF-8) cannot be encoded; the other three are
-# line ends to many readers, and a record is one line.
 _SEGMENTS_AT_ONCE = 256
 
+# Lone surrogates (bytes of a file name that are not UTF-8) cannot be encoded; the other three are
+# line ends to many readers, and a record is one line.
 _UNSAFE = re.compile("[\x85\u2028\u2029\ud800-\udfff]")
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -13,9 +14,9 @@ from overtone import checkpoints, config, costs, vad
 from overtone.checkpoints import Checkpoint
 from overtone.config import Options
 from overtone.engine import Engine
-from overtone.errors import BudgetError
+from overtone.errors import BudgetError, OutOfMemory
 from overtone.head import Head
-from overtone.memory import CostModel, format_size
+from overtone.memory import CostModel, format_size, memory_refusal
 from overtone.plan import Plan, longest_segment, make_plan
 from overtone.resources import available_bytes, default_budget_bytes, rss_bytes, usable_cpus
 from overtone.values import SAMPLE_RATE
@@ -97,11 +98,12 @@ def _start(options: Options, checkpoint: Checkpoint, threads: int, decoders: int
     device = resolve_device(options.device)
     budget = options.memory_bytes or (default_budget_bytes() if device == "cpu" else _free_on(device))
     _check_weights(budget, checkpoint, rss_bytes() if device == "cpu" else 0)
-    module, head = load(checkpoint, strict=not options.ignore_unknown_tensors)
-    architecture = module.architecture
-    backend = TorchBackend(module, device=device, precision=options.precision, threads=threads)
-    backend.warm_up()
-    cost = _cost(backend, architecture, options, threads)
+    with _refusals_told(checkpoint, device):
+        module, head = load(checkpoint, strict=not options.ignore_unknown_tensors)
+        architecture = module.architecture
+        backend = TorchBackend(module, device=device, precision=options.precision, threads=threads)
+        backend.warm_up()
+        cost = _cost(backend, architecture, options, threads)
     backend.trim()  # what probing left behind is not resident
     plan = _share_out(options, device, budget, backend.used_bytes(), cost, decoders)
     network = Network(
@@ -113,6 +115,21 @@ def _start(options: Options, checkpoint: Checkpoint, threads: int, decoders: int
         head,
     )
     return Engine(backend, plan), network
+
+
+@contextmanager
+def _refusals_told(checkpoint: Checkpoint, device: str) -> Iterator[None]:
+    """BudgetError where the system or the device refuses memory before anything runs."""
+    try:
+        yield
+    except (OutOfMemory, RuntimeError, MemoryError) as error:
+        refusal = str(error) if isinstance(error, OutOfMemory) else memory_refusal(error)
+        if refusal is None:
+            raise
+        raise BudgetError(
+            f"{checkpoint.name} cannot be held on {device}: there was no memory to load it and try it out ({refusal}). "
+            "Take a smaller model, or free memory."
+        ) from None
 
 
 def _cost(backend: TorchBackend, architecture: Architecture, options: Options, threads: int) -> CostModel:
@@ -143,8 +160,11 @@ def _share_out(options: Options, device: str, budget: int, used: int, cost: Cost
 def _free_on(device: str) -> int:
     import torch
 
+    from overtone.backends.torch_backend import CONTEXT_BYTES
+
+    # Asking makes the context, so what is free is free beside it; what is in use counts it.
     free, _ = torch.cuda.mem_get_info(device)
-    return int(free * _DEVICE_SHARE)
+    return int(free * _DEVICE_SHARE) + CONTEXT_BYTES
 
 
 def _check_weights(budget: int, checkpoint: Checkpoint, held: int) -> None:

@@ -14,9 +14,13 @@ import numpy.typing as npt
 from overtone.errors import InputError, ModelError, OvertoneError
 from overtone.merge import Merged, Merger
 from overtone.segment import Cutter
-from overtone.values import ENVELOPE_S, SAMPLE_RATE, Output, Samples, Segment, Timings
+from overtone.values import SAMPLE_RATE, Output, Samples, Segment, Timings
 
 Submit = Callable[[Samples], "Future[Output]"]
+
+
+_ENVELOPE_ROWS = 1 << 14
+"""Rows of a whole envelope: several for each pixel of any picture, and the same for ten hours as for five minutes."""
 
 
 @dataclass(slots=True)
@@ -38,7 +42,7 @@ class Track:
     def __init__(
         self, cutter: Cutter, submit: Submit, merger: Merger, *, shortest: int, envelope: bool = False
     ) -> None:
-        self._cutter = cutter
+        self._cutter: Cutter | None = cutter
         self._submit = submit
         self._merger = merger
         self._shortest = shortest
@@ -55,6 +59,7 @@ class Track:
         self.samples += len(block)
         if self._envelope:
             self._envelope.push(block)
+        assert self._cutter is not None
         self._send(self._cutter.push(block))
 
     def finish(self, name: str) -> None:
@@ -65,7 +70,9 @@ class Track:
                 f"the model needs {self._shortest / SAMPLE_RATE:.3f} s at least",
                 code="too_short",
             )
-        self._send(self._cutter.finish())
+        assert self._cutter is not None
+        last, self._cutter = self._cutter, None  # what it holds is not needed while answers are waited for
+        self._send(last.finish())
 
     def _send(self, segments: Iterator[Segment]) -> None:
         while self.error is None:
@@ -74,7 +81,8 @@ class Track:
             self._spent.cut_s += time.perf_counter() - began
             if segment is None:
                 return
-            if segment.silent:
+            # The rest of a file may be too short for a single frame.
+            if segment.silent or len(segment.samples) < self._shortest:
                 self._merger.add_silence(segment)
                 continue
             answer = self._submit(segment.samples)
@@ -137,22 +145,35 @@ class Track:
 
 
 class Envelope:
-    """Lowest and highest sample of every `ENVELOPE_S`, from a stream."""
-
-    _WIDTH = int(ENVELOPE_S * SAMPLE_RATE)
+    """Lowest and highest sample of every 20 ms of a stream, of every 40 ms where it gets long, and so on."""
 
     def __init__(self) -> None:
-        self._rows: list[npt.NDArray[np.float32]] = []
+        self._width = SAMPLE_RATE // 50
+        self._rows = np.zeros((_ENVELOPE_ROWS, 2), np.float32)
+        self._count = 0
         self._left = np.zeros(0, np.float32)
 
     def push(self, block: Samples) -> None:
         """Add samples."""
         samples = np.concatenate([self._left, block])
-        whole = len(samples) // self._WIDTH * self._WIDTH
-        windows = samples[:whole].reshape(-1, self._WIDTH)
-        self._rows.append(np.stack([windows.min(axis=1), windows.max(axis=1)], axis=1))
-        self._left = samples[whole:].copy()
+        while len(samples) >= self._width:
+            if self._count == _ENVELOPE_ROWS:
+                self._halve()
+            windows = samples[: (_ENVELOPE_ROWS - self._count) * self._width]
+            windows = windows[: len(windows) // self._width * self._width].reshape(-1, self._width)
+            rows = self._rows[self._count : self._count + len(windows)]
+            rows[:, 0], rows[:, 1] = windows.min(axis=1), windows.max(axis=1)
+            self._count += len(windows)
+            samples = samples[windows.size :]
+        self._left = samples.copy()
+
+    def _halve(self) -> None:
+        pairs = self._rows.reshape(-1, 2, 2)
+        half = _ENVELOPE_ROWS // 2
+        self._rows[:half, 0], self._rows[:half, 1] = pairs[:, :, 0].min(axis=1), pairs[:, :, 1].max(axis=1)
+        self._count, self._width = half, 2 * self._width
 
     def rows(self) -> npt.NDArray[np.float32]:
-        """All so far, (n, 2)."""
-        return np.concatenate(self._rows) if self._rows else np.zeros((0, 2), np.float32)
+        """All so far, (n, 2), n at most `_ENVELOPE_ROWS`."""
+        rows: npt.NDArray[np.float32] = self._rows[: self._count].copy()
+        return rows

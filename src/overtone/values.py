@@ -181,16 +181,13 @@ class EmotionResult:
     embedding: npt.NDArray[np.float32] | None = None
     frames: FrameResult | None = None
     envelope: npt.NDArray[np.float32] | None = field(default=None, repr=False)
-    """Peak envelope for pictures: rows of (lowest, highest) sample per `ENVELOPE_S`, shape (n, 2)."""
+    """Peak envelope for pictures: rows of (lowest, highest) sample, shape (n, 2), of equal stretches of the source."""
 
     @property
     def ok(self) -> bool:
         """True if this input was processed."""
         return self.error is None
 
-
-ENVELOPE_S = 0.02
-"""Seconds of audio behind one row of `EmotionResult.envelope`."""
 
 SILENCE = "silence"
 """The label of a stretch without speech. It is never a class of a model."""

@@ -9,7 +9,17 @@ Python file, knows only formats that hold audio themselves (no playlists) and ru
 
 from overtone.audio.damage import MAX_FAILURES
 from overtone.audio.decoder import BLOCK_SAMPLES, Decoder, Probe, probe
-from overtone.audio.opening import Readable
+from overtone.audio.opening import Readable, name_of
 from overtone.audio.source import MAX_CHANNELS, MAX_RATE
 
-__all__ = ["BLOCK_SAMPLES", "MAX_CHANNELS", "MAX_FAILURES", "MAX_RATE", "Decoder", "Probe", "Readable", "probe"]
+__all__ = [
+    "BLOCK_SAMPLES",
+    "MAX_CHANNELS",
+    "MAX_FAILURES",
+    "MAX_RATE",
+    "Decoder",
+    "Probe",
+    "Readable",
+    "name_of",
+    "probe",
+]

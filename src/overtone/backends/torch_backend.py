@@ -14,13 +14,13 @@ import torch
 import torch.nn.functional as F
 
 from overtone.errors import DeviceError, OutOfMemory
-from overtone.memory import CostModel, Shape
+from overtone.memory import CostModel, Shape, memory_refusal
 from overtone.models.attention import BIAS_BYTES
 from overtone.models.emotion2vec import Emotion2vec
-from overtone.resources import PeakSampler, peak_rss_bytes, rss_bytes, trim_heap
+from overtone.resources import PeakSampler, peak_rss_bytes, processor_name, rss_bytes, trim_heap
 from overtone.values import SAMPLE_RATE, Batch, Output
 
-_CONTEXT_BYTES = 512 << 20
+CONTEXT_BYTES = 512 << 20
 """Device memory that CUDA, cuBLAS and cuDNN take for a process beside its tensors, which PyTorch does not count."""
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -111,35 +111,32 @@ class TorchBackend:
         refusal: str | None = None
         try:
             yield
-        except torch.cuda.OutOfMemoryError as error:
-            refusal = str(error)
-        except RuntimeError as error:
-            if "can't allocate memory" not in str(error) and "not enough memory" not in str(error):
+        except (RuntimeError, MemoryError) as error:
+            refusal = memory_refusal(error)
+            if refusal is None:
                 raise
-            refusal = str(error)
-        except MemoryError:
-            refusal = "the system refused memory"
         if refusal is not None:
             gc.collect()
             self.trim()
-            raise OutOfMemory(refusal.splitlines()[0][:200])
+            raise OutOfMemory(refusal)
 
     def used_bytes(self) -> int:
         """See Backend."""
         if self._on_cpu:
             return rss_bytes()
-        return torch.cuda.memory_allocated(self.device) + _CONTEXT_BYTES
+        # What the caching allocator holds is taken from the device, used or not.
+        return torch.cuda.memory_reserved(self.device) + CONTEXT_BYTES
 
     def peak_bytes(self) -> int:
         """See Backend."""
         if self._on_cpu:
             return peak_rss_bytes()
-        return torch.cuda.max_memory_allocated(self.device) + _CONTEXT_BYTES
+        return torch.cuda.max_memory_reserved(self.device) + CONTEXT_BYTES
 
     @property
     def device_name(self) -> str:
         """The hardware's own name, as far as a cost depends on it."""
-        return "cpu" if self._on_cpu else torch.cuda.get_device_name(self.device)
+        return processor_name() if self._on_cpu else torch.cuda.get_device_name(self.device)
 
     def warm_up(self) -> None:
         """Run a second of noise, so that weights are resident and kernels chosen before anything is measured."""
@@ -169,9 +166,9 @@ class TorchBackend:
                 self.run(batch)
             return max(0, sampler.peak_bytes - before)
         torch.cuda.reset_peak_memory_stats(self.device)
-        before = torch.cuda.memory_allocated(self.device)
+        before = torch.cuda.memory_reserved(self.device)
         self.run(batch)
-        return int(torch.cuda.max_memory_allocated(self.device) - before)
+        return int(torch.cuda.max_memory_reserved(self.device) - before)
 
     def trim(self) -> None:
         """See Backend."""

@@ -70,7 +70,13 @@ def main() -> None:
         # A terminated run ends like an interrupted one: what was done is written. What nohup ignores stays ignored.
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _terminated)
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    if code == INTERRUPTED:
+        # A decoder may be in the middle of a read that nobody ends, and Python would wait for it.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _secure_streams() -> None:

@@ -18,7 +18,6 @@ from overtone.errors import OvertoneError
 from overtone.memory import GIB, format_size
 
 _TRAPS = {
-    "OMP_NUM_THREADS": "overrides the number of threads that Overtone would choose; unset it, or give --threads",
     "HF_HUB_OFFLINE": "keeps models from being fetched",
     "CUDA_VISIBLE_DEVICES": "hides GPUs that are not in it",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -21,7 +22,7 @@ from overtone.embeddings import EmbeddingWriter
 from overtone.emotion import EmotionRecognizer
 from overtone.errors import UsageError
 from overtone.formats import FORMATS, Sink, already_there, open_sink
-from overtone.inputs import Entry, expand
+from overtone.inputs import Entry, expand, is_list, may_be_many
 
 # typer reads annotations at run time, where `X | None` needs Python 3.10's own types; Optional says the same.
 Inputs = Annotated[list[str], typer.Argument(help="Files, folders, - (standard input), @list.txt, Kaldi wav.scp.")]
@@ -106,7 +107,8 @@ def _run(job: _Job, options: Options) -> int:
         recognizer = stack.enter_context(EmotionRecognizer.with_options(options))
         done = _recovered(job, recognizer)
         sink = stack.enter_context(_sink(job, options, recognizer))
-        meter = stack.enter_context(Meter(job.inputs, recognizer.runtime.engine.stats, shown=_shows_progress(job)))
+        to_do = _counted(job, done)
+        meter = stack.enter_context(Meter(to_do, lambda: recognizer.decoded_s, shown=_shows_progress(job)))
         entries = _entries(job, done, plots)
         for result in recognizer.stream(entries, envelope=plots is not None):
             # The line comes last: where it stands, everything of that input stands.
@@ -129,6 +131,13 @@ def _entries(job: _Job, done: set[str], plots: Plots | None) -> Iterator[Entry]:
             plots.reserve(entry)
         if journal.key_of(entry.source, entry.id) not in done:
             yield entry
+
+
+def _counted(job: _Job, done: set[str]) -> Iterator[Entry] | None:
+    """What is to be done, to be counted beside the run; None where a list comes through a pipe, to be read once."""
+    if not all(os.path.isfile(item.removeprefix("@")) for item in job.inputs if is_list(item)):
+        return None
+    return (entry for entry in expand(job.inputs) if journal.key_of(entry.source, entry.id) not in done)
 
 
 def _vectors(job: _Job, options: Options) -> EmbeddingWriter | None:
@@ -161,7 +170,7 @@ def _sink(job: _Job, options: Options, recognizer: EmotionRecognizer) -> Sink:
         granularity=options.granularity,
         labels=recognizer.labels,
         append=job.resume,
-        many=len(set(job.inputs)) > 1,
+        many=options.channels == "split" or len(set(job.inputs)) > 1 or any(map(may_be_many, job.inputs)),
     )
 
 

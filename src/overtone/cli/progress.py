@@ -5,35 +5,31 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from overtone.audio import probe
 from overtone.cli import screen
-from overtone.engine import EngineStats
 from overtone.errors import InputError
-from overtone.inputs import FailedInput, expand
+from overtone.inputs import Entry, FailedInput
 from overtone.values import EmotionResult
 
 _REFRESH_S = 0.25
 
 
-def _is_scp(item: str) -> bool:
-    return item.lower().endswith(".scp")
-
-
 class Meter:
     """Counts results, and shows a bar while its `with` block runs.
 
-    What is still to come is found by reading headers in a thread of its own, so that a run starts at once. stats: the
-    engine's, which move while a single long file is under way.
+    to_do: the inputs of this run, None if they cannot be counted; their headers are read in a thread of its own, so
+    that the run starts at once. decoded_s: seconds of audio decoded so far, which move while a single long file is
+    under way.
     """
 
-    def __init__(self, inputs: Sequence[str], stats: EngineStats, *, shown: bool) -> None:
-        self._inputs = list(inputs)
-        self._stats = stats
+    def __init__(self, to_do: Iterator[Entry] | None, decoded_s: Callable[[], float], *, shown: bool) -> None:
+        self._to_do = to_do
+        self._decoded_s = decoded_s
         self._shown = shown
         self._began = time.perf_counter()
         self._stop = threading.Event()
@@ -74,11 +70,9 @@ class Meter:
         self.audio_s += result.duration if first else 0.0
 
     def _count(self) -> None:
-        # What comes through a pipe can be read once, and not by this.
-        lists = [item.removeprefix("@") for item in self._inputs if item.startswith("@") or _is_scp(item)]
-        if not all(map(os.path.isfile, lists)):
+        if self._to_do is None:
             return
-        for entry in expand(self._inputs):
+        for entry in self._to_do:
             if self._stop.is_set():
                 return
             self._expected_files += 1
@@ -89,15 +83,19 @@ class Meter:
 
     def _refresh(self) -> None:
         while not self._stop.wait(_REFRESH_S):
-            heard = max(self.audio_s, self._stats.audio_s)
-            elapsed = time.perf_counter() - self._began
-            rate = f"{heard / elapsed:.0f} h/h" if heard else ""
-            left = ""
-            if self._counted and heard:
-                seconds = max(0.0, self._expected_s - heard) * elapsed / heard
-                left = f"{screen.duration(seconds)} left"
+            rate, left = self.pace(time.perf_counter() - self._began)
             total = self._expected_files if self._counted else None
             self._bar.update(self._task, completed=self.done, total=total, rate=rate, left=left)
+
+    def pace(self, elapsed: float) -> tuple[str, str]:
+        """Audio hours per hour after `elapsed` seconds, and the time that is left; empty where it is not known yet."""
+        heard = self._decoded_s()
+        if not heard:
+            return "", ""
+        rate = f"{heard / elapsed:.0f} h/h"
+        if not self._counted:
+            return rate, ""
+        return rate, f"{screen.duration(max(0.0, self._expected_s - heard) * elapsed / heard)} left"
 
     def summary(self, *, skipped: int) -> None:
         """One line at the end."""

@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 
 BIAS_BYTES = 32 << 20
-"""Most bytes that one block of the bias may take. Large enough that the matrix products dominate."""
+"""Bytes that one block of the bias may take, or `_LEAST_QUERIES` of it if that is more (beyond some 11 minutes). Large
+enough that the matrix products dominate."""
 
 _LEAST_QUERIES = 16
 

@@ -12,6 +12,7 @@ import torch
 from overtone.checkpoints import Checkpoint
 from overtone.errors import CheckpointError
 from overtone.head import Head
+from overtone.memory import memory_refusal
 from overtone.models.architecture import Architecture
 from overtone.models.emotion2vec import Emotion2vec
 
@@ -67,6 +68,8 @@ def _read(checkpoint: Checkpoint) -> Mapping[str, Any]:
             "checkpoint, save its state_dict alone with torch.save({'model': state_dict}, path)."
         ) from error
     except Exception as error:  # torch and safetensors raise many kinds for a broken file
+        if memory_refusal(error) is not None:
+            raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise CheckpointError(f"{checkpoint.name}: {path.name} is broken ({reason}); fetch it again.") from error
     for wrapper in ("state_dict", "model_state_dict", "model"):
@@ -81,7 +84,8 @@ def _unwrapped(state: Mapping[str, Any], checkpoint: Checkpoint) -> dict[str, to
     """Tensors by bare name: prefixes such as `d2v_model.`, which config.yaml's `scope_map` names, taken off."""
     scope = checkpoint.config.get("scope_map", [])
     pairs = scope if isinstance(scope, list) else str(scope).split(",")
-    prefixes = {str(prefix) for prefix in pairs[0::2] if str(prefix).lower() != "none"} | {"module.", "d2v_model."}
+    # In this order: what trained on several devices puts its own around the rest.
+    prefixes = ["module.", *(str(prefix) for prefix in pairs[0::2] if str(prefix).lower() != "none"), "d2v_model."]
     tensors = {}
     for key, value in state.items():
         if not isinstance(value, torch.Tensor):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,8 @@ def _segment_steps(result: EmotionResult) -> Curves | None:
     if not scored:
         return None
     labels = tuple(scored[0].scores or ())
+    if len(scored) > SCORE_POINTS:
+        return _segment_bins(scored, labels, result.duration)
     gap = [math.nan] * len(labels)
     times: list[float] = []
     rows: list[list[float]] = []
@@ -68,6 +70,30 @@ def _segment_steps(result: EmotionResult) -> Curves | None:
         times += [start, start, stop, stop]
         rows += [gap, row, row, gap] if not times[:-4] or times[-5] < start else [row, row, row, gap]
     return Curves(labels, np.array(times), np.array(rows), "scores of segments")
+
+
+def _segment_bins(scored: Sequence[SegmentResult], labels: tuple[str, ...], duration: float) -> Curves:
+    """Means over bins, weighted by the time that each segment has in them."""
+    width = duration / SCORE_POINTS
+    sums, filled = np.zeros((SCORE_POINTS, len(labels))), np.zeros(SCORE_POINTS)
+    for segment in scored:
+        row = np.fromiter((segment.scores or {}).values(), np.float64)
+        for at, overlap in _overlaps(segment.span.start_s, segment.span.stop_s, width, SCORE_POINTS):
+            sums[at] += overlap * row
+            filled[at] += overlap
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = sums / filled[:, None]
+    means[filled == 0] = math.nan
+    edges = np.repeat(np.arange(SCORE_POINTS + 1) * width, 2)[1:-1]
+    return Curves(labels, edges, np.repeat(means, 2, axis=0), f"scores of segments, mean over {shown_seconds(width)}")
+
+
+def _overlaps(start: float, stop: float, width: float, count: int) -> Iterator[tuple[int, float]]:
+    """The bins of `width` that a stretch lies in, and how much of it lies in each."""
+    at = int(start / width)
+    while at < count and at * width < stop:
+        yield at, max(0.0, min(stop, (at + 1) * width) - max(start, at * width))
+        at += 1
 
 
 def _frame_curves(frames: FrameResult, scores: FrameSpool, duration: float) -> Curves:
@@ -125,11 +151,8 @@ def stretches_of(segments: Sequence[SegmentResult], duration: float) -> tuple[li
     names = sorted({stretch.label for stretch in labelled})
     filled = np.zeros((TIMELINE_STRETCHES, len(names)))
     for stretch in labelled:
-        at = int(stretch.start / width)
-        while at < TIMELINE_STRETCHES and at * width < stretch.stop:
-            overlap = min(stretch.stop, (at + 1) * width) - max(stretch.start, at * width)
-            filled[at, names.index(stretch.label)] += max(0.0, overlap)
-            at += 1
+        for at, overlap in _overlaps(stretch.start, stretch.stop, width, TIMELINE_STRETCHES):
+            filled[at, names.index(stretch.label)] += overlap
     bins = [
         Stretch(names[int(row.argmax())], at * width, (at + 1) * width) for at, row in enumerate(filled) if row.any()
     ]

@@ -12,10 +12,13 @@ import numpy as np
 
 from overtone.plot.colours import colour_of, short_label
 from overtone.plot.curves import curves_of, shown_seconds, stretches_of, thin_envelope
-from overtone.values import ENVELOPE_S, SILENCE, EmotionResult
+from overtone.values import SILENCE, EmotionResult
 
 MAX_TITLE = 54
 """Latin letters that fit beside the verdict; an ideograph counts as two."""
+
+_SHORTEST_S = 0.02
+"""No picture shows less, so that its time axis has a length."""
 
 INK, FAINT = "#2B2B2B", "#6E6E6E"
 
@@ -35,7 +38,7 @@ class Picture:
 
         self._figure = figure
         self._result = result
-        self._end = max(result.duration, ENVELOPE_S)
+        self._end = max(result.duration, _SHORTEST_S)
         self._curves = curves_of(result)
         self._stretches, self._bin_s = stretches_of(result.segments, self._end)
         families, self._glyphs = _fonts()
@@ -75,7 +78,7 @@ class Picture:
         peak = float(np.abs(rows).max()) * 1.12 or 1.0
         self._spans(axes, peak)
         # Each row stands at the middle of its stretch; the first and the last reach to the ends.
-        end = len(envelope) * ENVELOPE_S
+        end = self._end
         times = np.concatenate([[0.0], (np.arange(len(rows)) + 0.5) * end / len(rows), [end]])
         low, high = (np.pad(rows[:, side], 1, mode="edge") for side in (0, 1))
         axes.fill_between(times, low, high, color=INK, linewidth=0.4, zorder=3)

@@ -1,0 +1,173 @@
+"""The way in: sources are decoded, cut, and submitted, a bounded number at a time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import CancelledError
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from overtone.audio import Decoder, Readable, name_of
+from overtone.errors import BudgetError, OvertoneError, about
+from overtone.memory import Gate, Shape, format_size
+from overtone.merge import Merger
+from overtone.plan import bucket, cutting_bytes, enough_for
+from overtone.runtime import Runtime
+from overtone.segment import Cutter, PauseSegmenter, WholeCutter, WindowCutter
+from overtone.track import Track
+from overtone.vad import SileroVad
+from overtone.values import BYTES_PER_SAMPLE, SAMPLE_RATE
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What one call wants kept."""
+
+    frames: bool
+    envelope: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sent:
+    """A source that has been decoded and cut; its tracks, one for each channel asked for, still wait for answers."""
+
+    tracks: list[Track]
+    duration: float
+    decode_s: float
+    began: float
+    warnings: tuple[str, ...]
+
+
+class Intake:
+    """Sends sources through one engine. Any number of threads may call; no more tracks are cut at once than planned."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._options = runtime.options
+        self._vad = SileroVad()
+        self._cutting = Gate(runtime.decoders)
+        self._lock = threading.Lock()
+        self._decoded_s = 0.0
+
+    @property
+    def decoded_s(self) -> float:
+        """Seconds of audio decoded so far, of all sources, each counted once however many channels it has."""
+        return self._decoded_s
+
+    def send(self, source: Readable, name: str | None, wishes: Wishes, stop: threading.Event) -> Sent:
+        """Decode, cut and submit a whole source; waits for its turn, and while audio in flight is at its bound.
+
+        Raises InputError, BudgetError, ModelError, and CancelledError once `stop` is set.
+        """
+        try:
+            return self._send(source, name, wishes, stop)
+        except OvertoneError as error:
+            # The traceback holds the samples that were cut so far, and an error is kept as long as its result is.
+            known = about(error, name_of(source, name))
+            known.__context__ = None
+            raise known.with_traceback(None) from None
+
+    def _send(self, source: Readable, name: str | None, wishes: Wishes, stop: threading.Event) -> Sent:
+        began, decode_s = time.perf_counter(), 0.0
+        tracks: list[Track] = []
+        try:
+            with Decoder(source, name) as decoder:
+                split = self._options.channels == "split"
+                blocks = decoder.channel_blocks() if split else (block[None] for block in decoder.blocks())
+                while True:
+                    at = time.perf_counter()
+                    block = next(blocks, None)
+                    decode_s += time.perf_counter() - at
+                    if stop.is_set():
+                        raise CancelledError
+                    if block is None:
+                        break
+                    # Counted in what was decoded: the header may say otherwise.
+                    tracks = tracks or self._tracks(len(block), decoder.name, wishes)
+                    _push(tracks, block)
+                    self._count(block.shape[1])
+                for track in tracks:
+                    track.finish(decoder.name)
+                return Sent(tracks, decoder.decoded_s, decode_s, began, decoder.warnings)
+        except BaseException:
+            for track in tracks:
+                track.cancel()
+            raise
+        finally:
+            if tracks:
+                self._cutting.give(len(tracks))
+
+    def _count(self, samples: int) -> None:
+        with self._lock:
+            self._decoded_s += samples / SAMPLE_RATE
+
+    def _tracks(self, count: int, name: str, wishes: Wishes) -> list[Track]:
+        """A track for each channel, once there is a place for all of them."""
+        self._check_channels(count, name)
+        self._cutting.take(count)
+        return [self._track(count, wishes) for _ in range(count)]
+
+    def _check_channels(self, count: int, name: str) -> None:
+        """BudgetError where a source has more channels than were planned for, and they cannot be held either."""
+        plan = self._runtime.engine.plan
+        more = cutting_bytes(plan.longest_s, max(0, count - self._runtime.decoders))
+        short = plan.cost.predict(Shape(1, plan.longest_s)) + more - plan.batch_bytes
+        if more and short > 0 and not self._options.whole:
+            raise BudgetError(
+                f"{name}: its {count} channels at once need {format_size(more)} beyond what was planned for; give "
+                f"{enough_for(plan.budget_bytes, short)}, cut shorter with --max-segment, or mix them (--channels mix)."
+            )
+
+    def _track(self, channels: int, wishes: Wishes) -> Track:
+        network = self._runtime.network
+        merger = Merger(
+            network.head,
+            hop=network.hop,
+            dim=network.dim,
+            want_frames=wishes.frames,
+            as_published=self._options.labels == "published",
+        )
+        submit = partial(self._runtime.engine.submit, want_frames=wishes.frames)
+        return Track(self._cutter(channels), submit, merger, shortest=network.shortest, envelope=wishes.envelope)
+
+    def _cutter(self, channels: int) -> Cutter:
+        options = self._options
+        if options.whole:
+            return WholeCutter(partial(self._admit, channels), keep_silence=options.keep_silence)
+        if options.segment == "window":
+            window, hop = (round(s * SAMPLE_RATE) for s in (options.window, options.hop or options.window))
+            return WindowCutter(window, hop, keep_silence=options.keep_silence)
+        return PauseSegmenter(self._runtime.longest, self._vad, keep_silence=options.keep_silence)
+
+    def _admit(self, channels: int, samples: int) -> None:
+        """BudgetError where a file that is to run whole is longer than the budget can hold."""
+        engine = self._runtime.engine
+        plan = engine.plan
+        seconds = bucket(samples) / SAMPLE_RATE
+        # Each channel is held, and one of them twice for a moment: as it came, and as one segment.
+        held = (channels + 1) * samples * BYTES_PER_SAMPLE
+        need = plan.cost.predict(Shape(1, seconds)) + max(0, held - plan.audio_bytes)
+        if need > plan.batch_bytes:
+            raise BudgetError(
+                f"run whole, its first {seconds:.0f} s already need {format_size(need)}, and "
+                f"{format_size(plan.batch_bytes)} are left of {format_size(plan.budget_bytes)}; give more than "
+                f"{enough_for(plan.budget_bytes, need - plan.batch_bytes)}, or let it be cut (--context segment)."
+            )
+        if held > plan.audio_bytes:
+            # What it holds was not planned for beside a batch: those of the files before it end first.
+            engine.wait_until_idle()
+
+    def close(self) -> None:
+        """Let nobody wait for a place any more."""
+        self._cutting.close()
+
+
+def _push(tracks: list[Track], block: npt.NDArray[np.float32]) -> None:
+    for track, samples in zip(tracks, block, strict=True):
+        track.push(samples)
+        if track.error is not None and all(t.error is not None for t in tracks):
+            raise track.error
