@@ -1,6 +1,6 @@
 """Time and peak memory for one clip, beside FunASR on the same checkpoint, each in a process of its own.
 
-    python bench/clips.py [--repeats 3] [--tiny]
+    python bench/clips.py [--repeats 3] [--peaks]
 
 The base shape with seeded random weights, float32, the same number of threads for both. Medians of repeats after one
 warm-up; the two take turns, so that a busy moment hits both.

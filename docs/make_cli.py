@@ -31,7 +31,8 @@ _HEAD = """\
 |---|---|
 {commands}
 
-Every command takes `--help`. Exit codes: 0 all done; 1 some inputs failed, the rest done; 2 usage; 3 the budget cannot
+Every command takes `--help`; `overtone --version` prints the version, and `overtone --install-completion` sets up the
+shell's completion. Exit codes: 0 all done; 1 some inputs failed, the rest done; 2 usage; 3 the budget cannot
 hold it; 4 model or device; 130 interrupted (what was done is written).
 """
 
@@ -40,7 +41,8 @@ _SHARED = """\
 
 The options that `emotion`, `plan` and `profile` share. Each can also be set in the config file under its name
 (`max_segment = 20.0`) and in the environment (`OVERTONE_MAX_SEGMENT=20`); what is typed wins over the environment, and
-the environment over the file.
+the environment over the file. The file is `overtone/overtone.toml` in the user's configuration folder, or what
+`OVERTONE_CONFIG` names; `OVERTONE_CACHE` names the folder for what is kept between runs (measured costs).
 
 """
 

@@ -115,8 +115,8 @@ def test_surround(container: str, codec: str) -> None:
     with Decoder(encoded(samples, 48_000, container, codec)) as decoder:
         heard = np.concatenate(list(decoder.channel_blocks()), axis=1)
     assert heard.shape[0] == decoder.channels == 6
-    for row, meant in zip(heard, voice(1.0, channels=6), strict=True):
-        if codec != "aac" or meant[100] == voice(1.0)[0, 100]:  # AAC keeps nothing but bass in its 4th channel
+    for channel, (row, meant) in enumerate(zip(heard, voice(1.0, channels=6), strict=True)):
+        if codec != "aac" or channel != 3:  # AAC keeps nothing but bass in its 4th channel
             assert likeness(row, meant) > 0.99
 
 

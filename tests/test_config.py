@@ -79,7 +79,3 @@ def test_a_value_that_cannot_be_is_refused_when_options_are_made(wrong: dict[str
 def test_the_longest_segment_is_known() -> None:
     assert Options().longest_s == 30
     assert Options(segment="window", window=4).longest_s == 4.5
-
-
-def test_every_option_is_described() -> None:
-    assert set(config.HELP) == set(config.NAMES)

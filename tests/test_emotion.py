@@ -152,10 +152,14 @@ def test_windows_give_a_grid(small_checkpoint: Path) -> None:
     assert {len(s.span) for s in result.segments[:-1]} == {64_000}
 
 
-def test_full_context_runs_whole_and_differs_only_by_its_context(small_checkpoint: Path) -> None:
+def test_full_context_runs_whole_and_differs_only_by_its_context(
+    small_checkpoint: Path, recognizer: EmotionRecognizer
+) -> None:
     with EmotionRecognizer(str(small_checkpoint), context="full") as full:
         (segment,) = full(CALL).segments
         assert segment.span.stop_s == pytest.approx(49.85, abs=0.1)
+        short = EXAMPLES / "angry.wav"  # not cut either way
+        same(full(short), recognizer(short))
 
 
 def test_a_file_too_long_to_run_whole_is_refused_alone(tmp_path: Path) -> None:

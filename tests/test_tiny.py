@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import warnings
 from pathlib import Path
 
 import pytest
+import torch
 
 from conftest import EXAMPLES, funasr_auto_model
 from overtone import EmotionRecognizer, checkpoints
@@ -49,6 +51,29 @@ def test_funasr_itself_loads_it_and_says_the_same() -> None:
 def test_its_card_says_what_was_measured() -> None:
     measured = json.loads((ROOT / "training" / "results" / "loso.json").read_text(encoding="utf-8"))
     card = (ROOT / "docs" / "model-card-tiny.md").read_text(encoding="utf-8")
-    assert f"**{measured['uar_pooled']:.3f}**" in card
+    named = {
+        "**{:.3f}** |": "uar_pooled",
+        "own UAR | {:.3f} |": "uar_mean_of_speakers",
+        "| Accuracy | {:.3f} |": "weighted_accuracy",
+        "as delivered | {:.3f} |": "ece_before",
+        "not applied) | {:.3f} |": "ece_after",
+    }
+    for form, key in named.items():
+        assert form.format(measured[key]) in card, key
     for speaker, recall in measured["uar_per_speaker"].items():
         assert re.search(rf"\| {speaker} \|[^|]*\| {recall:.3f} \|", card), speaker
+    confusion = measured["confusion"]
+    for label, row in zip(confusion["labels"], confusion["rows_truth_columns_guess"], strict=True):
+        recall = measured["recall_per_class"][label]
+        assert f"| {label} | {' | '.join(map(str, row))} | {recall:.3f} |" in card
+    weights = torch.load(FOLDER / "model.pt", weights_only=True)["model"]
+    assert f"| Parameters | {sum(tensor.numel() for tensor in weights.values()):,} |" in card
+
+
+def test_its_recipe_is_the_one_that_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("scipy")
+    monkeypatch.syspath_prepend(str(ROOT))
+    from training.recipe import Recipe
+
+    measured = json.loads((ROOT / "training" / "results" / "loso.json").read_text(encoding="utf-8"))
+    assert measured["recipe"] == json.loads(json.dumps(dataclasses.asdict(Recipe())))
