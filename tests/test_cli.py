@@ -24,6 +24,7 @@ from conftest import voice
 from overtone.cli.app import run
 from overtone.config import HELP
 from overtone.models.seeded import LABELS
+from overtone.resources import rss_bytes
 
 CLASSES = ["angry", "disgusted", "fearful", "happy", "neutral", "other", "sad", "surprised", "unknown"]
 MANY = 400
@@ -618,6 +619,17 @@ def test_models(small_checkpoint, capsys, monkeypatch):
     assert run(["models", "pull", "plus-large"]) == 4
     assert run(["models", "info", "no-such-model"]) == 2
     assert run(["models", "list", "--hub", "elsewhere"]) == 2
+
+
+def test_a_plan_says_which_files_are_too_long_to_run_whole(here, small_checkpoint, capsys):
+    minutes = np.tile(voice(60.0), 20)
+    (here / "long.wav").write_bytes(audio_files.wav16(minutes[None]))
+    budget = f"{(rss_bytes() >> 20) + 330}MiB"
+    whole = ["--model", str(small_checkpoint), "--context", "full", "--memory", budget, "--format", "json"]
+    assert run(["plan", "a.wav", "long.wav", *whole]) == 1
+    short, long = json.loads(capsys.readouterr().out)["inputs"]
+    assert short["error"] is None
+    assert "--context segment" in long["error"]
 
 
 def test_help_names_every_option(capsys, monkeypatch):

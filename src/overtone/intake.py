@@ -15,12 +15,12 @@ from overtone.audio import Decoder, Readable, name_of
 from overtone.errors import BudgetError, OvertoneError, about
 from overtone.memory import Gate, Shape, format_size
 from overtone.merge import Merger
-from overtone.plan import bucket, cutting_bytes, enough_for
+from overtone.plan import check_whole, cutting_bytes, enough_for
 from overtone.runtime import Runtime
 from overtone.segment import Cutter, PauseSegmenter, WholeCutter, WindowCutter
 from overtone.track import Track
 from overtone.vad import SileroVad
-from overtone.values import BYTES_PER_SAMPLE, SAMPLE_RATE
+from overtone.values import SAMPLE_RATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,18 +146,7 @@ class Intake:
     def _admit(self, channels: int, samples: int) -> None:
         """BudgetError where a file that is to run whole is longer than the budget can hold."""
         engine = self._runtime.engine
-        plan = engine.plan
-        seconds = bucket(samples) / SAMPLE_RATE
-        # Each channel is held, and one of them twice for a moment: as it came, and as one segment.
-        held = (channels + 1) * samples * BYTES_PER_SAMPLE
-        need = plan.cost.predict(Shape(1, seconds)) + max(0, held - plan.audio_bytes)
-        if need > plan.batch_bytes:
-            raise BudgetError(
-                f"run whole, its first {seconds:.0f} s already need {format_size(need)}, and "
-                f"{format_size(plan.batch_bytes)} are left of {format_size(plan.budget_bytes)}; give more than "
-                f"{enough_for(plan.budget_bytes, need - plan.batch_bytes)}, or let it be cut (--context segment)."
-            )
-        if held > plan.audio_bytes:
+        if check_whole(engine.plan, samples, channels) > engine.plan.audio_bytes:
             # What it holds was not planned for beside a batch: those of the files before it end first.
             engine.wait_until_idle()
 

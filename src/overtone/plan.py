@@ -171,6 +171,21 @@ def make_plan(
     return Plan(budget_bytes, resident_bytes, audio_bytes, longest_s, batch_s, threshold_s, cost)
 
 
+def check_whole(plan: Plan, samples: int, channels: int = 1) -> int:
+    """Bytes that a file holds until it runs whole, each of its channels by itself; BudgetError if it cannot be held."""
+    seconds = bucket(samples) / SAMPLE_RATE
+    # Each channel is held, and one of them twice for a moment: as it came, and as one segment.
+    held = (channels + 1) * samples * BYTES_PER_SAMPLE
+    need = plan.cost.predict(Shape(1, seconds)) + max(0, held - plan.audio_bytes)
+    if need > plan.batch_bytes:
+        raise BudgetError(
+            f"run whole, its first {seconds:.0f} s already need {format_size(need)}, and "
+            f"{format_size(plan.batch_bytes)} are left of {format_size(plan.budget_bytes)}; give more than "
+            f"{enough_for(plan.budget_bytes, need - plan.batch_bytes)}, or let it be cut (--context segment)."
+        )
+    return held
+
+
 def _refusal(budget: int, resident: int, cost: CostModel, longest_s: float, feeders: int) -> str:
     def need(seconds: float) -> int:
         return resident + DRIFT_BYTES + audio_floor_bytes(seconds, feeders) + cost.predict(Shape(1, seconds))

@@ -16,10 +16,10 @@ from overtone.audio import probe
 from overtone.cli import screen
 from overtone.cli.emotion import Inputs
 from overtone.cli.options import chosen, with_options
-from overtone.errors import InputError
+from overtone.errors import BudgetError, InputError
 from overtone.inputs import FailedInput, expand
 from overtone.memory import Shape, format_size
-from overtone.plan import Plan
+from overtone.plan import Plan, check_whole
 from overtone.values import SAMPLE_RATE
 
 As = Annotated[Literal["table", "json"], typer.Option("--format", help="How to print it.")]
@@ -65,7 +65,19 @@ def _forecasts(inputs: list[str], started: runtime.Runtime) -> Iterator[_Forecas
                 yield _Forecast(entry.source, None, None, str(error))
                 continue
             tracks = found.channels if started.options.channels == "split" else 1
-            yield _Forecast(entry.source, found.claimed_s, _segments(found.claimed_s, tracks, started))
+            segments = _segments(found.claimed_s, tracks, started)
+            yield _Forecast(entry.source, found.claimed_s, segments, _refusal(found.claimed_s, tracks, started))
+
+
+def _refusal(seconds: float | None, tracks: int, started: runtime.Runtime) -> str | None:
+    """Why a file that is to run whole will not be; None if it will."""
+    if not started.options.whole or seconds is None:
+        return None
+    try:
+        check_whole(started.engine.plan, round(seconds * SAMPLE_RATE), tracks)
+    except BudgetError as error:
+        return str(error)
+    return None
 
 
 def _segments(seconds: float | None, tracks: int, started: runtime.Runtime) -> int | None:
@@ -81,7 +93,7 @@ def _segments(seconds: float | None, tracks: int, started: runtime.Runtime) -> i
 
 def _totals(started: runtime.Runtime, forecasts: list[_Forecast]) -> dict[str, float]:
     shared: Plan = started.engine.plan
-    known = [f.seconds for f in forecasts if f.seconds is not None]
+    known = [f.seconds for f in forecasts if f.seconds is not None and f.error is None]
     audio_s = sum(known)
     longest = max(known, default=0.0)
     segment_s = longest if started.options.whole else min(longest, started.engine.plan.longest_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import psutil
@@ -15,6 +16,28 @@ from overtone.emotion import EmotionRecognizer
 from overtone.inputs import expand
 from overtone.memory import format_size
 from overtone.resources import PeakSampler, rss_bytes
+from overtone.values import EmotionResult
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What is kept of results: sums, so that a profile of any length takes no memory."""
+
+    audio_s: float = 0.0
+    decode_s: float = 0.0
+    cut_s: float = 0.0
+    merge_s: float = 0.0
+    failed: int = 0
+
+    def add(self, result: EmotionResult) -> None:
+        if result.error is not None:
+            self.failed += 1
+            screen.complain(str(result.error))
+        if result.channel in (None, 0):  # decoded once for all channels
+            self.audio_s += result.duration
+            self.decode_s += result.timings.decode_s
+        self.cut_s += result.timings.cut_s
+        self.merge_s += result.timings.merge_s
 
 
 @with_options
@@ -25,25 +48,26 @@ def profile(inputs: Inputs, **options: Any) -> int:
         loaded, load_s = rss_bytes(), time.perf_counter() - began
         cpu, began = _cpu_s(), time.perf_counter()
         with PeakSampler() as sampler:
-            results = list(recognizer.stream(expand(inputs)))
+            seen = _Seen()
+            for result in recognizer.stream(expand(inputs)):
+                seen.add(result)
         elapsed, cpu_s = time.perf_counter() - began, _cpu_s() - cpu
         stats, used = recognizer.runtime.engine.stats, recognizer.runtime
         after = rss_bytes()
         gpu = _gpu_peak(used)
-    audio_s = sum(r.duration for r in results if r.channel in (None, 0))
     stages = {
         "load": (load_s, "once: model, warm-up, cost model"),
-        "decode": (sum(r.timings.decode_s for r in results), f"in {used.decoders} threads, beside the model"),
-        "cut": (sum(r.timings.cut_s for r in results), "voice activity and cutting, in the same threads"),
+        "decode": (seen.decode_s, f"in {used.decoders} threads, beside the model"),
+        "cut": (seen.cut_s, "voice activity and cutting, in the same threads"),
         "run": (stats.run_s, f"the model, {stats.batches} batches, {stats.segments} segments"),
-        "merge": (sum(r.timings.merge_s for r in results), "pooling and scores"),
+        "merge": (seen.merge_s, "pooling and scores"),
         "idle": (stats.idle_s, "the model's thread had nothing to do"),
-        "whole": (elapsed, f"{screen.duration(audio_s)} of audio, without load"),
+        "whole": (elapsed, f"{screen.duration(seen.audio_s)} of audio, without load"),
     }
     table = screen.plain_table("stage", ">seconds", ">of whole", ">× real time", "")
     for name, (seconds, remark) in stages.items():
         share = "" if name == "load" else f"{100 * seconds / elapsed:.0f} %"
-        speed = f"{audio_s / seconds:.0f}" if seconds > 1e-3 and name != "load" else ""
+        speed = f"{seen.audio_s / seconds:.0f}" if seconds > 1e-3 and name != "load" else ""
         table.add_row(name, f"{seconds:.3f}", share, speed, f"[dim]{remark}[/]")
     screen.out.print(table)
     fill = 100 * stats.audio_s / stats.padded_s if stats.padded_s else 100.0
@@ -57,10 +81,7 @@ def profile(inputs: Inputs, **options: Any) -> int:
     screen.out.print()
     for name, text in lines.items():
         screen.out.print(f"[bold]{name:<10}[/] {text}", soft_wrap=True)
-    for result in results:
-        if result.error is not None:
-            screen.complain(str(result.error))
-    return 1 if any(not result.ok for result in results) else 0
+    return 1 if seen.failed else 0
 
 
 def _cpu_s() -> float:
