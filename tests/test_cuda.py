@@ -36,6 +36,7 @@ def test_half_precision_on_the_cpu_is_refused(small_checkpoint: Path, precision:
 
 @needs_cuda
 @pytest.mark.cuda
+# Scores are at most 1: bf16 keeps 8 bits of a value and fp16 11, which a dozen layers round again and again.
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-4), ("bf16", 5e-2), ("fp16", 1e-2)])
 def test_a_gpu_says_what_the_cpu_says(small_checkpoint: Path, precision: str, tolerance: float) -> None:
     clips = [EXAMPLES / "angry.wav", EXAMPLES / "call.mp3", Audio(voice(3.0), 16_000)]

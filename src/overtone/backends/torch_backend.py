@@ -80,8 +80,19 @@ class TorchBackend:
 
     def run(self, batch: Batch) -> list[Output]:
         """See Backend. The waveforms are normalised over their own lengths here."""
-        with self._memory_watched(), torch.inference_mode():
+        with self._memory_watched(), self._full_float32(), torch.inference_mode():
             return self._run(batch)
+
+    @contextmanager
+    def _full_float32(self) -> Iterator[None]:
+        """While fp32 runs on a GPU, convolutions keep all of it; left to itself PyTorch lets cuDNN round to TF32."""
+        if self._on_cpu or self._dtype is not torch.float32:
+            yield
+            return
+        cudnn = torch.backends.cudnn
+        now = {name: getattr(cudnn, name) for name in ("enabled", "benchmark", "deterministic")}
+        with cudnn.flags(**now, allow_tf32=False):
+            yield
 
     def _run(self, batch: Batch) -> list[Output]:
         architecture = self._architecture
