@@ -562,11 +562,12 @@ def test_config_files_that_are_wrong(here, monkeypatch, capsys):
 
 
 def test_plan(emotion, here):
-    code, out, _ = emotion(".", command="plan")
+    code, out, err = emotion(".", command="plan")
     assert code == 1  # broken.wav
     text = " ".join(out.split())
-    for said in ("4, 5.5 s of audio", "expected peak", "expected time", "not audio", "largest batch"):
+    for said in ("4, 5.5 s of audio", "expected peak", "expected time", "broken.wav cannot be used", "largest batch"):
         assert said in text
+    assert "error: ./deep/broken.wav: not audio" in err
     assert sorted(path.name for path in here.iterdir()) == ["a.wav", "b.flac", "deep", "notes.txt"]
 
 

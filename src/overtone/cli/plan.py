@@ -47,6 +47,9 @@ def plan(inputs: Inputs, format: As = "table", **options: Any) -> int:
             screen.out.print_json(json.dumps(_as_json(started, forecasts)))
         else:
             _show(started, forecasts)
+            for forecast in forecasts:
+                if forecast.error:
+                    screen.complain(forecast.error)
         return 1 if any(forecast.error for forecast in forecasts) else 0
     finally:
         started.engine.close()
@@ -136,8 +139,9 @@ def _show(started: runtime.Runtime, forecasts: list[_Forecast]) -> None:
     for forecast in forecasts[:_SHOWN]:
         length = "unknown" if forecast.seconds is None else screen.duration(forecast.seconds)
         segments = "" if forecast.segments is None else f"≥ {forecast.segments}"
-        remark = f"[red]{escape(forecast.error)}[/]" if forecast.error else ""
-        table.add_row(escape(screen.printable(forecast.source)), "" if forecast.error else length, segments, remark)
+        remark = "[red]cannot be used[/]" if forecast.error else ""
+        name = escape(screen.ending(screen.printable(forecast.source)))
+        table.add_row(name, "" if forecast.error else length, segments, remark)
     screen.out.print(table)
     if len(forecasts) > _SHOWN:
         screen.out.print(f"[dim]… {len(forecasts) - _SHOWN} more[/]")

@@ -29,6 +29,11 @@ def printable(text: str) -> str:
     return text.encode(encoding, "backslashreplace").decode(encoding, "replace")
 
 
+def ending(name: str, width: int = 40) -> str:
+    """A name by its last characters, which tell files of one folder apart."""
+    return name if len(name) <= width else "…" + name[1 - width :]
+
+
 def plain_table(*columns: str) -> Table:
     """A table without lines, its numbers to be aligned by the caller."""
     table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
