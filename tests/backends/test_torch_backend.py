@@ -20,7 +20,8 @@ from overtone.values import Batch
 @pytest.fixture
 def backend(small_checkpoint: Path) -> TorchBackend:
     network, _ = load(checkpoints.read(small_checkpoint, name="small"))
-    return TorchBackend(network, device="cpu", precision="fp32", threads=1)
+    # As many threads as this one has: running sets the number for the thread that calls, which is not ours to change.
+    return TorchBackend(network, device="cpu", precision="fp32", threads=torch.get_num_threads())
 
 
 def raising(error: Exception) -> Callable[..., Any]:
