@@ -16,7 +16,7 @@ distinct shapes stays small enough for runtimes that keep something for each."""
 _FINEST_BUCKET = 1024
 """Samples (64 ms). Below a second, finer steps gain nothing. A power of two, so that buckets nest."""
 
-_AUDIO_SEGMENTS = 4
+_AUDIO_SEGMENTS = 2
 """Segments of the longest kind that may wait or run while a batch runs, at the least."""
 
 _AUDIO_BATCHES = 2

@@ -27,6 +27,10 @@ _TAIL_FRAMES = 20
 a compiled kernel for every shape it has met, and memory would grow with every new length."""
 
 
+_POSITION_FRAMES = 64
+"""Frames. On a CPU the positional convolutions meet multiples of it only, for the same reason."""
+
+
 class FeatureExtractor(nn.Module):
     """Waveform to local features: strided convolutions without padding, each frame normalised alone."""
 
@@ -274,11 +278,17 @@ class Emotion2vec(nn.Module):
         return x[:, self.architecture.num_extra_tokens :]
 
     def _positions(self, x: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
-        """Positional encoding; on a CPU row by row, so that convolutions meet lengths and not mixes of them."""
+        """Positional encoding; on a CPU row by row and rounded up, so that convolutions meet few lengths."""
         encoder = self.audio.relative_positional_encoder
-        if x.device.type != "cpu" or len(x) == 1:
+        if x.device.type != "cpu":
             return encoder(x, valid)  # type: ignore[no-any-return] # modules are called untyped
-        rows = [encoder(x[i : i + 1], None if valid is None else valid[i : i + 1]) for i in range(len(x))]
+        frames = x.shape[1]
+        surplus = -frames % _POSITION_FRAMES
+        if surplus:
+            # Hidden like any padding, and taken off again.
+            valid = x.new_ones(x.shape[:2], dtype=torch.bool) if valid is None else valid
+            x, valid = F.pad(x, (0, 0, 0, surplus)), F.pad(valid, (0, surplus))
+        rows = [encoder(x[i : i + 1], None if valid is None else valid[i : i + 1])[:, :frames] for i in range(len(x))]
         return torch.cat(rows)
 
     def _slopes(self, layer: int) -> torch.Tensor | None:
