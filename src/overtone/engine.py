@@ -56,7 +56,9 @@ class Engine:
         self._plan = plan
         self._cost = plan.cost
         self._ceiling = plan.budget_bytes  # of a batch of several; lowered when memory runs out
-        self._ledger = Ledger(plan.budget_bytes, plan.audio_bytes, backend.used_bytes)
+        # What is being cut has not come to the engine yet; it is never the engine's to use.
+        waiting = plan.audio_bytes - plan.cutting_bytes
+        self._ledger = Ledger(plan.budget_bytes - plan.cutting_bytes, waiting, backend.used_bytes)
         self._waiting: list[_Work] = []
         self._wake = threading.Condition()
         self._closed = False

@@ -103,11 +103,12 @@ def take_batch(waiting: Sequence[int], limits: Limits) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run may use, decided once at start."""
+    """What a run may use, decided once at start. `cutting_bytes` of `audio_bytes` are what sources are cut from."""
 
     budget_bytes: int
     resident_bytes: int
     audio_bytes: int
+    cutting_bytes: int
     longest_s: float
     batch_s: float | None
     threshold_s: float | None
@@ -168,7 +169,8 @@ def make_plan(
         raise BudgetError(_refusal(budget_bytes, resident_bytes, cost, longest_s, feeders))
     ahead = _AUDIO_BATCHES * (batch_s or longest_s) * SAMPLE_RATE * BYTES_PER_SAMPLE
     audio_bytes = least_audio + int(min(ahead, (budget_bytes - needed) * _AUDIO_SHARE))
-    return Plan(budget_bytes, resident_bytes, audio_bytes, longest_s, batch_s, threshold_s, cost)
+    cutting = cutting_bytes(longest_s, feeders)
+    return Plan(budget_bytes, resident_bytes, audio_bytes, cutting, longest_s, batch_s, threshold_s, cost)
 
 
 def check_whole(plan: Plan, samples: int, channels: int = 1) -> int:
