@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +24,12 @@ def environment(**changes: str) -> dict[str, str]:
 def start(*arguments: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None, **more: Any) -> Any:
     """A child process running the command; its streams are pipes of bytes unless `more` says otherwise."""
     streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
-    return subprocess.Popen([*COMMAND, *map(str, arguments)], cwd=cwd, env=env or environment(), **streams | more)
+    # A shell that runs the tests in the background has them ignore Ctrl-C, and a child would inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen([*COMMAND, *map(str, arguments)], cwd=cwd, env=env or environment(), **streams | more)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def finish(child: Any, *, data: bytes | None = None, timeout_s: float = 60) -> tuple[int, str, str]:
