@@ -266,13 +266,8 @@ class Emotion2vec(nn.Module):
             x = torch.cat([audio.extra_tokens.to(x.dtype).expand(x.shape[0], -1, -1), x], dim=1)
         if audio.context_encoder.norm is not None:
             x = audio.context_encoder.norm(x)
-        layer = 0
-        for block in audio.context_encoder.blocks:
+        for layer, block in enumerate([*audio.context_encoder.blocks, *self.blocks]):
             x = block(x, self._slopes(layer), tokens_valid)
-            layer += 1
-        for block in self.blocks:
-            x = block(x, self._slopes(layer), tokens_valid)
-            layer += 1
         if self.norm is not None:
             x = self.norm(x)
         return x[:, self.architecture.num_extra_tokens :]
