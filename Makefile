@@ -11,12 +11,12 @@ setup: $(VENV)/.done-run
 
 # What checks and tests need beside it; FunASR is the oracle of the parity tests.
 $(VENV)/.done-dev: $(VENV)/.done-run
+	$(PIP) install --constraint constraints.txt torch
 	$(PIP) install --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
 $(VENV)/.done-run: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --constraint constraints.txt torch
 	$(PIP) install --constraint constraints.txt --editable '.[all]'
 	touch $@
 

@@ -38,6 +38,7 @@ def result(source: str = "call.mp3", **changes: Any) -> EmotionResult:
         "model": "tiny",
         "precision": "fp32",
         "device": "cpu",
+        "backend": "openvino",
         "timings": Timings(total_s=0.25),
     }
     return EmotionResult(**(fields | changes))

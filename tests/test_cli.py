@@ -507,7 +507,7 @@ def test_no_network(small_checkpoint, tmp_path):
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize(("options", "said"), [(["--device", "tpu"], "tpu"), (["--precision", "bf16"], "fp32")])
+@pytest.mark.parametrize(("options", "said"), [(["--device", "tpu"], "tpu"), (["--precision", "fp16"], "fp32")])
 def test_devices_and_precisions_that_are_not_here(emotion, options, said):
     code, out, err = emotion("a.wav", "--device", "cpu", *options)
     assert (code, out) == (4, "")

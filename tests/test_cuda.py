@@ -10,7 +10,8 @@ import torch
 
 from conftest import EXAMPLES, voice
 from overtone import Audio, EmotionRecognizer
-from overtone.backends.torch_backend import TorchBackend, resolve_device
+from overtone.backends.torch_backend import TorchBackend
+from overtone.devices import resolve_device
 from overtone.errors import DeviceError, OutOfMemory
 from overtone.values import Batch
 
@@ -28,10 +29,12 @@ def test_a_device_that_is_not_there_is_refused_and_nothing_falls_back(small_chec
         EmotionRecognizer(str(small_checkpoint), device="cuda:63")
 
 
-@pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_half_precision_on_the_cpu_is_refused(small_checkpoint: Path, precision: str) -> None:
-    with pytest.raises(DeviceError, match="--precision fp32"):
-        EmotionRecognizer(str(small_checkpoint), device="cpu", precision=precision)
+@pytest.mark.parametrize(("backend", "precision"), [("openvino", "fp16"), ("torch", "bf16"), ("torch", "int8")])
+def test_a_precision_that_is_for_another_runtime_is_refused(
+    small_checkpoint: Path, backend: str, precision: str
+) -> None:
+    with pytest.raises(DeviceError, match=r"--precision fp32|--backend openvino"):
+        EmotionRecognizer(str(small_checkpoint), device="cpu", backend=backend, precision=precision)
 
 
 @needs_cuda

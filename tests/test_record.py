@@ -30,7 +30,7 @@ def test_keys_and_their_order():
         full = result(id="utt1", channel=0, channels=2, warnings=("clipped",), frames=some)
         keys = list(to_record(full, granularity="frame"))
     who, answer = ["source", "id", "channel", "channels"], ["duration", "label", "score", "scores"]
-    run = ["model", "precision", "device", "timings"]
+    run = ["model", "precision", "device", "backend", "timings"]
     assert keys == [*who, *answer, "segments", "frames", *run, "warnings", "error"]
     assert list(to_record(result(), granularity="utterance")) == ["source", *answer, *run, "error"]
     assert list(to_record(result(), granularity="segment")) == ["source", *answer, "segments", *run, "error"]

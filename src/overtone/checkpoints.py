@@ -36,6 +36,9 @@ BUNDLED = "tiny"
 
 _TEXTS = ("config.yaml", "configuration.json", "tokens.txt")
 _WEIGHTS = ("model.pt", "model.safetensors")
+CONVERTED = "overtone.json"
+"""The file that says that a folder holds a model converted for the CPU; see `overtone.converted`."""
+
 _LARGEST_TEXT = 4 << 20
 """Bytes. No config or label list comes near; a bigger one is not read."""
 
@@ -49,6 +52,12 @@ class Checkpoint:
     config: Mapping[str, Any]
     labels: tuple[str, ...] | None
     weights: Path
+    """The published weights, or those of the converted encoder where there are no others."""
+
+    @property
+    def published(self) -> bool:
+        """Whether the published weights are here, and not only converted ones."""
+        return self.weights.suffix != ".bin"
 
     @property
     def weight_bytes(self) -> int:
@@ -137,6 +146,8 @@ def read(folder: Path, *, name: str) -> Checkpoint:
     weights = _inside(folder, metas.get("init_param"), "model.pt", name)
     if not weights.is_file():
         weights = folder / "model.safetensors"
+    if not weights.is_file() and (folder / CONVERTED).is_file():
+        weights = folder / "encoder.bin"
     if not weights.is_file():
         raise CheckpointError(
             f"{name}: no weights in {folder} (looked for model.pt and model.safetensors); "

@@ -27,7 +27,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib  # the same module, before it came with Python
 
-Precision = Literal["fp32", "bf16", "fp16"]
+Precision = Literal["fp32", "bf16", "int8", "fp16"]
+BackendName = Literal["auto", "openvino", "torch"]
 SegmentMode = Literal["vad", "window", "none"]
 
 _PREFIX = "OVERTONE_"
@@ -40,8 +41,9 @@ class Options:
 
     model: `tiny`, an alias, a hub id or a checkpoint folder. hub: where ids are looked up.
     memory: budget of the whole process (of the device, on a GPU), as `2GiB` or bytes; None takes what is free, less
-    a margin. device: `auto`, `cpu`, `cuda:N`. threads: for the model on a CPU; None takes the cores this process may
-    use. decoders: sources decoded at once.
+    a margin. device: `auto`, `cpu`, `cuda:N`. precision: exact is `fp32`; the others are faster, and `overtone models
+    convert` measures what they cost. backend: `auto` is OpenVINO on a CPU and PyTorch on CUDA. threads: for the model
+    on a CPU; None takes the cores this process may use. decoders: sources decoded at once.
     segment: `vad` cuts audio longer than `max_segment` where speech pauses; `window` cuts `window` seconds every
     `hop`; `none` runs a file whole. context: `full` is `none` by its other name: attention over the whole file.
     keep_silence: run the model on silence too, as FunASR does. channels: `mix` is their mean, `split` gives a result
@@ -55,6 +57,7 @@ class Options:
     memory: str | int | None = None
     device: str = "auto"
     precision: Precision = "fp32"
+    backend: BackendName = "auto"
     threads: int | None = None
     decoders: int | None = None
     segment: SegmentMode = "vad"
@@ -132,7 +135,8 @@ HELP: Mapping[str, str] = {
     "hub": "Where hub ids are looked up: hf (Hugging Face) or ms (ModelScope).",
     "memory": "Budget of the whole process, or of the GPU: 2GiB, 512MB. Default: most of what is free.",
     "device": "auto, cpu, or cuda:N.",
-    "precision": "fp32 everywhere; bf16 and fp16 on CUDA.",
+    "precision": "fp32; bf16 and int8 on a CPU, through OpenVINO; bf16 and fp16 on CUDA.",
+    "backend": "What runs the model: openvino on a CPU, torch on CUDA; torch runs on a CPU too.",
     "threads": "Threads of the model on a CPU. Default: the cores this process may use.",
     "decoders": "Files decoded at once. Default: up to 4.",
     "segment": "vad: cut long audio where speech pauses; window: a fixed grid; none: run files whole.",

@@ -199,6 +199,7 @@ class EmotionRecognizer:
             model=self._runtime.network.name,
             precision=self._runtime.precision,
             device=self._runtime.device,
+            backend=self._runtime.engine.backend.name,
             timings=timings,
             error=error,
         )

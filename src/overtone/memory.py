@@ -136,7 +136,8 @@ def memory_refusal(error: BaseException) -> str | None:
     # PyTorch's errors, known by name so that PyTorch need not be here.
     said = str(error).strip()
     refused = type(error).__name__ == "OutOfMemoryError" or (
-        isinstance(error, RuntimeError) and ("can't allocate memory" in said or "not enough memory" in said)
+        isinstance(error, RuntimeError)
+        and any(words in said for words in ("can't allocate memory", "not enough memory", "bad_alloc"))
     )
     return said.splitlines()[0][:200] if refused and said else None
 

@@ -106,6 +106,7 @@ def _tail(result: EmotionResult) -> dict[str, Any]:
         "model": result.model,
         "precision": result.precision,
         "device": result.device,
+        "backend": result.backend,
         "timings": _timings(result.timings),
     }
     if result.warnings:

@@ -139,6 +139,25 @@ def trim_heap() -> None:
             return
 
 
+_MADV_DONTNEED = 4
+"""Linux's number. On a file's mapping: the pages leave this process, and come from the file again if they are read."""
+
+
+def drop_mapped(path: Path) -> None:
+    """Let go of the pages of a file that is mapped read-only; they are read again if they are wanted. Linux only."""
+    if sys.platform != "linux":
+        return
+    name = str(path.resolve())
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    for line in _read(Path("/proc/self/maps")).splitlines():
+        # address range, permissions, offset, device, inode, path; what was written to is not the file's any more.
+        fields = line.split(maxsplit=5)
+        if len(fields) == 6 and fields[5] == name and "w" not in fields[1]:
+            begin, end = (int(part, 16) for part in fields[0].split("-"))
+            libc.madvise(begin, end - begin, _MADV_DONTNEED)
+
+
 class PeakSampler:
     """Highest resident memory of this process while the `with` block runs.
 

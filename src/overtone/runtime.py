@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import overtone
-from overtone import checkpoints, config, costs, vad
+from overtone import checkpoints, config, conversion, costs, vad
 from overtone.checkpoints import Checkpoint
 from overtone.config import Options
+from overtone.converted import read_head
+from overtone.devices import resolve_device, runs_torch
 from overtone.engine import Engine
 from overtone.errors import BudgetError, OutOfMemory
 from overtone.head import Head
@@ -22,7 +24,7 @@ from overtone.resources import available_bytes, default_budget_bytes, rss_bytes,
 from overtone.values import SAMPLE_RATE
 
 if TYPE_CHECKING:
-    from overtone.backends.torch_backend import TorchBackend
+    from overtone.backends.base import LoadableBackend
     from overtone.models.architecture import Architecture
 
 _T = TypeVar("_T")
@@ -30,7 +32,7 @@ _T = TypeVar("_T")
 _MOST_DECODERS = 4
 """Decoding is some hundred times faster than a base model on one core; more would only hold more audio."""
 
-_PROBED_S = 20.0
+_PROBED_S = 30.0
 """Seconds. Longest shape probed; cost is linear in length beyond it, attention being done block by block."""
 
 _BATCH_S = {"cpu": 32.0, "cuda": 640.0}
@@ -92,16 +94,12 @@ def start(options: Options) -> Runtime:
 
 
 def _start(options: Options, checkpoint: Checkpoint, threads: int, decoders: int) -> tuple[Engine, Network]:
-    from overtone.backends.torch_backend import TorchBackend, resolve_device
-    from overtone.models.loading import load
-
     device = resolve_device(options.device)
     budget = options.memory_bytes or (default_budget_bytes() if device == "cpu" else _free_on(device))
     _check_weights(budget, checkpoint, rss_bytes() if device == "cpu" else 0)
     with _refusals_told(checkpoint, device):
-        module, head = load(checkpoint, strict=not options.ignore_unknown_tensors)
-        architecture = module.architecture
-        backend = TorchBackend(module, device=device, precision=options.precision, threads=threads)
+        load = _load_torch if runs_torch(options.backend, device) else _load_openvino
+        backend, architecture, head = load(options, checkpoint, device, threads)
         backend.warm_up()
         cost = _cost(backend, architecture, options, threads)
     backend.trim()  # what probing left behind is not resident
@@ -115,6 +113,31 @@ def _start(options: Options, checkpoint: Checkpoint, threads: int, decoders: int
         head,
     )
     return Engine(backend, plan), network
+
+
+_Loaded = tuple["LoadableBackend", "Architecture", Head | None]
+
+
+def _load_openvino(options: Options, checkpoint: Checkpoint, device: str, threads: int) -> _Loaded:
+    from overtone.backends.openvino_backend import OpenvinoBackend
+    from overtone.models.architecture import Architecture
+
+    architecture = Architecture.from_config(checkpoint.config, checkpoint.name)
+    found = conversion.converted(checkpoint, options.precision, strict=not options.ignore_unknown_tensors)
+    head = read_head(found, checkpoint, architecture.embed_dim)
+    backend = OpenvinoBackend(
+        found.folder, architecture, precision=options.precision, threads=threads, whole=options.whole
+    )
+    return backend, architecture, head
+
+
+def _load_torch(options: Options, checkpoint: Checkpoint, device: str, threads: int) -> _Loaded:
+    from overtone.backends.torch_backend import TorchBackend
+    from overtone.models.loading import load
+
+    module, head = load(checkpoint, strict=not options.ignore_unknown_tensors)
+    backend = TorchBackend(module, device=device, precision=options.precision, threads=threads)
+    return backend, module.architecture, head
 
 
 @contextmanager
@@ -132,13 +155,11 @@ def _refusals_told(checkpoint: Checkpoint, device: str) -> Iterator[None]:
         ) from None
 
 
-def _cost(backend: TorchBackend, architecture: Architecture, options: Options, threads: int) -> CostModel:
+def _cost(backend: LoadableBackend, architecture: Architecture, options: Options, threads: int) -> CostModel:
     """What batches cost here: recalled, or measured once for everything that it depends on."""
-    import torch
-
     longest = min(options.longest_s, _PROBED_S)
-    versions = (torch.__version__, overtone.__version__)
-    key = (architecture, backend.device_name, backend.precision, threads, longest, versions)
+    versions = (backend.name, backend.version, overtone.__version__)
+    key = (architecture, backend.device_name, backend.precision, threads, longest, options.whole, versions)
     return costs.recall(config.cache_folder(), key, lambda: backend.cost(longest))
 
 

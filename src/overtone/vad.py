@@ -1,20 +1,19 @@
-"""Speech probability of every 32 ms: the Silero VAD's sequence model, from inside its own package, run by OpenVINO.
+"""Speech probability of every 32 ms: the Silero VAD's sequence model, as its own package ships it, run by OpenVINO.
 
 The model carries state from block to block, so a stream of any length is read once, a block at a time.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import threading
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from overtone.errors import ModelError
+from overtone.compiled import CompiledModel
 from overtone.values import Samples
 
 FRAME = 512
@@ -33,59 +32,31 @@ RESIDENT_BYTES = 96 << 20
 """Bytes that loading OpenVINO and this model adds to a process (measured: about 85 MiB, Linux x86-64)."""
 
 
-_LOADING = threading.Lock()
-"""One for the whole process: see `SileroVad.stream`."""
-
-
 class SileroVad:
     """The compiled model, shared by any number of streams and threads; loaded at first use."""
 
     def __init__(self) -> None:
-        self._compiled: Any = None
+        self._compiled: CompiledModel | None = None
+        self._loading = threading.Lock()
 
     def stream(self) -> VadStream:
         """A new stream with fresh state."""
-        with _LOADING:
+        with self._loading:
             if self._compiled is None:
-                compiled = _compile(_model_path())
-                # OpenVINO's Python module sets itself up for NumPy at its first run, and two threads that come there
-                # together wait for each other for ever. So the first run is made here, by one.
-                VadStream(compiled).warm_up()
+                path = Path(str(resources.files("overtone"))) / "assets" / "silero" / "silero_vad_16k_sequence.onnx"
+                compiled = CompiledModel(path, threads=1, shape=(_BLOCK_FRAMES, _CONTEXT + FRAME))
+                silence = np.zeros((_BLOCK_FRAMES, _CONTEXT + FRAME), np.float32)
+                state = np.zeros(_STATE, np.float32)
+                compiled.warm_up({"input": silence, "h": state, "c": state})
                 self._compiled = compiled
         return VadStream(self._compiled)
-
-
-def _model_path() -> Path:
-    # Found, not imported: importing the package would load torch and set its thread count.
-    spec = importlib.util.find_spec("silero_vad")
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        path = Path(folder) / "data" / "silero_vad_16k_sequence.onnx"
-        if path.is_file():
-            return path
-    raise ModelError("the Silero VAD's sequence model is not installed; run: pip install 'silero-vad>=6.2'.")
-
-
-def _compile(path: Path) -> Any:
-    import openvino
-
-    core = openvino.Core()
-    model = core.read_model(path)
-    model.reshape({"input": [_BLOCK_FRAMES, _CONTEXT + FRAME]})
-    config = {
-        "INFERENCE_NUM_THREADS": 1,
-        "NUM_STREAMS": 1,
-        "ENABLE_CPU_PINNING": False,
-        # Left to itself OpenVINO takes bf16 where the processor has it, and cuts would depend on the machine.
-        "INFERENCE_PRECISION_HINT": "f32",
-    }
-    return core.compile_model(model, "CPU", config)
 
 
 class VadStream:
     """Probabilities of one stream of audio. Not thread-safe."""
 
-    def __init__(self, compiled: Any) -> None:
-        self._request = compiled.create_infer_request()
+    def __init__(self, compiled: CompiledModel) -> None:
+        self._infer = compiled.request()
         self._hidden = np.zeros(_STATE, np.float32)
         self._cell = np.zeros(_STATE, np.float32)
         self._context = np.zeros(_CONTEXT, np.float32)
@@ -110,17 +81,11 @@ class VadStream:
         padded[: len(left)] = left
         return self._run(padded)[: -(-len(left) // FRAME)]
 
-    def warm_up(self) -> None:
-        """Run one block of silence."""
-        self._run(np.zeros(_BLOCK_FRAMES * FRAME, np.float32))
-
     def _run(self, block: Samples) -> npt.NDArray[np.float32]:
         frames = block.reshape(_BLOCK_FRAMES, FRAME)
         contexts = np.concatenate([self._context[None], frames[:-1, -_CONTEXT:]])
         self._context = frames[-1, -_CONTEXT:].copy()
-        found = self._request.infer(
-            {"input": np.concatenate([contexts, frames], axis=1), "h": self._hidden, "c": self._cell}
-        )
+        found = self._infer({"input": np.concatenate([contexts, frames], axis=1), "h": self._hidden, "c": self._cell})
         self._hidden, self._cell = found["hn"].copy(), found["cn"].copy()
         probabilities: npt.NDArray[np.float32] = found["speech_probs"].reshape(-1).copy()
         return probabilities

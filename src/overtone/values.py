@@ -160,7 +160,7 @@ class EmotionResult:
     segments with speech. None where there is nothing to say: an error, no classes, or (`label` "silence")
     no speech at all.
     `embedding`: that mean, float32, shape (dim,).
-    `duration`: seconds of audio decoded.
+    `duration`: seconds of audio decoded. `backend`: what ran the model, `openvino` or `torch`.
     """
 
     source: str
@@ -174,6 +174,7 @@ class EmotionResult:
     device: str
     timings: Timings
     error: OvertoneError | None = None
+    backend: str | None = None
     id: str | None = None
     channel: int | None = None
     channels: int | None = None

@@ -15,6 +15,10 @@ class Backend(Protocol):
     """One model, resident on one device. Used by one thread at a time, the engine's."""
 
     @property
+    def name(self) -> str:
+        """What runs it, as results name it: `openvino`, `torch`."""
+
+    @property
     def device(self) -> str:
         """Where it runs, as results name it: `cpu`, `cuda:0`."""
 
@@ -41,6 +45,21 @@ class Backend(Protocol):
         """Free the model."""
 
 
+class LoadableBackend(Backend, Protocol):
+    """A backend as it is loaded and measured, before the engine has it."""
+
+    @property
+    def version(self) -> str:
+        """Of the runtime."""
+
+    @property
+    def device_name(self) -> str:
+        """The hardware's own name, as far as a cost depends on it."""
+
+    def warm_up(self) -> None:
+        """Run a second of noise, so that weights are resident and kernels chosen before anything is measured."""
+
+
 class FakeBackend:
     """A backend without a model: embeds each frame as (mean, peak) of its samples, so answers can be checked.
 
@@ -63,6 +82,7 @@ class FakeBackend:
         self.trimmed = 0
         self.closed = False
 
+    name = "fake"
     device = "fake"
     precision = "fp32"
 

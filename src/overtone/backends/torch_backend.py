@@ -4,42 +4,25 @@ from __future__ import annotations
 
 import gc
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
+from overtone.backends import probing
 from overtone.errors import DeviceError, OutOfMemory
 from overtone.memory import CostModel, Shape, memory_refusal
 from overtone.models.attention import BIAS_BYTES
 from overtone.models.emotion2vec import Emotion2vec
-from overtone.resources import PeakSampler, peak_rss_bytes, processor_name, rss_bytes, trim_heap
-from overtone.values import SAMPLE_RATE, Batch, Output
+from overtone.resources import peak_rss_bytes, processor_name, rss_bytes, trim_heap
+from overtone.values import Batch, Output
 
 CONTEXT_BYTES = 512 << 20
 """Device memory that CUDA, cuBLAS and cuDNN take for a process beside its tensors, which PyTorch does not count."""
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-def resolve_device(device: str) -> str:
-    """`auto` to what is there, anything else checked. DeviceError, never a silent fallback."""
-    if device == "auto":
-        return "cuda:0" if torch.cuda.is_available() else "cpu"
-    if device == "cpu":
-        return device
-    kind, _, index = device.partition(":")
-    if kind != "cuda" or (index and not index.isdigit()):
-        raise DeviceError(f"unknown device {device!r}; use auto, cpu, cuda or cuda:N.")
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if int(index or 0) >= count:
-        seen = f"only {count} CUDA device(s) are seen" if count else "no CUDA device is seen by this PyTorch"
-        raise DeviceError(f"{device} was asked for, but {seen}; use --device cpu, or see `overtone doctor`.")
-    return f"cuda:{int(index or 0)}"
 
 
 def _use_threads(count: int) -> None:
@@ -69,7 +52,10 @@ class TorchBackend:
         if precision not in _DTYPES:
             raise DeviceError(f"unknown precision {precision!r}; use one of {', '.join(_DTYPES)}.")
         if device == "cpu" and precision != "fp32":
-            raise DeviceError(f"{precision} is for CUDA devices; on the CPU use --precision fp32.")
+            raise DeviceError(
+                f"PyTorch runs fp32 on the CPU; for --precision {precision} there use --backend openvino."
+            )
+        self.name, self.version = "torch", torch.__version__
         self.device = device
         self.precision = precision
         self._threads = threads
@@ -151,31 +137,19 @@ class TorchBackend:
 
     def warm_up(self) -> None:
         """Run a second of noise, so that weights are resident and kernels chosen before anything is measured."""
-        self._probe(Shape(1, 1.0))
+        self.run(probing.noise(Shape(1, 1.0)))
 
     def cost(self, longest_s: float) -> CostModel:
-        """See Backend. Runs noise of a few shapes, 46 s of audio at the most; call `warm_up` before."""
-        seconds = [min(longest_s, s) for s in (2.0, 8.0, 20.0)]
-        shapes = [Shape(1, s) for s in sorted(set(seconds))] + [Shape(4, min(longest_s, 4.0))]
-        began = time.perf_counter()
+        """See Backend. Runs noise of a few shapes; call `warm_up` before."""
+        cost = probing.measure(self._probe, longest_s, quadratic=False)
         # Attention goes block by block. What a block may still grow by beyond these shapes is counted from the start.
-        cost = CostModel.fit([(shape, self._probe(shape)) for shape in shapes], quadratic=False)
-        elapsed = time.perf_counter() - began
-        return replace(cost, fixed=cost.fixed + BIAS_BYTES, rtf=elapsed / sum(shape.padded_s for shape in shapes))
+        return replace(cost, fixed=cost.fixed + BIAS_BYTES)
 
-    def _probe(self, shape: Shape) -> int:
-        """Peak bytes that a batch of this shape took on top of what was held before it."""
-        samples = round(shape.seconds * SAMPLE_RATE)
-        noise = np.random.default_rng(0).standard_normal(samples).astype(np.float32)
-        # One row shorter than the rest, so that the masks of a ragged batch are part of the cost.
-        rows = [noise] * (shape.rows - 1) + [noise[: max(samples * 9 // 10, min(samples, 400))]]
-        batch = Batch(tuple(rows), samples, want_frames=True)
+    def _probe(self, batch: Batch) -> int:
+        """Peak bytes that a batch took on top of what was held before it."""
         self.trim()
         if self._on_cpu:
-            before = rss_bytes()
-            with PeakSampler() as sampler:
-                self.run(batch)
-            return max(0, sampler.peak_bytes - before)
+            return probing.process_peak(self.run, batch)
         torch.cuda.reset_peak_memory_stats(self.device)
         before = torch.cuda.memory_reserved(self.device)
         self.run(batch)

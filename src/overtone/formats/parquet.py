@@ -40,6 +40,7 @@ class Parquet(Closing):
         """Add one result."""
         if self._writer is None and "overtone.model" not in self._about:
             about = {"model": result.model, "precision": result.precision, "device": result.device}
+            about["backend"] = result.backend or ""
             self._about |= {f"overtone.{key}": spelled_out(value) for key, value in about.items()}
         for row in rows(result, self._granularity, self._labels):
             self._rows.append(row)

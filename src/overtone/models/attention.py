@@ -8,9 +8,13 @@ and memory grows linearly with length.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+
+Attend = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+"""Queries, keys and values (batch, heads, tokens, head_dim) to what the queries take of the values."""
 
 BIAS_BYTES = 8 << 20
 """Bytes that one block of the bias may take, or `_LEAST_QUERIES` of it if that is more (beyond some 3 minutes). Large

@@ -7,14 +7,15 @@ own valid frames, is told the true lengths. Module and parameter names are those
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from overtone.models.architecture import Architecture
-from overtone.models.attention import alibi_slopes, attend
+from overtone.models.attention import Attend, alibi_slopes, attend
 
 CHUNK_FRAMES = 100
 """Frames (2 s) that the feature extractor makes at a time. Its layers widen the waveform 100-fold
@@ -104,20 +105,20 @@ class PositionalEncoder(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention with ALiBi."""
+    """The projections of multi-head self-attention; what is between them, the caller gives."""
 
-    def __init__(self, dim: int, heads: int, extra_tokens: int) -> None:
+    def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
-        self._heads, self._extra = heads, extra_tokens
+        self._heads = heads
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
-    def forward(self, x: torch.Tensor, slopes: torch.Tensor | None, valid: torch.Tensor | None) -> torch.Tensor:
-        """(batch, tokens, dim) to the same shape; see `attend` for slopes and valid."""
+    def forward(self, x: torch.Tensor, attend: Attend) -> torch.Tensor:
+        """(batch, tokens, dim) to the same shape. attend: from (batch, heads, tokens, head_dim) thrice to once."""
         batch, tokens, dim = x.shape
         qkv = self.qkv(x).view(batch, tokens, 3, self._heads, dim // self._heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        x = attend(query, key, value, slopes, valid, self._extra)
+        x = attend(query, key, value)
         out: torch.Tensor = self.proj(x.transpose(1, 2).reshape(batch, tokens, dim))
         return out
 
@@ -144,18 +145,18 @@ class Block(nn.Module):
         dim = architecture.embed_dim
         self._norm_first = architecture.layer_norm_first
         self.norm1 = _norm(architecture)
-        self.attn = Attention(dim, architecture.num_heads, architecture.num_extra_tokens)
+        self.attn = Attention(dim, architecture.num_heads)
         self.norm2 = _norm(architecture)
         self.mlp = Mlp(dim, int(dim * architecture.mlp_ratio))
 
-    def forward(self, x: torch.Tensor, slopes: torch.Tensor | None, valid: torch.Tensor | None) -> torch.Tensor:
-        """(batch, tokens, dim) to the same shape; see `attend` for slopes and valid."""
+    def forward(self, x: torch.Tensor, attend: Attend) -> torch.Tensor:
+        """(batch, tokens, dim) to the same shape; see `Attention` for attend."""
         if self._norm_first:
-            x = x + self.attn(self.norm1(x), slopes, valid)
+            x = x + self.attn(self.norm1(x), attend)
             # As published: the residual here is the feed-forward part's own output, not its input.
             out: torch.Tensor = 2 * self.mlp(self.norm2(x))
             return out
-        x = self.norm1(x + self.attn(x, slopes, valid))
+        x = self.norm1(x + self.attn(x, attend))
         out = self.norm2(x + self.mlp(x))
         return out
 
@@ -233,7 +234,7 @@ class Emotion2vec(nn.Module):
             some = slice(first, first + rows)
             done = 0
             for chunk in self._chunks(waveforms[some]):
-                part = self._project(self.audio.local_encoder(chunk))[:, : frames - done]
+                part = self.project(self.audio.local_encoder(chunk))[:, : frames - done]
                 out[some, done : done + part.shape[1]] = part
                 done += part.shape[1]
         return out
@@ -249,25 +250,34 @@ class Emotion2vec(nn.Module):
             start = first * a.hop_samples
             yield waveforms[:, start : start + a.samples_for(count)]
 
-    def _project(self, x: torch.Tensor) -> torch.Tensor:
+    def project(self, x: torch.Tensor) -> torch.Tensor:
+        """The feature extractor's channels (…, channels) to the transformer's width (…, dim)."""
         project = self.audio.project_features
         y: torch.Tensor = project["2"](project["1"](x))
         return y
 
     def encode(self, x: torch.Tensor, frames: torch.Tensor | None) -> torch.Tensor:
         """Local features (batch, frames, dim) and true frame counts (batch,) to frame embeddings."""
-        audio = self.audio
+        extra = self.architecture.num_extra_tokens
         frames_valid, tokens_valid = None, None
         if frames is not None:
             frames_valid = torch.arange(x.shape[1], device=x.device)[None, :] < frames[:, None]
-            tokens_valid = F.pad(frames_valid, (self.architecture.num_extra_tokens, 0), value=True)
-        x = x + self._positions(x, frames_valid)
+            tokens_valid = F.pad(frames_valid, (extra, 0), value=True)
+
+        def attention(layer: int) -> Attend:
+            return partial(attend, slopes=self.slopes(layer), valid=tokens_valid, extra=extra)
+
+        return self.transform(x + self._positions(x, frames_valid), attention)
+
+    def transform(self, x: torch.Tensor, attention: Callable[[int], Attend]) -> torch.Tensor:
+        """Frames with their positions (batch, frames, dim) through all blocks; `attention` gives each layer's own."""
+        audio = self.audio
         if audio.extra_tokens is not None:
             x = torch.cat([audio.extra_tokens.to(x.dtype).expand(x.shape[0], -1, -1), x], dim=1)
         if audio.context_encoder.norm is not None:
             x = audio.context_encoder.norm(x)
         for layer, block in enumerate([*audio.context_encoder.blocks, *self.blocks]):
-            x = block(x, self._slopes(layer), tokens_valid)
+            x = block(x, attention(layer))
         if self.norm is not None:
             x = self.norm(x)
         return x[:, self.architecture.num_extra_tokens :]
@@ -286,12 +296,17 @@ class Emotion2vec(nn.Module):
         rows = [encoder(x[i : i + 1], None if valid is None else valid[i : i + 1])[:, :frames] for i in range(len(x))]
         return torch.cat(rows)
 
-    def _slopes(self, layer: int) -> torch.Tensor | None:
+    @property
+    def scales_per_layer(self) -> bool:
+        """Whether each layer has ALiBi scales of its own."""
+        return self.audio.alibi_scale is not None and self.audio.alibi_scale.shape[0] > 1
+
+    def slopes(self, layer: int) -> torch.Tensor | None:
         """ALiBi slopes of a layer with the learned scale in them, float32 (heads,)."""
         scales = self.audio.alibi_scale
         if scales is None:
             return None
-        scale = scales[layer if scales.shape[0] > 1 else 0].float().clamp_min(0).flatten()
+        scale = scales[layer if self.scales_per_layer else 0].float().clamp_min(0).flatten()
         return torch.tensor(alibi_slopes(self.architecture.num_heads), device=scale.device) * scale
 
 

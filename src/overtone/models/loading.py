@@ -32,6 +32,11 @@ def load(checkpoint: Checkpoint, *, strict: bool = True) -> tuple[Emotion2vec, H
     `strict` False lets tensors pass that neither inference nor pre-training knows, as FunASR does.
     Raises CheckpointError naming what is missing, unknown, of the wrong shape or broken.
     """
+    if not checkpoint.published:
+        raise CheckpointError(
+            f"{checkpoint.name}: holds a converted model only, which OpenVINO runs on a CPU; PyTorch and CUDA need the "
+            "published checkpoint it was made from."
+        )
     architecture = Architecture.from_config(checkpoint.config, checkpoint.name)
     tensors = _unwrapped(_read(checkpoint), checkpoint)
     with torch.device("meta"):

@@ -1,0 +1,263 @@
+"""The encoder for whole files: attention in blocks of queries, so that memory grows with the length, not with its
+square.
+
+The exported encoder adds one bias, batch × heads × tokens × tokens, in every layer: best for segments, too large for
+hours. Here its graph is cut at each attention before it is compiled, and the attention between two pieces is computed
+block by block. The operations, their weights and their numbers are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from overtone.compiled import Array, CompiledModel, first_run, read_model
+from overtone.errors import ModelError
+from overtone.resources import drop_mapped, trim_heap
+
+BIAS_BYTES = 16 << 20
+"""Bytes that the bias of one block of queries may take, or `_LEAST_QUERIES` of it if that is more."""
+
+_LEAST_QUERIES = 32
+
+_TOKENS = 512
+"""Tokens that a piece between two attentions runs on at a time."""
+
+_TOKEN_AXIS = {"query": 2, "key": 2, "value": 2, "attended": 2}
+"""Of every other value it is 1."""
+
+_HIDDEN = np.float32(-1e30)
+
+
+class BlockwiseEncoder:
+    """Runs as the exported encoder does; see `CompiledModel` for the methods. Used by one thread at a time.
+
+    path: of `encoder.xml`. Raises ModelError if its attention is not as `models.export` writes it.
+    """
+
+    def __init__(self, path: Path, *, threads: int, precision: str) -> None:
+        self._path = path
+        pieces, self._slopes = _cut(read_model(path))
+        self._pieces = [CompiledModel(piece, threads=threads, precision=precision) for piece in pieces]
+        heads, width = (self._pieces[0].output_shape("query")[axis] for axis in (1, 3))
+        self._attention = CompiledModel(_attention(heads, width), threads=threads, precision=precision)
+
+    def infer(self, inputs: Mapping[str, Array]) -> Array:
+        """(batch, frames, dim) features and true counts to embeddings of the same shape."""
+        first, *others = self._pieces
+        values = _copied(first.run(inputs))
+        first.release()
+        layout = self._layout(inputs["counts"], inputs["features"].shape[1], values["key"].shape[2])
+        for piece, slopes in zip(others, self._slopes, strict=True):
+            query, key, value = (values.pop(name) for name in ("query", "key", "value"))
+            values["attended"] = self._attend(query, key, value, slopes, layout)
+            del query, key, value
+            values = self._by_stretches(piece, values)
+        return values["embeddings"][:, layout[1].shape[0] - inputs["features"].shape[1] :]
+
+    @staticmethod
+    def _by_stretches(piece: CompiledModel, values: dict[str, Array]) -> dict[str, Array]:
+        """Run a piece on some tokens at a time: between two attentions each token stands alone."""
+        tokens = values["attended"].shape[_TOKEN_AXIS["attended"]]
+        found: dict[str, Array] = {}
+        for start in range(0, tokens, _TOKENS):
+            part = {name: np.ascontiguousarray(_rows(name, values[name], start)) for name in piece.inputs}
+            for name, array in piece.run(part).items():
+                if name not in found:
+                    shape = list(array.shape)
+                    shape[_TOKEN_AXIS.get(name, 1)] = tokens
+                    found[name] = np.empty(shape, array.dtype)
+                _rows(name, found[name], start)[:] = array
+        return found
+
+    @staticmethod
+    def _layout(counts: Array, frames: int, tokens: int) -> tuple[Array, Array]:
+        """What hides padded keys (batch, 1, 1, tokens), and each token's place in time, -1 for those without one."""
+        extra = tokens - frames
+        places = np.arange(tokens, dtype=np.float32) - extra
+        hidden = np.where(places[None] < counts[:, None], np.float32(0), _HIDDEN)
+        return hidden[:, None, None, :], np.maximum(places, -1)
+
+    def _attend(self, query: Array, key: Array, value: Array, slopes: Array, layout: tuple[Array, Array]) -> Array:
+        hidden, places = layout
+        batch, heads, tokens, _ = query.shape
+        step = max(_LEAST_QUERIES, BIAS_BYTES // (4 * batch * heads * tokens))
+        attended = np.empty_like(query)
+        for start in range(0, tokens, step):
+            rows = slice(start, start + step)
+            attended[:, :, rows] = self._attention.infer(
+                {
+                    "query": np.ascontiguousarray(query[:, :, rows]),
+                    "key": key,
+                    "value": value,
+                    "hidden": hidden,
+                    "slopes": slopes,
+                    "query_places": places[rows],
+                    "key_places": places,
+                }
+            )
+        self._attention.release()
+        return attended
+
+    def warm_up(self, inputs: Mapping[str, Array]) -> None:
+        """Run once, which packs the weights, and let go of the file they came from."""
+        first_run(lambda: self.infer(inputs))
+        drop_mapped(self._path.with_suffix(".bin"))
+
+    def trim(self) -> None:
+        """Give back what runs left allocated."""
+        drop_mapped(self._path.with_suffix(".bin"))
+        trim_heap()
+
+
+def _rows(name: str, array: Array, start: int) -> Array:
+    """A view of some tokens' rows."""
+    rows: tuple[slice, ...] = (slice(None),) * _TOKEN_AXIS.get(name, 1) + (slice(start, start + _TOKENS),)
+    return array[rows]
+
+
+def _copied(values: Mapping[str, Array]) -> dict[str, Array]:
+    return {name: array.copy() for name, array in values.items()}
+
+
+def _cut(model: Any) -> tuple[list[Any], list[npt.NDArray[np.float32]]]:
+    """The pieces of an encoder before, between and after its attentions, and the ALiBi slopes of each attention.
+
+    A piece takes `attended` and what the piece before it kept (the residual), and gives the next attention's `query`,
+    `key` and `value` and what it keeps, or at last the `embeddings`, those of the extra tokens first.
+    """
+    from openvino import Model
+
+    attentions = [op for op in model.get_ordered_ops() if op.get_type_name() == "ScaledDotProductAttention"]
+    if not attentions:
+        raise ModelError("the converted encoder holds no attention; convert the model again.")
+    slopes = [_slopes(attention) for attention in attentions]
+    parameters = list(model.get_parameters())
+    end = model.get_results()[0].input_value(0)
+    if end.get_node().get_type_name() in ("Slice", "StridedSlice"):
+        end = end.get_node().input_value(0)  # the extra tokens are taken off by `infer`
+    pieces: list[Any] = []
+    done: set[str] = set()
+    for attention in (*attentions, None):
+        last = [end] if attention is None else attention.input_values()[:3]
+        names = ["embeddings"] if attention is None else ["query", "key", "value"]
+        fresh = _ancestors([value.get_node() for value in last], done)
+        done |= {op.get_friendly_name() for op in fresh}
+        # What later pieces still take of this one: found before anything is changed.
+        kept = [] if attention is None else _kept(fresh, done, attentions)
+        results = [_result(value, name) for value, name in zip(last, names, strict=True)]
+        following = []
+        for value in kept:
+            takers = [place for place in value.get_target_inputs() if place.get_node().get_friendly_name() not in done]
+            if len(value.get_partial_shape()) != 3:
+                raise ModelError("the converted encoder's blocks are not as they were exported; convert it again.")
+            name = f"kept {len(pieces)}.{len(results)}"
+            results.append(_result(value, name))
+            parameter = _parameter(value, name)
+            for place in takers:
+                place.replace_source_output(parameter.output(0))
+            following.append(parameter)
+        pieces.append(Model(results, parameters, f"piece {len(pieces)}"))
+        if attention is not None:
+            attended = _parameter(attention.output(0), "attended")
+            attention.output(0).replace(attended.output(0))
+            attended.output(0).get_tensor().set_names({"attended"})  # `replace` handed on the old ones
+            parameters = [attended, *following]
+    return pieces, slopes
+
+
+def _result(value: Any, name: str) -> Any:
+    from openvino import opset13
+
+    result = opset13.result(value)
+    result.output(0).get_tensor().set_names({name})
+    return result
+
+
+def _parameter(value: Any, name: str) -> Any:
+    from openvino import PartialShape, op
+
+    shape = [-1 if size.is_dynamic else size.get_length() for size in value.get_partial_shape()]
+    parameter = op.Parameter(value.get_element_type(), PartialShape(shape))
+    parameter.output(0).get_tensor().set_names({name})
+    return parameter
+
+
+def _ancestors(ops: list[Any], done: set[str]) -> list[Any]:
+    """Operations that these take part of, themselves too, without what is done."""
+    found: dict[str, Any] = {}
+    waiting = list(ops)
+    while waiting:
+        op = waiting.pop()
+        name = op.get_friendly_name()
+        if name in found or name in done:
+            continue
+        found[name] = op
+        waiting += [value.get_node() for value in op.input_values()]
+    return list(found.values())
+
+
+def _kept(fresh: list[Any], done: set[str], attentions: list[Any]) -> list[Any]:
+    """Values of these operations that are used later, other than for attention; constants go where they are used."""
+    masks = {name for attention in attentions for name in _names(attention.input_value(3).get_node(), done)}
+    later = []
+    for op in fresh:
+        if op.get_type_name() == "Constant":
+            continue
+        for value in op.outputs():
+            takers = [place.get_node() for place in value.get_target_inputs()]
+            if any(
+                taker.get_friendly_name() not in done | masks and taker.get_type_name() != "ScaledDotProductAttention"
+                for taker in takers
+            ):
+                later.append(value)
+    return later
+
+
+def _names(op: Any, done: set[str]) -> set[str]:
+    return {found.get_friendly_name() for found in _ancestors([op], done)}
+
+
+def _slopes(attention: Any) -> npt.NDArray[np.float32]:
+    """ALiBi slopes (heads, 1, 1) of an attention's bias as `models.export` makes it; zeros where it has none."""
+    heads = attention.input_value(0).get_partial_shape()[1].get_length()
+    mask = attention.input_value(3).get_node()
+    if mask.get_type_name() == "Unsqueeze":
+        return np.zeros((heads, 1, 1), np.float32)
+    sloped = mask.input_value(1).get_node()
+    constant = sloped.input_value(0).get_node() if sloped.get_type_name() == "Multiply" else sloped
+    if mask.get_type_name() != "Subtract" or constant.get_type_name() != "Constant":
+        raise ModelError("the converted encoder's bias is not as it was exported; convert the model again.")
+    return np.array(constant.data, np.float32).reshape(heads, 1, 1)
+
+
+def _attention(heads: int, width: int) -> Any:
+    """One block's attention as an `openvino.Model`; inputs by name as `BlockwiseEncoder` gives them."""
+    from openvino import Model, PartialShape, Type, op, opset13
+
+    shapes = {
+        "query": [-1, heads, -1, width],
+        "key": [-1, heads, -1, width],
+        "value": [-1, heads, -1, width],
+        "hidden": [-1, 1, 1, -1],
+        "slopes": [heads, 1, 1],
+        "query_places": [-1],
+        "key_places": [-1],
+    }
+    inputs = {name: op.Parameter(Type.f32, PartialShape(shape)) for name, shape in shapes.items()}
+    for name, parameter in inputs.items():
+        parameter.output(0).get_tensor().set_names({name})
+    zero, one = (opset13.constant(np.array(value, np.int64)) for value in (0, 1))
+    rows = opset13.unsqueeze(inputs["query_places"], one)
+    columns = opset13.unsqueeze(inputs["key_places"], zero)
+    nowhere = opset13.constant(np.float32(0))
+    timed = [opset13.convert(opset13.greater_equal(places, nowhere), "f32") for places in (rows, columns)]
+    distance = opset13.multiply(opset13.abs(opset13.subtract(rows, columns)), opset13.multiply(*timed))
+    bias = opset13.subtract(inputs["hidden"], opset13.multiply(inputs["slopes"], distance))
+    taken = opset13.scaled_dot_product_attention(inputs["query"], inputs["key"], inputs["value"], bias)
+    taken.output(0).get_tensor().set_names({"attended"})
+    return Model([opset13.result(taken)], list(inputs.values()), "attention")

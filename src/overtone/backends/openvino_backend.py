@@ -1,0 +1,174 @@
+"""emotion2vec through OpenVINO, on the CPU."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from overtone.backends import probing
+from overtone.backends.blockwise import BlockwiseEncoder
+from overtone.compiled import HINTS, CompiledModel, has_fast_bf16, version
+from overtone.errors import DeviceError, OutOfMemory
+from overtone.memory import CostModel, Shape, memory_refusal
+from overtone.models.architecture import Architecture
+from overtone.resources import peak_rss_bytes, processor_name, rss_bytes, trim_heap
+from overtone.values import Batch, Output, Samples
+
+_EPSILON = 1e-5
+"""What the published code adds to a waveform's variance (PyTorch's layer_norm)."""
+
+
+_PACKED_FOR = (10, 100)
+"""Frames. OpenVINO packs float32 weights one way for few or many tokens and another way for some hundred; both are made
+at the start, so that what is resident does not grow later."""
+
+
+class OpenvinoBackend:
+    """See `overtone.backends.base.Backend`.
+
+    folder: of a converted model, with `features.xml` and `encoder.xml`. precision: what it was converted to, or `bf16`
+    for a model in float32. threads: OpenVINO's own. whole: for files of any length at once, with attention in blocks.
+    Raises DeviceError for bf16 on a processor that would only emulate it.
+    """
+
+    device = "cpu"
+    name = "openvino"
+
+    def __init__(
+        self, folder: Path, architecture: Architecture, *, precision: str, threads: int, whole: bool = False
+    ) -> None:
+        if precision not in HINTS:
+            raise DeviceError(f"{precision} is for CUDA devices; on the CPU use --precision {', '.join(HINTS)}.")
+        if precision == "bf16" and not has_fast_bf16():
+            raise DeviceError(
+                "this processor has no fast bf16 (avx512_bf16, amx_bf16 or Arm's bf16), so it would be slower than "
+                "fp32 and less exact; use --precision fp32 or int8."
+            )
+        self.precision, self.version = precision, version()
+        self._architecture = architecture
+        self._features = CompiledModel(folder / "features.xml", threads=threads, precision=precision)
+        self._chunk = architecture.frames_of(self._features.samples)
+        self._features.warm_up({"waveforms": np.zeros((1, self._features.samples), np.float32)})
+        self._whole = whole
+        encoder = BlockwiseEncoder if whole else CompiledModel
+        self._encoder = encoder(folder / "encoder.xml", threads=threads, precision=precision)
+        for frames in _PACKED_FOR:
+            features = np.zeros((1, frames, architecture.embed_dim), np.float32)
+            self._encoder.warm_up({"features": features, "counts": np.array([frames])})
+
+    def run(self, batch: Batch) -> list[Output]:
+        """See Backend. The waveforms are normalised over their own lengths here."""
+        refusal: str | None = None
+        try:
+            return self._run(batch)
+        except (RuntimeError, MemoryError) as error:
+            refusal = memory_refusal(error)
+            if refusal is None:
+                raise
+        gc.collect()
+        self.trim()
+        raise OutOfMemory(refusal)
+
+    def _run(self, batch: Batch) -> list[Output]:
+        a = self._architecture
+        counts = [a.frames_of(len(waveform)) for waveform in batch.waveforms]
+        features = self.features(batch.waveforms, a.frames_of(batch.padded))
+        embeddings = self._encoder.infer({"features": features, "counts": np.array(counts)})
+        return [_output(rows[:count], batch) for rows, count in zip(embeddings, counts, strict=True)]
+
+    def features(self, waveforms: Sequence[Samples], frames: int | None = None) -> npt.NDArray[np.float32]:
+        """Local features of waveforms, (batch, frames, dim), zeros past each one's own; `frames` None: of the
+        longest."""
+        a = self._architecture
+        tape, starts = self._tape(waveforms)
+        made = np.empty((a.frames_of(len(tape)), a.embed_dim), np.float32)
+        for chunk, stretch in enumerate(self._stretches(tape)):
+            made[chunk * self._chunk : (chunk + 1) * self._chunk] = self._features.infer({"waveforms": stretch})[0]
+        counts = [a.frames_of(len(waveform)) for waveform in waveforms]
+        features = np.zeros((len(counts), frames or max(counts), a.embed_dim), np.float32)
+        for row, start, count in zip(features, starts, counts, strict=True):
+            row[:count] = made[start : start + count]
+        return features
+
+    def stretches(self, waveform: Samples) -> list[npt.NDArray[np.float32]]:
+        """What the feature extractor is given of one waveform, each (1, samples)."""
+        return list(self._stretches(self._tape([waveform])[0]))
+
+    def _tape(self, waveforms: Sequence[Samples]) -> tuple[npt.NDArray[np.float32], list[int]]:
+        """All waveforms, normalised, one behind the other, and the frame at which each starts.
+
+        So chunks of one shape cover a whole batch, and only the last one is part empty. A frame sees 25 ms and nothing
+        else: those that would reach over a waveform's end are left between it and the next.
+        """
+        a = self._architecture
+        between = -(-(a.receptive_samples - a.hop_samples) // a.hop_samples)
+        starts, end = [], 0
+        for waveform in waveforms:
+            starts.append(end)
+            end += a.frames_of(len(waveform)) + between
+        chunks = -(-(end - between) // self._chunk)
+        tape = np.zeros(a.samples_for(chunks * self._chunk), np.float32)
+        for waveform, start in zip(waveforms, starts, strict=True):
+            normal = _normalised(waveform) if a.normalize else waveform
+            begin, used = start * a.hop_samples, a.samples_for(a.frames_of(len(waveform)))
+            tape[begin : begin + used] = normal[:used]
+        return tape, starts
+
+    def _stretches(self, tape: npt.NDArray[np.float32]) -> Iterator[npt.NDArray[np.float32]]:
+        a = self._architecture
+        step = self._chunk * a.hop_samples
+        for begin in range(0, len(tape) - a.samples_for(self._chunk) + 1, step):
+            yield tape[None, begin : begin + a.samples_for(self._chunk)]
+
+    def used_bytes(self) -> int:
+        """See Backend."""
+        return rss_bytes()
+
+    def peak_bytes(self) -> int:
+        """See Backend."""
+        return peak_rss_bytes()
+
+    @property
+    def device_name(self) -> str:
+        """The processor's own name."""
+        return processor_name()
+
+    def warm_up(self) -> None:
+        """Run a second of noise, so that kernels are chosen before anything is measured."""
+        self.run(probing.noise(Shape(1, 1.0)))
+
+    def cost(self, longest_s: float) -> CostModel:
+        """See Backend. Runs noise of a few shapes; the bias of attention grows with the square of the length."""
+        return probing.measure(self._probe, longest_s, quadratic=not self._whole)
+
+    def _probe(self, batch: Batch) -> int:
+        self.trim()
+        return probing.process_peak(self.run, batch)
+
+    def trim(self) -> None:
+        """See Backend."""
+        self._features.trim()
+        self._encoder.trim()
+
+    def close(self) -> None:
+        """See Backend."""
+        del self._features, self._encoder
+        gc.collect()
+        trim_heap()
+
+
+def _normalised(waveform: Samples) -> Samples:
+    """Zero mean and unit variance over the waveform's own length."""
+    wide = waveform.astype(np.float64)
+    wide -= wide.mean()
+    normal: Samples = (wide / np.sqrt(np.square(wide).mean() + _EPSILON)).astype(np.float32)
+    return normal
+
+
+def _output(rows: npt.NDArray[np.float32], batch: Batch) -> Output:
+    # A copy: what the model gave is overwritten by its next run.
+    return Output(len(rows), rows.sum(axis=0, dtype=np.float64), rows.copy() if batch.want_frames else None)

@@ -1,0 +1,43 @@
+"""What batches cost on a processor, found out by running some."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from overtone.memory import CostModel, Shape
+from overtone.resources import PeakSampler, rss_bytes
+from overtone.values import SAMPLE_RATE, Batch
+
+
+def noise(shape: Shape) -> Batch:
+    """A batch of this shape. One row is shorter than the rest, so that a ragged batch's masks are part of the cost."""
+    samples = round(shape.seconds * SAMPLE_RATE)
+    waveform = np.random.default_rng(0).standard_normal(samples).astype(np.float32)
+    rows = [waveform] * (shape.rows - 1) + [waveform[: max(samples * 9 // 10, min(samples, 400))]]
+    return Batch(tuple(rows), samples, want_frames=True)
+
+
+def process_peak(run: Callable[[Batch], object], batch: Batch) -> int:
+    """Peak bytes that a batch took of this process, on top of what was held before it."""
+    before = rss_bytes()
+    with PeakSampler() as sampler:
+        run(batch)
+    return max(0, sampler.peak_bytes - before)
+
+
+def measure(probe: Callable[[Batch], int], longest_s: float, *, quadratic: bool) -> CostModel:
+    """The cost model fitted to single segments up to `longest_s` seconds and to a batch of four.
+
+    probe: runs a batch and tells the bytes that it took. quadratic: whether attention's memory grows with the square of
+    the length.
+    """
+    seconds = sorted({min(longest_s, s) for s in (2.0, 8.0, longest_s)})
+    shapes = [Shape(1, s) for s in seconds] + [Shape(4, min(longest_s, 4.0))]
+    began = time.perf_counter()
+    cost = CostModel.fit([(shape, probe(noise(shape))) for shape in shapes], quadratic=quadratic)
+    elapsed = time.perf_counter() - began
+    return replace(cost, rtf=elapsed / sum(shape.padded_s for shape in shapes))

@@ -1,0 +1,151 @@
+"""Models compiled by OpenVINO for this processor: what the VAD and the CPU backend share."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from overtone.resources import drop_mapped, trim_heap
+
+Array = npt.NDArray[Any]
+
+HINTS: Mapping[str, str] = {"fp32": "f32", "bf16": "bf16", "int8": "bf16"}
+"""What OpenVINO computes in. Left to itself it takes bf16 wherever the processor has it, and answers would depend on
+the machine. With 8-bit weights the rest is bf16 where that is fast, else float32."""
+
+_FIRST_RUN = threading.Lock()
+"""One for the whole process. OpenVINO's Python module sets itself up for NumPy at its first run, and two threads that
+come there together wait for each other for ever."""
+
+_KERNELS = 400
+"""Compiled kernels kept for shapes that were met, least recently used first out. Unbounded they make memory creep."""
+
+
+def is_installed() -> bool:
+    """Whether OpenVINO can be imported; it is not imported."""
+    return importlib.util.find_spec("openvino") is not None
+
+
+@functools.cache
+def _core() -> Any:
+    import openvino
+
+    return openvino.Core()
+
+
+def has_fast_bf16() -> bool:
+    """Whether this processor multiplies bf16 natively."""
+    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def version() -> str:
+    """OpenVINO's own version."""
+    import openvino
+
+    return str(openvino.__version__)
+
+
+def read_model(path: Path) -> Any:
+    """An `openvino.Model`; its weights are mapped from the file, not read."""
+    return _core().read_model(path)
+
+
+def first_run(run: Callable[[], object]) -> None:
+    """Make a model's first run, one at a time in this process; see `_FIRST_RUN`."""
+    with _FIRST_RUN:
+        run()
+
+
+class CompiledModel:
+    """A model ready to run on the CPU. `infer` belongs to one thread; `request` gives further ones.
+
+    model: a file (IR or ONNX), or an `openvino.Model`. threads: the model's own, no one else's. precision: see `HINTS`.
+    shape: the only shape of the first input, where there is one: faster than shapes that may change.
+    """
+
+    def __init__(
+        self, model: Any, *, threads: int, precision: str = "fp32", shape: Sequence[int] | None = None
+    ) -> None:
+        path = model if isinstance(model, Path) else None
+        if path is not None:
+            model = read_model(path)
+        if shape is not None:
+            model.reshape({model.inputs[0].get_any_name(): list(shape)})
+        hint = HINTS[precision]
+        if hint == "bf16" and not has_fast_bf16():
+            hint = "f32"
+        settings = {
+            "INFERENCE_PRECISION_HINT": hint,
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": 1,
+            "ENABLE_CPU_PINNING": False,
+            "CPU_RUNTIME_CACHE_CAPACITY": str(_KERNELS),
+        }
+        self._weights = path.with_suffix(".bin") if path is not None else None
+        self._compiled = _core().compile_model(model, "CPU", settings)
+        self._request: Any = self._compiled.create_infer_request()
+
+    @property
+    def samples(self) -> int:
+        """The last dimension of the first input, where it has only one."""
+        return int(self._compiled.inputs[0].get_shape()[-1])
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of what it takes."""
+        return tuple(place.get_any_name() for place in self._compiled.inputs)
+
+    def request(self) -> Callable[[Mapping[str, Array]], Mapping[str, Array]]:
+        """A runner of its own, for one thread or stream. What it gives is valid until its next run."""
+        return _runner(self._compiled.create_infer_request())
+
+    def infer(self, inputs: Mapping[str, Array]) -> Array:
+        """The model's only output, as NumPy sees it; valid until the next run."""
+        found: Array = self._request.infer(inputs, share_inputs=True, share_outputs=True)[0]
+        return found
+
+    def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        """All outputs by name; valid until the next run. `inputs` may hold more than the model takes."""
+        taken = {name: inputs[name] for name in self.inputs}
+        found = self._request.infer(taken, share_inputs=True, share_outputs=True)
+        return {output.get_any_name(): value for output, value in found.items()}
+
+    def output_shape(self, name: str) -> tuple[int, ...]:
+        """An output's shape, -1 where it may change."""
+        shape = self._compiled.output(name).get_partial_shape()
+        return tuple(-1 if dimension.is_dynamic else dimension.get_length() for dimension in shape)
+
+    def warm_up(self, inputs: Mapping[str, Array]) -> None:
+        """Run once, which packs the weights for the processor, and let go of the file they came from."""
+        first_run(lambda: self._compiled.create_infer_request().infer(inputs))
+        self.drop_file()
+
+    def drop_file(self) -> None:
+        """Give back the pages of the weights' file: packed copies are what runs, and these would count twice."""
+        if self._weights is not None:
+            drop_mapped(self._weights)
+
+    def release(self) -> None:
+        """Give back what runs left allocated, to the heap; what they gave is no longer valid."""
+        self._compiled.release_memory()
+        self._request = self._compiled.create_infer_request()  # the old one holds its last outputs
+
+    def trim(self) -> None:
+        """Give back what runs left allocated, to the system."""
+        self.release()
+        self.drop_file()
+        trim_heap()
+
+
+def _runner(request: Any) -> Callable[[Mapping[str, Array]], Mapping[str, Array]]:
+    def run(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        found = request.infer(inputs)
+        return {output.get_any_name(): value for output, value in found.items()}
+
+    return run

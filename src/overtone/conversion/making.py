@@ -1,0 +1,82 @@
+"""Making a converted model: exported from the published checkpoint, or derived from one in float32."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+from overtone import converted as on_disk
+from overtone.checkpoints import Checkpoint
+from overtone.conversion import agreement, speech
+from overtone.converted import MODELS, Converted
+from overtone.errors import ModelError
+
+_TEXTS = ("config.yaml", "configuration.json", "tokens.txt")
+
+
+def export(checkpoint: Checkpoint, folder: Path, source: str, *, strict: bool) -> None:
+    """Export the published weights, in float32, into an empty folder. source: their sha256.
+
+    Raises CheckpointError, and ModelError where PyTorch is absent.
+    """
+    if importlib.util.find_spec("torch") is None:
+        raise ModelError(
+            f"{checkpoint.name}: reading a published checkpoint the first time takes PyTorch: pip install "
+            "'overtone[torch]'. Or convert it where PyTorch is (`overtone models convert`) and copy the folder here."
+        )
+    import openvino
+
+    from overtone.models.export import export as exported
+    from overtone.models.loading import load
+
+    network, head = load(checkpoint, strict=strict)
+    for name, model in zip(MODELS, exported(network), strict=True):
+        openvino.save_model(model, folder / name, compress_to_fp16=False)
+    if head is not None:
+        on_disk.write_head(folder, head)
+    _copy(checkpoint.folder, folder, _TEXTS)
+    made_with = {name: version(name) for name in ("overtone", "openvino", "torch")}
+    on_disk.write(Converted(folder, "fp32", source, made_with, None))
+
+
+def copy(reference: Converted, folder: Path) -> None:
+    """The same converted model in another, empty folder."""
+    _copy(reference.folder, folder, (*_TEXTS, *_files()))
+    on_disk.write(replace(reference, folder=folder))
+
+
+def derive(
+    checkpoint: Checkpoint, reference: Converted, folder: Path, precision: str, audio: Sequence[str] = ()
+) -> None:
+    """A model in another precision from one in float32, and its agreement with that, into an empty folder.
+
+    audio: what int8 is calibrated on and what the agreement is measured on, half of it each; the speech that comes with
+    the package where none is named. Raises ModelError where int8 needs NNCF and it is absent, InputError for bad audio.
+    """
+    made_with = dict(reference.made_with)
+    if precision == "int8":
+        from overtone.conversion.quantize import quantize
+
+        _copy(reference.folder, folder, _TEXTS)
+        _copy(reference.folder, folder, (on_disk.HEAD,))
+        quantize(checkpoint, reference, folder, speech.windows(audio, "calibration"))
+        made_with["nncf"] = version("nncf")
+    else:
+        _copy(reference.folder, folder, (*_TEXTS, *_files()))
+    made = Converted(folder, precision, reference.source, made_with, None)
+    measured = agreement.measure(checkpoint, (reference, made), speech.windows(audio, "held-out"), speech.told(audio))
+    on_disk.write(replace(made, agreement=measured))
+
+
+def _files() -> tuple[str, ...]:
+    return (on_disk.HEAD, *(part for name in MODELS for part in (name, str(Path(name).with_suffix(".bin")))))
+
+
+def _copy(source: Path, folder: Path, names: Sequence[str]) -> None:
+    for name in names:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, folder / name)

@@ -1,0 +1,138 @@
+"""Converted models in the user's cache folder: found again, or made once, also with several processes at once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from overtone import config
+from overtone import converted as on_disk
+from overtone.checkpoints import Checkpoint
+from overtone.conversion import making
+from overtone.converted import FORMAT, Converted
+from overtone.errors import CheckpointError, ModelError, UsageError
+
+_LOG = logging.getLogger("overtone")
+
+_CHUNK = 1 << 20
+
+
+def converted(checkpoint: Checkpoint, precision: str, *, strict: bool = True) -> Converted:
+    """The checkpoint as a model that runs in this precision: its own folder's, one kept from before, or made now.
+
+    Raises CheckpointError for a folder that was converted to another precision and holds no published weights, and
+    ModelError where what conversion needs is not installed.
+    """
+    own = on_disk.read(checkpoint.folder, checkpoint.name)
+    if own is not None and own.runs(precision):
+        return own
+    if own is not None and own.precision != "fp32" and not checkpoint.published:
+        raise CheckpointError(
+            f"{checkpoint.name}: was converted to {own.precision}; pass --precision {own.precision}, or give the "
+            "published checkpoint."
+        )
+    kept = "int8" if precision == "int8" else "fp32"
+    folder = config.cache_folder() / "converted" / f"{_fingerprint(checkpoint, own)}-{FORMAT}-{kept}"
+    if (found := _kept(folder, checkpoint)) is not None:
+        return found
+    reference = None if kept == "fp32" else converted(checkpoint, "fp32", strict=strict)
+    from filelock import FileLock
+
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Whoever comes second waits, and finds what the first has made.
+        with FileLock(f"{folder}.lock"):
+            if (found := _kept(folder, checkpoint)) is None:
+                _LOG.warning("%s: converting it to %s, once; kept in %s", checkpoint.name, kept, folder)
+                with _whole(folder) as part:
+                    if reference is None:
+                        making.export(checkpoint, part, sha256(checkpoint.weights), strict=strict)
+                    else:
+                        making.derive(checkpoint, reference, part, kept)
+                found = on_disk.read(folder, checkpoint.name)
+    except OSError as error:
+        raise ModelError(
+            f"{checkpoint.name}: it could not be converted in {folder.parent} ({error}); name a folder that can be "
+            "written, with room for the weights, as OVERTONE_CACHE."
+        ) from error
+    assert found is not None
+    return found
+
+
+def convert(
+    checkpoint: Checkpoint, folder: Path, precision: str, audio: Sequence[str] = (), *, strict: bool = True
+) -> Converted:
+    """Convert a checkpoint into a folder of its own, which must not exist. precision: `fp32`, `bf16` or `int8`.
+
+    audio: see `making.derive`. Raises UsageError for a folder that exists or cannot be made, and what `converted`
+    raises.
+    """
+    if folder.exists():
+        raise UsageError(f"{folder}: exists already; give the folder to make, or delete it.")
+    reference = converted(checkpoint, "fp32", strict=strict)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _whole(folder) as part:
+            if precision == "fp32":
+                making.copy(reference, part)
+            else:
+                making.derive(checkpoint, reference, part, precision, audio)
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be written ({error}).") from error
+    made = on_disk.read(folder, checkpoint.name)
+    assert made is not None
+    return made
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[Path]:
+    """A folder to fill, which is then moved to its place, so that nobody ever sees half of it."""
+    temporary = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
+    try:
+        yield temporary
+        shutil.rmtree(folder, ignore_errors=True)  # broken, or `_kept` had found it
+        temporary.chmod(0o755)
+        os.rename(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _kept(folder: Path, checkpoint: Checkpoint) -> Converted | None:
+    """A broken one counts as none: it can be made again."""
+    with suppress(CheckpointError):
+        return on_disk.read(folder, checkpoint.name)
+    return None
+
+
+def _fingerprint(checkpoint: Checkpoint, own: Converted | None) -> str:
+    """What a checkpoint is, by its contents: its weights, its shape and its labels."""
+    weights = own.source if own is not None and not checkpoint.published else sha256(checkpoint.weights)
+    whole = (weights, json.dumps(checkpoint.config, sort_keys=True, default=str), checkpoint.labels)
+    return hashlib.sha256(repr(whole).encode()).hexdigest()[:24]
+
+
+def sha256(path: Path) -> str:
+    """sha256 of a file, remembered by its place, size and time: reading a large one takes longer than loading it."""
+    stat = path.stat()
+    mark = repr((str(path.resolve()), stat.st_size, stat.st_mtime_ns, stat.st_ino))
+    memo = config.cache_folder() / "hashes" / hashlib.sha256(mark.encode()).hexdigest()[:24]
+    with suppress(OSError, UnicodeDecodeError):
+        if len(known := memo.read_text(encoding="ascii").strip()) == 64:
+            return known
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            found.update(chunk)
+    with suppress(OSError):
+        memo.parent.mkdir(parents=True, exist_ok=True)
+        part = memo.with_suffix(f".{os.getpid()}")
+        part.write_text(found.hexdigest(), encoding="ascii")
+        os.replace(part, memo)
+    return found.hexdigest()

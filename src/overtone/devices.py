@@ -1,0 +1,50 @@
+"""Which device a name means here, and what runs models on it."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from overtone.errors import DeviceError
+
+_CUDA_SIGNS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
+"""What a machine with a CUDA driver has (natively, under WSL). Asking PyTorch itself takes a second or two to load
+it."""
+
+
+def resolve_device(device: str) -> str:
+    """`auto` to what is there, anything else checked. DeviceError, never a silent fallback."""
+    if device == "auto":
+        return "cuda:0" if _may_have_cuda() and _cuda_devices() else "cpu"
+    if device == "cpu":
+        return device
+    kind, _, index = device.partition(":")
+    if kind != "cuda" or (index and not index.isdigit()):
+        raise DeviceError(f"unknown device {device!r}; use auto, cpu, cuda or cuda:N.")
+    if importlib.util.find_spec("torch") is None:
+        raise DeviceError(f"{device} takes PyTorch, which is not installed: pip install 'overtone[torch]'.")
+    count = _cuda_devices()
+    if int(index or 0) >= count:
+        seen = f"only {count} CUDA device(s) are seen" if count else "no CUDA device is seen by this PyTorch"
+        raise DeviceError(f"{device} was asked for, but {seen}; use --device cpu, or see `overtone doctor`.")
+    return f"cuda:{int(index or 0)}"
+
+
+def runs_torch(backend: str, device: str) -> bool:
+    """Whether PyTorch runs the model. DeviceError where OpenVINO is asked to run on CUDA, or PyTorch is absent."""
+    on_cpu = device == "cpu"
+    if backend == "openvino" and not on_cpu:
+        raise DeviceError(f"--backend openvino runs on the CPU, and the device is {device}; pass --device cpu.")
+    if backend == "torch" and importlib.util.find_spec("torch") is None:
+        raise DeviceError("--backend torch takes PyTorch, which is not installed: pip install 'overtone[torch]'.")
+    return backend == "torch" or not on_cpu
+
+
+def _may_have_cuda() -> bool:
+    return importlib.util.find_spec("torch") is not None and any(sign.exists() for sign in _CUDA_SIGNS)
+
+
+def _cuda_devices() -> int:
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0

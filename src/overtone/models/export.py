@@ -1,0 +1,96 @@
+"""The network as OpenVINO models: traced from the module that PyTorch runs, so there is one definition of it.
+
+Two models. The feature extractor takes one stretch of `FEATURE_FRAMES` frames at a time: one shape, for which its
+convolutions are compiled best, whatever the lengths of the audio. The encoder takes batches of any shape, and true
+lengths.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from overtone.models.attention import Attend
+from overtone.models.emotion2vec import Emotion2vec
+
+FEATURE_FRAMES = 20
+"""Frames (0.4 s) the exported feature extractor makes at a time. Stretches of 0.4 to 4 s ran equally fast (base shape,
+two cores), and the shorter they are, the less of the last one is waste."""
+
+_HIDDEN = -1e30
+"""Added to the logits of padded keys. Finite, so that a row in which all are hidden stays a number."""
+
+
+class _Features(nn.Module):
+    """Waveforms (1, samples) to projected features (1, FEATURE_FRAMES, dim)."""
+
+    def __init__(self, network: Emotion2vec) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
+        return self.network.project(self.network.audio.local_encoder(waveforms))
+
+
+class _Encoder(nn.Module):
+    """Projected features (batch, frames, dim) and true frame counts (batch,) to embeddings (batch, frames, dim)."""
+
+    def __init__(self, network: Emotion2vec) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, features: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+        network = self.network
+        extra = network.architecture.num_extra_tokens
+        frames = features.shape[1]
+        valid = torch.arange(frames)[None, :] < counts[:, None]
+        hidden = torch.where(F.pad(valid, (extra, 0), value=True), 0.0, _HIDDEN)[:, None, None, :]
+        places = torch.arange(frames + extra) - extra
+        timed = (places >= 0).float()
+        distance = (places[:, None] - places[None, :]).abs() * timed[:, None] * timed[None, :]
+        biases: dict[int, torch.Tensor] = {}
+
+        def attention(layer: int) -> Attend:
+            # Most checkpoints share one scale among all layers, and then one bias.
+            at = layer if network.scales_per_layer else 0
+            if at not in biases:
+                slopes = network.slopes(at)
+                biases[at] = hidden if slopes is None else hidden - slopes[:, None, None] * distance
+            bias = biases[at]
+            return lambda query, key, value: F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+
+        positioned = features + network.audio.relative_positional_encoder(features, valid)
+        return network.transform(positioned, attention)
+
+
+def export(network: Emotion2vec) -> tuple[Any, Any]:
+    """The feature extractor and the encoder as `openvino.Model`s, float32. They share the network's weights in memory.
+
+    Inputs and outputs: `waveforms` (1, samples) to `features` (1, FEATURE_FRAMES, dim); `features` (batch, frames, dim)
+    and `counts` int64 (batch,) to `embeddings` (batch, frames, dim).
+    """
+    import openvino
+
+    architecture = network.architecture
+    samples = architecture.samples_for(FEATURE_FRAMES)
+    example = torch.zeros(2, 30, architecture.embed_dim), torch.tensor([30, 20])
+    with warnings.catch_warnings(), torch.inference_mode():
+        # What tracing says of PyTorch's own deprecations is nobody's concern here.
+        warnings.simplefilter("ignore")
+        features = openvino.convert_model(
+            _Features(network), example_input=torch.zeros(1, samples), input=[(1, samples)]
+        )
+        encoder = openvino.convert_model(_Encoder(network), example_input=example)
+    encoder.reshape({0: [-1, -1, architecture.embed_dim], 1: [-1]})
+    for model, inputs, output in (
+        (features, ("waveforms",), "features"),
+        (encoder, ("features", "counts"), "embeddings"),
+    ):
+        for place, name in zip(model.inputs, inputs, strict=True):
+            place.get_tensor().set_names({name})
+        model.outputs[0].get_tensor().set_names({output})
+    return features, encoder

@@ -1,0 +1,28 @@
+"""Convert the bundled model for OpenVINO, beside its published weights: run it whenever those change.
+
+python training/convert_tiny.py
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from overtone import checkpoints
+from overtone.conversion.making import export
+from overtone.conversion.store import sha256
+from overtone.converted import HEAD, MODELS
+
+
+def main() -> None:
+    """Export, and put the converted files where the model is."""
+    tiny = checkpoints.find("tiny")
+    with tempfile.TemporaryDirectory() as temporary:
+        export(tiny, Path(temporary), sha256(tiny.weights), strict=True)
+        for name in (*MODELS, *(str(Path(m).with_suffix(".bin")) for m in MODELS), HEAD, checkpoints.CONVERTED):
+            shutil.copyfile(Path(temporary) / name, tiny.folder / name)
+
+
+if __name__ == "__main__":
+    main()
