@@ -41,22 +41,22 @@ class Options:
 
     model: `tiny`, an alias, a hub id or a checkpoint folder. hub: where ids are looked up.
     memory: budget of the whole process (of the device, on a GPU), as `2GiB` or bytes; None takes what is free, less
-    a margin. device: `auto`, `cpu`, `cuda:N`. precision: exact is `fp32`; the others are faster, and `overtone models
-    convert` measures what they cost. backend: `auto` is OpenVINO on a CPU and PyTorch on CUDA. threads: for the model
-    on a CPU; None takes the cores this process may use. decoders: sources decoded at once.
-    segment: `vad` cuts audio longer than `max_segment` where speech pauses; `window` cuts `window` seconds every
-    `hop`; `none` runs a file whole. context: `full` is `none` by its other name: attention over the whole file.
-    keep_silence: run the model on silence too, as FunASR does. channels: `mix` is their mean, `split` gives a result
-    per channel. granularity: how fine the answer is; `frame` keeps every frame. labels: `english` or `published`.
-    batch_size_s: most padded seconds in a batch. batch_size_threshold_s: segments longer than this run alone.
-    ignore_unknown_tensors: load a checkpoint that holds more than the network knows.
+    a margin. device: `auto`, `cpu`, `cuda:N`. precision: None is what a converted model was made in, else `fp32`, which
+    is exact; the others are faster, and `overtone models convert` measures what they cost. backend: `auto` is OpenVINO
+    on a CPU and PyTorch on CUDA. threads: for the model on a CPU; None takes the cores this process may use. decoders:
+    sources decoded at once. segment: `vad` cuts audio longer than `max_segment` where speech pauses; `window` cuts
+    `window` seconds every `hop`; `none` runs a file whole. context: `full` is `none` by its other name: attention over
+    the whole file. keep_silence: run the model on silence too, as FunASR does. channels: `mix` is their mean, `split`
+    gives a result per channel. granularity: how fine the answer is; `frame` keeps every frame. labels: `english` or
+    `published`. batch_size_s: most padded seconds in a batch. batch_size_threshold_s: segments longer than this run
+    alone. ignore_unknown_tensors: load a checkpoint that holds more than the network knows.
     """
 
     model: str = "tiny"
     hub: Literal["hf", "ms"] = "hf"
     memory: str | int | None = None
     device: str = "auto"
-    precision: Precision = "fp32"
+    precision: Precision | None = None
     backend: BackendName = "auto"
     threads: int | None = None
     decoders: int | None = None
@@ -135,7 +135,7 @@ HELP: Mapping[str, str] = {
     "hub": "Where hub ids are looked up: hf (Hugging Face) or ms (ModelScope).",
     "memory": "Budget of the whole process, or of the GPU: 2GiB, 512MB. Default: most of what is free.",
     "device": "auto, cpu, or cuda:N.",
-    "precision": "fp32; bf16 and int8 on a CPU, through OpenVINO; bf16 and fp16 on CUDA.",
+    "precision": "fp32; bf16, int8 on a CPU; bf16, fp16 on CUDA. Default: fp32, or what a model was converted to.",
     "backend": "What runs the model: openvino on a CPU, torch on CUDA; torch runs on a CPU too.",
     "threads": "Threads of the model on a CPU. Default: the cores this process may use.",
     "decoders": "Files decoded at once. Default: up to 4.",
@@ -211,22 +211,29 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     return values
 
 
+def kinds_of(hint: Any) -> tuple[Any, ...]:
+    """What an option's type allows: the types of a union, the words of a literal, None among them where it is
+    optional."""
+    parts = get_args(hint)
+    return tuple(kind for part in parts for kind in kinds_of(part)) if parts else (hint,)
+
+
 def _parse(text: str, hint: Any) -> Any:
-    kinds = get_args(hint) or (hint,)
+    kinds = kinds_of(hint)
     if bool in kinds:
         if text.lower() not in ("0", "1", "true", "false"):
             raise ValueError("write 1 or 0")
         return text.lower() in ("1", "true")
-    if str in kinds or all(isinstance(kind, str) for kind in kinds):
+    if str in kinds or any(isinstance(kind, str) for kind in kinds):
         return text
     return int(text) if int in kinds else float(text)
 
 
 def _check_type(name: str, value: Any, hint: Any) -> None:
-    kinds = get_args(hint) or (hint,)
+    kinds = kinds_of(hint)
     choices = [kind for kind in kinds if isinstance(kind, str)]
     if choices:
-        if value not in choices:
+        if value not in choices and not (value is None and type(None) in kinds):
             raise UsageError(f"{flag(name)} is {value!r}; it can be {', '.join(choices)}.")
         return
     allowed: tuple[Any, ...] = (*kinds, int) if float in kinds else kinds

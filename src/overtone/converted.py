@@ -61,8 +61,8 @@ class Converted:
     agreement: Agreement | None
 
     def runs(self, precision: str) -> bool:
-        """Whether it can be run in this precision: float32 weights also run in bf16."""
-        return precision == self.precision or (precision == "bf16" and self.precision == "fp32")
+        """Whether it can be run in this precision. For bf16 the weights are kept in float32, and run in either."""
+        return precision == self.precision or {precision, self.precision} == {"fp32", "bf16"}
 
 
 def read(folder: Path, name: str) -> Converted | None:

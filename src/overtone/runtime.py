@@ -124,10 +124,9 @@ def _load_openvino(options: Options, checkpoint: Checkpoint, device: str, thread
 
     architecture = Architecture.from_config(checkpoint.config, checkpoint.name)
     found = conversion.converted(checkpoint, options.precision, strict=not options.ignore_unknown_tensors)
+    precision = options.precision or found.precision
     head = read_head(found, checkpoint, architecture.embed_dim)
-    backend = OpenvinoBackend(
-        found.folder, architecture, precision=options.precision, threads=threads, whole=options.whole
-    )
+    backend = OpenvinoBackend(found.folder, architecture, precision=precision, threads=threads, whole=options.whole)
     return backend, architecture, head
 
 
@@ -136,7 +135,7 @@ def _load_torch(options: Options, checkpoint: Checkpoint, device: str, threads: 
     from overtone.models.loading import load
 
     module, head = load(checkpoint, strict=not options.ignore_unknown_tensors)
-    backend = TorchBackend(module, device=device, precision=options.precision, threads=threads)
+    backend = TorchBackend(module, device=device, precision=options.precision or "fp32", threads=threads)
     return backend, module.architecture, head
 
 

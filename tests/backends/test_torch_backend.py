@@ -67,4 +67,4 @@ def test_memory_refused_while_a_model_loads_is_the_budgets_error(
     refusal = RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 GB")
     monkeypatch.setattr(torch, "load", raising(refusal))
     with pytest.raises(BudgetError, match="cannot be held on cpu"):
-        EmotionRecognizer(str(small_checkpoint))
+        EmotionRecognizer(str(small_checkpoint), backend="torch")

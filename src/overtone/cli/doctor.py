@@ -12,7 +12,7 @@ import psutil
 from rich.markup import escape
 
 import overtone
-from overtone import checkpoints, config, resources, vad
+from overtone import checkpoints, compiled, config, resources, vad
 from overtone.cli import screen
 from overtone.errors import OvertoneError
 from overtone.memory import GIB, format_size
@@ -22,7 +22,7 @@ _TRAPS = {
     "CUDA_VISIBLE_DEVICES": "hides GPUs that are not in it",
 }
 
-_EXTRAS = {"plot": "matplotlib", "parquet": "pyarrow", "modelscope": "modelscope"}
+_EXTRAS = {"int8": "nncf", "plot": "matplotlib", "parquet": "pyarrow", "modelscope": "modelscope"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,19 @@ def _memory() -> Iterator[Finding]:
         yield Finding("note", "swap", f"{format_size(psutil.swap_memory().used)} in use; a run that swaps is slow")
 
 
+def _openvino() -> Iterator[Finding]:
+    try:
+        bf16 = compiled.has_fast_bf16()
+        yield Finding("ok", "openvino", f"{compiled.version()}, bf16 is {'fast' if bf16 else 'not fast'} here")
+    except (ImportError, OSError, RuntimeError) as error:
+        yield Finding("bad", "openvino", f"cannot be loaded ({error}); reinstall it with pip install openvino")
+
+
 def _torch() -> Iterator[Finding]:
+    if not _version("torch"):
+        hint = "not installed; only published checkpoints and CUDA need it: pip install 'overtone[torch]'"
+        yield Finding("ok", "torch", hint)
+        return
     try:
         import torch
     except (ImportError, OSError) as error:
@@ -107,7 +119,7 @@ def _vad() -> Iterator[Finding]:
     except (OvertoneError, ImportError, RuntimeError) as error:
         yield Finding("bad", "vad", str(error))
         return
-    yield Finding("ok", "vad", f"Silero {_version('silero-vad')} on OpenVINO {_version('openvino')}")
+    yield Finding("ok", "vad", "Silero, from inside this package")
 
 
 def _models() -> Iterator[Finding]:
@@ -160,6 +172,7 @@ _LOOKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _system,
     _cores,
     _memory,
+    _openvino,
     _torch,
     _audio,
     _vad,

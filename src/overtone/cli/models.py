@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 from rich.markup import escape
 
 from overtone import checkpoints
+from overtone import converted as on_disk
 from overtone.checkpoints import ALIASES, BUNDLED, Hub
 from overtone.cli import screen
+from overtone.cli.convert import HubOption, Model, convert
 from overtone.cli.options import exits
+from overtone.converted import Converted
 from overtone.errors import DownloadError, ModelError
 from overtone.head import english
 from overtone.memory import format_size
 from overtone.models.architecture import Architecture
 
-models = typer.Typer(help="List, describe and fetch models.", no_args_is_help=True)
-
-Model = Annotated[str, typer.Argument(help="tiny, an alias, a hub id or a checkpoint folder.")]
-HubOption = Annotated[Hub, typer.Option("--hub", help="hf (Hugging Face) or ms (ModelScope).")]
+models = typer.Typer(help="List, describe, fetch and convert models.", no_args_is_help=True)
+models.command("convert")(convert)
 
 _ABOUT = {
     BUNDLED: "inside this package: acted German, 7 classes; makes the first command work",
@@ -57,8 +56,12 @@ def info(model: Model, hub: HubOption = "hf") -> int:
         "frames": f"every {shape.hop_samples / 16:g} ms, each seeing {shape.receptive_samples / 16:g} ms",
         "classes": ", ".join(labels) or "none: embeddings only",
     }
+    if (made := on_disk.read(found.folder, found.name)) is not None:
+        lines["converted"] = f"for the CPU, {made.precision}, with {_versions(made)}"
+        if made.agreement is not None:
+            lines["agreement"] = f"with float32: {made.agreement}"
     for name, text in lines.items():
-        screen.out.print(f"[bold]{name:<8}[/] {escape(text)}", soft_wrap=True)
+        screen.out.print(f"[bold]{name:<9}[/] {escape(text)}", soft_wrap=True)
     return 0
 
 
@@ -70,6 +73,10 @@ def pull(model: Model, hub: HubOption = "hf") -> int:
     Architecture.from_config(found.config, found.name)
     typer.echo(found.folder)
     return 0
+
+
+def _versions(made: Converted) -> str:
+    return ", ".join(f"{package} {version}" for package, version in made.made_with.items())
 
 
 def _here(name: str, hub: Hub) -> str:

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, Literal, Optional, TypeVar, get_args, get_type_hints
+from typing import Any, Literal, Optional, TypeVar, get_type_hints
 
 import typer
 
@@ -47,7 +47,7 @@ def chosen(options: dict[str, Any]) -> Options:
 
 
 def _parameter(name: str, hint: Any) -> inspect.Parameter:
-    kinds = [kind for kind in (get_args(hint) or (hint,)) if kind is not type(None)]
+    kinds = [kind for kind in config.kinds_of(hint) if kind is not type(None)]
     default = _DEFAULTS[name]
     flags = [*_SHORT.get(name, []), config.flag(name)]
     annotation: Any

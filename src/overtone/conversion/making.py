@@ -23,11 +23,7 @@ def export(checkpoint: Checkpoint, folder: Path, source: str, *, strict: bool) -
 
     Raises CheckpointError, and ModelError where PyTorch is absent.
     """
-    if importlib.util.find_spec("torch") is None:
-        raise ModelError(
-            f"{checkpoint.name}: reading a published checkpoint the first time takes PyTorch: pip install "
-            "'overtone[torch]'. Or convert it where PyTorch is (`overtone models convert`) and copy the folder here."
-        )
+    check_torch(checkpoint)
     import openvino
 
     from overtone.models.export import export as exported
@@ -41,6 +37,15 @@ def export(checkpoint: Checkpoint, folder: Path, source: str, *, strict: bool) -
     _copy(checkpoint.folder, folder, _TEXTS)
     made_with = {name: version(name) for name in ("overtone", "openvino", "torch")}
     on_disk.write(Converted(folder, "fp32", source, made_with, None))
+
+
+def check_torch(checkpoint: Checkpoint) -> None:
+    """ModelError, with what to do, where PyTorch is not installed."""
+    if importlib.util.find_spec("torch") is None:
+        raise ModelError(
+            f"{checkpoint.name}: reading a published checkpoint the first time takes PyTorch: pip install "
+            "'overtone[torch]'. Or convert it where PyTorch is (`overtone models convert`) and copy the folder here."
+        )
 
 
 def copy(reference: Converted, folder: Path) -> None:

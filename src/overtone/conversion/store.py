@@ -24,14 +24,16 @@ _LOG = logging.getLogger("overtone")
 _CHUNK = 1 << 20
 
 
-def converted(checkpoint: Checkpoint, precision: str, *, strict: bool = True) -> Converted:
+def converted(checkpoint: Checkpoint, precision: str | None, *, strict: bool = True) -> Converted:
     """The checkpoint as a model that runs in this precision: its own folder's, one kept from before, or made now.
+
+    precision: None takes that of its own folder, else float32.
 
     Raises CheckpointError for a folder that was converted to another precision and holds no published weights, and
     ModelError where what conversion needs is not installed.
     """
     own = on_disk.read(checkpoint.folder, checkpoint.name)
-    if own is not None and own.runs(precision):
+    if own is not None and (precision is None or own.runs(precision)):
         return own
     if own is not None and own.precision != "fp32" and not checkpoint.published:
         raise CheckpointError(

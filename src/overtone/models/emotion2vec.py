@@ -76,6 +76,7 @@ class PositionalEncoder(nn.Module):
             )
             for place in range(architecture.conv_pos_depth)
         }
+        self._dim = dim
         self._pre_norm = architecture.conv_pos_pre_ln
         self._depth = architecture.conv_pos_depth
         if self._pre_norm:
@@ -100,7 +101,7 @@ class PositionalEncoder(nn.Module):
             if self._surplus:
                 x = x[:, :, : -self._surplus]
             x = x.transpose(1, 2)
-            x = F.gelu(F.layer_norm(x, x.shape[-1:]))
+            x = F.gelu(F.layer_norm(x, (self._dim,)))
         return x
 
 
@@ -115,11 +116,11 @@ class Attention(nn.Module):
 
     def forward(self, x: torch.Tensor, attend: Attend) -> torch.Tensor:
         """(batch, tokens, dim) to the same shape. attend: from (batch, heads, tokens, head_dim) thrice to once."""
-        batch, tokens, dim = x.shape
-        qkv = self.qkv(x).view(batch, tokens, 3, self._heads, dim // self._heads)
+        # By last dimensions only: no length of this layer is to turn up in another one's exported graph.
+        qkv = self.qkv(x).unflatten(-1, (3, self._heads, -1))
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         x = attend(query, key, value)
-        out: torch.Tensor = self.proj(x.transpose(1, 2).reshape(batch, tokens, dim))
+        out: torch.Tensor = self.proj(x.transpose(1, 2).flatten(-2))
         return out
 
 

@@ -7,13 +7,19 @@ lengths.
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
+import io
+import logging
 import warnings
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from overtone.errors import ModelError
 from overtone.models.attention import Attend
 from overtone.models.emotion2vec import Emotion2vec
 
@@ -94,3 +100,42 @@ def export(network: Emotion2vec) -> tuple[Any, Any]:
             place.get_tensor().set_names({name})
         model.outputs[0].get_tensor().set_names({output})
     return features, encoder
+
+
+def export_onnx(network: Emotion2vec, folder: Path) -> None:
+    """Write `features.onnx` and `encoder.onnx`, float32, with the inputs and outputs of `export`.
+
+    ModelError where the packages that PyTorch exports with are not installed.
+    """
+    if any(importlib.util.find_spec(name) is None for name in ("onnx", "onnxscript")):
+        raise ModelError("--onnx takes PyTorch's exporter: pip install 'overtone[onnx]'.")
+    architecture = network.architecture
+    any_size = torch.export.Dim.DYNAMIC
+    encoder_inputs = torch.zeros(2, 30, architecture.embed_dim), torch.tensor([30, 20])
+    logs = logging.getLogger("torch.onnx")
+    level = logs.level
+    logs.setLevel(logging.ERROR)  # which operators of other packages it will not translate
+    try:
+        with warnings.catch_warnings(), torch.inference_mode(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                _Features(network),
+                (torch.zeros(1, architecture.samples_for(FEATURE_FRAMES)),),
+                folder / "features.onnx",
+                input_names=["waveforms"],
+                output_names=["features"],
+                dynamo=True,
+                verbose=False,
+            )
+            torch.onnx.export(
+                _Encoder(network),
+                encoder_inputs,
+                folder / "encoder.onnx",
+                input_names=["features", "counts"],
+                output_names=["embeddings"],
+                dynamic_shapes={"features": {0: any_size, 1: any_size}, "counts": {0: any_size}},
+                dynamo=True,
+                verbose=False,
+            )
+    finally:
+        logs.setLevel(level)

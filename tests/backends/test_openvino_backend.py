@@ -1,0 +1,175 @@
+"""The OpenVINO backend: the network's own numbers, whatever the batch, in memory that a length does not outgrow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from conftest import voice
+from overtone import checkpoints, conversion
+from overtone.backends.openvino_backend import OpenvinoBackend
+from overtone.backends.torch_backend import TorchBackend
+from overtone.compiled import has_fast_bf16
+from overtone.errors import DeviceError, ModelError
+from overtone.models import seeded
+from overtone.models.loading import load
+from overtone.plan import bucket
+from overtone.values import Batch, Output
+
+
+def backends(folder: Path, **changes: object) -> tuple[OpenvinoBackend, TorchBackend]:
+    checkpoint = checkpoints.read(folder, name="c")
+    network, _ = load(checkpoint)
+    found = conversion.converted(checkpoint, "fp32")
+    ours = OpenvinoBackend(found.folder, network.architecture, precision="fp32", threads=1, **changes)  # type: ignore[arg-type]
+    return ours, TorchBackend(network, device="cpu", precision="fp32", threads=1)
+
+
+@pytest.fixture(scope="module")
+def pair(small_checkpoint: Path) -> tuple[OpenvinoBackend, TorchBackend]:
+    return backends(small_checkpoint)
+
+
+@pytest.fixture(scope="module")
+def whole(small_checkpoint: Path) -> OpenvinoBackend:
+    return backends(small_checkpoint, whole=True)[0]
+
+
+def batch_of(*seconds: float) -> Batch:
+    clips = tuple(voice(length, seed=place) for place, length in enumerate(seconds))
+    return Batch(clips, bucket(max(len(clip) for clip in clips)), want_frames=True)
+
+
+def difference(ours: list[Output], theirs: list[Output]) -> float:
+    for a, b in zip(ours, theirs, strict=True):
+        assert a.count == b.count
+    return max(float(np.abs(a.frames - b.frames).max()) for a, b in zip(ours, theirs, strict=True))  # type: ignore[operator]
+
+
+# Rounding alone is some 5e-6 on values of 1 to 5, in PyTorch too; see test_exactness.
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.floats(0.03, 4.0), min_size=1, max_size=6))
+def test_any_batch_equals_pytorch_and_each_alone(
+    pair: tuple[OpenvinoBackend, TorchBackend], lengths: list[float]
+) -> None:
+    ours, theirs = pair
+    batch = batch_of(*lengths)
+    found = ours.run(batch)
+    assert difference(found, theirs.run(batch)) < 1e-5
+    alone = [ours.run(Batch((clip,), len(clip), want_frames=True))[0] for clip in batch.waveforms]
+    assert difference(found, alone) < 1e-5
+    for output in found:
+        assert output.frames is not None
+        np.testing.assert_allclose(output.total, output.frames.sum(axis=0, dtype=np.float64), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("lengths", [(0.1,), (3.0, 2.9, 1.0), (31.0,), (60.0, 55.0)])
+def test_attention_in_blocks_gives_the_same(
+    pair: tuple[OpenvinoBackend, TorchBackend], whole: OpenvinoBackend, lengths: tuple[float, ...]
+) -> None:
+    batch = batch_of(*lengths)
+    assert difference(whole.run(batch), pair[0].run(batch)) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"use_alibi_encoder": False},
+        {"learned_alibi_scale_per_layer": True},
+        {"num_extra_tokens": 0},
+        {"conv_pos_pre_ln": True},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_every_kind_of_network_is_exported(tmp_path: Path, changes: dict[str, object]) -> None:
+    folder = seeded.write(tmp_path / "c", **changes)
+    ours, theirs = backends(folder)
+    in_blocks, _ = backends(folder, whole=True)
+    batch = batch_of(1.5, 1.4)
+    expected = theirs.run(batch)
+    assert difference(ours.run(batch), expected) < 1e-5
+    assert difference(in_blocks.run(batch), expected) < 1e-5
+
+
+def test_a_run_does_not_touch_what_an_earlier_one_gave(pair: tuple[OpenvinoBackend, TorchBackend]) -> None:
+    ours, _ = pair
+    first = ours.run(batch_of(2.0))[0]
+    frames, total = first.frames.copy(), first.total.copy()  # type: ignore[union-attr]
+    ours.run(batch_of(2.0, 1.8, 1.7))
+    np.testing.assert_array_equal(first.frames, frames)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(first.total, total)
+
+
+def test_trimming_between_runs_changes_nothing(pair: tuple[OpenvinoBackend, TorchBackend]) -> None:
+    ours, _ = pair
+    batch = batch_of(2.0, 1.5)
+    before = ours.run(batch)
+    ours.trim()
+    assert difference(ours.run(batch), before) == 0.0
+
+
+def test_no_thread_count_of_anyone_else_is_changed(pair: tuple[OpenvinoBackend, TorchBackend]) -> None:
+    before = torch.get_num_threads()
+    pair[0].run(batch_of(0.5))
+    assert torch.get_num_threads() == before
+
+
+def test_a_precision_for_other_devices_is_refused(small_checkpoint: Path) -> None:
+    architecture = load(checkpoints.read(small_checkpoint, name="c"))[0].architecture
+    with pytest.raises(DeviceError, match="on the CPU use --precision fp32"):
+        OpenvinoBackend(small_checkpoint, architecture, precision="fp16", threads=1)
+
+
+def test_bf16_is_refused_where_it_would_only_be_emulated(
+    small_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    architecture = load(checkpoints.read(small_checkpoint, name="c"))[0].architecture
+    monkeypatch.setattr("overtone.backends.openvino_backend.has_fast_bf16", lambda: False)
+    with pytest.raises(DeviceError, match=r"no fast bf16.*--precision fp32"):
+        OpenvinoBackend(small_checkpoint, architecture, precision="bf16", threads=1)
+
+
+def test_a_refused_allocation_is_out_of_memory(
+    pair: tuple[OpenvinoBackend, TorchBackend], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from overtone.errors import OutOfMemory
+
+    ours, _ = pair
+
+    def refuse(batch: Batch) -> list[Output]:
+        raise RuntimeError("Exception from src/inference: std::bad_alloc")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ours, "_run", refuse)
+        with pytest.raises(OutOfMemory, match="bad_alloc"):
+            ours.run(batch_of(0.5))
+    assert ours.run(batch_of(0.5))[0].count == 24
+
+
+@pytest.mark.skipif(not has_fast_bf16(), reason="this processor has no fast bf16")
+def test_bf16_runs_from_the_same_files(pair: tuple[OpenvinoBackend, TorchBackend], small_checkpoint: Path) -> None:
+    checkpoint = checkpoints.read(small_checkpoint, name="c")
+    architecture = load(checkpoint)[0].architecture
+    found = conversion.converted(checkpoint, "bf16")
+    backend = OpenvinoBackend(found.folder, architecture, precision="bf16", threads=1)
+    batch = batch_of(2.0)
+    # bf16 keeps 8 bits of a value of 1 to 5, and a few layers round again.
+    off = difference(backend.run(batch), pair[0].run(batch))
+    assert 1e-4 < off < 0.3
+
+
+def test_an_encoder_that_is_not_as_exported_is_refused(tmp_path: Path) -> None:
+    import openvino
+    from openvino import opset13
+
+    from overtone.backends.blockwise import BlockwiseEncoder
+
+    plain = opset13.parameter([1, 4], dtype=openvino.Type.f32)
+    openvino.save_model(openvino.Model([opset13.relu(plain)], [plain], "m"), tmp_path / "encoder.xml")
+    with pytest.raises(ModelError, match="convert the model again"):
+        BlockwiseEncoder(tmp_path / "encoder.xml", threads=1, precision="fp32")
