@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from overtone.errors import CheckpointError
 from overtone.resources import drop_mapped, trim_heap
 
 Array = npt.NDArray[Any]
@@ -52,8 +53,12 @@ def version() -> str:
 
 
 def read_model(path: Path) -> Any:
-    """An `openvino.Model`; its weights are mapped from the file, not read."""
-    return _core().read_model(path)
+    """An `openvino.Model`; its weights are mapped from the file, not read. CheckpointError if it is broken."""
+    try:
+        return _core().read_model(path)
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1][:200] if str(error).strip() else "no reason given"
+        raise CheckpointError(f"{path}: cannot be loaded by OpenVINO ({reason}); convert the model again.") from error
 
 
 def first_run(run: Callable[[], object]) -> None:

@@ -55,6 +55,8 @@ class Engine:
         self._backend = backend
         self._plan = plan
         self._cost = plan.cost
+        # Room for the largest batch that caps allow is enough: giving more back costs the time to take it again.
+        self._tidy = plan.largest_batch_bytes + DRIFT_BYTES - _LOOSE_BYTES
         self._ceiling = plan.budget_bytes  # of a batch of several; lowered when memory runs out
         # What is being cut has not come to the engine yet; it is never the engine's to use.
         waiting = plan.audio_bytes - plan.cutting_bytes
@@ -136,9 +138,8 @@ class Engine:
                 return running
 
     def _limits(self) -> Limits:
-        tidy = self._plan.batch_bytes + DRIFT_BYTES - _LOOSE_BYTES
         # Never more than was planned: what is free beyond it, the VAD or a result may yet take.
-        room = min(self._room(tidy) - DRIFT_BYTES, self._plan.batch_bytes, self._ceiling)
+        room = min(self._room(self._tidy) - DRIFT_BYTES, self._plan.batch_bytes, self._ceiling)
         return Limits(room, self._cost, self._plan.batch_s, self._plan.threshold_s)
 
     def _room(self, wanted: int) -> int:

@@ -128,6 +128,13 @@ class Plan:
             rows += 1
         return rows * self.longest_s
 
+    @property
+    def largest_batch_bytes(self) -> int:
+        """Bytes that the largest batch may take for its activations, where caps on batches leave some unused."""
+        rows = max(1, int(self.largest_batch_s / self.longest_s))
+        one_more = self.cost.predict(Shape(rows + 1, self.longest_s))
+        return min(self.batch_bytes, one_more)
+
 
 def enough_for(budget_bytes: int, short_bytes: int) -> str:
     """A budget that holds `short_bytes` more, as it is typed: part of what is added goes to audio in flight."""

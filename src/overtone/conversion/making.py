@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import shutil
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from overtone.checkpoints import Checkpoint
 from overtone.conversion import agreement, speech
 from overtone.converted import MODELS, Converted
 from overtone.errors import ModelError
+from overtone.resources import trim_heap
 
 _TEXTS = ("config.yaml", "configuration.json", "tokens.txt")
 
@@ -35,6 +37,9 @@ def export(checkpoint: Checkpoint, folder: Path, source: str, *, strict: bool) -
     if head is not None:
         on_disk.write_head(folder, head)
     _copy(checkpoint.folder, folder, _TEXTS)
+    del network
+    gc.collect()  # traced modules refer to themselves, and hold the weights
+    trim_heap()
     made_with = {name: version(name) for name in ("overtone", "openvino", "torch")}
     on_disk.write(Converted(folder, "fp32", source, made_with, None))
 
