@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 
 from audio_files import Pipe, encoded, pictures_only, to_int16, video, voice, wav, wav16
 from overtone.audio import BLOCK_SAMPLES, MAX_CHANNELS, Decoder, Probe, Readable, probe
+from overtone.audio.feed import Feed
+from overtone.audio.wav_header import surely_samples
 from overtone.errors import InputError, UsageError
 from overtone.values import SAMPLE_RATE, Audio
 
@@ -390,6 +392,69 @@ def test_other_files_cut_short(container: str, codec: str) -> None:
     heard, decoder = decode(data[: len(data) // 2])
     assert 1 < len(heard) / SAMPLE_RATE < 3
     assert any("the header says 4.0 s" in warning for warning in decoder.warnings)
+
+
+@pytest.mark.parametrize(
+    ("data", "surely"),
+    [
+        (wav(to_int16(voice(0.1))), True),
+        (wav(to_int16(voice(0.1, 48_000)), 48_000), True),
+        (wav(to_int16(voice(0.1, 8_000, 2)), 8_000), True),
+        (wav(to_int16(voice(0.1, 44_100, 2)), 44_100), False),
+        (wav(voice(0.1).astype(np.float32)), False),
+        (wav(to_int16(voice(0.1)))[:30], False),
+        (encoded(voice(0.1), 16_000, "wav", "pcm_s24le"), False),
+        (encoded(voice(0.1), 16_000, "flac", "flac"), False),
+        (b"", False),
+    ],
+)
+def test_a_wav_is_known_for_what_it_is(data: bytes, surely: bool) -> None:
+    assert surely_samples(data) is surely
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels", "cut"), [(16_000, 1, 0), (8_000, 2, 0), (44_100, 1, 0), (16_000, 1, 3001)]
+)
+def test_what_is_known_to_be_samples_is_decoded_the_same(
+    rate: int, channels: int, cut: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = wav16(voice(3, rate, channels), rate)
+    data = data[: len(data) - cut]
+    assert surely_samples(data)
+    for source in (lambda: data, lambda: Pipe(data)):
+        short = decode(source())
+        with monkeypatch.context() as patch:
+            patch.setattr("overtone.audio.container._SAMPLES", {})
+            long = decode(source())
+        np.testing.assert_array_equal(short[0], long[0])
+        assert short[1].warnings == long[1].warnings
+
+
+def test_the_sound_of_a_film_in_a_wav_is_still_found() -> None:
+    disguised = encoded(voice(2.0, 48_000, 2), 48_000, "spdif", "ac3")
+    data = wav(np.frombuffer(disguised[: len(disguised) // 4 * 4], "<i2").reshape(-1, 2).T, 48_000)
+    assert not surely_samples(data)
+    heard, decoder = decode(data)
+    assert decoder.codec == "ac3"
+    assert len(heard) == pytest.approx(32_000, abs=1000)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["read", "set", "cur", "end", "tell"]), st.integers(0, 40)), max_size=12))
+def test_a_feed_that_was_peeked_into_reads_like_one_that_was_not(steps: list[tuple[str, int]]) -> None:
+    data = bytes(range(100))
+    plain, peeked = Feed(io.BytesIO(data)), Feed(io.BytesIO(data))
+    assert peeked.peek(64) == data[:64]
+
+    def step(feed: Feed, kind: str, size: int) -> object:
+        if kind == "read":
+            return b"".join(feed.read(1) for _ in range(size))  # how much comes at once may differ
+        if kind == "tell":
+            return feed.tell()
+        return feed.seek(size - 20 * (kind != "set"), {"set": 0, "cur": 1, "end": 2}[kind])
+
+    for kind, size in steps:
+        assert step(peeked, kind, size) == step(plain, kind, size)
+    assert (plain.error, peeked.error) == (None, None)
 
 
 MAD = [(65, 16_000), (40_000, 8_000), (1, 0), (1, 0x7FFFFFFF), (1, 0xFFFFFFFF), (0, 8_000)]

@@ -6,6 +6,7 @@ import gc
 import io
 import threading
 import traceback
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from overtone.audio import Decoder
 from overtone.errors import BudgetError, InputError, OutOfMemory, UsageError
 from overtone.models import seeded
 from overtone.resources import rss_bytes
-from overtone.values import Batch, EmotionResult, Output
+from overtone.values import Batch, EmotionResult, Granularity, Output
 
 CALL = str(EXAMPLES / "call.mp3")
 
@@ -253,6 +254,29 @@ def test_a_stream_left_early_stops_its_work(small_checkpoint: Path) -> None:
         assert own(EXAMPLES / "angry.wav").ok
         # What ran before the stream was left, what was on its way into the model then, and the last call.
         assert engine.stats.segments <= 4
+
+
+@pytest.mark.parametrize(
+    ("in_memory", "granularity", "most"), [(False, "segment", 192), (True, "segment", 64), (False, "frame", 64)]
+)
+def test_large_batches_of_short_clips_are_filled_from_further_ahead(
+    small_checkpoint: Path, in_memory: bool, granularity: Granularity, most: int
+) -> None:
+    taken = 0
+
+    def sources() -> Iterator[str | Audio]:
+        nonlocal taken
+        for _ in range(300):
+            taken += 1
+            yield Audio(voice(0.1), 16_000) if in_memory else "nowhere.wav"
+
+    with EmotionRecognizer(str(small_checkpoint), batch_size_s=160, max_segment=16) as own:
+        plan = own.runtime.engine.plan
+        assert plan.audio_bytes - plan.cutting_bytes == pytest.approx((2 * 16 + 2 * 160) * 64_000, rel=0.01)
+        stream = own.stream(sources(), granularity=granularity)
+        next(stream)
+        stream.close()
+    assert taken == pytest.approx(most, abs=16)
 
 
 def test_a_path_keeps_its_folder(recognizer: EmotionRecognizer) -> None:

@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "src" / "overtone"
 
 FLOORS = (
-    ("errors", "values", "spool"),
+    ("errors", "values", "spool", "stages"),
     ("memory", "resources"),
     ("config", "compiled", "devices"),
     ("audio", "inputs", "vad", "pauses", "head", "checkpoints", "costs", "record", "timeline"),

@@ -19,7 +19,7 @@ from overtone.plot.curves import (
     stretches_of,
     thin_envelope,
 )
-from overtone.plot.picture import MAX_TITLE, _shortened, _tick_step, clock
+from overtone.plot.picture import MAX_TITLE, _shortened, clock, tick_step
 from overtone.track import Envelope
 from overtone.values import SegmentResult, Span
 from results import LABELS, failed, frames, result, segment
@@ -191,7 +191,7 @@ def test_clock(seconds, step, text):
 
 @pytest.mark.parametrize("seconds", [0.02, 1, 59, 600, 7200, 36_000, 400_000, 5_000_000])
 def test_ticks_are_few(seconds):
-    assert 1 <= seconds / _tick_step(seconds) <= 11
+    assert 1 <= seconds / tick_step(seconds) <= 11
 
 
 def test_captions_and_titles():

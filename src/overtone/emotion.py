@@ -19,13 +19,20 @@ from overtone.errors import InputError, OvertoneError, UsageError, about
 from overtone.inputs import FailedInput, Input
 from overtone.intake import Intake, Sent, Wishes
 from overtone.resources import standard_input
-from overtone.values import EmotionResult, Granularity, Timings
+from overtone.stages import OFF, Stages
+from overtone.values import BYTES_PER_SAMPLE, SAMPLE_RATE, EmotionResult, Granularity, Timings
 
 Source = Readable | Input | FailedInput
 
 _AHEAD = 64
 """Sources that may be under way in `stream`. Enough short clips to fill batches; what one holds once it is decoded
 is its share of the audio in flight, and then only its results."""
+
+_FAR_AHEAD = 1024
+"""Files that may be under way where batches are so large that it takes more of them."""
+
+_SHORT_S = 2.0
+"""Seconds of the clips that are to fill such batches."""
 
 
 class EmotionRecognizer:
@@ -47,15 +54,18 @@ class EmotionRecognizer:
         self._start(config.load(**given))
 
     @classmethod
-    def with_options(cls, options: Options) -> EmotionRecognizer:
-        """A recogniser with options that are made already; neither environment nor config file is asked again."""
+    def with_options(cls, options: Options, stages: Stages = OFF) -> EmotionRecognizer:
+        """A recogniser with options that are made already; neither environment nor config file is asked again.
+
+        stages: what times it; a `Recorder` keeps what it reads.
+        """
         recognizer = cls.__new__(cls)
-        recognizer._start(options)
+        recognizer._start(options, stages)
         return recognizer
 
-    def _start(self, options: Options) -> None:
+    def _start(self, options: Options, stages: Stages = OFF) -> None:
         self.options = options
-        self._runtime = runtime.start(options)
+        self._runtime = runtime.start(options, stages)
         self._intake = Intake(self._runtime)
         # A recogniser that is forgotten, and not closed, takes its engine along.
         weakref.finalize(self, self._runtime.engine.close, drain=False)
@@ -111,7 +121,7 @@ class EmotionRecognizer:
                 failed = isinstance(source, FailedInput)
                 sent = None if failed else pool.submit(self._intake.send, *_opened(source), wishes, stop)
                 under_way.append((source, sent))
-                if len(under_way) >= _AHEAD:
+                while len(under_way) >= self._ahead(source, wishes):
                     yield from self._next(under_way)
             while under_way:
                 yield from self._next(under_way)
@@ -122,6 +132,15 @@ class EmotionRecognizer:
             for _, sending in under_way:
                 if sending is not None:
                     sending.add_done_callback(_drop)
+
+    def _ahead(self, source: Source, wishes: Wishes) -> int:
+        """Sources that may be under way: with large batches, as many short clips as there may be audio in flight."""
+        # Audio in memory is held from when it is handed over, and a spool of frames may be an open file.
+        if wishes.frames or not isinstance(source, Input | FailedInput | str | os.PathLike):
+            return _AHEAD
+        plan = self._runtime.engine.plan
+        in_flight_s = (plan.audio_bytes - plan.cutting_bytes) / (SAMPLE_RATE * BYTES_PER_SAMPLE)
+        return max(_AHEAD, min(_FAR_AHEAD, round(in_flight_s / _SHORT_S)))
 
     def _next(self, under_way: deque[tuple[Source, Future[Sent] | None]]) -> Iterator[EmotionResult]:
         # Taken off when it is answered: a source that is left while it is waited for is dropped with the rest.

@@ -15,6 +15,7 @@ from overtone.backends.base import Backend
 from overtone.errors import BudgetError, ModelError, OutOfMemory, OvertoneError, UsageError
 from overtone.memory import Ledger, Shape, format_size
 from overtone.plan import DRIFT_BYTES, Limits, Plan, bucket, enough_for, shape_of, take_batch
+from overtone.stages import OFF, Stages
 from overtone.values import SAMPLE_RATE, Batch, Output, Samples
 
 _LOOSE_BYTES = 8 << 20
@@ -51,7 +52,7 @@ class Engine:
     The ledger it is given bounds audio in flight and the activations of a batch.
     """
 
-    def __init__(self, backend: Backend, plan: Plan) -> None:
+    def __init__(self, backend: Backend, plan: Plan, stages: Stages = OFF) -> None:
         self._backend = backend
         self._plan = plan
         self._cost = plan.cost
@@ -64,6 +65,7 @@ class Engine:
         self._waiting: list[_Work] = []
         self._wake = threading.Condition()
         self._closed = False
+        self.stages = stages
         self.stats = EngineStats()
         self._thread = threading.Thread(target=self._loop, name=f"overtone-{backend.device}", daemon=True)
         self._thread.start()
@@ -85,7 +87,9 @@ class Engine:
         is closed. A future cancelled in time costs nothing.
         """
         work, size = _Work(samples, want_frames), samples.nbytes
+        began = self.stages.begin()
         self._ledger.audio.take(size)
+        self.stages.end("wait", began)
         work.future.add_done_callback(lambda _: self._ledger.audio.give(size))
         with self._wake:
             if self._closed:
@@ -122,18 +126,20 @@ class Engine:
     def _take(self) -> list[_Work]:
         """Wait for work and choose the next batch; an empty one means the engine is closed and drained."""
         while True:
-            began = time.perf_counter()
+            began = self.stages.begin()
             with self._wake:
                 self._wake.wait_for(lambda: self._waiting or self._closed)
-                self.stats.idle_s += time.perf_counter() - began
+                self.stats.idle_s += self.stages.end("idle", began)
                 if not self._waiting:
                     return []
+                began = self.stages.begin()
                 # Frames are kept for a whole batch or not at all.
                 queue = [work for work in self._waiting if work.want_frames == self._waiting[0].want_frames]
                 chosen = take_batch([len(work) for work in queue], self._limits())
                 batch = [queue[i] for i in chosen]
                 taken = set(map(id, batch))
                 self._waiting = [work for work in self._waiting if id(work) not in taken]
+                self.stages.end("batch", began, f"{len(batch)} of {len(queue)}")
             if running := [work for work in batch if work.future.set_running_or_notify_cancel()]:
                 return running
 
@@ -152,7 +158,7 @@ class Engine:
 
     def _run(self, works: Sequence[_Work], notes: tuple[str, ...] = ()) -> None:
         """Run a batch, in halves if it does not fit, and answer every future in it."""
-        started = time.perf_counter()
+        started = self.stages.begin()
         shape = shape_of([len(work) for work in works])
         try:
             self._check_room(shape)
@@ -163,16 +169,19 @@ class Engine:
             if (reached := self._backend.peak_bytes()) > peak:
                 # A new peak is this batch's own, and tells what it took: the one measurement that costs nothing.
                 self._cost = self._cost.widened(shape, reached - used)
+                self.stages.grew("run", reached - used)
         except OutOfMemory as refusal:
+            self.stages.end("run", started, shape)
             self._halve(works, shape, refusal, notes)
             return
         except Exception as error:  # noqa: BLE001 - it belongs to those who wait, not to this thread
+            self.stages.end("run", started, shape)
             # The traceback holds the batch, and an error is kept for as long as its result.
             error = error.with_traceback(None)
             for work in works:
                 work.future.set_exception(error)
             return
-        elapsed = time.perf_counter() - started
+        elapsed = self.stages.end("run", started, shape)
         audio = sum(len(work) for work in works)
         self._count(works, shape, elapsed)
         for work, output in zip(works, outputs, strict=True):
@@ -206,7 +215,7 @@ class Engine:
             )
             works[0].future.set_exception(error)
             return
-        note = f"out of memory with {shape.rows} × {shape.seconds:.1f} s on {self._backend.device}: batch halved"
+        note = f"out of memory with {shape} on {self._backend.device}: batch halved"
         middle = len(works) // 2
         for half in (works[:middle], works[middle:]):
             self._run(half, (*notes, note))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from functools import partial
@@ -48,6 +47,7 @@ class Intake:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._options = runtime.options
+        self._stages = runtime.engine.stages
         self._vad = SileroVad()
         self._cutting = Gate(runtime.decoders)
         self._lock = threading.Lock()
@@ -64,7 +64,8 @@ class Intake:
         Raises InputError, BudgetError, ModelError, and CancelledError once `stop` is set.
         """
         try:
-            return self._send(source, name, wishes, stop)
+            with self._stages.source(name_of(source, name)):
+                return self._send(source, name, wishes, stop)
         except OvertoneError as error:
             # The traceback holds the samples that were cut so far, and an error is kept as long as its result is.
             known = about(error, name_of(source, name))
@@ -72,16 +73,16 @@ class Intake:
             raise known.with_traceback(None) from None
 
     def _send(self, source: Readable, name: str | None, wishes: Wishes, stop: threading.Event) -> Sent:
-        began, decode_s = time.perf_counter(), 0.0
+        began, decode_s = self._stages.begin(), 0.0
+        at = began  # opening a source is part of decoding it
         tracks: list[Track] = []
         try:
             with Decoder(source, name) as decoder:
                 split = self._options.channels == "split"
                 blocks = decoder.channel_blocks() if split else (block[None] for block in decoder.blocks())
                 while True:
-                    at = time.perf_counter()
                     block = next(blocks, None)
-                    decode_s += time.perf_counter() - at
+                    decode_s += self._stages.end("decode", at)
                     if stop.is_set():
                         raise CancelledError
                     if block is None:
@@ -90,6 +91,7 @@ class Intake:
                     tracks = tracks or self._tracks(len(block), decoder.name, wishes)
                     _push(tracks, block)
                     self._count(block.shape[1])
+                    at = self._stages.begin()
                 for track in tracks:
                     track.finish(decoder.name)
                 return Sent(tracks, decoder.decoded_s, decode_s, began, decoder.warnings)
@@ -108,7 +110,9 @@ class Intake:
     def _tracks(self, count: int, name: str, wishes: Wishes) -> list[Track]:
         """A track for each channel, once there is a place for all of them."""
         self._check_channels(count, name)
+        began = self._stages.begin()
         self._cutting.take(count)
+        self._stages.end("wait", began)
         return [self._track(count, wishes) for _ in range(count)]
 
     def _check_channels(self, count: int, name: str) -> None:
@@ -132,7 +136,14 @@ class Intake:
             as_published=self._options.labels == "published",
         )
         submit = partial(self._runtime.engine.submit, want_frames=wishes.frames)
-        return Track(self._cutter(channels), submit, merger, shortest=network.shortest, envelope=wishes.envelope)
+        return Track(
+            self._cutter(channels),
+            submit,
+            merger,
+            shortest=network.shortest,
+            envelope=wishes.envelope,
+            stages=self._stages,
+        )
 
     def _cutter(self, channels: int) -> Cutter:
         options = self._options

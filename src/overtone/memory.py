@@ -57,6 +57,9 @@ class Shape:
         """Padded seconds of the whole batch."""
         return self.rows * self.seconds
 
+    def __str__(self) -> str:
+        return f"{self.rows} × {self.seconds:.1f} s"
+
 
 @dataclass(frozen=True, slots=True)
 class CostModel:

@@ -21,6 +21,7 @@ from overtone.head import Head
 from overtone.memory import CostModel, format_size, memory_refusal
 from overtone.plan import Plan, longest_segment, make_plan
 from overtone.resources import available_bytes, default_budget_bytes, rss_bytes, usable_cpus
+from overtone.stages import OFF, Stages
 from overtone.values import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -78,8 +79,8 @@ def decoders_for(options: Options) -> int:
     return 1 if options.whole else options.decoders or min(_MOST_DECODERS, usable_cpus())
 
 
-def start(options: Options) -> Runtime:
-    """Load the model and start its engine.
+def start(options: Options, stages: Stages = OFF) -> Runtime:
+    """Load the model and start its engine. stages: what times it.
 
     Raises the errors of finding and loading a model, DeviceError, and BudgetError if the budget cannot hold it: before
     the weights are read where they alone are too many, and with the measured numbers after.
@@ -88,12 +89,14 @@ def start(options: Options) -> Runtime:
     threads = options.threads or usable_cpus()
     decoders = decoders_for(options)
     # PyTorch keeps a number of threads for each thread; this one is nobody's.
-    engine, network = _aside(lambda: _start(options, checkpoint, threads, decoders))
+    engine, network = _aside(lambda: _start(options, checkpoint, threads, decoders, stages))
     backend = engine.backend
     return Runtime(options, network, engine, backend.device, backend.precision, threads, decoders)
 
 
-def _start(options: Options, checkpoint: Checkpoint, threads: int, decoders: int) -> tuple[Engine, Network]:
+def _start(
+    options: Options, checkpoint: Checkpoint, threads: int, decoders: int, stages: Stages
+) -> tuple[Engine, Network]:
     device = resolve_device(options.device)
     budget = options.memory_bytes or (default_budget_bytes() if device == "cpu" else _free_on(device))
     _check_weights(budget, checkpoint, rss_bytes() if device == "cpu" else 0)
@@ -112,7 +115,7 @@ def _start(options: Options, checkpoint: Checkpoint, threads: int, decoders: int
         architecture.embed_dim,
         head,
     )
-    return Engine(backend, plan), network
+    return Engine(backend, plan, stages), network
 
 
 _Loaded = tuple["LoadableBackend", "Architecture", Head | None]

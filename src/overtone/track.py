@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy.typing as npt
 from overtone.errors import InputError, ModelError, OvertoneError
 from overtone.merge import Merged, Merger
 from overtone.segment import Cutter
+from overtone.stages import OFF, Stages
 from overtone.values import SAMPLE_RATE, Output, Samples, Segment, Timings
 
 Submit = Callable[[Samples], "Future[Output]"]
@@ -40,13 +40,21 @@ class Track:
     """
 
     def __init__(
-        self, cutter: Cutter, submit: Submit, merger: Merger, *, shortest: int, envelope: bool = False
+        self,
+        cutter: Cutter,
+        submit: Submit,
+        merger: Merger,
+        *,
+        shortest: int,
+        envelope: bool = False,
+        stages: Stages = OFF,
     ) -> None:
         self._cutter: Cutter | None = cutter
         self._submit = submit
         self._merger = merger
         self._shortest = shortest
         self._envelope = Envelope() if envelope else None
+        self._stages = stages
         self._spent = _Spent()
         self._notes: dict[str, None] = {}
         self._owed: set[Future[Output]] = set()
@@ -76,9 +84,9 @@ class Track:
 
     def _send(self, segments: Iterator[Segment]) -> None:
         while self.error is None:
-            began = time.perf_counter()
+            began = self._stages.begin()
             segment = next(segments, None)
-            self._spent.cut_s += time.perf_counter() - began
+            self._spent.cut_s += self._stages.end("cut", began)
             if segment is None:
                 return
             # The rest of a file may be too short for a single frame.
@@ -94,7 +102,7 @@ class Track:
         index, span = segment.index, segment.span  # and not the samples
 
         def settle(future: Future[Output]) -> None:
-            began = time.perf_counter()
+            began = self._stages.begin()
             error: OvertoneError | None = None
             try:
                 output = future.result()
@@ -108,7 +116,7 @@ class Track:
                 error = ModelError("the engine was closed before this was run", code="cancelled")
             except Exception as unknown:  # noqa: BLE001 - in the engine's thread; it must reach the one who waits
                 error = ModelError(f"the model failed on {span.start_s:.1f}-{span.stop_s:.1f} s ({unknown!r})")
-            self._spent.merge_s += time.perf_counter() - began
+            self._spent.merge_s += self._stages.end("merge", began)
             with self._settled:
                 self.error = self.error or error
                 self._owed.discard(future)
@@ -122,7 +130,10 @@ class Track:
             self._settled.wait_for(lambda: not self._owed)
         if self.error is not None:
             raise self.error
-        return self._merger.finish()
+        began = self._stages.begin()
+        merged = self._merger.finish()
+        self._spent.merge_s += self._stages.end("merge", began)
+        return merged
 
     def cancel(self) -> None:
         """Nobody waits any more: what has not been run will not be."""

@@ -113,6 +113,7 @@ class Output:
 class Timings:
     """Seconds spent on one source, stage by stage. Stages overlap, so they need not add up to `total_s`.
 
+    `decode_s` begins with opening the source, and `merge_s` ends with its answer.
     `wait_s` is the longest that a segment was queued. `run_s` is this source's share of its batches, by audio
     length. `notes` says what was unusual: a batch halved after running out of memory, for example.
     """

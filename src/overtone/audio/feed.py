@@ -23,6 +23,7 @@ class Feed:
         self.error: BaseException | None = None
         self.head = b""
         self._sequential = True
+        self._peeked = b""
         self._base: int | None = None
         with suppress(Exception):
             if file.seekable():
@@ -32,8 +33,16 @@ class Feed:
         """Whether FFmpeg may jump about."""
         return self._base is not None
 
+    def peek(self, size: int) -> bytes:
+        """At most `size` bytes from where it stands, which are still there to be read."""
+        self._peeked = self._peeked or self.read(size)
+        return self._peeked
+
     def read(self, size: int) -> bytes:
         """At most `size` bytes; none at the end and after an error."""
+        if self._peeked:
+            data, self._peeked = self._peeked[:size], self._peeked[size:]
+            return data
         try:
             data = self._file.read(size)
             if data is None:
@@ -51,8 +60,10 @@ class Feed:
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """The new position, or -1: FFmpeg's "cannot"."""
+        peeked, self._peeked = len(self._peeked), b""
         try:
             base = self._base or 0
+            offset -= peeked if whence == os.SEEK_CUR else 0  # those are read, but not by FFmpeg
             position: int = self._file.seek(offset + base if whence == os.SEEK_SET else offset, whence)
             self._sequential = False
             return position - base

@@ -1,4 +1,4 @@
-"""The length that a WAV header claims (RIFF and RF64), which FFmpeg does not tell."""
+"""What a WAV header says (RIFF and RF64) and FFmpeg does not tell: the length it claims, and what cannot be inside."""
 
 from __future__ import annotations
 
@@ -7,6 +7,18 @@ import struct
 _ELSEWHERE = 0xFFFFFFFF  # a size that RF64 keeps in its `ds64` chunk
 
 _UNCOMPRESSED = frozenset((1, 3, 6, 7, 0xFFFE))  # PCM, float, A-law, µ-law, extensible
+
+_SLOWEST_DISGUISE = 32_000
+"""Hz. Compressed surround sound that is kept as if it were 16-bit stereo (IEC 61937) has a rate from here on."""
+
+
+def surely_samples(head: bytes) -> bool:
+    """Whether the first bytes are those of a WAV of 16-bit samples too slow or too few to be anything else."""
+    at = head.find(b"fmt ", 12, 4096)
+    if head[:4] != b"RIFF" or head[8:12] != b"WAVE" or at < 0 or len(head) < at + 24:
+        return False
+    tag, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", head, at + 8)
+    return bool(tag == 1 and bits == 16 and (channels == 1 or rate < _SLOWEST_DISGUISE))
 
 
 def claimed_seconds(head: bytes, otherwise: float | None) -> float | None:

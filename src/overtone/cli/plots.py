@@ -1,4 +1,4 @@
-"""Pictures of results, one PNG for each input, into a folder."""
+"""Pictures: of results, one PNG for each input, into a folder; and of a run's stages, a single one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from overtone.errors import UsageError
 from overtone.formats import Names
 from overtone.formats.target import make_folder
 from overtone.inputs import Entry
-from overtone.plot import plot_timeline
+from overtone.plot import plot_stages, plot_timeline
+from overtone.stages import Recording
 from overtone.values import EmotionResult
 
 
@@ -19,11 +20,7 @@ class Plots:
     """
 
     def __init__(self, folder: str) -> None:
-        # Imported now, so that it is resident before memory is shared out; checked now rather than after an hour.
-        try:
-            import matplotlib.backends.backend_agg  # noqa: F401 - only to have it
-        except ImportError as error:
-            raise UsageError("plots need matplotlib: pip install 'overtone[plot]'", code="missing_extra") from error
+        _have_matplotlib()
         make_folder(folder)
         self._folder = folder
         self._names = Names()
@@ -36,3 +33,34 @@ class Plots:
         """Draw a result that is not an error."""
         channel = "" if result.channel is None else f".ch{result.channel}"
         plot_timeline(result, os.path.join(self._folder, f"{self._names.of_source(result)}{channel}.png"))
+
+
+class StagePlot:
+    """The picture of a run's stages, at `path`. Checked before the run, drawn after it.
+
+    UsageError where matplotlib is missing, `path` does not end in .png, cannot be written (its folder is made), or
+    holds something already that is not to be overwritten.
+    """
+
+    def __init__(self, path: str, *, overwrite: bool) -> None:
+        if os.path.splitext(path)[1].lower() != ".png":
+            raise UsageError(f"the picture of a run is a PNG; let the name end in .png, not {path!r}.")
+        if os.path.isdir(path):
+            raise UsageError(f"{path} is a folder; name a .png file.")
+        if not overwrite and os.path.isfile(path) and os.path.getsize(path):
+            raise UsageError(f"{path} is there already; give --overwrite to replace it.")
+        _have_matplotlib()
+        make_folder(os.path.dirname(os.path.realpath(path)))
+        self._path = path
+
+    def draw(self, recording: Recording, caption: str) -> None:
+        """Draw what was recorded; `caption` says of what."""
+        plot_stages(recording, self._path, caption)
+
+
+def _have_matplotlib() -> None:
+    """Imported now, so that it is resident before memory is shared out; missed now rather than after an hour."""
+    try:
+        import matplotlib.backends.backend_agg  # noqa: F401 - only to have it
+    except ImportError as error:
+        raise UsageError("plots need matplotlib: pip install 'overtone[plot]'", code="missing_extra") from error

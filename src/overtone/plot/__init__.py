@@ -1,4 +1,5 @@
-"""The timeline of one result as a picture: the waveform on its emotions, and the class scores over time.
+"""Pictures. The timeline of one result: the waveform on its emotions, and the class scores over time. And the stages
+of a run: which thread did what from when to when.
 
 Drawn with matplotlib's objects, not pyplot: no global state, safe in threads. The number of points is
 bounded, so ten hours draw as fast as ten minutes.
@@ -6,12 +7,15 @@ bounded, so ten hours draw as fast as ten minutes.
 
 from __future__ import annotations
 
+from typing import Any
+
 from overtone.errors import UsageError
 from overtone.formats.target import replacing
 from overtone.plot.colours import colour_of
+from overtone.stages import Recording
 from overtone.values import EmotionResult
 
-__all__ = ["colour_of", "plot_timeline"]
+__all__ = ["colour_of", "plot_stages", "plot_timeline"]
 
 FIGURE_INCHES = (11.0, 5.6)
 DPI = 150
@@ -24,15 +28,37 @@ def plot_timeline(result: EmotionResult, path: str) -> None:
     """
     if result.error is not None:
         raise UsageError(f"{result.source} failed, so there is nothing to plot: {result.error}")
+    figure = _figure(*FIGURE_INCHES)
+    from overtone.plot.picture import Picture
+
+    Picture(figure, result).draw()
+    _save(figure, path)
+
+
+def plot_stages(recording: Recording, path: str, caption: str = "") -> None:
+    """Draw who did what from when to when as a PNG at `path`, replacing it at once; missing folders are made.
+
+    caption: what ran. The size is bounded however long the run was: see `overtone.plot.lanes`.
+    UsageError: matplotlib missing, `path` not writable.
+    """
+    figure = _figure(FIGURE_INCHES[0], 1.0)
+    from overtone.plot.lanes import Lanes
+
+    Lanes(figure, recording, caption).draw()
+    _save(figure, path)
+
+
+def _figure(width: float, height: float) -> Any:
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
         raise UsageError("plots need matplotlib: pip install 'overtone[plot]'", code="missing_extra") from error
-    from overtone.plot.picture import Picture
-
-    figure = Figure(figsize=FIGURE_INCHES, dpi=DPI, facecolor="white")
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
-    Picture(figure, result).draw()
+    return figure
+
+
+def _save(figure: Any, path: str) -> None:
     with replacing(path) as part:
         figure.savefig(part, format="png", dpi=DPI)

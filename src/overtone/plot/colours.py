@@ -1,9 +1,10 @@
-"""The look of an emotion: its colour and its short name, the same in every picture."""
+"""The look of an emotion, its colour and its short name, and the colour of a stage: the same in every picture."""
 
 from __future__ import annotations
 
 import zlib
 
+from overtone.stages import Stage
 from overtone.values import SILENCE
 
 COLOURS = {
@@ -21,6 +22,18 @@ COLOURS = {
     "unk": "#5A5A5A",
 }
 """One colour per emotion in every picture, told apart with any common colour vision (after Okabe and Ito)."""
+
+STAGE_COLOURS: dict[Stage, str] = {
+    "decode": "#56B4E9",
+    "cut": "#009E73",
+    "wait": "#DDDDDD",
+    "batch": "#F0B400",
+    "run": "#0072B2",
+    "merge": "#CC79A7",
+    "write": "#D55E00",
+    "idle": "#F1F1F1",
+}
+"""Of the same set; what only waits is grey."""
 
 _SAME = {
     "anger": "angry", "happiness": "happy", "joy": "happy", "sadness": "sad", "fear": "fearful",

@@ -41,7 +41,7 @@ class Picture:
         self._end = max(result.duration, _SHORTEST_S)
         self._curves = curves_of(result)
         self._stretches, self._bin_s = stretches_of(result.segments, self._end)
-        families, self._glyphs = _fonts()
+        families, self._glyphs = shown_fonts()
         self._plain = FontProperties(family=families, size=9)
         self._small = FontProperties(family=families, size=7.5)
         self._bold = FontProperties(family=families, size=12, weight="bold")
@@ -127,7 +127,7 @@ class Picture:
     def _time_axis(self, axes: Any) -> None:
         from matplotlib.ticker import FuncFormatter, MultipleLocator
 
-        step = _tick_step(self._end)
+        step = tick_step(self._end)
         axes.xaxis.set_major_locator(MultipleLocator(step))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: clock(max(value, 0), step)))
         self._label(axes.set_xlabel, "time")
@@ -187,11 +187,15 @@ class Picture:
         )  # fmt: skip
 
     def _shown(self, text: str) -> str:
-        """What no font here can draw becomes a box, so that nothing is missing without being seen."""
-        return "".join(c if ord(c) in self._glyphs else "\u25a1" for c in text)
+        return shown_text(text, self._glyphs)
 
 
-def _fonts() -> tuple[list[str], set[int]]:
+def shown_text(text: str, glyphs: set[int]) -> str:
+    """What no font here can draw becomes a box, so that nothing is missing without being seen."""
+    return "".join(c if ord(c) in glyphs else "\u25a1" for c in text)
+
+
+def shown_fonts() -> tuple[list[str], set[int]]:
     """The families to draw text with, those that are installed, and the characters they have."""
     from matplotlib.font_manager import fontManager, get_font
 
@@ -203,7 +207,7 @@ def _fonts() -> tuple[list[str], set[int]]:
     return families, glyphs
 
 
-def _tick_step(seconds: float) -> float:
+def tick_step(seconds: float) -> float:
     """The distance of ticks that makes about ten, in numbers that people count time in."""
     steps = (
         0.005,

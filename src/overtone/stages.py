@@ -1,0 +1,279 @@
+"""Who did what from when to when: the time of a run, told lane by lane, in bounded memory.
+
+One clock for everything that is timed: `Stages` only reads it, and is what runs use; a `Recorder` keeps what was read.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Literal
+
+Stage = Literal["decode", "cut", "wait", "batch", "run", "merge", "write", "idle"]
+"""decode: a source is opened and read. cut: it is cut into segments. wait: its thread waits for room further on.
+batch: the next batch is chosen. run: the model works. merge: answers are put together. write: results are written.
+idle: the model's thread has nothing to run."""
+
+STAGES: tuple[Stage, ...] = ("decode", "cut", "wait", "batch", "run", "merge", "write", "idle")
+"""In the order in which a source meets them."""
+
+MOST_STINTS = 8192
+"""Stints that a recording holds; with more, neighbours become one. Some 2 MB."""
+
+MOST_LANES = 64
+"""Threads told apart; the rest share a lane, so that no number of them makes a recording grow."""
+
+_FINEST_S = 1e-4
+"""What neighbours are first joined over, in seconds; it doubles for as long as there are too many."""
+
+_LABEL = 60
+"""Characters of a label that are kept."""
+
+
+class Stages:
+    """Tells how long stages take, and keeps nothing. The clock is `time.perf_counter`: seconds from anywhere.
+
+    began = stages.begin(); ...; took_s = stages.end("decode", began)
+
+    Stages of one thread follow each other; they do not nest. Thread-safe.
+    """
+
+    def begin(self) -> float:
+        """A stage of this thread begins now."""
+        return time.perf_counter()
+
+    def end(self, stage: Stage, began: float, label: object = "") -> float:
+        """It ends now: the seconds it took. label: what of, made text only if it is kept; without one, the source."""
+        return time.perf_counter() - began
+
+    def source(self, name: str) -> AbstractContextManager[None]:
+        """While the block runs, this thread works on a source."""
+        return nullcontext()
+
+    def grew(self, stage: Stage, size: int) -> None:
+        """A stage was seen to take so many bytes more than there were before it."""
+
+
+OFF = Stages()
+"""What is used unless somebody wants to know."""
+
+
+@dataclass(slots=True)
+class Stint:
+    """Time of one lane spent on one stage: `count` stints of `busy_s` seconds in all, the first of them on `label`.
+
+    One that was not joined with others has a count of 1 and is busy from `start` to `stop`.
+    """
+
+    start: float
+    stop: float
+    busy_s: float
+    label: str
+    count: int = 1
+
+    def join(self, later: Stint) -> None:
+        """Make this and a later one the same stint."""
+        self.start, self.stop = min(self.start, later.start), max(self.stop, later.stop)
+        self.busy_s += later.busy_s
+        self.count += later.count
+
+
+@dataclass(slots=True)
+class Total:
+    """All stints of one lane on one stage. `cpu_s`: seconds that the lane's own thread spent on a processor."""
+
+    count: int = 0
+    busy_s: float = 0.0
+    cpu_s: float = 0.0
+    longest: Stint | None = None
+
+    def add(self, stint: Stint, cpu_s: float) -> None:
+        """One more."""
+        self.count += 1
+        self.busy_s += stint.busy_s
+        self.cpu_s += cpu_s
+        if self.longest is None or stint.busy_s > self.longest.busy_s:
+            self.longest = Stint(stint.start, stint.stop, stint.busy_s, stint.label)
+
+
+@dataclass(slots=True)
+class _Series:
+    total: Total = field(default_factory=Total)
+    stints: list[Stint] = field(default_factory=list)
+
+    def put(self, stint: Stint, width_s: float) -> bool:
+        """Add one; False if it could be joined to the one before, both within `width_s`."""
+        if self.stints:
+            last = self.stints[-1]
+            if max(last.stop, stint.stop) - min(last.start, stint.start) <= width_s:
+                last.join(stint)
+                return False
+        self.stints.append(stint)
+        return True
+
+
+class Recording:
+    """Stints by lane and stage. Pure: no clock, no threads.
+
+    Totals are exact however long it gets. Stints are at most `MOST_STINTS`: with more, neighbours of the same lane and
+    stage are joined where both lie within `resolution_s`, which doubles until half of that is left.
+    """
+
+    def __init__(self) -> None:
+        self.resolution_s = 0.0
+        self.started = 0.0
+        """When it began; what began before that is counted from then on."""
+        self.stopped = 0.0
+        """When the last stint ended."""
+        self.starved_s = 0.0
+        """Seconds of `idle` during which a source was being read: the model waited for it."""
+        self.most_grown: dict[Stage, int] = {}
+        """The most bytes that a stage was seen to take at once."""
+        self.first_bytes: dict[Stage, int] = {}
+        """Bytes in use when a stage was first done."""
+        self._series: dict[tuple[str, Stage], _Series] = {}
+        self._lanes: dict[str, None] = {}
+        self._held = 0
+
+    def add(self, lane: str, stage: Stage, stint: Stint, cpu_s: float = 0.0) -> None:
+        """One more stint, of a lane and a stage; those of the same two come in order."""
+        lane = lane if lane in self._lanes or len(self._lanes) < MOST_LANES else "others"
+        self._lanes[lane] = None
+        self.stopped = max(self.stopped, stint.stop)
+        series = self._series.setdefault((lane, stage), _Series())
+        series.total.add(stint, cpu_s)
+        self._held += series.put(stint, self.resolution_s)
+        if self._held > MOST_STINTS:
+            self._coarsen()
+
+    def _coarsen(self) -> None:
+        while self._held > MOST_STINTS // 2:
+            self.resolution_s = max(_FINEST_S, 2 * self.resolution_s)
+            for series in self._series.values():
+                stints, series.stints = series.stints, []
+                self._held -= sum(not series.put(stint, self.resolution_s) for stint in stints)
+
+    @property
+    def lanes(self) -> tuple[str, ...]:
+        """In the order in which they were first seen."""
+        return tuple(self._lanes)
+
+    def of(self, *stages: Stage) -> Total:
+        """The totals of stages, over all lanes."""
+        whole = Total()
+        for (_, stage), series in self._series.items():
+            if stage in stages:
+                part = series.total
+                whole.count += part.count
+                whole.busy_s += part.busy_s
+                whole.cpu_s += part.cpu_s
+                if whole.longest is None or (part.longest and part.longest.busy_s > whole.longest.busy_s):
+                    whole.longest = part.longest
+        return whole
+
+    def total(self, lane: str, stage: Stage) -> Total:
+        """Of one lane on one stage."""
+        series = self._series.get((lane, stage))
+        return series.total if series else Total()
+
+    def stints(self, lane: str, stage: Stage) -> tuple[Stint, ...]:
+        """Of one lane on one stage, in order."""
+        series = self._series.get((lane, stage))
+        return tuple(series.stints) if series else ()
+
+
+class _Here(threading.local):
+    """What a recorder knows of the thread that asks."""
+
+    def __init__(self) -> None:
+        self.lane = lane_of(threading.current_thread().name)
+        self.label = ""
+        self.cpu_s = time.thread_time()
+        self.sourced_s = 0.0
+
+
+class Recorder(Stages):
+    """Keeps what it times. measure: bytes in use now; asked once for each stage, when it was first done."""
+
+    def __init__(self, measure: Callable[[], int] | None = None) -> None:
+        self._measure = measure
+        self._lock = threading.Lock()
+        self._here = _Here()
+        self._sources = 0
+        self._sourced_s = 0.0
+        self._sourced_at = 0.0
+        self._recording = Recording()
+
+    def start(self) -> None:
+        """Forget everything so far: the recording starts now."""
+        with self._lock:
+            self._recording = Recording()
+            self._recording.started = self._recording.stopped = time.perf_counter()
+
+    def stop(self) -> Recording:
+        """What was recorded since the start. Nothing is added to it any more."""
+        with self._lock:
+            done, self._recording = self._recording, Recording()
+            done.stopped = time.perf_counter()
+            return done
+
+    def begin(self) -> float:
+        """See Stages."""
+        began, here = time.perf_counter(), self._here
+        with self._lock:
+            here.sourced_s = self._with_a_source(began)
+        here.cpu_s = time.thread_time()
+        return began
+
+    def end(self, stage: Stage, began: float, label: object = "") -> float:
+        """See Stages."""
+        here = self._here
+        cpu_s, ended = time.thread_time() - here.cpu_s, time.perf_counter()
+        with self._lock:
+            recording = self._recording
+            start = max(began, recording.started)
+            if stage == "idle":
+                recording.starved_s += max(0.0, min(self._with_a_source(ended) - here.sourced_s, ended - start))
+            text = (str(label) or here.label)[-_LABEL:]
+            recording.add(here.lane, stage, Stint(start, ended, ended - start, text), cpu_s)
+            if self._measure is not None and stage not in recording.first_bytes:
+                recording.first_bytes[stage] = self._measure()
+        return ended - began
+
+    def grew(self, stage: Stage, size: int) -> None:
+        """See Stages."""
+        with self._lock:
+            most = self._recording.most_grown
+            most[stage] = max(most.get(stage, 0), size)
+
+    @contextmanager
+    def source(self, name: str) -> Iterator[None]:
+        """See Stages."""
+        self._here.label = name
+        self._count(1)
+        try:
+            yield
+        finally:
+            self._count(-1)
+            self._here.label = ""
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            now = time.perf_counter()
+            self._sourced_s, self._sourced_at = self._with_a_source(now), now
+            self._sources += change
+
+    def _with_a_source(self, now: float) -> float:
+        """Seconds until now in which at least one source was being read; only ever grows."""
+        return self._sourced_s + (max(0.0, now - self._sourced_at) if self._sources else 0.0)
+
+
+def lane_of(thread: str) -> str:
+    """`decode 2` for the second decoder's thread, a device for its own, `caller` for those that are not Overtone's."""
+    if not thread.startswith("overtone-"):
+        return "caller"
+    name, underscore, number = thread.removeprefix("overtone-").rpartition("_")
+    return f"{name} {int(number) + 1}" if underscore and number.isdigit() else thread.removeprefix("overtone-")
