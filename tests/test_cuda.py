@@ -28,16 +28,16 @@ def test_a_device_that_is_not_there_is_refused_and_nothing_falls_back(small_chec
         EmotionRecognizer(str(small_checkpoint), device="cuda:63")
 
 
-@pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_half_precision_on_the_cpu_is_refused(small_checkpoint: Path, precision: str) -> None:
+@pytest.mark.parametrize("precision", ["tf32", "bf16", "fp16"])
+def test_a_gpus_precision_on_the_cpu_is_refused(small_checkpoint: Path, precision: str) -> None:
     with pytest.raises(DeviceError, match="--precision fp32"):
         EmotionRecognizer(str(small_checkpoint), device="cpu", precision=precision)
 
 
 @needs_cuda
 @pytest.mark.cuda
-# Scores are at most 1: bf16 keeps 8 bits of a value and fp16 11, which a dozen layers round again and again.
-@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-4), ("bf16", 5e-2), ("fp16", 1e-2)])
+# Scores are at most 1: bf16 keeps 8 bits of a value, fp16 and tf32 11, which a dozen layers round again and again.
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-4), ("tf32", 1e-2), ("bf16", 5e-2), ("fp16", 1e-2)])
 def test_a_gpu_says_what_the_cpu_says(small_checkpoint: Path, precision: str, tolerance: float) -> None:
     clips = [EXAMPLES / "angry.wav", EXAMPLES / "call.mp3", Audio(voice(3.0), 16_000)]
     with (

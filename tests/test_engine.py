@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from overtone.backends.base import FakeBackend
 from overtone.engine import Engine
-from overtone.errors import BudgetError, ModelError, UsageError
+from overtone.errors import BudgetError, ModelError, OutOfMemory, UsageError
 from overtone.memory import MIB, CostModel, Shape
 from overtone.plan import DRIFT_BYTES, bucket, make_plan
 from overtone.values import Batch, Output
@@ -71,7 +71,7 @@ def test_every_segment_gets_its_own_answer_whatever_memory_there_is(lengths: lis
 
 
 def test_a_batch_that_does_not_fit_is_halved_noted_and_never_planned_again() -> None:
-    backend = GatedBackend(limit_bytes=25 * MIB, cost_model=PER_SECOND)
+    backend = GatedBackend(limit_bytes=32 * MIB, cost_model=PER_SECOND)
     with engine(backend) as running:
         first = running.submit(noise(1))
         futures = [running.submit(noise(10, seed=i)) for i in range(4)]
@@ -86,6 +86,23 @@ def test_a_batch_that_does_not_fit_is_halved_noted_and_never_planned_again() -> 
         assert all(future.result(10).notes == () for future in again)
         assert running.stats.splits == 1
         assert max(len(batch) for batch in backend.batches[4:]) <= 3
+
+
+def test_what_a_failed_batch_left_behind_is_noted() -> None:
+    class Leaking(GatedBackend):
+        def run(self, batch: Batch) -> list[Output]:
+            assert self.gate.wait(10)
+            if len(batch.waveforms) > 1:
+                raise OutOfMemory("no more", left_bytes=3 * MIB)
+            return FakeBackend.run(self, batch)
+
+    backend = Leaking()
+    with engine(backend) as running:
+        futures = [running.submit(noise(1, seed=i)) for i in range(5)]
+        backend.gate.set()
+        notes = [note for future in futures for note in future.result(10).notes]
+    assert notes
+    assert all(note.endswith("batch halved; 3 MiB of it were not given back") for note in notes)
 
 
 def test_a_single_segment_that_never_fits_fails_alone_and_the_rest_go_on() -> None:

@@ -32,7 +32,7 @@ FLOORS = (
 
 HEIGHT = {name: height for height, floor in enumerate(FLOORS) for name in floor}
 
-TORCH_AT_TOP = ("models", "backends/torch_backend.py")
+TORCH_AT_TOP = ("models", "backends/torch_")
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -27,7 +27,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib  # the same module, before it came with Python
 
-Precision = Literal["fp32", "bf16", "fp16"]
+Precision = Literal["fp32", "tf32", "bf16", "fp16"]
 SegmentMode = Literal["vad", "window", "none"]
 
 _PREFIX = "OVERTONE_"
@@ -132,7 +132,7 @@ HELP: Mapping[str, str] = {
     "hub": "Where hub ids are looked up: hf (Hugging Face) or ms (ModelScope).",
     "memory": "Budget of the whole process, or of the GPU: 2GiB, 512MB. Default: most of what is free.",
     "device": "auto, cpu, or cuda:N.",
-    "precision": "fp32 everywhere; bf16 and fp16 on CUDA.",
+    "precision": "fp32 everywhere; tf32, bf16 and fp16 on CUDA.",
     "threads": "Threads of the model on a CPU. Default: the cores this process may use.",
     "decoders": "Files decoded at once. Default: up to 4.",
     "segment": "vad: cut long audio where speech pauses; window: a fixed grid; none: run files whole.",

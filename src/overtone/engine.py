@@ -206,6 +206,8 @@ class Engine:
             works[0].future.set_exception(error)
             return
         note = f"out of memory with {shape.rows} × {shape.seconds:.1f} s on {self._backend.device}: batch halved"
+        if refusal.left_bytes:
+            note += f"; {format_size(refusal.left_bytes)} of it were not given back"
         middle = len(works) // 2
         for half in (works[:middle], works[middle:]):
             self._run(half, (*notes, note))

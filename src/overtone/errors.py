@@ -98,7 +98,11 @@ class DeviceError(OvertoneError):
 
 
 class OutOfMemory(OvertoneError):  # noqa: N818 - what every runtime calls it
-    """A backend ran out of memory while running a batch. Nothing of the batch was kept."""
+    """A backend ran out of memory while running a batch. Nothing of the batch was kept, but for `left_bytes`."""
 
     exit_code = 3
     default_code = "out_of_memory"
+
+    def __init__(self, message: str, *, code: str | None = None, left_bytes: int = 0) -> None:
+        super().__init__(message, code=code)
+        self.left_bytes = left_bytes

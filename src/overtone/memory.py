@@ -129,6 +129,16 @@ class CostModel:
         return cls(fixed, per_second, per_second_squared, rtf=rtf)
 
 
+_REFUSALS = (
+    "can't allocate memory",
+    "not enough memory",
+    # Of CUDA itself and its libraries, which ask the device for memory beside PyTorch's allocator.
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+
+
 def memory_refusal(error: BaseException) -> str | None:
     """What a runtime said when the system or a device refused it memory; None if the error is something else."""
     if isinstance(error, MemoryError):
@@ -136,7 +146,7 @@ def memory_refusal(error: BaseException) -> str | None:
     # PyTorch's errors, known by name so that PyTorch need not be here.
     said = str(error).strip()
     refused = type(error).__name__ == "OutOfMemoryError" or (
-        isinstance(error, RuntimeError) and ("can't allocate memory" in said or "not enough memory" in said)
+        isinstance(error, RuntimeError) and any(text in said for text in _REFUSALS)
     )
     return said.splitlines()[0][:200] if refused and said else None
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import gc
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
+from overtone.backends.torch_float32 import SWITCHES
 from overtone.errors import DeviceError, OutOfMemory
 from overtone.memory import CostModel, Shape, memory_refusal
 from overtone.models.attention import BIAS_BYTES
@@ -23,7 +23,10 @@ from overtone.values import SAMPLE_RATE, Batch, Output
 CONTEXT_BYTES = 512 << 20
 """Device memory that CUDA, cuBLAS and cuDNN take for a process beside its tensors, which PyTorch does not count."""
 
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+_TF32_CAPABILITY = (8, 0)
+"""Ampere, the first with TF32. Older GPUs take the switch and compute in full, which results must not call tf32."""
 
 
 def resolve_device(device: str) -> str:
@@ -70,6 +73,9 @@ class TorchBackend:
             raise DeviceError(f"unknown precision {precision!r}; use one of {', '.join(_DTYPES)}.")
         if device == "cpu" and precision != "fp32":
             raise DeviceError(f"{precision} is for CUDA devices; on the CPU use --precision fp32.")
+        if precision == "tf32" and torch.cuda.get_device_capability(device) < _TF32_CAPABILITY:
+            name = torch.cuda.get_device_name(device)
+            raise DeviceError(f"{device} ({name}) has no tf32, which came with Ampere; use --precision fp32 or fp16.")
         self.device = device
         self.precision = precision
         self._threads = threads
@@ -79,20 +85,49 @@ class TorchBackend:
         self._architecture = network.architecture
 
     def run(self, batch: Batch) -> list[Output]:
-        """See Backend. The waveforms are normalised over their own lengths here."""
-        with self._memory_watched(), self._full_float32(), torch.inference_mode():
-            return self._run(batch)
+        """See Backend. The waveforms are normalised over their own lengths here.
 
-    @contextmanager
-    def _full_float32(self) -> Iterator[None]:
-        """While fp32 runs on a GPU, convolutions keep all of it; left to itself PyTorch lets cuDNN round to TF32."""
+        Raises DeviceError where the device answers no more.
+        """
+        if self._on_cpu:
+            _use_threads(self._threads)
+        before = self._allocated()
+        try:
+            with self._float32(), torch.inference_mode():
+                return self._run(batch)
+        except (RuntimeError, MemoryError) as error:
+            refusal = memory_refusal(error)
+            if refusal is None:
+                self._check_device(error)
+                raise
+        # Here nothing holds the error any more, whose traceback held the batch's tensors.
+        raise OutOfMemory(refusal, left_bytes=self._given_back(before))
+
+    def _float32(self) -> AbstractContextManager[None]:
+        """While float32 runs on a GPU it is what was asked for; left to itself PyTorch rounds convolutions to TF32."""
         if self._on_cpu or self._dtype is not torch.float32:
-            yield
+            return nullcontext()
+        return SWITCHES.set_to(tf32=self.precision == "tf32")
+
+    def _allocated(self) -> int:
+        """Bytes of tensors on the device."""
+        return 0 if self._on_cpu else torch.cuda.memory_allocated(self.device)
+
+    def _given_back(self, before: int) -> int:
+        """Tidy up after a refusal. Bytes beyond `before` that something still holds; 0 unless there is a leak."""
+        if self._on_cpu or self._allocated() > before:
+            gc.collect()  # tensors in reference cycles
+        self.trim()
+        return max(0, self._allocated() - before)
+
+    def _check_device(self, error: Exception) -> None:
+        """DeviceError if the error was the device's end. After some faults of CUDA's every call fails, for good."""
+        if self._on_cpu:
             return
-        cudnn = torch.backends.cudnn
-        now = {name: getattr(cudnn, name) for name in ("enabled", "benchmark", "deterministic")}
-        with cudnn.flags(**now, allow_tf32=False):
-            yield
+        try:
+            torch.cuda.synchronize(self.device)
+        except RuntimeError:
+            raise DeviceError(f"{self.device} answers no more ({error})", code="device_lost") from None
 
     def _run(self, batch: Batch) -> list[Output]:
         architecture = self._architecture
@@ -113,23 +148,6 @@ class TorchBackend:
         # A copy, so that a segment's frames do not keep the whole padded batch alive.
         kept = rows.float().cpu().numpy().copy() if batch.want_frames else None
         return Output(len(rows), total, kept)
-
-    @contextmanager
-    def _memory_watched(self) -> Iterator[None]:
-        """Turn a refused allocation into OutOfMemory, once the traceback no longer holds the tensors."""
-        if self._on_cpu:
-            _use_threads(self._threads)
-        refusal: str | None = None
-        try:
-            yield
-        except (RuntimeError, MemoryError) as error:
-            refusal = memory_refusal(error)
-            if refusal is None:
-                raise
-        if refusal is not None:
-            gc.collect()
-            self.trim()
-            raise OutOfMemory(refusal)
 
     def used_bytes(self) -> int:
         """See Backend."""
