@@ -176,9 +176,9 @@ def cache_folder() -> Path:
     return Path(os.environ.get(_PREFIX + "CACHE") or platformdirs.user_cache_dir("overtone"))
 
 
-def environment(*names: str) -> str:
-    """What the first of these environment variables that is set says; nothing if none is."""
-    return next((os.environ[name] for name in names if name in os.environ), "")
+def environment(*names: str) -> str | None:
+    """What the first of these environment variables that is set says; None if none is."""
+    return next((os.environ[name] for name in names if name in os.environ), None)
 
 
 def _from_file() -> dict[str, Any]:

@@ -17,6 +17,7 @@ from overtone.errors import DeviceError, OutOfMemory
 from overtone.memory import CostModel, Shape, memory_refusal
 from overtone.models.attention import BIAS_BYTES
 from overtone.models.emotion2vec import Emotion2vec
+from overtone.models.flex import FlexAttend, flex_is_here
 from overtone.resources import PeakSampler, peak_rss_bytes, processor_name, rss_bytes, trim_heap
 from overtone.values import SAMPLE_RATE, Batch, Output
 
@@ -83,6 +84,10 @@ class TorchBackend:
         self._on_cpu = device == "cpu"
         self._network = network.to(device=device, dtype=self._dtype)
         self._architecture = network.architecture
+        head_dim = self._architecture.embed_dim // self._architecture.num_heads
+        self._flex = FlexAttend() if flex_is_here(device, self._dtype, head_dim) else None
+        if self._flex is not None:
+            network.attend_by(self._flex)
 
     def run(self, batch: Batch) -> list[Output]:
         """See Backend. The waveforms are normalised over their own lengths here.
@@ -140,7 +145,19 @@ class TorchBackend:
         frames = torch.tensor(counts, device=self.device)
         ragged = any(count != architecture.frames_of(batch.padded) for count in counts)
         embeddings = self._network(waveforms, frames if ragged else None)
-        return [self._output(row[:count], batch) for row, count in zip(embeddings, counts, strict=True)]
+        outputs = [self._output(row[:count], batch) for row, count in zip(embeddings, counts, strict=True)]
+        return [replace(output, notes=self._notes()) for output in outputs]
+
+    @property
+    def attention(self) -> str:
+        """How it attends: `flex`, in one kernel, or `blocks`, block by block."""
+        return "blocks" if self._flex is None or self._flex.fault is not None else "flex"
+
+    def _notes(self) -> tuple[str, ...]:
+        """What is unusual about how this backend runs."""
+        if self._flex is None or self._flex.fault is None:
+            return ()
+        return (f"attention ran block by block on {self.device}: FlexAttention failed ({self._flex.fault})",)
 
     @staticmethod
     def _output(rows: torch.Tensor, batch: Batch) -> Output:
@@ -164,22 +181,26 @@ class TorchBackend:
 
     @property
     def device_name(self) -> str:
-        """The hardware's own name, as far as a cost depends on it."""
-        return processor_name() if self._on_cpu else torch.cuda.get_device_name(self.device)
+        """The hardware's own name, and how it is used as far as a cost depends on it."""
+        return processor_name() if self._on_cpu else f"{torch.cuda.get_device_name(self.device)}, {self.attention}"
 
     def warm_up(self) -> None:
         """Run a second of noise, so that weights are resident and kernels chosen before anything is measured."""
         self._probe(Shape(1, 1.0))
+        if self._flex is not None:
+            self._probe(Shape(2, 1.0))  # a batch of one is compiled apart
 
     def cost(self, longest_s: float) -> CostModel:
         """See Backend. Runs noise of a few shapes, 46 s of audio at the most; call `warm_up` before."""
         seconds = [min(longest_s, s) for s in (2.0, 8.0, 20.0)]
         shapes = [Shape(1, s) for s in sorted(set(seconds))] + [Shape(4, min(longest_s, 4.0))]
         began = time.perf_counter()
-        # Attention goes block by block. What a block may still grow by beyond these shapes is counted from the start.
+        # Attention takes no memory that grows with the square of the length. What a block of it may still grow by
+        # beyond these shapes is counted from the start; in one kernel there are no blocks.
         cost = CostModel.fit([(shape, self._probe(shape)) for shape in shapes], quadratic=False)
         elapsed = time.perf_counter() - began
-        return replace(cost, fixed=cost.fixed + BIAS_BYTES, rtf=elapsed / sum(shape.padded_s for shape in shapes))
+        block = BIAS_BYTES if self.attention == "blocks" else 0
+        return replace(cost, fixed=cost.fixed + block, rtf=elapsed / sum(shape.padded_s for shape in shapes))
 
     def _probe(self, shape: Shape) -> int:
         """Peak bytes that a batch of this shape took on top of what was held before it."""

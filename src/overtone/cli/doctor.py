@@ -91,7 +91,7 @@ def _torch() -> Iterator[Finding]:
         free, total = torch.cuda.mem_get_info(index)
         name = torch.cuda.get_device_name(index)
         yield Finding("ok", f"cuda:{index}", f"{name}, {format_size(free)} free of {format_size(total)}")
-    if "expandable_segments" not in config.environment("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"):
+    if "expandable_segments" not in (config.environment("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF") or ""):
         # PyTorch has the newer name from 2.9 on, and before that knows only the older.
         name = "PYTORCH_ALLOC_CONF" if _release(torch.__version__) >= (2, 9) else "PYTORCH_CUDA_ALLOC_CONF"
         why = "batches of many lengths cut the device's memory into pieces that fit no other; with it they grow instead"
@@ -145,7 +145,7 @@ def _extras() -> Iterator[Finding]:
 
 def _settings() -> Iterator[Finding]:
     for name, meaning in _TRAPS.items():
-        if value := config.environment(name):
+        if (value := config.environment(name)) is not None:
             yield Finding("note", name, f"is {value!r}: {meaning}")
     try:
         config.load()

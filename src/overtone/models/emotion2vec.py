@@ -7,7 +7,7 @@ own valid frames, is told the true lengths. Module and parameter names are those
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,7 @@ from torch import nn
 
 from overtone.models.architecture import Architecture
 from overtone.models.attention import alibi_slopes, attend
+from overtone.models.features import FeatureExtractor, PositionalEncoder
 
 CHUNK_FRAMES = 100
 """Frames (2 s) that the feature extractor makes at a time. Its layers widen the waveform 100-fold
@@ -31,76 +32,10 @@ _POSITION_FRAMES = 64
 """Frames. On a CPU the positional convolutions meet multiples of it only, for the same reason."""
 
 
-class FeatureExtractor(nn.Module):
-    """Waveform to local features: strided convolutions without padding, each frame normalised alone."""
-
-    def __init__(self, architecture: Architecture) -> None:
-        super().__init__()
-        self._architecture = architecture
-        self.conv_layers = nn.ModuleList()
-        channels = 1
-        for width, kernel, stride in architecture.conv_layers:
-            # The checkpoints' names count FunASR's dropout (1) and its nested norm (2.1); GELU is 3.
-            self.conv_layers.append(
-                nn.ModuleDict(
-                    {
-                        "0": nn.Conv1d(channels, width, kernel, stride, bias=False),
-                        "2": nn.ModuleDict({"1": nn.LayerNorm(width)}),
-                    }
-                )
-            )
-            channels = width
-
-    def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
-        """(batch, samples) float to (batch, frames, channels)."""
-        x = waveforms.unsqueeze(1)
-        for layer in self.conv_layers:
-            assert isinstance(layer, nn.ModuleDict)
-            assert isinstance(layer["2"], nn.ModuleDict)
-            x = layer["0"](x).transpose(1, 2)
-            x = F.gelu(layer["2"]["1"](x)).transpose(1, 2)
-        return x.transpose(1, 2)
-
-
-class PositionalEncoder(nn.Module):
-    """Grouped convolutions over time that tell a frame where it stands among its neighbours."""
-
-    def __init__(self, architecture: Architecture) -> None:
-        super().__init__()
-        dim, kernel = architecture.embed_dim, architecture.conv_pos_kernel
-        # In the checkpoints, place 0 of each sequence is a transposition, or the norm before all.
-        convs = {
-            str(place + 1): nn.ModuleDict(
-                {"0": nn.Conv1d(dim, dim, kernel, padding=kernel // 2, groups=architecture.conv_pos_groups)}
-            )
-            for place in range(architecture.conv_pos_depth)
-        }
-        self._pre_norm = architecture.conv_pos_pre_ln
-        self._depth = architecture.conv_pos_depth
-        if self._pre_norm:
-            self.add_module("0", nn.LayerNorm(dim))
-            self.add_module("1", nn.ModuleDict(convs))
-        else:
-            for place, conv in convs.items():
-                self.add_module(place, conv)
-        # "Same" padding of an even kernel gives one frame too many.
-        self._surplus = 1 - kernel % 2
-
-    def forward(self, x: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
-        """(batch, frames, dim) to the same shape. `valid`: bool (batch, frames) or None if all are real."""
-        if self._pre_norm:
-            x = self.get_submodule("0")(x)
-        prefix = "1." if self._pre_norm else ""
-        for place in range(1, self._depth + 1):
-            if valid is not None:
-                # What a shorter item would see past its end is zero; what stands there is not.
-                x = x * valid.unsqueeze(-1)
-            x = self.get_submodule(f"{prefix}{place}.0")(x.transpose(1, 2))
-            if self._surplus:
-                x = x[:, :, : -self._surplus]
-            x = x.transpose(1, 2)
-            x = F.gelu(F.layer_norm(x, x.shape[-1:]))
-        return x
+Attend = Callable[
+    [torch.Tensor, torch.Tensor, torch.Tensor, "torch.Tensor | None", "torch.Tensor | None", int], torch.Tensor
+]
+"""A way to attend, with the arguments of `attend` and its answers."""
 
 
 class Attention(nn.Module):
@@ -109,6 +44,7 @@ class Attention(nn.Module):
     def __init__(self, dim: int, heads: int, extra_tokens: int) -> None:
         super().__init__()
         self._heads, self._extra = heads, extra_tokens
+        self.attend: Attend = attend
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
@@ -117,7 +53,7 @@ class Attention(nn.Module):
         batch, tokens, dim = x.shape
         qkv = self.qkv(x).view(batch, tokens, 3, self._heads, dim // self._heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        x = attend(query, key, value, slopes, valid, self._extra)
+        x = self.attend(query, key, value, slopes, valid, self._extra)
         out: torch.Tensor = self.proj(x.transpose(1, 2).reshape(batch, tokens, dim))
         return out
 
@@ -211,6 +147,12 @@ class Emotion2vec(nn.Module):
         encoder = self.modality_encoders["AUDIO"]
         assert isinstance(encoder, AudioEncoder)
         return encoder
+
+    def attend_by(self, attend: Attend) -> None:
+        """Let every block attend in another way."""
+        for block in (*self.audio.context_encoder.blocks, *self.blocks):
+            assert isinstance(block, Block)
+            block.attn.attend = attend
 
     def forward(self, waveforms: torch.Tensor, frames: torch.Tensor | None = None) -> torch.Tensor:
         """Frame embeddings of a batch.
