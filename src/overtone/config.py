@@ -40,8 +40,8 @@ class Options:
 
     model: `tiny`, an alias, a hub id or a checkpoint folder. hub: where ids are looked up.
     memory: budget of the whole process (of the device, on a GPU), as `2GiB` or bytes; None takes what is free, less
-    a margin. device: `auto`, `cpu`, `cuda:N`. threads: for the model on a CPU; None takes the cores this process may
-    use. decoders: sources decoded at once.
+    a margin. device: `auto`, `cpu`, `cuda:N`, several of them joined by commas, `cuda:all`. threads: for the model on a
+    CPU; None takes the cores this process may use. decoders: sources decoded at once.
     segment: `vad` cuts audio longer than `max_segment` where speech pauses; `window` cuts `window` seconds every
     `hop`; `none` runs a file whole. context: `full` is `none` by its other name: attention over the whole file.
     keep_silence: run the model on silence too, as FunASR does. channels: `mix` is their mean, `split` gives a result
@@ -130,8 +130,8 @@ NAMES = tuple(field.name for field in dataclasses.fields(Options))
 HELP: Mapping[str, str] = {
     "model": "tiny, an alias (see `overtone models list`), a hub id, or a checkpoint folder.",
     "hub": "Where hub ids are looked up: hf (Hugging Face) or ms (ModelScope).",
-    "memory": "Budget of the whole process, or of the GPU: 2GiB, 512MB. Default: most of what is free.",
-    "device": "auto, cpu, or cuda:N.",
+    "memory": "Budget of the whole process, or of each GPU: 2GiB, 512MB. Default: most of what is free.",
+    "device": "auto, cpu, cuda:N, several (cuda:0,cuda:1), or cuda:all.",
     "precision": "fp32 everywhere; tf32, bf16 and fp16 on CUDA.",
     "threads": "Threads of the model on a CPU. Default: the cores this process may use.",
     "decoders": "Files decoded at once. Default: up to 4.",

@@ -198,7 +198,7 @@ class EmotionRecognizer:
             segments=(),
             model=self._runtime.network.name,
             precision=self._runtime.precision,
-            device=self._runtime.device,
+            device=(sent.tracks[channel].device if sent is not None else "") or self._runtime.device,
             timings=timings,
             error=error,
         )

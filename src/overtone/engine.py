@@ -9,27 +9,17 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from overtone.backends.base import Backend
-from overtone.errors import BudgetError, ModelError, OutOfMemory, OvertoneError, UsageError
+from overtone.errors import BudgetError, DeviceError, ModelError, OutOfMemory, OvertoneError
 from overtone.memory import Ledger, Shape, format_size
-from overtone.plan import DRIFT_BYTES, Limits, Plan, bucket, enough_for, shape_of, take_batch
+from overtone.plan import DRIFT_BYTES, Limits, Plan, bucket, enough_for, shape_of
 from overtone.values import SAMPLE_RATE, Batch, Output, Samples
+from overtone.waiting import Waiting, Work
 
 _LOOSE_BYTES = 8 << 20
 """Bytes beyond what is resident that may lie about between two batches before they are given back."""
-
-
-@dataclass(slots=True, eq=False)
-class _Work:
-    samples: Samples
-    want_frames: bool
-    future: Future[Output] = field(default_factory=Future)
-    since: float = field(default_factory=time.perf_counter)
-
-    def __len__(self) -> int:
-        return len(self.samples)
 
 
 @dataclass(slots=True)
@@ -48,20 +38,19 @@ class EngineStats:
 class Engine:
     """Owns a backend and its thread. `submit` from any thread; close it, or use it as a context manager.
 
-    The ledger it is given bounds audio in flight and the activations of a batch.
+    The plan bounds audio in flight and the activations of a batch. `waiting` is shared with other engines, or its own.
     """
 
-    def __init__(self, backend: Backend, plan: Plan) -> None:
+    def __init__(self, backend: Backend, plan: Plan, waiting: Waiting | None = None) -> None:
         self._backend = backend
         self._plan = plan
         self._cost = plan.cost
         self._ceiling = plan.budget_bytes  # of a batch of several; lowered when memory runs out
         # What is being cut has not come to the engine yet; it is never the engine's to use.
-        waiting = plan.audio_bytes - plan.cutting_bytes
-        self._ledger = Ledger(plan.budget_bytes - plan.cutting_bytes, waiting, backend.used_bytes)
-        self._waiting: list[_Work] = []
-        self._wake = threading.Condition()
-        self._closed = False
+        audio = plan.audio_bytes - plan.cutting_bytes
+        self._waiting = Waiting() if waiting is None else waiting
+        self._waiting.join(backend.device, audio)
+        self._ledger = Ledger(plan.budget_bytes - plan.cutting_bytes, audio, backend.used_bytes, self._waiting.audio)
         self.stats = EngineStats()
         self._thread = threading.Thread(target=self._loop, name=f"overtone-{backend.device}", daemon=True)
         self._thread.start()
@@ -70,6 +59,16 @@ class Engine:
     def backend(self) -> Backend:
         """What runs the batches."""
         return self._backend
+
+    @property
+    def device(self) -> str:
+        """Where it runs."""
+        return self._backend.device
+
+    @property
+    def precision(self) -> str:
+        """In what it runs."""
+        return self._backend.precision
 
     @property
     def plan(self) -> Plan:
@@ -82,23 +81,14 @@ class Engine:
         The future fails with BudgetError if the segment alone cannot be held, and with UsageError once the engine
         is closed. A future cancelled in time costs nothing.
         """
-        work, size = _Work(samples, want_frames), samples.nbytes
-        self._ledger.audio.take(size)
-        work.future.add_done_callback(lambda _: self._ledger.audio.give(size))
-        with self._wake:
-            if self._closed:
-                work.future.set_exception(UsageError("it was closed before this could be run", code="closed"))
-                return work.future
-            self._waiting.append(work)
-            self._wake.notify()
-        return work.future
+        return self._waiting.put(samples, want_frames)
 
     def wait_until_idle(self) -> None:
         """Wait until nothing is queued and nothing runs."""
-        self._ledger.audio.wait_until_empty()
+        self._waiting.audio.wait_until_empty()
 
     def _loop(self) -> None:
-        batch: list[_Work] = []
+        batch: list[Work] = []
         try:
             while batch := self._take():
                 self._run(batch)
@@ -106,34 +96,23 @@ class Engine:
             self._fail(batch, error)
         self._backend.close()
 
-    def _fail(self, running: Sequence[_Work], error: Exception) -> None:
-        """The thread ends here, and whoever waits is told why."""
-        with self._wake:
-            self._closed = True
-            waiting, self._waiting = self._waiting, []
-        self._ledger.audio.close()
-        told = ModelError(f"{self._backend.device} stopped working ({error!r}); start anew.")
-        for work in (*running, *waiting):
+    def _fail(self, running: Sequence[Work], error: Exception) -> None:
+        """The thread ends here, and whoever waits for it is told why; what waits, only if no other device takes it."""
+        reason = f"{self._backend.device} stopped working ({error!r})"
+        for work in (*running, *self._waiting.leave(self._backend.device, reason)):
             if not work.future.done():
-                work.future.set_exception(told)
+                work.future.set_exception(ModelError(f"{reason}; start anew."))
 
-    def _take(self) -> list[_Work]:
+    def _take(self) -> list[Work]:
         """Wait for work and choose the next batch; an empty one means the engine is closed and drained."""
         while True:
             began = time.perf_counter()
-            with self._wake:
-                self._wake.wait_for(lambda: self._waiting or self._closed)
-                self.stats.idle_s += time.perf_counter() - began
-                if not self._waiting:
-                    return []
-                # Frames are kept for a whole batch or not at all.
-                queue = [work for work in self._waiting if work.want_frames == self._waiting[0].want_frames]
-                chosen = take_batch([len(work) for work in queue], self._limits())
-                batch = [queue[i] for i in chosen]
-                taken = set(map(id, batch))
-                self._waiting = [work for work in self._waiting if id(work) not in taken]
-            if running := [work for work in batch if work.future.set_running_or_notify_cancel()]:
-                return running
+            more = self._waiting.wait()
+            self.stats.idle_s += time.perf_counter() - began
+            if not more:
+                return []
+            if batch := self._waiting.take(self._limits()):
+                return batch
 
     def _limits(self) -> Limits:
         tidy = self._plan.batch_bytes + DRIFT_BYTES - _LOOSE_BYTES
@@ -149,7 +128,7 @@ class Engine:
             room = self._ledger.room()
         return room
 
-    def _run(self, works: Sequence[_Work], notes: tuple[str, ...] = ()) -> None:
+    def _run(self, works: Sequence[Work], notes: tuple[str, ...] = ()) -> None:
         """Run a batch, in halves if it does not fit, and answer every future in it."""
         started = time.perf_counter()
         shape = shape_of([len(work) for work in works])
@@ -165,6 +144,8 @@ class Engine:
         except OutOfMemory as refusal:
             self._halve(works, shape, refusal, notes)
             return
+        except DeviceError:
+            raise  # the device's end, and this thread's
         except Exception as error:  # noqa: BLE001 - it belongs to those who wait, not to this thread
             # The traceback holds the batch, and an error is kept for as long as its result.
             error = error.with_traceback(None)
@@ -176,9 +157,9 @@ class Engine:
         self._count(works, shape, elapsed)
         for work, output in zip(works, outputs, strict=True):
             share = elapsed * len(work) / audio
-            work.future.set_result(
-                replace(output, wait_s=started - work.since, run_s=share, notes=output.notes + notes)
-            )
+            told = (*output.notes, *notes, *self._waiting.lost)
+            device = self._backend.device
+            work.future.set_result(replace(output, wait_s=started - work.since, run_s=share, notes=told, device=device))
 
     def _check_room(self, shape: Shape) -> None:
         """A single segment larger than the budget leaves is refused before it is tried."""
@@ -193,7 +174,7 @@ class Engine:
                 f"of {format_size(budget)}; give {enough_for(budget, short)}, or cut shorter with --max-segment."
             )
 
-    def _halve(self, works: Sequence[_Work], shape: Shape, refusal: OutOfMemory, notes: tuple[str, ...]) -> None:
+    def _halve(self, works: Sequence[Work], shape: Shape, refusal: OutOfMemory, notes: tuple[str, ...]) -> None:
         self.stats.splits += 1
         predicted = self._cost.predict(shape)
         # Whatever was predicted for this batch is more than there is: never plan for as much again.
@@ -212,7 +193,7 @@ class Engine:
         for half in (works[:middle], works[middle:]):
             self._run(half, (*notes, note))
 
-    def _count(self, works: Sequence[_Work], shape: Shape, elapsed: float) -> None:
+    def _count(self, works: Sequence[Work], shape: Shape, elapsed: float) -> None:
         self.stats.batches += 1
         self.stats.segments += len(works)
         self.stats.audio_s += sum(len(work) for work in works) / SAMPLE_RATE
@@ -221,14 +202,7 @@ class Engine:
 
     def close(self, *, drain: bool = True) -> None:
         """Finish what is queued (without `drain`: cancel it), then free the model. Safe to call twice."""
-        with self._wake:
-            self._closed = True
-            dropped = [] if drain else self._waiting
-            self._waiting = self._waiting if drain else []
-            self._wake.notify()
-        for work in dropped:
-            work.future.cancel()
-        self._ledger.audio.close()
+        self._waiting.close(drain=drain)
         if threading.current_thread() is not self._thread:
             self._thread.join()
 

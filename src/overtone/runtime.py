@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -15,11 +15,13 @@ from overtone.checkpoints import Checkpoint
 from overtone.config import Options
 from overtone.engine import Engine
 from overtone.errors import BudgetError, OutOfMemory
+from overtone.fleet import Fleet
 from overtone.head import Head
 from overtone.memory import CostModel, format_size, memory_refusal
 from overtone.plan import Plan, longest_segment, make_plan
 from overtone.resources import available_bytes, default_budget_bytes, rss_bytes, usable_cpus
 from overtone.values import SAMPLE_RATE
+from overtone.waiting import Waiting
 
 if TYPE_CHECKING:
     from overtone.backends.torch_backend import TorchBackend
@@ -59,7 +61,7 @@ class Runtime:
 
     options: Options
     network: Network
-    engine: Engine
+    engine: Engine | Fleet
     device: str
     precision: str
     threads: int
@@ -86,16 +88,32 @@ def start(options: Options) -> Runtime:
     threads = options.threads or usable_cpus()
     decoders = decoders_for(options)
     # PyTorch keeps a number of threads for each thread; this one is nobody's.
-    engine, network = _aside(lambda: _start(options, checkpoint, threads, decoders))
-    backend = engine.backend
-    return Runtime(options, network, engine, backend.device, backend.precision, threads, decoders)
+    engine, network = _aside(lambda: _start_all(options, checkpoint, threads, decoders))
+    return Runtime(options, network, engine, engine.device, engine.precision, threads, decoders)
 
 
-def _start(options: Options, checkpoint: Checkpoint, threads: int, decoders: int) -> tuple[Engine, Network]:
-    from overtone.backends.torch_backend import TorchBackend, resolve_device
+def _start_all(options: Options, checkpoint: Checkpoint, threads: int, decoders: int) -> tuple[Engine | Fleet, Network]:
+    """An engine for each device asked for; if one cannot be started, none is."""
+    from overtone.backends.torch_backend import resolve_devices
+
+    waiting = Waiting()
+    engines: list[Engine] = []
+    with ExitStack() as undo:
+        for device in resolve_devices(options.device):
+            engine, network = _start(options.replace(device=device), checkpoint, threads, decoders, waiting)
+            undo.callback(engine.close, drain=False)
+            engines.append(engine)
+        undo.pop_all()
+    return (Fleet(engines, waiting) if len(engines) > 1 else engine), network
+
+
+def _start(
+    options: Options, checkpoint: Checkpoint, threads: int, decoders: int, waiting: Waiting
+) -> tuple[Engine, Network]:
+    from overtone.backends.torch_backend import TorchBackend
     from overtone.models.loading import load
 
-    device = resolve_device(options.device)
+    device = options.device
     budget = options.memory_bytes or (default_budget_bytes() if device == "cpu" else _free_on(device))
     _check_weights(budget, checkpoint, rss_bytes() if device == "cpu" else 0)
     with _refusals_told(checkpoint, device):
@@ -114,7 +132,7 @@ def _start(options: Options, checkpoint: Checkpoint, threads: int, decoders: int
         architecture.embed_dim,
         head,
     )
-    return Engine(backend, plan), network
+    return Engine(backend, plan, waiting), network
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import time
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 
 import numpy as np
@@ -38,12 +38,25 @@ def resolve_device(device: str) -> str:
         return device
     kind, _, index = device.partition(":")
     if kind != "cuda" or (index and not index.isdigit()):
-        raise DeviceError(f"unknown device {device!r}; use auto, cpu, cuda or cuda:N.")
+        raise DeviceError(f"unknown device {device!r}; use auto, cpu, cuda:N, several joined by commas, or cuda:all.")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if int(index or 0) >= count:
         seen = f"only {count} CUDA device(s) are seen" if count else "no CUDA device is seen by this PyTorch"
         raise DeviceError(f"{device} was asked for, but {seen}; use --device cpu, or see `overtone doctor`.")
     return f"cuda:{int(index or 0)}"
+
+
+def resolve_devices(devices: str) -> list[str]:
+    """`cuda:0,cuda:1` to each of them, `cuda:all` to all there are, anything else as `resolve_device` has it."""
+    if devices == "cuda:all":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        return [resolve_device(f"cuda:{index}") for index in range(max(1, count))]
+    found = [resolve_device(device.strip()) for device in devices.split(",")]
+    if len(found) > 1 and "cpu" in found:
+        raise DeviceError(f"{devices}: several devices are several GPUs; the CPU runs alone, with --device cpu.")
+    if twice := next((device for device in found if found.count(device) > 1), None):
+        raise DeviceError(f"{devices} names {twice} twice; a model on one device twice only takes its memory twice.")
+    return found
 
 
 def _use_threads(count: int) -> None:
@@ -231,4 +244,5 @@ class TorchBackend:
         """See Backend."""
         del self._network
         gc.collect()
-        self.trim()
+        with suppress(RuntimeError):  # of a device that answers no more
+            self.trim()
