@@ -48,6 +48,7 @@ class Options:
     per channel. granularity: how fine the answer is; `frame` keeps every frame. labels: `english` or `published`.
     batch_size_s: most padded seconds in a batch. batch_size_threshold_s: segments longer than this run alone.
     ignore_unknown_tensors: load a checkpoint that holds more than the network knows.
+    offload: keep part of the network on the CPU where the GPU cannot hold it; each batch then moves it over.
     """
 
     model: str = "tiny"
@@ -69,6 +70,7 @@ class Options:
     batch_size_s: float | None = None
     batch_size_threshold_s: float | None = None
     ignore_unknown_tensors: bool = False
+    offload: bool = False
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
@@ -147,6 +149,7 @@ HELP: Mapping[str, str] = {
     "batch_size_s": "Most padded seconds in a batch, on top of what memory allows.",
     "batch_size_threshold_s": "Segments longer than this many seconds run alone.",
     "ignore_unknown_tensors": "Load a checkpoint that holds tensors the network does not know.",
+    "offload": "Keep part of a model that its GPU cannot hold on the CPU: slower, as each batch moves it over.",
 }
 """One line for each option, shown by `--help`."""
 

@@ -18,13 +18,14 @@ from overtone.errors import BudgetError, OutOfMemory
 from overtone.fleet import Fleet
 from overtone.head import Head
 from overtone.memory import CostModel, format_size, memory_refusal
-from overtone.plan import Plan, longest_segment, make_plan
+from overtone.plan import Plan, longest_segment, make_plan, needed_bytes, place_blocks
 from overtone.resources import available_bytes, default_budget_bytes, rss_bytes, usable_cpus
 from overtone.values import SAMPLE_RATE
 from overtone.waiting import Waiting
 
 if TYPE_CHECKING:
     from overtone.backends.torch_backend import TorchBackend
+    from overtone.backends.torch_offload import Offload
     from overtone.models.architecture import Architecture
 
 _T = TypeVar("_T")
@@ -111,18 +112,25 @@ def _start(
     options: Options, checkpoint: Checkpoint, threads: int, decoders: int, waiting: Waiting
 ) -> tuple[Engine, Network]:
     from overtone.backends.torch_backend import TorchBackend
+    from overtone.backends.torch_offload import check_offload
     from overtone.models.loading import load
 
     device = options.device
+    if options.offload:
+        check_offload(device)
     budget = options.memory_bytes or (default_budget_bytes() if device == "cpu" else _free_on(device))
     _check_weights(budget, checkpoint, rss_bytes() if device == "cpu" else 0)
     with _refusals_told(checkpoint, device):
         module, head = load(checkpoint, strict=not options.ignore_unknown_tensors)
         architecture = module.architecture
-        backend = TorchBackend(module, device=device, precision=options.precision, threads=threads)
+        backend = TorchBackend(
+            module, device=device, precision=options.precision, threads=threads, offload=options.offload
+        )
         backend.warm_up()
         cost = _cost(backend, architecture, options, threads)
     backend.trim()  # what probing left behind is not resident
+    if backend.offload is not None:
+        _move_over(backend.offload, options, budget - backend.used_bytes(), cost, decoders)
     plan = _share_out(options, device, budget, backend.used_bytes(), cost, decoders)
     network = Network(
         checkpoint.name,
@@ -173,6 +181,20 @@ def _share_out(options: Options, device: str, budget: int, used: int, cost: Cost
         batch_s=options.batch_size_s or max(_BATCH_S["cpu" if on_cpu else "cuda"], options.longest_s),
         threshold_s=options.batch_size_threshold_s,
     )
+
+
+def _move_over(offload: Offload, options: Options, free_bytes: int, cost: CostModel, decoders: int) -> None:
+    """Move so many blocks to the device as serve a run best; none where a single segment does not fit beside them."""
+    longest_s = longest_segment(options.longest_s, options.batch_size_s) / SAMPLE_RATE
+    placement = place_blocks(
+        offload.block_bytes,
+        options.device,
+        spare_bytes=free_bytes - needed_bytes(0, cost, longest_s, decoders),
+        cost=cost,
+        longest_s=longest_s,
+        batch_s=options.batch_size_s or _BATCH_S["cuda"],
+    )
+    offload.keep(placement)
 
 
 def _free_on(device: str) -> int:

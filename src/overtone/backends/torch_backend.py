@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from overtone.backends.torch_float32 import SWITCHES
+from overtone.backends.torch_offload import Offload
 from overtone.errors import DeviceError, OutOfMemory
 from overtone.memory import CostModel, Shape, memory_refusal
 from overtone.models.attention import BIAS_BYTES
@@ -82,7 +83,9 @@ class TorchBackend:
     Raises DeviceError for a device or precision that is not to be had.
     """
 
-    def __init__(self, network: Emotion2vec, *, device: str, precision: str, threads: int) -> None:
+    def __init__(
+        self, network: Emotion2vec, *, device: str, precision: str, threads: int, offload: bool = False
+    ) -> None:
         if precision not in _DTYPES:
             raise DeviceError(f"unknown precision {precision!r}; use one of {', '.join(_DTYPES)}.")
         if device == "cpu" and precision != "fp32":
@@ -95,7 +98,8 @@ class TorchBackend:
         self._threads = threads
         self._dtype = _DTYPES[precision]
         self._on_cpu = device == "cpu"
-        self._network = network.to(device=device, dtype=self._dtype)
+        self._network = network.to(dtype=self._dtype) if offload else network.to(device=device, dtype=self._dtype)
+        self.offload = Offload(network, device) if offload else None
         self._architecture = network.architecture
         head_dim = self._architecture.embed_dim // self._architecture.num_heads
         self._flex = FlexAttend() if flex_is_here(device, self._dtype, head_dim) else None
@@ -133,6 +137,8 @@ class TorchBackend:
 
     def _given_back(self, before: int) -> int:
         """Tidy up after a refusal. Bytes beyond `before` that something still holds; 0 unless there is a leak."""
+        if self.offload is not None:
+            self.offload.settle()
         if self._on_cpu or self._allocated() > before:
             gc.collect()  # tensors in reference cycles
         self.trim()
@@ -168,9 +174,13 @@ class TorchBackend:
 
     def _notes(self) -> tuple[str, ...]:
         """What is unusual about how this backend runs."""
+        offloaded = () if self.offload is None else self.offload.notes()
         if self._flex is None or self._flex.fault is None:
-            return ()
-        return (f"attention ran block by block on {self.device}: FlexAttention failed ({self._flex.fault})",)
+            return offloaded
+        return (
+            *offloaded,
+            f"attention ran block by block on {self.device}: FlexAttention failed ({self._flex.fault})",
+        )
 
     @staticmethod
     def _output(rows: torch.Tensor, batch: Batch) -> Output:
@@ -195,7 +205,10 @@ class TorchBackend:
     @property
     def device_name(self) -> str:
         """The hardware's own name, and how it is used as far as a cost depends on it."""
-        return processor_name() if self._on_cpu else f"{torch.cuda.get_device_name(self.device)}, {self.attention}"
+        if self._on_cpu:
+            return processor_name()
+        weights = "" if self.offload is None else ", offloaded"
+        return f"{torch.cuda.get_device_name(self.device)}, {self.attention}{weights}"
 
     def warm_up(self) -> None:
         """Run a second of noise, so that weights are resident and kernels chosen before anything is measured."""

@@ -23,7 +23,7 @@ _TRAPS = {
     "CUDA_VISIBLE_DEVICES": "hides GPUs that are not in it",
 }
 
-_EXTRAS = {"plot": "matplotlib", "parquet": "pyarrow", "modelscope": "modelscope"}
+_EXTRAS = {"plot": "matplotlib", "parquet": "pyarrow", "modelscope": "modelscope", "gpu": "accelerate"}
 
 
 @dataclass(frozen=True, slots=True)

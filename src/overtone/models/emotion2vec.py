@@ -150,9 +150,18 @@ class Emotion2vec(nn.Module):
 
     def attend_by(self, attend: Attend) -> None:
         """Let every block attend in another way."""
-        for block in (*self.audio.context_encoder.blocks, *self.blocks):
-            assert isinstance(block, Block)
+        for _, block in self.named_blocks():
             block.attn.attend = attend
+
+    def named_blocks(self) -> Iterator[tuple[str, Block]]:
+        """The transformer blocks in the order in which they run, by their names in `state_dict`."""
+        for prefix, blocks in (
+            ("modality_encoders.AUDIO.context_encoder.blocks", self.audio.context_encoder.blocks),
+            ("blocks", self.blocks),
+        ):
+            for index, block in enumerate(blocks):
+                assert isinstance(block, Block)
+                yield f"{prefix}.{index}", block
 
     def forward(self, waveforms: torch.Tensor, frames: torch.Tensor | None = None) -> torch.Tensor:
         """Frame embeddings of a batch.
