@@ -276,3 +276,34 @@ def test_a_device_that_is_gone_keeps_nobody_waiting() -> None:
     with pytest.raises(UsageError, match="closed"):
         running.submit(noise(1)).result(5)
     running.close()
+
+
+@pytest.mark.parametrize(("budget_mib", "trims"), [(10_000, 0), (152, 2)])
+def test_memory_kept_for_the_next_batch_is_given_back_only_where_both_do_not_fit(budget_mib: int, trims: int) -> None:
+    class Caching(FakeBackend):
+        """Keeps what a batch took, as a device's allocator does, until it is told not to."""
+
+        kept = 0
+
+        def run(self, batch: Batch) -> list[Output]:
+            outputs = super().run(batch)
+            self.kept = self.cost_model.predict(Shape(len(batch.waveforms), batch.padded / 16_000))
+            return outputs
+
+        def used_bytes(self) -> int:
+            return super().used_bytes() + self.kept
+
+        def loose_bytes(self) -> int:
+            return self.kept
+
+        def trim(self) -> None:
+            super().trim()
+            self.kept = 0
+
+    backend = Caching(cost_model=CostModel(0.0, 3.0 * MIB, 0.0, margin=1.0))
+    with engine(backend, budget=budget_mib * MIB) as running:
+        for seconds in (25, 24, 25):
+            running.submit(noise(seconds)).result(10)
+            assert backend.kept + backend.resident_bytes <= running.plan.budget_bytes
+    assert len(backend.batches) == 3
+    assert backend.trimmed == trims

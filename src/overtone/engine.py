@@ -122,10 +122,10 @@ class Engine:
 
     def _room(self, wanted: int) -> int:
         """Bytes for the next batch; memory that is only kept for speed is given back if they fall short of `wanted`."""
-        room = self._ledger.room()
+        room = self._ledger.room() + self._backend.loose_bytes()
         if room < wanted:
             self._backend.trim()
-            room = self._ledger.room()
+            room = self._ledger.room() + self._backend.loose_bytes()
         return room
 
     def _run(self, works: Sequence[Work], notes: tuple[str, ...] = ()) -> None:
@@ -163,16 +163,18 @@ class Engine:
 
     def _check_room(self, shape: Shape) -> None:
         """A single segment larger than the budget leaves is refused before it is tried."""
-        if shape.rows > 1:
-            return
         need = self._cost.predict(shape)
         short = need - self._room(need)
-        if short > 0:
-            budget = self._plan.budget_bytes
-            raise BudgetError(
-                f"a segment of {shape.seconds:.1f} s needs {format_size(need)}, {format_size(short)} more than is left "
-                f"of {format_size(budget)}; give {enough_for(budget, short)}, or cut shorter with --max-segment."
-            )
+        if shape.rows > 1 or short <= 0:
+            if self._ledger.room() < need:
+                # It fits if what is kept is used again, which it may not be: its pieces can be of other sizes.
+                self._backend.trim()
+            return
+        budget = self._plan.budget_bytes
+        raise BudgetError(
+            f"a segment of {shape.seconds:.1f} s needs {format_size(need)}, {format_size(short)} more than is left "
+            f"of {format_size(budget)}; give {enough_for(budget, short)}, or cut shorter with --max-segment."
+        )
 
     def _halve(self, works: Sequence[Work], shape: Shape, refusal: OutOfMemory, notes: tuple[str, ...]) -> None:
         self.stats.splits += 1

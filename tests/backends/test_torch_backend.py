@@ -189,3 +189,12 @@ def test_tf32_is_refused_where_the_gpu_has_none(small_checkpoint: Path, monkeypa
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Tesla T4")
     with pytest.raises(DeviceError, match=r"cuda:0 \(Tesla T4\) has no tf32"):
         TorchBackend(network, device="cuda:0", precision="tf32", threads=1)
+
+
+def test_what_the_allocator_keeps_and_could_give_back_is_told(
+    on_cuda: Callable[[FakeCuda], TorchBackend], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = on_cuda(FakeCuda(kept=[0]))
+    stats = {"reserved_bytes": 100, "allocated_bytes": 60, "inactive_split_bytes": 15}
+    monkeypatch.setattr(torch.cuda, "memory_stats", lambda _: {f"{k}.all.current": v for k, v in stats.items()})
+    assert backend.loose_bytes() == 25

@@ -196,6 +196,14 @@ class TorchBackend:
         # What the caching allocator holds is taken from the device, used or not.
         return torch.cuda.memory_reserved(self.device) + CONTEXT_BYTES
 
+    def loose_bytes(self) -> int:
+        """See Backend. The caching allocator's free blocks; what is left of blocks in use cannot be given back."""
+        if self._on_cpu:
+            return 0
+        stats = torch.cuda.memory_stats(self.device)
+        taken = stats["allocated_bytes.all.current"] + stats["inactive_split_bytes.all.current"]
+        return max(0, int(stats["reserved_bytes.all.current"] - taken))
+
     def peak_bytes(self) -> int:
         """See Backend."""
         if self._on_cpu:
