@@ -123,3 +123,20 @@ def test_several_gpus_say_what_one_says(small_checkpoint: Path) -> None:
         for ours, expected in zip(all_of_them.stream(clips), one.stream(clips), strict=True):
             assert ours.device in all_of_them.runtime.device.split(",")
             assert ours.scores == pytest.approx(expected.scores, abs=1e-4)
+
+
+@needs_cuda
+@pytest.mark.cuda
+def test_pinned_memory_that_is_used_again_mixes_no_answers_up(small_checkpoint: Path) -> None:
+    network, _ = load(checkpoints.read(small_checkpoint, name="s"))
+    backend = TorchBackend(network, device="cuda:0", precision="fp32", threads=1)
+    clips = [voice(1.0 + i % 4, seed=i) for i in range(12)]
+    alone = [backend.run(Batch((clip,), len(clip), want_frames=True))[0] for clip in clips]
+    kept = [(output.total.copy(), output.frames.copy()) for output in alone if output.frames is not None]
+    together = backend.run(Batch(tuple(clips), 64_000, want_frames=True))
+    for first, (total, frames), second in zip(alone, kept, together, strict=True):
+        assert (first.total == total).all()  # nothing that came back is changed by what came after
+        assert first.frames is not None
+        assert second.frames is not None
+        assert (first.frames == frames).all()
+        np.testing.assert_allclose(second.frames, frames, rtol=0, atol=1e-4)

@@ -7,6 +7,7 @@ import threading
 import time
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 
 from overtone.backends.torch_float32 import SWITCHES
 from overtone.backends.torch_offload import Offload
+from overtone.backends.torch_transfer import Transfer
 from overtone.errors import DeviceError, OutOfMemory
 from overtone.memory import CostModel, Shape, memory_refusal
 from overtone.models.attention import BIAS_BYTES
@@ -101,6 +103,7 @@ class TorchBackend:
         self._network = network.to(dtype=self._dtype) if offload else network.to(device=device, dtype=self._dtype)
         self.offload = Offload(network, device) if offload else None
         self._architecture = network.architecture
+        self._transfer = Transfer(device)
         head_dim = self._architecture.embed_dim // self._architecture.num_heads
         self._flex = FlexAttend() if flex_is_here(device, self._dtype, head_dim) else None
         if self._flex is not None:
@@ -156,16 +159,27 @@ class TorchBackend:
     def _run(self, batch: Batch) -> list[Output]:
         architecture = self._architecture
         counts = [architecture.frames_of(len(waveform)) for waveform in batch.waveforms]
-        padded = torch.zeros(len(counts), batch.padded)
+        padded = self._transfer.buffer(len(counts), batch.padded)
         for row, waveform in zip(padded, batch.waveforms, strict=True):
             samples = torch.from_numpy(waveform)
             row[: len(waveform)] = F.layer_norm(samples, samples.shape) if architecture.normalize else samples
-        waveforms = padded.to(self.device, self._dtype)
+        waveforms = self._transfer.up(padded, self._dtype)
         frames = torch.tensor(counts, device=self.device)
         ragged = any(count != architecture.frames_of(batch.padded) for count in counts)
         embeddings = self._network(waveforms, frames if ragged else None)
-        outputs = [self._output(row[:count], batch) for row, count in zip(embeddings, counts, strict=True)]
-        return [replace(output, notes=self._notes()) for output in outputs]
+        return self._outputs([row[:count] for row, count in zip(embeddings, counts, strict=True)], batch)
+
+    def _outputs(self, items: list[torch.Tensor], batch: Batch) -> list[Output]:
+        """Sums on the device; copies of what comes back, as it stands in memory that the next batch uses."""
+        totals = [total.copy() for total in self._transfer.down([rows.double().sum(dim=0) for rows in items])]
+        kept: list[Any] = [None] * len(items)
+        if batch.want_frames:
+            kept = [frames.copy() for frames in self._transfer.down([rows.float() for rows in items])]
+        notes = self._notes()
+        return [
+            Output(len(rows), total, frames, notes=notes)
+            for rows, total, frames in zip(items, totals, kept, strict=True)
+        ]
 
     @property
     def attention(self) -> str:
@@ -181,13 +195,6 @@ class TorchBackend:
             *offloaded,
             f"attention ran block by block on {self.device}: FlexAttention failed ({self._flex.fault})",
         )
-
-    @staticmethod
-    def _output(rows: torch.Tensor, batch: Batch) -> Output:
-        total = rows.double().sum(dim=0).cpu().numpy()
-        # A copy, so that a segment's frames do not keep the whole padded batch alive.
-        kept = rows.float().cpu().numpy().copy() if batch.want_frames else None
-        return Output(len(rows), total, kept)
 
     def used_bytes(self) -> int:
         """See Backend."""
