@@ -41,7 +41,8 @@ class Options:
     model: `tiny`, an alias, a hub id or a checkpoint folder. hub: where ids are looked up.
     memory: budget of the whole process (of the device, on a GPU), as `2GiB` or bytes; None takes what is free, less
     a margin. device: `auto`, `cpu`, `cuda:N`, several of them joined by commas, `cuda:all`. threads: for the model on a
-    CPU; None takes the cores this process may use. decoders: sources decoded at once.
+    CPU; None takes the cores this process may use. decoders: sources decoded at once. decode_processes:
+    decode files in so many processes of their own, on a GPU; 0 decodes in threads.
     segment: `vad` cuts audio longer than `max_segment` where speech pauses; `window` cuts `window` seconds every
     `hop`; `none` runs a file whole. context: `full` is `none` by its other name: attention over the whole file.
     keep_silence: run the model on silence too, as FunASR does. channels: `mix` is their mean, `split` gives a result
@@ -58,6 +59,7 @@ class Options:
     precision: Precision = "fp32"
     threads: int | None = None
     decoders: int | None = None
+    decode_processes: int = 0
     segment: SegmentMode = "vad"
     max_segment: float = 30.0
     window: float = 4.0
@@ -117,6 +119,7 @@ class Options:
 _RANGES = (
     ("threads", 1, 1024),
     ("decoders", 1, 256),
+    ("decode_processes", 0, 256),
     ("max_segment", 1.0, 600.0),
     ("window", 0.1, 600.0),
     ("hop", 0.02, 600.0),
@@ -137,6 +140,7 @@ HELP: Mapping[str, str] = {
     "precision": "fp32 everywhere; tf32, bf16 and fp16 on CUDA.",
     "threads": "Threads of the model on a CPU. Default: the cores this process may use.",
     "decoders": "Files decoded at once. Default: up to 4.",
+    "decode_processes": "Processes that decode files, for a GPU that outruns threads. 0: threads of this process.",
     "segment": "vad: cut long audio where speech pauses; window: a fixed grid; none: run files whole.",
     "max_segment": "Longest segment of vad, in seconds; shorter audio is not cut.",
     "window": "Seconds of a window, with --segment window.",

@@ -60,7 +60,7 @@ class UsageError(OvertoneError):
 
 class InputError(OvertoneError):
     """One input cannot be used. Codes: not_found, unreadable, empty, not_audio, no_audio, bad_samples,
-    bad_rate, too_many_channels, directory_loop, too_short, bad_list."""
+    bad_rate, too_many_channels, directory_loop, too_short, bad_list, decoder_died."""
 
     exit_code = 1
     default_code = "bad_input"

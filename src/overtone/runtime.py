@@ -14,7 +14,7 @@ from overtone import checkpoints, config, costs, vad
 from overtone.checkpoints import Checkpoint
 from overtone.config import Options
 from overtone.engine import Engine
-from overtone.errors import BudgetError, OutOfMemory
+from overtone.errors import BudgetError, DeviceError, OutOfMemory
 from overtone.fleet import Fleet
 from overtone.head import Head
 from overtone.memory import CostModel, format_size, memory_refusal
@@ -76,7 +76,8 @@ class Runtime:
 
 def decoders_for(options: Options) -> int:
     """Sources decoded at once. Files that run whole are held whole, so one at a time."""
-    return 1 if options.whole else options.decoders or min(_MOST_DECODERS, usable_cpus())
+    # A process that decodes is driven by a thread.
+    return 1 if options.whole else options.decoders or max(min(_MOST_DECODERS, usable_cpus()), options.decode_processes)
 
 
 def start(options: Options) -> Runtime:
@@ -99,8 +100,14 @@ def _start_all(options: Options, checkpoint: Checkpoint, threads: int, decoders:
 
     waiting = Waiting()
     engines: list[Engine] = []
+    devices = resolve_devices(options.device)
+    if options.decode_processes and "cpu" in devices:
+        raise DeviceError(
+            "--decode-processes is for GPUs: on the CPU the model takes the time, and --memory bounds this process "
+            "alone; leave it out."
+        )
     with ExitStack() as undo:
-        for device in resolve_devices(options.device):
+        for device in devices:
             engine, network = _start(options.replace(device=device), checkpoint, threads, decoders, waiting)
             undo.callback(engine.close, drain=False)
             engines.append(engine)
