@@ -55,7 +55,7 @@ def test_a_broken_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 @pytest.mark.parametrize(
     ("wrong", "word"),
     [
-        ({"precision": "fp8"}, "fp32, bf16, int8, fp16"),
+        ({"precision": "fp8"}, "fp32, tf32, bf16, fp16, int8"),
         ({"segment": "words"}, "vad, window, none"),
         ({"max_segment": 0.2}, "--max-segment"),
         ({"max_segment": float("nan")}, "--max-segment"),

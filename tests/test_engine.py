@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from overtone.backends.base import FakeBackend
 from overtone.engine import Engine
-from overtone.errors import BudgetError, ModelError, UsageError
+from overtone.errors import BudgetError, ModelError, OutOfMemory, UsageError
 from overtone.memory import MIB, CostModel, Shape
 from overtone.plan import DRIFT_BYTES, bucket, make_plan
 from overtone.values import Batch, Output
@@ -54,7 +54,8 @@ def wait_until(true: Callable[[], bool]) -> None:
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.lists(st.floats(0.1, 12), min_size=1, max_size=20), st.integers(0, 40))
+# Ten of them at most: more than the audio in flight would wait for a gate that is opened after them.
+@given(st.lists(st.floats(0.1, 12), min_size=1, max_size=10), st.integers(0, 40))
 def test_every_segment_gets_its_own_answer_whatever_memory_there_is(lengths: list[float], limit_mib: int) -> None:
     clips = [noise(length, seed=i) for i, length in enumerate(lengths)]
     alone = [FakeBackend().run(Batch((clip,), len(clip)))[0] for clip in clips]
@@ -71,7 +72,7 @@ def test_every_segment_gets_its_own_answer_whatever_memory_there_is(lengths: lis
 
 
 def test_a_batch_that_does_not_fit_is_halved_noted_and_never_planned_again() -> None:
-    backend = GatedBackend(limit_bytes=25 * MIB, cost_model=PER_SECOND)
+    backend = GatedBackend(limit_bytes=32 * MIB, cost_model=PER_SECOND)
     with engine(backend) as running:
         first = running.submit(noise(1))
         futures = [running.submit(noise(10, seed=i)) for i in range(4)]
@@ -88,6 +89,23 @@ def test_a_batch_that_does_not_fit_is_halved_noted_and_never_planned_again() -> 
         for future in again:
             future.result(10)
         assert max(len(batch) for batch in backend.batches[4:]) <= 3
+
+
+def test_what_a_failed_batch_left_behind_is_noted() -> None:
+    class Leaking(GatedBackend):
+        def run(self, batch: Batch) -> list[Output]:
+            assert self.gate.wait(10)
+            if len(batch.waveforms) > 1:
+                raise OutOfMemory("no more", left_bytes=3 * MIB)
+            return FakeBackend.run(self, batch)
+
+    backend = Leaking()
+    with engine(backend) as running:
+        futures = [running.submit(noise(1, seed=i)) for i in range(5)]
+        backend.gate.set()
+        notes = [note for future in futures for note in future.result(10).notes]
+    assert notes
+    assert all(note.endswith("batch halved; 3 MiB of it were not given back") for note in notes)
 
 
 def test_a_single_segment_that_never_fits_fails_alone_and_the_rest_go_on() -> None:
@@ -260,3 +278,34 @@ def test_a_device_that_is_gone_keeps_nobody_waiting() -> None:
     with pytest.raises(UsageError, match="closed"):
         running.submit(noise(1)).result(5)
     running.close()
+
+
+@pytest.mark.parametrize(("budget_mib", "trims"), [(10_000, 0), (152, 2)])
+def test_memory_kept_for_the_next_batch_is_given_back_only_where_both_do_not_fit(budget_mib: int, trims: int) -> None:
+    class Caching(FakeBackend):
+        """Keeps what a batch took, as a device's allocator does, until it is told not to."""
+
+        kept = 0
+
+        def run(self, batch: Batch) -> list[Output]:
+            outputs = super().run(batch)
+            self.kept = self.cost_model.predict(Shape(len(batch.waveforms), batch.padded / 16_000))
+            return outputs
+
+        def used_bytes(self) -> int:
+            return super().used_bytes() + self.kept
+
+        def loose_bytes(self) -> int:
+            return self.kept
+
+        def trim(self) -> None:
+            super().trim()
+            self.kept = 0
+
+    backend = Caching(cost_model=CostModel(0.0, 3.0 * MIB, 0.0, margin=1.0))
+    with engine(backend, budget=budget_mib * MIB) as running:
+        for seconds in (25, 24, 25):
+            running.submit(noise(seconds)).result(10)
+            assert backend.kept + backend.resident_bytes <= running.plan.budget_bytes
+    assert len(backend.batches) == 3
+    assert backend.trimmed == trims

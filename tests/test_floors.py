@@ -19,10 +19,11 @@ FLOORS = (
     ("audio", "inputs", "vad", "pauses", "head", "checkpoints", "costs", "record", "timeline"),
     ("formats", "plan", "segment", "merge", "converted"),
     ("journal", "embeddings", "plot"),
+    ("waiting",),
     ("models",),
     ("backends",),
-    ("conversion",),
-    ("engine",),
+    ("engine", "conversion"),
+    ("fleet", "loaded"),
     ("track", "runtime"),
     ("intake",),
     ("emotion",),
@@ -33,7 +34,7 @@ FLOORS = (
 
 HEIGHT = {name: height for height, floor in enumerate(FLOORS) for name in floor}
 
-TORCH_AT_TOP = ("models", "backends/torch_backend.py")
+TORCH_AT_TOP = ("models", "backends/torch_")
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 

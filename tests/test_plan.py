@@ -14,6 +14,7 @@ from overtone.plan import (
     bucket,
     longest_segment,
     make_plan,
+    place_blocks,
     shape_of,
     take_batch,
 )
@@ -126,3 +127,37 @@ def test_a_refusal_names_what_would_do_and_what_would_make_it_fit() -> None:
         assert part in text
     enough = int(text.split("--memory ")[1].split("MiB", maxsplit=1)[0])
     make_plan(budget_bytes=enough * MIB, resident_bytes=400 * MIB, cost=cost, longest_s=30.0)
+
+
+BLOCKS = {f"blocks.{index}": 100 * MIB for index in range(10)}
+
+
+def placed(spare_mib: int, *, batch_s: float = 640.0, per_second: int = 10 * MIB) -> int:
+    """How many of ten blocks of 100 MiB are kept, the first ones."""
+    cost = CostModel(0.0, per_second, 0.0, margin=1.0)
+    places = place_blocks(BLOCKS, "cuda:0", spare_bytes=spare_mib * MIB, cost=cost, longest_s=10.0, batch_s=batch_s)
+    assert list(places) == list(BLOCKS)
+    kept = list(places.values()).count("cuda:0")
+    assert list(places.values()) == ["cuda:0"] * kept + ["cpu"] * (10 - kept)
+    return kept
+
+
+@pytest.mark.parametrize(
+    ("spare_mib", "batch_s", "kept"),
+    [
+        (-5, 640.0, 0),  # not even one segment: the plan refuses
+        (1000, 640.0, 10),  # all of it fits, and nothing is moved
+        (5000, 640.0, 10),
+        (850, 10.0, 8),  # batches do not grow, so all room goes to weights
+        (850, 640.0, 0),  # 1000 MiB for 90 s of audio is less for each second than 200 MiB for 10
+        (950, 640.0, 0),
+        (950, 20.0, 8),  # two segments beside eight blocks, one beside nine: 10 MiB a second either way
+    ],
+)
+def test_blocks_are_placed_so_that_the_fewest_bytes_are_moved(spare_mib: int, batch_s: float, kept: int) -> None:
+    assert placed(spare_mib, batch_s=batch_s) == kept
+
+
+@given(st.integers(0, 3000), st.floats(10.0, 640.0), st.integers(1, 100))
+def test_what_is_kept_always_fits(spare_mib: int, batch_s: float, per_second_mib: int) -> None:
+    assert placed(spare_mib, batch_s=batch_s, per_second=per_second_mib * MIB) * 100 <= spare_mib

@@ -18,7 +18,8 @@ from training.pretrain import warm_cosine
 from training.recipe import Recipe, Stage
 from training.teacher import Teacher
 
-from overtone.models.emotion2vec import Emotion2vec, FeatureExtractor
+from overtone.models.emotion2vec import Emotion2vec
+from overtone.models.features import FeatureExtractor
 
 _POOL_BATCHES = 8
 """Batches that are cut from one random pool."""

@@ -27,7 +27,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib  # the same module, before it came with Python
 
-Precision = Literal["fp32", "bf16", "int8", "fp16"]
+Precision = Literal["fp32", "tf32", "bf16", "fp16", "int8"]
 BackendName = Literal["auto", "openvino", "torch"]
 SegmentMode = Literal["vad", "window", "none"]
 
@@ -41,15 +41,18 @@ class Options:
 
     model: `tiny`, an alias, a hub id or a checkpoint folder. hub: where ids are looked up.
     memory: budget of the whole process (of the device, on a GPU), as `2GiB` or bytes; None takes what is free, less
-    a margin. device: `auto`, `cpu`, `cuda:N`. precision: None is what a converted model was made in, else `fp32`, which
-    is exact; the others are faster, and `overtone models convert` measures what they cost. backend: `auto` is OpenVINO
-    on a CPU and PyTorch on CUDA. threads: for the model on a CPU; None takes the cores this process may use. decoders:
-    sources decoded at once. segment: `vad` cuts audio longer than `max_segment` where speech pauses; `window` cuts
-    `window` seconds every `hop`; `none` runs a file whole. context: `full` is `none` by its other name: attention over
-    the whole file. keep_silence: run the model on silence too, as FunASR does. channels: `mix` is their mean, `split`
-    gives a result per channel. granularity: how fine the answer is; `frame` keeps every frame. labels: `english` or
-    `published`. batch_size_s: most padded seconds in a batch. batch_size_threshold_s: segments longer than this run
-    alone. ignore_unknown_tensors: load a checkpoint that holds more than the network knows.
+    a margin. device: `auto`, `cpu`, `cuda:N`, several of them joined by commas, `cuda:all`.
+    precision: None is what a converted model was made in, else `fp32`, which is exact; the others are faster, and
+    `overtone models convert` measures what they cost. backend: `auto` is OpenVINO on a CPU and PyTorch on CUDA.
+    threads: for the model on a CPU; None takes the cores this process may use. decoders: sources decoded at once.
+    decode_processes: decode files in so many processes of their own, on a GPU; 0 decodes in threads.
+    segment: `vad` cuts audio longer than `max_segment` where speech pauses; `window` cuts `window` seconds every
+    `hop`; `none` runs a file whole. context: `full` is `none` by its other name: attention over the whole file.
+    keep_silence: run the model on silence too, as FunASR does. channels: `mix` is their mean, `split` gives a result
+    per channel. granularity: how fine the answer is; `frame` keeps every frame. labels: `english` or `published`.
+    batch_size_s: most padded seconds in a batch. batch_size_threshold_s: segments longer than this run alone.
+    ignore_unknown_tensors: load a checkpoint that holds more than the network knows.
+    offload: keep part of the network on the CPU where the GPU cannot hold it; each batch then moves it over.
     """
 
     model: str = "tiny"
@@ -60,6 +63,7 @@ class Options:
     backend: BackendName = "auto"
     threads: int | None = None
     decoders: int | None = None
+    decode_processes: int = 0
     segment: SegmentMode = "vad"
     max_segment: float = 30.0
     window: float = 4.0
@@ -72,6 +76,7 @@ class Options:
     batch_size_s: float | None = None
     batch_size_threshold_s: float | None = None
     ignore_unknown_tensors: bool = False
+    offload: bool = False
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
@@ -118,6 +123,7 @@ class Options:
 _RANGES = (
     ("threads", 1, 1024),
     ("decoders", 1, 256),
+    ("decode_processes", 0, 256),
     ("max_segment", 1.0, 600.0),
     ("window", 0.1, 600.0),
     ("hop", 0.02, 600.0),
@@ -133,12 +139,13 @@ NAMES = tuple(field.name for field in dataclasses.fields(Options))
 HELP: Mapping[str, str] = {
     "model": "tiny, an alias (see `overtone models list`), a hub id, or a checkpoint folder.",
     "hub": "Where hub ids are looked up: hf (Hugging Face) or ms (ModelScope).",
-    "memory": "Budget of the whole process, or of the GPU: 2GiB, 512MB. Default: most of what is free.",
-    "device": "auto, cpu, or cuda:N.",
-    "precision": "fp32; bf16, int8 on a CPU; bf16, fp16 on CUDA. Default: fp32, or what a model was converted to.",
+    "memory": "Budget of the whole process, or of each GPU: 2GiB, 512MB. Default: most of what is free.",
+    "device": "auto, cpu, cuda:N, several (cuda:0,cuda:1), or cuda:all.",
+    "precision": "fp32; bf16, int8 on a CPU; tf32, bf16, fp16 on CUDA. Default: fp32, or a converted model's own.",
     "backend": "What runs the model: openvino on a CPU, torch on CUDA; torch runs on a CPU too.",
     "threads": "Threads of the model on a CPU. Default: the cores this process may use.",
     "decoders": "Files decoded at once. Default: up to 4.",
+    "decode_processes": "Processes that decode files, for a GPU that outruns threads. 0: threads of this process.",
     "segment": "vad: cut long audio where speech pauses; window: a fixed grid; none: run files whole.",
     "max_segment": "Longest segment of vad, in seconds; shorter audio is not cut.",
     "window": "Seconds of a window, with --segment window.",
@@ -151,6 +158,7 @@ HELP: Mapping[str, str] = {
     "batch_size_s": "Most padded seconds in a batch, on top of what memory allows.",
     "batch_size_threshold_s": "Segments longer than this many seconds run alone.",
     "ignore_unknown_tensors": "Load a checkpoint that holds tensors the network does not know.",
+    "offload": "Keep part of a model that its GPU cannot hold on the CPU: slower, as each batch moves it over.",
 }
 """One line for each option, shown by `--help`."""
 
@@ -178,6 +186,11 @@ def load(**given: Any) -> Options:
 def cache_folder() -> Path:
     """Where Overtone keeps what it can make again."""
     return Path(os.environ.get(_PREFIX + "CACHE") or platformdirs.user_cache_dir("overtone"))
+
+
+def environment(*names: str) -> str | None:
+    """What the first of these environment variables that is set says; None if none is."""
+    return next((os.environ[name] for name in names if name in os.environ), None)
 
 
 def _from_file() -> dict[str, Any]:

@@ -20,7 +20,7 @@ def resolve_device(device: str) -> str:
         return device
     kind, _, index = device.partition(":")
     if kind != "cuda" or (index and not index.isdigit()):
-        raise DeviceError(f"unknown device {device!r}; use auto, cpu, cuda or cuda:N.")
+        raise DeviceError(f"unknown device {device!r}; use auto, cpu, cuda:N, several joined by commas, or cuda:all.")
     if importlib.util.find_spec("torch") is None:
         raise DeviceError(f"{device} takes PyTorch, which is not installed: pip install 'overtone[torch]'.")
     count = _cuda_devices()
@@ -28,6 +28,30 @@ def resolve_device(device: str) -> str:
         seen = f"only {count} CUDA device(s) are seen" if count else "no CUDA device is seen by this PyTorch"
         raise DeviceError(f"{device} was asked for, but {seen}; use --device cpu, or see `overtone doctor`.")
     return f"cuda:{int(index or 0)}"
+
+
+def resolve_devices(devices: str) -> list[str]:
+    """`cuda:0,cuda:1` to each of them, `cuda:all` to all there are, anything else as `resolve_device` has it."""
+    if devices == "cuda:all":
+        resolve_device("cuda:0")
+        return [f"cuda:{index}" for index in range(_cuda_devices())]
+    found = [resolve_device(device.strip()) for device in devices.split(",")]
+    if len(found) > 1 and "cpu" in found:
+        raise DeviceError(f"{devices}: several devices are several GPUs; the CPU runs alone, with --device cpu.")
+    if twice := next((device for device in found if found.count(device) > 1), None):
+        raise DeviceError(f"{devices} names {twice} twice; a model on one device twice only takes its memory twice.")
+    return found
+
+
+def check_offload(device: str) -> None:
+    """DeviceError where nothing can be offloaded: without a GPU, or without accelerate."""
+    if not device.startswith("cuda"):
+        raise DeviceError(
+            f"--offload keeps part of a model beside its GPU, and {device} is none; leave it out, or name a GPU with "
+            "--device cuda:N."
+        )
+    if importlib.util.find_spec("accelerate") is None:
+        raise DeviceError("--offload needs accelerate, which is not installed: pip install 'overtone[gpu]'.")
 
 
 def runs_torch(backend: str, device: str) -> bool:

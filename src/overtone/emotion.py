@@ -217,8 +217,8 @@ class EmotionRecognizer:
             segments=(),
             model=self._runtime.network.name,
             precision=self._runtime.precision,
-            device=self._runtime.device,
-            backend=self._runtime.engine.backend.name,
+            device=(sent.tracks[channel].device if sent is not None else "") or self._runtime.device,
+            backend=self._runtime.backend,
             timings=timings,
             error=error,
         )

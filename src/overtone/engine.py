@@ -6,31 +6,20 @@ take a batch; run it; on out-of-memory halve it and run again; hand each output 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from overtone.backends.base import Backend
-from overtone.errors import BudgetError, ModelError, OutOfMemory, OvertoneError, UsageError
+from overtone.errors import BudgetError, DeviceError, ModelError, OutOfMemory, OvertoneError
 from overtone.memory import Ledger, Shape, format_size
-from overtone.plan import DRIFT_BYTES, Limits, Plan, bucket, enough_for, shape_of, take_batch
+from overtone.plan import DRIFT_BYTES, Limits, Plan, bucket, enough_for, shape_of
 from overtone.stages import OFF, Stages
 from overtone.values import SAMPLE_RATE, Batch, Output, Samples
+from overtone.waiting import Waiting, Work
 
 _LOOSE_BYTES = 8 << 20
 """Bytes beyond what is resident that may lie about between two batches before they are given back."""
-
-
-@dataclass(slots=True, eq=False)
-class _Work:
-    samples: Samples
-    want_frames: bool
-    future: Future[Output] = field(default_factory=Future)
-    since: float = field(default_factory=time.perf_counter)
-
-    def __len__(self) -> int:
-        return len(self.samples)
 
 
 @dataclass(slots=True)
@@ -49,10 +38,10 @@ class EngineStats:
 class Engine:
     """Owns a backend and its thread. `submit` from any thread; close it, or use it as a context manager.
 
-    The ledger it is given bounds audio in flight and the activations of a batch.
+    The plan bounds audio in flight and the activations of a batch. `waiting` is shared with other engines, or its own.
     """
 
-    def __init__(self, backend: Backend, plan: Plan, stages: Stages = OFF) -> None:
+    def __init__(self, backend: Backend, plan: Plan, stages: Stages = OFF, waiting: Waiting | None = None) -> None:
         self._backend = backend
         self._plan = plan
         self._cost = plan.cost
@@ -60,11 +49,10 @@ class Engine:
         self._tidy = plan.largest_batch_bytes + DRIFT_BYTES - _LOOSE_BYTES
         self._ceiling = plan.budget_bytes  # of a batch of several; lowered when memory runs out
         # What is being cut has not come to the engine yet; it is never the engine's to use.
-        waiting = plan.audio_bytes - plan.cutting_bytes
-        self._ledger = Ledger(plan.budget_bytes - plan.cutting_bytes, waiting, backend.used_bytes)
-        self._waiting: list[_Work] = []
-        self._wake = threading.Condition()
-        self._closed = False
+        audio = plan.audio_bytes - plan.cutting_bytes
+        self._waiting = Waiting() if waiting is None else waiting
+        self._waiting.join(backend.device, audio)
+        self._ledger = Ledger(plan.budget_bytes - plan.cutting_bytes, audio, backend.used_bytes, self._waiting.audio)
         self.stages = stages
         self.stats = EngineStats()
         self._thread = threading.Thread(target=self._loop, name=f"overtone-{backend.device}", daemon=True)
@@ -74,6 +62,21 @@ class Engine:
     def backend(self) -> Backend:
         """What runs the batches."""
         return self._backend
+
+    @property
+    def device(self) -> str:
+        """Where it runs."""
+        return self._backend.device
+
+    @property
+    def backend_name(self) -> str:
+        """What runs it there."""
+        return self._backend.name
+
+    @property
+    def precision(self) -> str:
+        """In what it runs."""
+        return self._backend.precision
 
     @property
     def plan(self) -> Plan:
@@ -86,25 +89,17 @@ class Engine:
         The future fails with BudgetError if the segment alone cannot be held, and with UsageError once the engine
         is closed. A future cancelled in time costs nothing.
         """
-        work, size = _Work(samples, want_frames), samples.nbytes
         began = self.stages.begin()
-        self._ledger.audio.take(size)
+        future = self._waiting.put(samples, want_frames)
         self.stages.end("wait", began)
-        work.future.add_done_callback(lambda _: self._ledger.audio.give(size))
-        with self._wake:
-            if self._closed:
-                work.future.set_exception(UsageError("it was closed before this could be run", code="closed"))
-                return work.future
-            self._waiting.append(work)
-            self._wake.notify()
-        return work.future
+        return future
 
     def wait_until_idle(self) -> None:
         """Wait until nothing is queued and nothing runs."""
-        self._ledger.audio.wait_until_empty()
+        self._waiting.audio.wait_until_empty()
 
     def _loop(self) -> None:
-        batch: list[_Work] = []
+        batch: list[Work] = []
         try:
             while batch := self._take():
                 self._run(batch)
@@ -112,36 +107,26 @@ class Engine:
             self._fail(batch, error)
         self._backend.close()
 
-    def _fail(self, running: Sequence[_Work], error: Exception) -> None:
-        """The thread ends here, and whoever waits is told why."""
-        with self._wake:
-            self._closed = True
-            waiting, self._waiting = self._waiting, []
-        self._ledger.audio.close()
-        told = ModelError(f"{self._backend.device} stopped working ({error!r}); start anew.")
-        for work in (*running, *waiting):
+    def _fail(self, running: Sequence[Work], error: Exception) -> None:
+        """The thread ends here, and whoever waits for it is told why; what waits, only if no other device takes it."""
+        reason = f"{self._backend.device} stopped working ({error!r})"
+        for work in (*running, *self._waiting.leave(self._backend.device, reason)):
             if not work.future.done():
-                work.future.set_exception(told)
+                work.future.set_exception(ModelError(f"{reason}; start anew."))
 
-    def _take(self) -> list[_Work]:
+    def _take(self) -> list[Work]:
         """Wait for work and choose the next batch; an empty one means the engine is closed and drained."""
         while True:
             began = self.stages.begin()
-            with self._wake:
-                self._wake.wait_for(lambda: self._waiting or self._closed)
-                self.stats.idle_s += self.stages.end("idle", began)
-                if not self._waiting:
-                    return []
-                began = self.stages.begin()
-                # Frames are kept for a whole batch or not at all.
-                queue = [work for work in self._waiting if work.want_frames == self._waiting[0].want_frames]
-                chosen = take_batch([len(work) for work in queue], self._limits())
-                batch = [queue[i] for i in chosen]
-                taken = set(map(id, batch))
-                self._waiting = [work for work in self._waiting if id(work) not in taken]
-                self.stages.end("batch", began, f"{len(batch)} of {len(queue)}")
-            if running := [work for work in batch if work.future.set_running_or_notify_cancel()]:
-                return running
+            more = self._waiting.wait()
+            self.stats.idle_s += self.stages.end("idle", began)
+            if not more:
+                return []
+            began = self.stages.begin()
+            batch = self._waiting.take(self._limits())
+            self.stages.end("batch", began, f"{len(batch)} of {len(batch) + len(self._waiting)}")
+            if batch:
+                return batch
 
     def _limits(self) -> Limits:
         # Never more than was planned: what is free beyond it, the VAD or a result may yet take.
@@ -150,13 +135,13 @@ class Engine:
 
     def _room(self, wanted: int) -> int:
         """Bytes for the next batch; memory that is only kept for speed is given back if they fall short of `wanted`."""
-        room = self._ledger.room()
+        room = self._ledger.room() + self._backend.loose_bytes()
         if room < wanted:
             self._backend.trim()
-            room = self._ledger.room()
+            room = self._ledger.room() + self._backend.loose_bytes()
         return room
 
-    def _run(self, works: Sequence[_Work], notes: tuple[str, ...] = ()) -> None:
+    def _run(self, works: Sequence[Work], notes: tuple[str, ...] = ()) -> None:
         """Run a batch, in halves if it does not fit, and answer every future in it."""
         started = self.stages.begin()
         shape = shape_of([len(work) for work in works])
@@ -174,6 +159,8 @@ class Engine:
             self.stages.end("run", started, shape)
             self._halve(works, shape, refusal, notes)
             return
+        except DeviceError:
+            raise  # the device's end, and this thread's
         except Exception as error:  # noqa: BLE001 - it belongs to those who wait, not to this thread
             self.stages.end("run", started, shape)
             # The traceback holds the batch, and an error is kept for as long as its result.
@@ -186,24 +173,26 @@ class Engine:
         self._count(works, shape, elapsed)
         for work, output in zip(works, outputs, strict=True):
             share = elapsed * len(work) / audio
-            work.future.set_result(
-                replace(output, wait_s=started - work.since, run_s=share, notes=output.notes + notes)
-            )
+            told = (*output.notes, *notes, *self._waiting.lost)
+            device = self._backend.device
+            work.future.set_result(replace(output, wait_s=started - work.since, run_s=share, notes=told, device=device))
 
     def _check_room(self, shape: Shape) -> None:
         """A single segment larger than the budget leaves is refused before it is tried."""
-        if shape.rows > 1:
-            return
         need = self._cost.predict(shape)
         short = need - self._room(need)
-        if short > 0:
-            budget = self._plan.budget_bytes
-            raise BudgetError(
-                f"a segment of {shape.seconds:.1f} s needs {format_size(need)}, {format_size(short)} more than is left "
-                f"of {format_size(budget)}; give {enough_for(budget, short)}, or cut shorter with --max-segment."
-            )
+        if shape.rows > 1 or short <= 0:
+            if self._ledger.room() < need:
+                # It fits if what is kept is used again, which it may not be: its pieces can be of other sizes.
+                self._backend.trim()
+            return
+        budget = self._plan.budget_bytes
+        raise BudgetError(
+            f"a segment of {shape.seconds:.1f} s needs {format_size(need)}, {format_size(short)} more than is left "
+            f"of {format_size(budget)}; give {enough_for(budget, short)}, or cut shorter with --max-segment."
+        )
 
-    def _halve(self, works: Sequence[_Work], shape: Shape, refusal: OutOfMemory, notes: tuple[str, ...]) -> None:
+    def _halve(self, works: Sequence[Work], shape: Shape, refusal: OutOfMemory, notes: tuple[str, ...]) -> None:
         self.stats.splits += 1
         predicted = self._cost.predict(shape)
         # Whatever was predicted for this batch is more than there is: never plan for as much again.
@@ -216,11 +205,13 @@ class Engine:
             works[0].future.set_exception(error)
             return
         note = f"out of memory with {shape} on {self._backend.device}: batch halved"
+        if refusal.left_bytes:
+            note += f"; {format_size(refusal.left_bytes)} of it were not given back"
         middle = len(works) // 2
         for half in (works[:middle], works[middle:]):
             self._run(half, (*notes, note))
 
-    def _count(self, works: Sequence[_Work], shape: Shape, elapsed: float) -> None:
+    def _count(self, works: Sequence[Work], shape: Shape, elapsed: float) -> None:
         self.stats.batches += 1
         self.stats.segments += len(works)
         self.stats.audio_s += sum(len(work) for work in works) / SAMPLE_RATE
@@ -229,14 +220,7 @@ class Engine:
 
     def close(self, *, drain: bool = True) -> None:
         """Finish what is queued (without `drain`: cancel it), then free the model. Safe to call twice."""
-        with self._wake:
-            self._closed = True
-            dropped = [] if drain else self._waiting
-            self._waiting = self._waiting if drain else []
-            self._wake.notify()
-        for work in dropped:
-            work.future.cancel()
-        self._ledger.audio.close()
+        self._waiting.close(drain=drain)
         if threading.current_thread() is not self._thread:
             self._thread.join()
 

@@ -60,7 +60,7 @@ class UsageError(OvertoneError):
 
 class InputError(OvertoneError):
     """One input cannot be used. Codes: not_found, unreadable, empty, not_audio, no_audio, bad_samples,
-    bad_rate, too_many_channels, directory_loop, too_short, bad_list."""
+    bad_rate, too_many_channels, directory_loop, too_short, bad_list, decoder_died."""
 
     exit_code = 1
     default_code = "bad_input"
@@ -98,7 +98,11 @@ class DeviceError(OvertoneError):
 
 
 class OutOfMemory(OvertoneError):  # noqa: N818 - what every runtime calls it
-    """A backend ran out of memory while running a batch. Nothing of the batch was kept."""
+    """A backend ran out of memory while running a batch. Nothing of the batch was kept, but for `left_bytes`."""
 
     exit_code = 3
     default_code = "out_of_memory"
+
+    def __init__(self, message: str, *, code: str | None = None, left_bytes: int = 0) -> None:
+        super().__init__(message, code=code)
+        self.left_bytes = left_bytes

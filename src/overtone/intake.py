@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from overtone.audio import Decoder, Readable, name_of
+from overtone.audio import Decoder, DecoderPool, Readable, name_of
 from overtone.errors import BudgetError, OvertoneError, about
 from overtone.memory import Gate, Shape, format_size
 from overtone.merge import Merger
@@ -50,6 +50,8 @@ class Intake:
         self._stages = runtime.engine.stages
         self._vad = SileroVad()
         self._cutting = Gate(runtime.decoders)
+        processes = self._options.decode_processes
+        self._pool = DecoderPool(processes) if processes else None
         self._lock = threading.Lock()
         self._decoded_s = 0.0
 
@@ -77,7 +79,7 @@ class Intake:
         at = began  # opening a source is part of decoding it
         tracks: list[Track] = []
         try:
-            with Decoder(source, name) as decoder:
+            with Decoder(source, name, self._pool) as decoder:
                 split = self._options.channels == "split"
                 blocks = decoder.channel_blocks() if split else (block[None] for block in decoder.blocks())
                 while True:
@@ -164,6 +166,8 @@ class Intake:
     def close(self) -> None:
         """Let nobody wait for a place any more."""
         self._cutting.close()
+        if self._pool is not None:
+            self._pool.close()
 
 
 def _push(tracks: list[Track], block: npt.NDArray[np.float32]) -> None:

@@ -132,6 +132,17 @@ class CostModel:
         return cls(fixed, per_second, per_second_squared, rtf=rtf)
 
 
+_REFUSALS = (
+    "can't allocate memory",
+    "not enough memory",
+    "bad_alloc",
+    # Of CUDA itself and its libraries, which ask the device for memory beside PyTorch's allocator.
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+
+
 def memory_refusal(error: BaseException) -> str | None:
     """What a runtime said when the system or a device refused it memory; None if the error is something else."""
     if isinstance(error, MemoryError):
@@ -139,8 +150,7 @@ def memory_refusal(error: BaseException) -> str | None:
     # PyTorch's errors, known by name so that PyTorch need not be here.
     said = str(error).strip()
     refused = type(error).__name__ == "OutOfMemoryError" or (
-        isinstance(error, RuntimeError)
-        and any(words in said for words in ("can't allocate memory", "not enough memory", "bad_alloc"))
+        isinstance(error, RuntimeError) and any(text in said for text in _REFUSALS)
     )
     return said.splitlines()[0][:200] if refused and said else None
 
@@ -198,16 +208,20 @@ class Ledger:
 
     `measure` gives the bytes that are in use now, all told. Audio on its way to the model is held to
     the capacity of `audio`; what is left of the budget, after what is in use and after the audio that may still come,
-    is room for the activations of one batch.
+    is room for the activations of one batch. `audio`: a gate that several ledgers share; `audio_bytes` of it are this
+    ledger's.
     """
 
-    def __init__(self, budget_bytes: int, audio_bytes: int, measure: Callable[[], int]) -> None:
+    def __init__(
+        self, budget_bytes: int, audio_bytes: int, measure: Callable[[], int], audio: Gate | None = None
+    ) -> None:
         self.budget_bytes = budget_bytes
-        self.audio = Gate(audio_bytes)
+        self.audio = Gate(audio_bytes) if audio is None else audio
         """Bytes of audio that wait or run."""
+        self._audio_bytes = audio_bytes
         self._measure = measure
 
     def room(self) -> int:
         """Bytes that the activations of a batch may take now."""
-        to_come = max(0, self.audio.capacity - self.audio.held)
+        to_come = max(0, self._audio_bytes - self.audio.held)
         return self.budget_bytes - self._measure() - to_come

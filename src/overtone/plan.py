@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from overtone.errors import BudgetError
@@ -151,6 +151,44 @@ def audio_floor_bytes(longest_s: float, feeders: int) -> int:
     return int(_AUDIO_SEGMENTS * longest_s * SAMPLE_RATE * BYTES_PER_SAMPLE) + cutting_bytes(longest_s, feeders)
 
 
+def needed_bytes(resident_bytes: int, cost: CostModel, longest_s: float, feeders: int) -> int:
+    """The least budget that runs segments of `longest_s` seconds, one at a time."""
+    one_segment = cost.predict(Shape(1, bucket(round(longest_s * SAMPLE_RATE)) / SAMPLE_RATE))
+    return resident_bytes + DRIFT_BYTES + audio_floor_bytes(longest_s, feeders) + one_segment
+
+
+def place_blocks(
+    block_bytes: Mapping[str, int],
+    device: str,
+    *,
+    spare_bytes: int,
+    cost: CostModel,
+    longest_s: float,
+    batch_s: float,
+) -> dict[str, str]:
+    """Where each block of a network that may be offloaded belongs: name to `device` or `cpu`.
+
+    block_bytes: weights of each block, in the order in which they run. spare_bytes: what is left of the budget with all
+    of them on the CPU and one segment of `longest_s` seconds running. What is kept on the device is not moved, and what
+    is not kept leaves room for larger batches, which are fewer: so many are kept as make the fewest bytes moved for a
+    second of audio. batch_s: padded seconds beyond which a batch does not grow.
+    """
+    names, sizes = list(block_bytes), list(block_bytes.values())
+    one_segment = cost.predict(Shape(1, longest_s))
+    best, best_rate = 0, float("inf")
+    for kept in range(len(names) + 1):
+        left = spare_bytes - sum(sizes[:kept])
+        if left < 0:
+            break
+        rows = 1
+        while (rows + 1) * longest_s <= batch_s and cost.predict(Shape(rows + 1, longest_s)) <= one_segment + left:
+            rows += 1
+        rate = sum(sizes[kept:]) / (rows * longest_s)
+        if rate < best_rate:
+            best, best_rate = kept, rate
+    return {name: device if index < best else "cpu" for index, name in enumerate(names)}
+
+
 def make_plan(
     *,
     budget_bytes: int,
@@ -170,8 +208,7 @@ def make_plan(
     """
     longest_s = bucket(round(longest_s * SAMPLE_RATE)) / SAMPLE_RATE
     least_audio = audio_floor_bytes(longest_s, feeders)
-    one_segment = cost.predict(Shape(1, longest_s))
-    needed = resident_bytes + DRIFT_BYTES + least_audio + one_segment
+    needed = needed_bytes(resident_bytes, cost, longest_s, feeders)
     if needed > budget_bytes:
         raise BudgetError(_refusal(budget_bytes, resident_bytes, cost, longest_s, feeders))
     ahead = _AUDIO_BATCHES * (batch_s or longest_s) * SAMPLE_RATE * BYTES_PER_SAMPLE

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import overtone
-from overtone import checkpoints, config, conversion, costs, vad
+from overtone import checkpoints, config, costs, vad
 from overtone.checkpoints import Checkpoint
 from overtone.config import Options
-from overtone.converted import read_head
-from overtone.devices import resolve_device, runs_torch
+from overtone.devices import check_offload, resolve_devices
 from overtone.engine import Engine
-from overtone.errors import BudgetError, OutOfMemory
+from overtone.errors import BudgetError, DeviceError, OutOfMemory
+from overtone.fleet import Fleet
 from overtone.head import Head
+from overtone.loaded import load
 from overtone.memory import CostModel, format_size, memory_refusal
-from overtone.plan import Plan, longest_segment, make_plan
+from overtone.plan import Plan, longest_segment, make_plan, needed_bytes, place_blocks
 from overtone.resources import available_bytes, default_budget_bytes, rss_bytes, usable_cpus
 from overtone.stages import OFF, Stages
 from overtone.values import SAMPLE_RATE
+from overtone.waiting import Waiting
 
 if TYPE_CHECKING:
     from overtone.backends.base import LoadableBackend
+    from overtone.backends.torch_offload import Offload
     from overtone.models.architecture import Architecture
 
 _T = TypeVar("_T")
@@ -62,9 +65,10 @@ class Runtime:
 
     options: Options
     network: Network
-    engine: Engine
+    engine: Engine | Fleet
     device: str
     precision: str
+    backend: str
     threads: int
     decoders: int
 
@@ -76,7 +80,8 @@ class Runtime:
 
 def decoders_for(options: Options) -> int:
     """Sources decoded at once. Files that run whole are held whole, so one at a time."""
-    return 1 if options.whole else options.decoders or min(_MOST_DECODERS, usable_cpus())
+    # A process that decodes is driven by a thread.
+    return 1 if options.whole else options.decoders or max(min(_MOST_DECODERS, usable_cpus()), options.decode_processes)
 
 
 def start(options: Options, stages: Stages = OFF) -> Runtime:
@@ -89,23 +94,47 @@ def start(options: Options, stages: Stages = OFF) -> Runtime:
     threads = options.threads or usable_cpus()
     decoders = decoders_for(options)
     # PyTorch keeps a number of threads for each thread; this one is nobody's.
-    engine, network = _aside(lambda: _start(options, checkpoint, threads, decoders, stages))
-    backend = engine.backend
-    return Runtime(options, network, engine, backend.device, backend.precision, threads, decoders)
+    engine, network = _aside(lambda: _start_all(options, checkpoint, threads, decoders, stages))
+    return Runtime(options, network, engine, engine.device, engine.precision, engine.backend_name, threads, decoders)
+
+
+def _start_all(
+    options: Options, checkpoint: Checkpoint, threads: int, decoders: int, stages: Stages
+) -> tuple[Engine | Fleet, Network]:
+    """An engine for each device asked for; if one cannot be started, none is."""
+    waiting = Waiting()
+    engines: list[Engine] = []
+    devices = resolve_devices(options.device)
+    if options.decode_processes and "cpu" in devices:
+        raise DeviceError(
+            "--decode-processes is for GPUs: on the CPU the model takes the time, and --memory bounds this process "
+            "alone; leave it out."
+        )
+    with ExitStack() as undo:
+        for device in devices:
+            engine, network = _start(options.replace(device=device), checkpoint, threads, decoders, (waiting, stages))
+            undo.callback(engine.close, drain=False)
+            engines.append(engine)
+        undo.pop_all()
+    return (Fleet(engines, waiting) if len(engines) > 1 else engine), network
 
 
 def _start(
-    options: Options, checkpoint: Checkpoint, threads: int, decoders: int, stages: Stages
+    options: Options, checkpoint: Checkpoint, threads: int, decoders: int, shared: tuple[Waiting, Stages]
 ) -> tuple[Engine, Network]:
-    device = resolve_device(options.device)
+    device = options.device
+    if options.offload:
+        check_offload(device)
     budget = options.memory_bytes or (default_budget_bytes() if device == "cpu" else _free_on(device))
     _check_weights(budget, checkpoint, rss_bytes() if device == "cpu" else 0)
     with _refusals_told(checkpoint, device):
-        load = _load_torch if runs_torch(options.backend, device) else _load_openvino
-        backend, architecture, head = load(options, checkpoint, device, threads)
+        loaded = load(checkpoint, options, device, threads)
+        backend, architecture = loaded.backend, loaded.architecture
         backend.warm_up()
         cost = _cost(backend, architecture, options, threads)
     backend.trim()  # what probing left behind is not resident
+    if loaded.offload is not None:
+        _move_over(loaded.offload, options, budget - backend.used_bytes(), cost, decoders)
     plan = _share_out(options, device, budget, backend.used_bytes(), cost, decoders)
     network = Network(
         checkpoint.name,
@@ -113,33 +142,10 @@ def _start(
         architecture.hop_samples,
         architecture.receptive_samples,
         architecture.embed_dim,
-        head,
+        loaded.head,
     )
-    return Engine(backend, plan, stages), network
-
-
-_Loaded = tuple["LoadableBackend", "Architecture", Head | None]
-
-
-def _load_openvino(options: Options, checkpoint: Checkpoint, device: str, threads: int) -> _Loaded:
-    from overtone.backends.openvino_backend import OpenvinoBackend
-    from overtone.models.architecture import Architecture
-
-    architecture = Architecture.from_config(checkpoint.config, checkpoint.name)
-    found = conversion.converted(checkpoint, options.precision, strict=not options.ignore_unknown_tensors)
-    precision = options.precision or found.precision
-    head = read_head(found, checkpoint, architecture.embed_dim)
-    backend = OpenvinoBackend(found.folder, architecture, precision=precision, threads=threads, whole=options.whole)
-    return backend, architecture, head
-
-
-def _load_torch(options: Options, checkpoint: Checkpoint, device: str, threads: int) -> _Loaded:
-    from overtone.backends.torch_backend import TorchBackend
-    from overtone.models.loading import load
-
-    module, head = load(checkpoint, strict=not options.ignore_unknown_tensors)
-    backend = TorchBackend(module, device=device, precision=options.precision or "fp32", threads=threads)
-    return backend, module.architecture, head
+    waiting, stages = shared
+    return Engine(backend, plan, stages, waiting), network
 
 
 @contextmanager
@@ -178,6 +184,20 @@ def _share_out(options: Options, device: str, budget: int, used: int, cost: Cost
         batch_s=options.batch_size_s or max(_BATCH_S["cpu" if on_cpu else "cuda"], options.longest_s),
         threshold_s=options.batch_size_threshold_s,
     )
+
+
+def _move_over(offload: Offload, options: Options, free_bytes: int, cost: CostModel, decoders: int) -> None:
+    """Move so many blocks to the device as serve a run best; none where a single segment does not fit beside them."""
+    longest_s = longest_segment(options.longest_s, options.batch_size_s) / SAMPLE_RATE
+    placement = place_blocks(
+        offload.block_bytes,
+        options.device,
+        spare_bytes=free_bytes - needed_bytes(0, cost, longest_s, decoders),
+        cost=cost,
+        longest_s=longest_s,
+        batch_s=options.batch_size_s or _BATCH_S["cuda"],
+    )
+    offload.keep(placement)
 
 
 def _free_on(device: str) -> int:

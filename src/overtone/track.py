@@ -57,6 +57,7 @@ class Track:
         self._stages = stages
         self._spent = _Spent()
         self._notes: dict[str, None] = {}
+        self._devices: set[str] = set()
         self._owed: set[Future[Output]] = set()
         self._settled = threading.Condition()
         self.error: OvertoneError | None = None
@@ -110,6 +111,7 @@ class Track:
                 self._spent.wait_s = max(self._spent.wait_s, output.wait_s)
                 self._spent.run_s += output.run_s
                 self._notes.update(dict.fromkeys(output.notes))
+                self._devices.add(output.device)
             except OvertoneError as known:
                 error = known
             except CancelledError:
@@ -148,6 +150,11 @@ class Track:
         return Timings(
             decode_s, spent.cut_s, spent.wait_s, spent.run_s, spent.merge_s, total_s, notes=tuple(self._notes)
         )
+
+    @property
+    def device(self) -> str:
+        """What its answers so far ran on, several joined by commas; empty before the first."""
+        return ",".join(sorted(self._devices))
 
     @property
     def envelope(self) -> npt.NDArray[np.float32] | None:

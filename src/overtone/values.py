@@ -98,7 +98,7 @@ class Output:
     the mean over a whole file is the sum of totals over the sum of counts.
     `frames`: the frame embeddings, float32, shape (count, dim), only where they were asked for.
     `wait_s`, `run_s`: seconds in the queue, and this segment's share of its batch's run.
-    `notes`: what was unusual, such as a batch that had to be halved.
+    `notes`: what was unusual, such as a batch that had to be halved. `device`: what it ran on.
     """
 
     count: int
@@ -107,6 +107,7 @@ class Output:
     wait_s: float = 0.0
     run_s: float = 0.0
     notes: tuple[str, ...] = ()
+    device: str = ""
 
 
 @dataclass(frozen=True, slots=True)

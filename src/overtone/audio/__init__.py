@@ -1,6 +1,7 @@
 """Decoding: whatever can be read → blocks of 16 kHz float32, streamed.
 
     file, bytes, pipe ─Feed→ FFmpeg ─Media→ chunks ─resampled→ 16 kHz ─reblocked→ 1 s blocks
+    path ─DecoderPool→ the same in another process ─Remote─↗
     Audio ───────────────────────────Array──↗                            └── Decoder holds it together
 
 Memory is a few blocks whatever the length and whatever a header claims. FFmpeg reads only through an open
@@ -10,6 +11,7 @@ Python file, knows only formats that hold audio themselves (no playlists) and ru
 from overtone.audio.damage import MAX_FAILURES
 from overtone.audio.decoder import BLOCK_SAMPLES, Decoder, Probe, probe
 from overtone.audio.opening import Readable, name_of
+from overtone.audio.pool import DecoderPool
 from overtone.audio.source import MAX_CHANNELS, MAX_RATE
 
 __all__ = [
@@ -18,6 +20,7 @@ __all__ = [
     "MAX_FAILURES",
     "MAX_RATE",
     "Decoder",
+    "DecoderPool",
     "Probe",
     "Readable",
     "name_of",

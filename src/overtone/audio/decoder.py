@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Protocol
 
 import numpy as np
 
@@ -42,6 +44,13 @@ def probe(source: Readable, name: str | None = None) -> Probe:
         return Probe(decoder.name, decoder.claimed_s, decoder.channels, decoder.rate, decoder.codec, decoder.container)
 
 
+class Opener(Protocol):
+    """What opens paths elsewhere: a `DecoderPool`."""
+
+    def open(self, path: str, name: str) -> Source:
+        """A source; raises as `Media` does."""
+
+
 class Decoder:
     """One source, decoded once, from its start to its end. A context manager.
 
@@ -51,11 +60,18 @@ class Decoder:
     Opening and iterating raise `InputError` (not_found, unreadable, empty, not_audio, no_audio, bad_samples,
     bad_rate, too_many_channels) and no other error that the input could cause. Audio decoded before damage is
     kept, with a warning. Reading twice or after `close` is a `UsageError`.
+    pool: opens paths in other processes (and InputError decoder_died if one dies); all else is decoded in this one.
     """
 
-    def __init__(self, source: Readable, name: str | None = None) -> None:
+    def __init__(self, source: Readable, name: str | None = None, pool: Opener | None = None) -> None:
         self.name = name_of(source, name)
-        self._source: Source = Array(source, self.name) if isinstance(source, Audio) else Media(source, self.name)
+        self._source: Source
+        if isinstance(source, Audio):
+            self._source = Array(source, self.name)
+        elif pool is not None and isinstance(source, str | os.PathLike):
+            self._source = pool.open(os.fsdecode(source), self.name)
+        else:
+            self._source = Media(source, self.name)
         self.channels = self._source.channels
         self.rate = self._source.rate
         self.codec = self._source.codec

@@ -32,6 +32,9 @@ class Backend(Protocol):
     def used_bytes(self) -> int:
         """Bytes in use now on what the budget bounds: the process on a CPU, the device on a GPU."""
 
+    def loose_bytes(self) -> int:
+        """Bytes of `used_bytes` that are only kept for the next batch to use; 0 where nobody can tell."""
+
     def peak_bytes(self) -> int:
         """The highest that `used_bytes` has been; only ever grows."""
 
@@ -108,6 +111,10 @@ class FakeBackend:
     def used_bytes(self) -> int:
         """See Backend."""
         return self.resident_bytes
+
+    def loose_bytes(self) -> int:
+        """See Backend."""
+        return 0
 
     def peak_bytes(self) -> int:
         """See Backend."""

@@ -128,6 +128,10 @@ class OpenvinoBackend:
         """See Backend."""
         return rss_bytes()
 
+    def loose_bytes(self) -> int:
+        """See Backend. OpenVINO does not tell what it keeps."""
+        return 0
+
     def peak_bytes(self) -> int:
         """See Backend."""
         return peak_rss_bytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -22,7 +23,13 @@ _TRAPS = {
     "CUDA_VISIBLE_DEVICES": "hides GPUs that are not in it",
 }
 
-_EXTRAS = {"int8": "nncf", "plot": "matplotlib", "parquet": "pyarrow", "modelscope": "modelscope"}
+_EXTRAS = {
+    "int8": "nncf",
+    "plot": "matplotlib",
+    "parquet": "pyarrow",
+    "modelscope": "modelscope",
+    "gpu": "accelerate",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +109,11 @@ def _torch() -> Iterator[Finding]:
         free, total = torch.cuda.mem_get_info(index)
         name = torch.cuda.get_device_name(index)
         yield Finding("ok", f"cuda:{index}", f"{name}, {format_size(free)} free of {format_size(total)}")
-    if "expandable_segments" not in os.environ.get("PYTORCH_ALLOC_CONF", ""):
-        yield Finding("note", "gpu memory", "PYTORCH_ALLOC_CONF=expandable_segments:True lessens fragmentation")
+    if "expandable_segments" not in (config.environment("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF") or ""):
+        # PyTorch has the newer name from 2.9 on, and before that knows only the older.
+        name = "PYTORCH_ALLOC_CONF" if _release(torch.__version__) >= (2, 9) else "PYTORCH_CUDA_ALLOC_CONF"
+        why = "batches of many lengths cut the device's memory into pieces that fit no other; with it they grow instead"
+        yield Finding("note", "gpu memory", f"set {name}=expandable_segments:True: {why}")
 
 
 def _audio() -> Iterator[Finding]:
@@ -153,12 +163,17 @@ def _extras() -> Iterator[Finding]:
 
 def _settings() -> Iterator[Finding]:
     for name, meaning in _TRAPS.items():
-        if name in os.environ:
-            yield Finding("note", name, f"is {os.environ[name]!r}: {meaning}")
+        if (value := config.environment(name)) is not None:
+            yield Finding("note", name, f"is {value!r}: {meaning}")
     try:
         config.load()
     except OvertoneError as error:
         yield Finding("bad", "settings", str(error))
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """`2.13.0+cu130` as (2, 13)."""
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:2])
 
 
 def _version(package: str) -> str:

@@ -16,6 +16,9 @@ import torch.nn.functional as F
 Attend = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """Queries, keys and values (batch, heads, tokens, head_dim) to what the queries take of the values."""
 
+AttendBy = Callable[..., torch.Tensor]
+"""A way to attend, with the arguments of `attend` and its answers."""
+
 BIAS_BYTES = 8 << 20
 """Bytes that one block of the bias may take, or `_LEAST_QUERIES` of it if that is more (beyond some 3 minutes). Large
 enough that the matrix products dominate: 32 MiB were no faster at any length, and took 50 to 150 MiB more at 30 s."""

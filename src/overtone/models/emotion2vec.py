@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from overtone.models.architecture import Architecture
-from overtone.models.attention import Attend, alibi_slopes, attend
+from overtone.models.attention import Attend, AttendBy, alibi_slopes, attend
+from overtone.models.features import FeatureExtractor, PositionalEncoder
 
 CHUNK_FRAMES = 100
 """Frames (2 s) that the feature extractor makes at a time. Its layers widen the waveform 100-fold
@@ -30,79 +31,6 @@ a compiled kernel for every shape it has met, and memory would grow with every n
 
 _POSITION_FRAMES = 64
 """Frames. On a CPU the positional convolutions meet multiples of it only, for the same reason."""
-
-
-class FeatureExtractor(nn.Module):
-    """Waveform to local features: strided convolutions without padding, each frame normalised alone."""
-
-    def __init__(self, architecture: Architecture) -> None:
-        super().__init__()
-        self._architecture = architecture
-        self.conv_layers = nn.ModuleList()
-        channels = 1
-        for width, kernel, stride in architecture.conv_layers:
-            # The checkpoints' names count FunASR's dropout (1) and its nested norm (2.1); GELU is 3.
-            self.conv_layers.append(
-                nn.ModuleDict(
-                    {
-                        "0": nn.Conv1d(channels, width, kernel, stride, bias=False),
-                        "2": nn.ModuleDict({"1": nn.LayerNorm(width)}),
-                    }
-                )
-            )
-            channels = width
-
-    def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
-        """(batch, samples) float to (batch, frames, channels)."""
-        x = waveforms.unsqueeze(1)
-        for layer in self.conv_layers:
-            assert isinstance(layer, nn.ModuleDict)
-            assert isinstance(layer["2"], nn.ModuleDict)
-            x = layer["0"](x).transpose(1, 2)
-            x = F.gelu(layer["2"]["1"](x)).transpose(1, 2)
-        return x.transpose(1, 2)
-
-
-class PositionalEncoder(nn.Module):
-    """Grouped convolutions over time that tell a frame where it stands among its neighbours."""
-
-    def __init__(self, architecture: Architecture) -> None:
-        super().__init__()
-        dim, kernel = architecture.embed_dim, architecture.conv_pos_kernel
-        # In the checkpoints, place 0 of each sequence is a transposition, or the norm before all.
-        convs = {
-            str(place + 1): nn.ModuleDict(
-                {"0": nn.Conv1d(dim, dim, kernel, padding=kernel // 2, groups=architecture.conv_pos_groups)}
-            )
-            for place in range(architecture.conv_pos_depth)
-        }
-        self._dim = dim
-        self._pre_norm = architecture.conv_pos_pre_ln
-        self._depth = architecture.conv_pos_depth
-        if self._pre_norm:
-            self.add_module("0", nn.LayerNorm(dim))
-            self.add_module("1", nn.ModuleDict(convs))
-        else:
-            for place, conv in convs.items():
-                self.add_module(place, conv)
-        # "Same" padding of an even kernel gives one frame too many.
-        self._surplus = 1 - kernel % 2
-
-    def forward(self, x: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
-        """(batch, frames, dim) to the same shape. `valid`: bool (batch, frames) or None if all are real."""
-        if self._pre_norm:
-            x = self.get_submodule("0")(x)
-        prefix = "1." if self._pre_norm else ""
-        for place in range(1, self._depth + 1):
-            if valid is not None:
-                # What a shorter item would see past its end is zero; what stands there is not.
-                x = x * valid.unsqueeze(-1)
-            x = self.get_submodule(f"{prefix}{place}.0")(x.transpose(1, 2))
-            if self._surplus:
-                x = x[:, :, : -self._surplus]
-            x = x.transpose(1, 2)
-            x = F.gelu(F.layer_norm(x, (self._dim,)))
-        return x
 
 
 class Attention(nn.Module):
@@ -204,8 +132,23 @@ class Emotion2vec(nn.Module):
         super().__init__()
         self.architecture = architecture
         self.modality_encoders = nn.ModuleDict({"AUDIO": AudioEncoder(architecture)})
+        self._attend: AttendBy = attend
         self.blocks = nn.ModuleList(Block(architecture) for _ in range(architecture.depth))
         self.norm = _norm(architecture) if architecture.layer_norm_first else None
+
+    def attend_by(self, how: AttendBy) -> None:
+        """Attend in another way than `attend`, with the same answers."""
+        self._attend = how
+
+    def named_blocks(self) -> Iterator[tuple[str, Block]]:
+        """The transformer blocks in the order in which they run, by their names in `state_dict`."""
+        for prefix, blocks in (
+            ("modality_encoders.AUDIO.context_encoder.blocks", self.audio.context_encoder.blocks),
+            ("blocks", self.blocks),
+        ):
+            for index, block in enumerate(blocks):
+                assert isinstance(block, Block)
+                yield f"{prefix}.{index}", block
 
     @property
     def audio(self) -> AudioEncoder:
@@ -266,7 +209,7 @@ class Emotion2vec(nn.Module):
             tokens_valid = F.pad(frames_valid, (extra, 0), value=True)
 
         def attention(layer: int) -> Attend:
-            return partial(attend, slopes=self.slopes(layer), valid=tokens_valid, extra=extra)
+            return partial(self._attend, slopes=self.slopes(layer), valid=tokens_valid, extra=extra)
 
         return self.transform(x + self._positions(x, frames_valid), attention)
 

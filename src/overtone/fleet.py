@@ -1,0 +1,74 @@
+"""Several engines, one for each device, behind one list of what waits."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from concurrent.futures import Future
+
+from overtone.engine import Engine, EngineStats
+from overtone.plan import Plan
+from overtone.stages import Stages
+from overtone.values import Output, Samples
+from overtone.waiting import Waiting
+
+
+class Fleet:
+    """What an `Engine` is, for several devices. Whichever is free takes the next batch.
+
+    engines: at least one, all made with `waiting`. A device that dies fails what it was running, and the others go on.
+    """
+
+    def __init__(self, engines: Sequence[Engine], waiting: Waiting) -> None:
+        self._engines = tuple(engines)
+        self._waiting = waiting
+
+    @property
+    def engines(self) -> tuple[Engine, ...]:
+        """One for each device."""
+        return self._engines
+
+    @property
+    def device(self) -> str:
+        """All of them, joined by commas."""
+        return ",".join(engine.device for engine in self._engines)
+
+    @property
+    def backend_name(self) -> str:
+        """The same on all of them."""
+        return self._engines[0].backend_name
+
+    @property
+    def stages(self) -> Stages:
+        """What times them, and whoever feeds them."""
+        return self._engines[0].stages
+
+    @property
+    def precision(self) -> str:
+        """The same on all of them."""
+        return self._engines[0].precision
+
+    @property
+    def plan(self) -> Plan:
+        """The tightest device's: what it can hold, any of them can."""
+        return min((engine.plan for engine in self._engines), key=lambda plan: plan.batch_bytes)
+
+    @property
+    def stats(self) -> EngineStats:
+        """What all of them have done so far; seconds are added up, though they ran side by side."""
+        rows = [dataclasses.astuple(engine.stats) for engine in self._engines]
+        return EngineStats(*(sum(column) for column in zip(*rows, strict=True)))
+
+    def submit(self, samples: Samples, *, want_frames: bool = False) -> Future[Output]:
+        """See Engine."""
+        return self._waiting.put(samples, want_frames)
+
+    def wait_until_idle(self) -> None:
+        """See Engine."""
+        self._waiting.audio.wait_until_empty()
+
+    def close(self, *, drain: bool = True) -> None:
+        """See Engine."""
+        self._waiting.close(drain=drain)
+        for engine in self._engines:
+            engine.close(drain=drain)
