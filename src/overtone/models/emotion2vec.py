@@ -15,17 +15,16 @@ from torch import nn
 
 from overtone.models.architecture import Architecture
 from overtone.models.attention import alibi_slopes, attend
+from overtone.models.locality import SKIPPED_SHARE
 
 CHUNK_FRAMES = 100
 """Frames (2 s) that the feature extractor makes at a time. Its layers widen the waveform 100-fold
 (512 channels at 3.2 kHz); done in chunks, that never exists for more than 2 s of audio. Frames see 25 ms
 each and nothing else, so chunks change nothing."""
 
-
 _TAIL_FRAMES = 20
 """Frames. The last chunk is rounded up to a multiple, so that convolutions meet five lengths and no more: oneDNN keeps
 a compiled kernel for every shape it has met, and memory would grow with every new length."""
-
 
 _POSITION_FRAMES = 64
 """Frames. On a CPU the positional convolutions meet multiples of it only, for the same reason."""
@@ -104,11 +103,12 @@ class PositionalEncoder(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention with ALiBi."""
+    """Multi-head self-attention with ALiBi. skipped_share: see `attend`; 0 leaves no key out."""
 
     def __init__(self, dim: int, heads: int, extra_tokens: int) -> None:
         super().__init__()
         self._heads, self._extra = heads, extra_tokens
+        self.skipped_share = SKIPPED_SHARE
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
@@ -117,7 +117,7 @@ class Attention(nn.Module):
         batch, tokens, dim = x.shape
         qkv = self.qkv(x).view(batch, tokens, 3, self._heads, dim // self._heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        x = attend(query, key, value, slopes, valid, self._extra)
+        x = attend(query, key, value, slopes, valid, self._extra, self.skipped_share)
         out: torch.Tensor = self.proj(x.transpose(1, 2).reshape(batch, tokens, dim))
         return out
 
