@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ from conftest import voice
 from overtone import checkpoints
 from overtone.backends.torch_backend import TorchBackend
 from overtone.models import seeded
+from overtone.models.attention import attend
 from overtone.models.loading import load
+from overtone.models.locality import SKIPPED_SHARE
 from overtone.plan import bucket
 from overtone.values import Batch, Output
 
@@ -74,12 +77,39 @@ def test_padding_is_not_merely_quiet_but_absent(small: TorchBackend) -> None:
     assert_same(run(small, [clip, loud])[:1], run(small, [clip], len(clip)))
 
 
+@settings(deadline=None, max_examples=5)
+@given(lengths=st.lists(st.floats(15.0, 25.0), min_size=2, max_size=3))
+def test_long_items_with_keys_left_out_equal_alone(small: TorchBackend, lengths: list[float]) -> None:
+    clips = [voice(length, seed=i) for i, length in enumerate(lengths)]
+    assert_same(run(small, clips), [run(small, [clip], len(clip))[0] for clip in clips])
+
+
 @pytest.mark.slow
 def test_the_base_shape_is_exact_too(base: TorchBackend) -> None:
     clips = [voice(length, seed=i) for i, length in enumerate((0.4, 2.9, 3.0, 7.7, 1.3))]
     alone = [run(base, [clip], len(clip))[0] for clip in clips]
     assert_same(run(base, clips), alone)
     assert_same(run(base, clips[::-1]), alone[::-1])
+
+
+@pytest.mark.parametrize("seconds", [16.0, 40.0])
+def test_keys_that_are_left_out_are_not_missed(small_checkpoint: Path, seconds: float) -> None:
+    """The whole network in double precision, so that nothing but what is left out makes a difference."""
+    network, _ = load(checkpoints.read(small_checkpoint, name="s"))
+    network = network.double()
+    waveforms = torch.from_numpy(np.stack([voice(seconds), voice(seconds, seed=1)])).double()
+    waveforms = torch.nn.functional.layer_norm(waveforms, waveforms.shape[-1:])
+    whole = network.architecture.frames_of(waveforms.shape[1])
+    for frames in (None, torch.tensor([whole, whole - 100])):
+        answers = []
+        for share in (SKIPPED_SHARE, 0.0):
+            network.attend_by(partial(attend, share=share))
+            with torch.inference_mode():
+                answers.append(network(waveforms, frames)[:, : whole - 100])
+        left_out, everything = answers
+        assert not torch.equal(left_out, everything)
+        # 1e-7 of each softmax in three layers, on values of the order of 1 to 5.
+        torch.testing.assert_close(left_out, everything, rtol=0, atol=1e-6)
 
 
 def test_running_changes_no_thread_count_of_the_caller_or_of_new_threads(small_checkpoint: Path) -> None:

@@ -23,11 +23,9 @@ CHUNK_FRAMES = 100
 (512 channels at 3.2 kHz); done in chunks, that never exists for more than 2 s of audio. Frames see 25 ms
 each and nothing else, so chunks change nothing."""
 
-
 _TAIL_FRAMES = 20
 """Frames. The last chunk is rounded up to a multiple, so that convolutions meet five lengths and no more: oneDNN keeps
 a compiled kernel for every shape it has met, and memory would grow with every new length."""
-
 
 _POSITION_FRAMES = 64
 """Frames. On a CPU the positional convolutions meet multiples of it only, for the same reason."""
