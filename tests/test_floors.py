@@ -26,6 +26,7 @@ FLOORS = (
     ("track", "runtime"),
     ("intake",),
     ("emotion",),
+    ("tuning",),
     ("cli", "compat"),
     ("__main__",),
 )
