@@ -11,7 +11,7 @@ from rich.table import Table
 from overtone.cli import screen
 from overtone.errors import BudgetError, ModelError, OvertoneError, UsageError
 from overtone.memory import format_size
-from overtone.tuning.search import REFERENCE, Trial, acceptable
+from overtone.tuning.search import Trial, acceptable
 from overtone.tuning.session import Measured, Session
 
 SETTING = ("precision", "threads", "batch", "segment")
@@ -19,7 +19,13 @@ SETTING = ("precision", "threads", "batch", "segment")
 _WIDE = 200
 """Columns of the table in a profile's comment, which no terminal limits."""
 
-_COLUMNS = (*SETTING, "× real time", "peak", "same label", "score diff.")
+_COLUMNS = (*SETTING, "speed", "peak", "same", "diff.")
+
+LEGEND = (
+    "speed: × real time; peak: memory of the trial's process, or of the GPU; same: segments with the label of fp32; "
+    "diff.: from its scores, on average"
+)
+"""What the columns say; their heads are short, so that the table fits a terminal of 80 columns."""
 
 
 def setting(trial: Trial) -> tuple[str, ...]:
@@ -34,7 +40,7 @@ def named(trial: Trial) -> str:
     precision, threads, batch, segment = setting(trial)
     parts = {
         precision: precision,
-        f"{threads} threads": threads,
+        f"{threads} {'thread' if threads == '1' else 'threads'}": threads,
         f"batch {batch}": batch,
         f"segment {segment}": segment,
     }
@@ -54,8 +60,8 @@ def table(session: Session) -> Table:
 def _cells(session: Session, measured: Measured, *, chosen: bool) -> Iterator[str]:
     row, agreement = measured.row, measured.agreement
     precision, threads, batch, segment = setting(row.trial)
-    yield from (precision, threads, batch or "default", segment)
-    yield "" if row.speed is None else f"{row.speed:.1f}"
+    yield from (precision, threads, batch or "auto", segment)
+    yield "" if row.speed is None else f"{row.speed:.1f} ×"
     yield format_size(row.peak_bytes) if row.ran else ""
     if agreement is not None and agreement.labels is not None and agreement.score is not None:
         yield f"{100 * agreement.labels:.1f} %"
@@ -73,8 +79,8 @@ def _remark(session: Session, measured: Measured) -> str:
     if row.peak_bytes > row.budget_bytes:
         return f"over the budget of {format_size(row.budget_bytes)}"
     if not acceptable(session.axes, row, session.rows, session.least_agreement):
-        return "agrees too little" if row.agreement is not None else "not compared"
-    return "the reference" if row.trial.precision == REFERENCE and session.axes.judged else ""
+        return "differs" if row.agreement is not None else "not compared"
+    return ""
 
 
 def as_text(table: Table) -> str:

@@ -140,6 +140,7 @@ def _report(session: Session, wishes: _Wishes, given: Mapping[str, Any], remarks
     """Print what was found and write the profile. Raises what says why there is none to write."""
     table, chosen = report.table(session), session.best()
     screen.out.print(table)
+    screen.out.print(f"[dim]{report.LEGEND}[/]", soft_wrap=True)
     remarks = [*remarks, *report.reasons(session)]
     for remark in remarks:
         screen.out.print(escape(remark), soft_wrap=True)
@@ -152,6 +153,7 @@ def _report(session: Session, wishes: _Wishes, given: Mapping[str, Any], remarks
         f"{machine}. Use it with: overtone emotion FILES --profile {wishes.output}",
         "",
         *report.as_text(table).splitlines(),
+        report.LEGEND,
         *remarks,
     ]
     profile.write(wishes.output, _values(session, chosen.row.trial, given), head)

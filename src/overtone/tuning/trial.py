@@ -9,12 +9,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 from overtone.config import Options
@@ -27,6 +29,9 @@ _TIMED_S = 1.0
 """Seconds. Passes over a short sample are repeated until they took this long together, since one alone is noise."""
 
 _MOST_PASSES = 5
+
+_GRACE_S = 5.0
+"""Seconds that a child whose time is up has to clean up after itself."""
 
 # Not -m: that would look for modules where the user happens to stand. The path is the parent's own.
 _CHILD = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from overtone.tuning.trial import main; main()"
@@ -80,7 +85,7 @@ def _call(asked: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         except subprocess.TimeoutExpired:
             raise TrialError("it was not done when the time was up", code="time") from None
         finally:
-            child.kill()
+            _end(child)
     try:
         said: dict[str, Any] = json.loads(out)
     except ValueError:
@@ -91,8 +96,23 @@ def _call(asked: dict[str, Any], timeout_s: float) -> dict[str, Any]:
     return said
 
 
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Ask a child to end, so that it takes away what it has half made, and see to it that it does."""
+    child.terminate()
+    try:
+        child.wait(_GRACE_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """The child: read what is asked, run it, write what was found."""
+    # A conversion that is stopped in the middle removes its folder.
+    signal.signal(signal.SIGTERM, _terminated)
     # Libraries print; what is for the parent goes where they cannot reach.
     answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
