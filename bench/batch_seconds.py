@@ -2,7 +2,7 @@
 
     python bench/batch_seconds.py
 
-To choose the default cap on batches by (`_BATCH_S` in `overtone.runtime`).
+To choose the default cap on batches by (`BATCH_S` in `overtone.runtime`).
 """
 
 from __future__ import annotations

@@ -52,6 +52,46 @@ def test_a_broken_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         config.load()
 
 
+def test_a_profile_beats_the_environment_and_is_beaten_by_what_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "p.toml"
+    path.write_text('# found here\nprecision = "bf16"\nthreads = 3\nmax_segment = 10\n', encoding="utf-8")
+    monkeypatch.setenv("OVERTONE_THREADS", "2")
+    monkeypatch.setenv("OVERTONE_MEMORY", "1GiB")
+    for named in (path, str(path)):
+        options = config.load(profile=named, max_segment=15.0)
+        assert options == Options(memory="1GiB", precision="bf16", threads=3, max_segment=15.0)
+    assert config.load().threads == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        (None, r"no such file; make one with `overtone tune FILES -o .*p\.toml`"),
+        ("threads = ", r"p\.toml: "),
+        ("\xff", r"p\.toml: "),
+        ("thraeds = 2", r"p\.toml: .*did you mean 'threads'"),
+        ("threads = 'two'", r"p\.toml: --threads is 'two'.*overtone tune"),
+        ("precision = 'fp8'", r"p\.toml: --precision is 'fp8'.*overtone tune"),
+        ("threads = 0", r"--threads is 0.*profile .*p\.toml"),
+    ],
+)
+def test_a_profile_that_is_wrong_is_named(tmp_path: Path, text: str | None, word: str) -> None:
+    path = tmp_path / "p.toml"
+    if text is not None:
+        path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(UsageError, match=word):
+        config.load(profile=path)
+
+
+def test_a_profile_at_odds_with_what_is_given_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "p.toml"
+    path.write_text("batch_size_s = 64.0")
+    with pytest.raises(UsageError, match=r"--batch-size-s cannot hold .*profile .*p\.toml"):
+        config.load(profile=path, context="full")
+
+
 @pytest.mark.parametrize(
     ("wrong", "word"),
     [

@@ -27,6 +27,7 @@ FLOORS = (
     ("track", "runtime"),
     ("intake",),
     ("emotion",),
+    ("tuning",),
     ("cli", "compat"),
     ("__main__",),
 )

@@ -1,7 +1,8 @@
 """Options: frozen, checked when made, and read from a file and the environment here and nowhere else.
 
-Order, later wins: defaults, the config file, `OVERTONE_*` variables, what the call or command says. The file is
-`overtone.toml` in the user's configuration folder, or what `OVERTONE_CONFIG` names: `model = "plus-large"`.
+Order, later wins: defaults, the config file, `OVERTONE_*` variables, a profile, what the call or command says. The
+file is `overtone.toml` in the user's configuration folder, or what `OVERTONE_CONFIG` names: `model = "plus-large"`. A
+profile is a file of the same form, named in the call; `overtone tune` writes one.
 """
 
 from __future__ import annotations
@@ -177,10 +178,24 @@ def check_names(names: Mapping[str, Any]) -> None:
             raise UsageError(f"there is no option {name!r}; {hint}")
 
 
-def load(**given: Any) -> Options:
-    """Options from the config file, the environment and `given`, in that order. UsageError names what is wrong."""
+def load(*, profile: str | os.PathLike[str] | None = None, **given: Any) -> Options:
+    """Options from the config file, the environment, the file `profile` and `given`, in that order.
+
+    UsageError names what is wrong, and the file it is in.
+    """
     check_names(given)
-    return Options(**{**_from_file(), **_from_environment(os.environ), **given})
+    stored = {} if profile is None else _from_profile(Path(profile))
+    try:
+        return Options(**{**settings(), **stored, **given})
+    except UsageError as error:
+        if not stored:
+            raise
+        raise UsageError(f"{error} Part of that may come from the profile {profile}.") from error
+
+
+def settings() -> dict[str, Any]:
+    """What the config file and the environment say, by name. UsageError names what is wrong."""
+    return {**_from_file(), **_from_environment(os.environ)}
 
 
 def cache_folder() -> Path:
@@ -200,6 +215,24 @@ def _from_file() -> dict[str, Any]:
         if named:
             raise UsageError(f"OVERTONE_CONFIG names {named}, which is no file.")
         return {}
+    return _read(path)
+
+
+def _from_profile(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise UsageError(f"{path} is no profile: there is no such file; make one with `overtone tune FILES -o {path}`.")
+    values = _read(path)
+    hints = get_type_hints(Options)
+    try:
+        for name, value in values.items():
+            _check_type(name, value, hints[name])
+    except UsageError as error:
+        raise UsageError(f"{path}: {error} Mend it, or make it anew with `overtone tune`.") from error
+    return values
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The options in a file. UsageError, naming it, where it cannot be read or holds anything else."""
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
         check_names(values)

@@ -42,7 +42,8 @@ class EmotionRecognizer:
         result = recognizer("call.mp3")
         for result in recognizer.stream(paths): ...
 
-    model: `tiny` (bundled), an alias, a hub id or a checkpoint folder. options: see `overtone.config.Options`.
+    model: `tiny` (bundled), an alias, a hub id or a checkpoint folder. options: see `overtone.config.Options`, and
+    `profile`, a file that `overtone tune` wrote: what is given here wins over it, it wins over the environment.
     Close it, or use it as a context manager, to free the model.
 
     Raises UsageError (options), ModelError (checkpoint, download), DeviceError, and BudgetError if the memory given

@@ -39,7 +39,7 @@ _MOST_DECODERS = 4
 _PROBED_S = 30.0
 """Seconds. Longest shape probed; cost is linear in length beyond it, attention being done block by block."""
 
-_BATCH_S = {"cpu": 32.0, "cuda": 640.0}
+BATCH_S = {"cpu": 32.0, "cuda": 640.0}
 """Padded seconds of a batch where the user sets no cap. On a CPU more only costs memory (over an hour of speech `tiny`
 ran as fast with 32 s as with 64 s); for a GPU it is not measured yet."""
 
@@ -181,7 +181,7 @@ def _share_out(options: Options, device: str, budget: int, used: int, cost: Cost
         cost=cost,
         longest_s=longest_segment(options.longest_s, options.batch_size_s) / SAMPLE_RATE,
         feeders=decoders,
-        batch_s=options.batch_size_s or max(_BATCH_S["cpu" if on_cpu else "cuda"], options.longest_s),
+        batch_s=options.batch_size_s or max(BATCH_S["cpu" if on_cpu else "cuda"], options.longest_s),
         threshold_s=options.batch_size_threshold_s,
     )
 
@@ -195,7 +195,7 @@ def _move_over(offload: Offload, options: Options, free_bytes: int, cost: CostMo
         spare_bytes=free_bytes - needed_bytes(0, cost, longest_s, decoders),
         cost=cost,
         longest_s=longest_s,
-        batch_s=options.batch_size_s or _BATCH_S["cuda"],
+        batch_s=options.batch_size_s or BATCH_S["cuda"],
     )
     offload.keep(placement)
 

@@ -25,6 +25,7 @@ from overtone.cli.options import exits
 from overtone.cli.plan import plan
 from overtone.cli.profile import profile
 from overtone.cli.screen import complain
+from overtone.cli.tune import tune
 from overtone.errors import OvertoneError
 
 INTERRUPTED = 130
@@ -53,7 +54,7 @@ def _root(
     """The emotion in speech: any length, any number of files, inside the memory it is given."""
 
 
-for command in (emotion, plan, profile, doctor):
+for command in (emotion, plan, profile, tune, doctor):
     app.command()(exits(command))
 app.add_typer(models, name="models")
 

@@ -30,11 +30,22 @@ def exits(command: Callable[..., int]) -> Callable[..., None]:
 
 
 def with_options(command: _Command) -> _Command:
-    """Give a command that takes `**options` an option for every field of `Options`. None stands for "not given"."""
+    """Give a command that takes `**options` an option for every field of `Options`, and `--profile`.
+
+    None stands for "not given".
+    """
+    return _with(command, [_profile(), *_model_options()])
+
+
+def with_options_to_tune(command: _Command) -> _Command:
+    """The same without `--profile`, for the command that makes one."""
+    return _with(command, _model_options())
+
+
+def _with(command: _Command, made: list[inspect.Parameter]) -> _Command:
     signature = inspect.signature(command)
     own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    hints, own_hints = get_type_hints(Options), get_type_hints(command, include_extras=True)
-    made = [_parameter(name, hints[name]) for name in NAMES]
+    own_hints = get_type_hints(command, include_extras=True)
     parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=own_hints[p.name]) for p in own] + made
     command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": signature.return_annotation}
@@ -42,8 +53,29 @@ def with_options(command: _Command) -> _Command:
 
 
 def chosen(options: dict[str, Any]) -> Options:
-    """The options of a command: what was given, over the environment and the config file."""
-    return config.load(**{name: value for name, value in options.items() if value is not None})
+    """The options of a command: what was given, over the profile, the environment and the config file."""
+    return config.load(**typed(options))
+
+
+def typed(options: dict[str, Any]) -> dict[str, Any]:
+    """Those options of a command that were given."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _profile() -> inspect.Parameter:
+    text = "Take options from a file that `overtone tune` wrote; what is typed wins over it."
+    option = typer.Option(None, "--profile", metavar="FILE", help=text, rich_help_panel="Model and work")
+    return inspect.Parameter(
+        "profile",
+        inspect.Parameter.KEYWORD_ONLY,
+        default=option,
+        annotation=Optional[str],  # noqa: UP045 - typer reads it
+    )
+
+
+def _model_options() -> list[inspect.Parameter]:
+    hints = get_type_hints(Options)
+    return [_parameter(name, hints[name]) for name in NAMES]
 
 
 def _parameter(name: str, hint: Any) -> inspect.Parameter:

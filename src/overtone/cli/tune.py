@@ -1,0 +1,171 @@
+"""`overtone tune`: the fastest settings on this machine, for the user's own audio, as a profile."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import re
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+import overtone
+from overtone import config
+from overtone.checkpoints import find
+from overtone.cli import report, screen
+from overtone.cli.emotion import Inputs, Quiet
+from overtone.cli.options import typed, with_options_to_tune
+from overtone.devices import resolve_device
+from overtone.errors import InputError, UsageError
+from overtone.inputs import expand
+from overtone.resources import processor_name, usable_cpus
+from overtone.tuning import profile
+from overtone.tuning.axes import axes_for
+from overtone.tuning.sample import Sample, take
+from overtone.tuning.search import LEAST_AGREEMENT, Trial
+from overtone.tuning.session import Measured, Session
+
+_INTERRUPTED = 130
+
+_UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+Time = Annotated[str, typer.Option("--time", metavar="TIME", help="Time for all trials: seconds, 5m or 1h.")]
+AudioS = Annotated[float, typer.Option("--audio-s", help="Seconds of the inputs that are used, from the first one on.")]
+LeastAgreement = Annotated[
+    float, typer.Option("--least-agreement", help="Share of segments that have to keep their label of fp32: 0 to 1.")
+]
+ProfilePath = Annotated[str, typer.Option("-o", "--output", help="The profile to write, for --profile.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", "--force", help="Replace the profile that is there already.")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wishes:
+    """What the command line asked for, beside the options. Seconds."""
+
+    output: str
+    time_s: float
+    audio_s: float
+    least_agreement: float
+
+    def check(self, overwrite: bool) -> None:
+        """UsageError for what cannot be, before anything runs."""
+        if not self.audio_s >= 1:
+            raise UsageError(f"--audio-s is {self.audio_s:g}; give 1 or more seconds.")
+        if not 0 <= self.least_agreement <= 1:
+            raise UsageError(f"--least-agreement is {self.least_agreement:g}; 0 to 1 is possible, a share of segments.")
+        if os.path.isdir(self.output):
+            raise UsageError(f"{self.output} is a folder; name the profile to write with -o.")
+        if os.path.exists(self.output) and not overwrite:
+            raise UsageError(f"{self.output} is there already; give --overwrite to replace it, or another -o.")
+
+
+@with_options_to_tune
+def tune(
+    inputs: Inputs,
+    time: Time = "5m",
+    output: ProfilePath = "overtone-profile.toml",
+    overwrite: Overwrite = False,
+    audio_s: AudioS = 120.0,
+    least_agreement: LeastAgreement = LEAST_AGREEMENT,
+    quiet: Quiet = False,
+    **options: Any,
+) -> int:
+    """Try precisions, threads, batches and segments on your audio, each in a process of its own; write the fastest.
+
+    What you set yourself, here or in the environment or the config file, stays as it is. Precisions other than fp32
+    have to agree with it; every trial keeps to --memory.
+    """
+    wishes = _Wishes(output, seconds_of(time), audio_s, least_agreement)
+    wishes.check(overwrite)
+    fixed = {*config.settings(), *typed(options)}
+    base = config.load(**typed(options))
+    find(base.model, hub=base.hub)  # what cannot be had is said once, and not by every trial
+    device = resolve_device(base.device)
+    with tempfile.TemporaryDirectory(prefix="overtone-tune-") as folder:
+        sample = take(expand(inputs), wishes.audio_s, Path(folder), screen.complain)
+        _check(sample, wishes, quiet)
+        axes = axes_for(base, fixed, device, usable_cpus(), sample.heard)
+        session = Session(base.replace(device=device), axes, sample, wishes.time_s, wishes.least_agreement)
+        remarks, code = [], 1 if sample.failed else 0
+        try:
+            if not session.run(_teller(quiet)):
+                remarks.append(f"There was no time for all trials; --time {time} was given.")
+        except KeyboardInterrupt:
+            # What is known so far is worth keeping; a second Ctrl-C ends that as well.
+            screen.err.print()
+            remarks, code = ["Interrupted before all was tried."], _INTERRUPTED
+    if code == _INTERRUPTED and session.best() is None:
+        return code
+    _report(session, wishes, typed(options), remarks)
+    return code
+
+
+def seconds_of(text: str) -> float:
+    """`90`, `90s`, `5m`, `1.5h` in seconds. UsageError for anything else."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([smh]?)\s*", text)
+    seconds = float(match[1]) * _UNITS_S[match[2]] if match else 0.0
+    if seconds <= 0:
+        raise UsageError(f"--time {text!r} is no time; write it like 300, 90s, 5m or 1h.")
+    return seconds
+
+
+def _check(sample: Sample, wishes: _Wishes, quiet: bool) -> None:
+    if not sample.paths:
+        raise InputError("none of the inputs can be used, so there is nothing to try settings on.", code="no_audio")
+    if sample.cut and not quiet:
+        screen.note(f"only the first {screen.duration(wishes.audio_s)} of the inputs are used; --audio-s takes more.")
+
+
+def _teller(quiet: bool) -> Callable[[Trial, Measured | None], None]:
+    """Says on standard error which trial is made, and on the same line how it went."""
+
+    def tell(trial: Trial, measured: Measured | None) -> None:
+        if quiet:
+            return
+        if measured is None:
+            screen.err.print(f"[dim]{report.named(trial)}:[/]", end=" ")
+        else:
+            speed = "failed" if measured.row.speed is None else f"{measured.row.speed:.1f} × real time"
+            screen.err.print(f"[dim]{speed}[/]")
+
+    return tell
+
+
+def _report(session: Session, wishes: _Wishes, given: Mapping[str, Any], remarks: list[str]) -> None:
+    """Print what was found and write the profile. Raises what says why there is none to write."""
+    table, chosen = report.table(session), session.best()
+    screen.out.print(table)
+    screen.out.print(f"[dim]{report.LEGEND}[/]", soft_wrap=True)
+    remarks = [*remarks, *report.reasons(session)]
+    for remark in remarks:
+        screen.out.print(escape(remark), soft_wrap=True)
+    if chosen is None:
+        raise report.nothing(session)
+    machine = f"{processor_name()}, {usable_cpus()} cores"
+    head = [
+        f"Made by overtone {overtone.__version__} on {datetime.date.today().isoformat()}, by trying it on "
+        f"{screen.duration(session.sample.heard.audio_s)} of audio.",
+        f"{machine}. Use it with: overtone emotion FILES --profile {wishes.output}",
+        "",
+        *report.as_text(table).splitlines(),
+        report.LEGEND,
+        *remarks,
+    ]
+    profile.write(wishes.output, _values(session, chosen.row.trial, given), head)
+    screen.out.print(f"[bold]{escape(wishes.output)}[/] holds the chosen one; use it with --profile.", soft_wrap=True)
+
+
+def _values(session: Session, chosen: Trial, given: Mapping[str, Any]) -> dict[str, profile.Value]:
+    """What the profile says: what was typed, what was tried, and on which model and device it was."""
+    options = session.options(chosen)
+    tuned = asdict(chosen)
+    if options.whole or options.segment != "vad":
+        del tuned["max_segment"]  # it says nothing there
+    values = {"model": None, "device": None, **given, **tuned}
+    values |= {"model": profile.portable(options.model), "device": options.device}
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,76 @@
+"""Some of the user's own audio: the same for every trial, and no more than was asked for."""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from overtone.audio import Decoder
+from overtone.errors import InputError
+from overtone.inputs import Entry, FailedInput
+from overtone.resources import standard_input
+from overtone.tuning.axes import Heard
+from overtone.values import SAMPLE_RATE
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """paths: files to run. heard: how much audio they hold. cut: whether there was more. failed: inputs that could not
+    be used."""
+
+    paths: tuple[str, ...]
+    heard: Heard
+    cut: bool
+    failed: int
+
+
+def take(entries: Iterable[Entry], most_s: float, folder: Path, complain: Callable[[str], object]) -> Sample:
+    """The first `most_s` seconds of what `entries` hold.
+
+    Files are used where they are. What has to be cut, and standard input, is written into `folder`, 16-bit at 16 kHz
+    with its channels. complain: told of each input that cannot be used.
+    """
+    paths: list[str] = []
+    lengths: list[float] = []
+    cut, failed = False, 0
+    for entry in entries:
+        left_s = most_s - sum(lengths)
+        if left_s <= 0:
+            cut = True
+            break
+        try:
+            if isinstance(entry, FailedInput):
+                raise entry.error
+            head = folder / f"{len(paths)}.wav"
+            seconds, whole = _copied(entry.path, entry.source, head, left_s)
+        except InputError as error:
+            failed += 1
+            complain(str(error))
+            continue
+        cut = cut or not whole
+        again = whole and entry.path is not None and Path(entry.path).is_file()
+        if again:
+            head.unlink()
+        paths.append(str(Path(entry.path or "").absolute()) if again else str(head))
+        lengths.append(seconds)
+    return Sample(tuple(paths), Heard(sum(lengths), max(lengths, default=0.0)), cut, failed)
+
+
+def _copied(path: str | None, name: str, copy: Path, most_s: float) -> tuple[float, bool]:
+    """Write the first `most_s` seconds of a source to a WAV; its seconds, and whether that was all."""
+    most, written, whole = round(most_s * SAMPLE_RATE), 0, True
+    with Decoder(path if path is not None else standard_input(), name) as decoder, wave.open(str(copy), "wb") as file:
+        file.setnchannels(decoder.channels)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE)
+        blocks = decoder.channel_blocks()
+        for block in blocks:
+            taken = block[:, : most - written]
+            file.writeframes((taken.T.clip(-1, 1) * 32767).round().astype("<i2").tobytes())
+            written += taken.shape[1]
+            if written >= most:
+                whole = taken.shape[1] == block.shape[1] and next(blocks, None) is None
+                break
+    return written / SAMPLE_RATE, whole

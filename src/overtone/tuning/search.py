@@ -1,0 +1,171 @@
+"""Policy, pure: which settings to try next, and which are the best of those that were tried. No clock, no I/O.
+
+One axis after the other, in the order of `Axes`, each from the best that is known so far. That is the sum of the axes'
+lengths where a grid would be their product, and it suits axes of which each matters less than the one before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+
+REFERENCE = "fp32"
+"""The precision that is exact, which others are compared with."""
+
+LEAST_GAIN = 0.03
+"""Share by which a setting has to be faster to win over one that was tried before it: that one is nearer to the
+defaults, and a little more speed may be chance."""
+
+LEAST_AGREEMENT = 0.99
+"""Share of segments that have to keep their label of fp32, unless said otherwise: one in a hundred may change, and in a
+sample of fewer than a hundred segments none. Labels that change are those that hung in the balance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One setting of everything that is tuned. Seconds of audio; None as in `Options`."""
+
+    precision: str
+    threads: int | None
+    batch_size_s: float | None
+    max_segment: float
+
+    def reference(self) -> Trial:
+        """The same in the precision that others are compared with."""
+        return replace(self, precision=REFERENCE)
+
+
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """The values to try for each field of `Trial`, in order; the first ones together are the start."""
+
+    precision: tuple[str, ...]
+    threads: tuple[int | None, ...]
+    batch_size_s: tuple[float | None, ...]
+    max_segment: tuple[float, ...]
+
+    def start(self) -> Trial:
+        """The trial that comes first."""
+        return Trial(self.precision[0], self.threads[0], self.batch_size_s[0], self.max_segment[0])
+
+    @property
+    def judged(self) -> bool:
+        """Whether precisions are compared. Where only one may be used, its agreement decides nothing."""
+        return REFERENCE in self.precision and len(self.precision) > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What came of a trial.
+
+    wall_s: seconds it took with everything around it. speed: seconds of audio for a second of running, None where it
+    failed. peak_bytes, budget_bytes: of its process, or of the device on a GPU. agreement: with the reference of the
+    same segment length, 0 to 1, None where there is none. reason: why it failed.
+    """
+
+    trial: Trial
+    wall_s: float
+    speed: float | None = None
+    peak_bytes: int = 0
+    budget_bytes: int = 0
+    agreement: float | None = None
+    reason: str | None = None
+
+    @property
+    def ran(self) -> bool:
+        """Whether it was measured."""
+        return self.speed is not None
+
+
+def next_trial(
+    axes: Axes, rows: Sequence[Row], *, left_s: float, least_agreement: float = LEAST_AGREEMENT
+) -> Trial | None:
+    """The next trial, or None where nothing is left to try or nothing left fits in `left_s` seconds.
+
+    Never one that was tried. One in another precision comes after its reference, since it could not be judged without.
+    """
+    if not rows:
+        return axes.start()
+    wanted = _wanted(axes, rows, least_agreement)
+    return next((trial for trial in wanted if predicted_s(trial, rows) <= left_s), None)
+
+
+def _wanted(axes: Axes, rows: Sequence[Row], least_agreement: float) -> Iterator[Trial]:
+    """Trials that are still to be made, in order; those of a later axis start from the best of the axes before it."""
+    tried = {row.trial: row for row in rows}
+    start = axes.start()
+    for axis in fields(Axes):
+        line = [replace(start, **{axis.name: value}) for value in getattr(axes, axis.name)]
+        for trial in line:
+            if trial in tried:
+                continue
+            reference = trial.reference()
+            if not axes.judged or trial == reference or reference_of(trial, rows) is not None:
+                yield trial
+            elif reference not in tried:
+                yield reference
+            elif not _compared(rows):
+                yield trial
+        seen = [tried[trial] for trial in line if trial in tried]
+        if (found := best(axes, seen, least_agreement, all_rows=rows)) is not None:
+            start = found.trial
+
+
+def reference_of(trial: Trial, rows: Sequence[Row]) -> Row | None:
+    """The row that a trial's answers are compared with: fp32 on the same segments, whatever threads and batches."""
+    same = (row for row in rows if row.ran and row.trial.precision == REFERENCE)
+    return next((row for row in same if row.trial.max_segment == trial.max_segment), None)
+
+
+def _compared(rows: Sequence[Row]) -> bool:
+    """Whether fp32 runs here at all."""
+    return any(row.ran and row.trial.precision == REFERENCE for row in rows)
+
+
+def acceptable(axes: Axes, row: Row, rows: Sequence[Row], least_agreement: float = LEAST_AGREEMENT) -> bool:
+    """Whether a row ran, kept to its budget, and agrees with fp32.
+
+    Where fp32 was tried and does not run here at all, there is nothing that others could be held to.
+    """
+    if not row.ran or row.peak_bytes > row.budget_bytes:
+        return False
+    if not axes.judged or row.trial.precision == REFERENCE:
+        return True
+    if row.agreement is None:
+        return not _compared(rows)
+    return row.agreement >= least_agreement
+
+
+def best(
+    axes: Axes,
+    rows: Sequence[Row],
+    least_agreement: float = LEAST_AGREEMENT,
+    *,
+    all_rows: Sequence[Row] | None = None,
+) -> Row | None:
+    """The fastest acceptable row; of those within `LEAST_GAIN` of it the first. None where none is acceptable.
+
+    all_rows: where to look for references, if `rows` are only some.
+    """
+    among = [row for row in rows if acceptable(axes, row, all_rows or rows, least_agreement)]
+    if not among:
+        return None
+    fastest = max(row.speed or 0.0 for row in among)
+    return next(row for row in among if (row.speed or 0.0) >= fastest * (1 - LEAST_GAIN))
+
+
+def predicted_s(trial: Trial, rows: Sequence[Row]) -> float:
+    """Seconds that a trial will take, by the one most like it that ran; on fewer threads, as much longer.
+
+    Where none ran, by the longest of those that failed. 0 without any.
+    """
+    ran = [row for row in rows if row.ran]
+    if not ran:
+        return max((row.wall_s for row in rows), default=0.0)
+    nearest = max(ran, key=lambda row: (_likeness(trial, row.trial), row.wall_s))
+    fewer = (nearest.trial.threads or 1) / (trial.threads or nearest.trial.threads or 1)
+    return nearest.wall_s * max(1.0, fewer)
+
+
+def _likeness(one: Trial, other: Trial) -> int:
+    return sum(getattr(one, field.name) == getattr(other, field.name) for field in fields(Trial))

@@ -1,0 +1,150 @@
+"""One tuning: trial after trial until nothing is left to try, or no time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from overtone.config import Options
+from overtone.converted import Agreement
+from overtone.tuning import search, trial
+from overtone.tuning.sample import Sample
+from overtone.tuning.search import Axes, Row, Trial
+from overtone.tuning.trial import Answer, Found, TrialError
+
+Runner = Callable[..., Found]
+"""`trial.run`, or what stands for it in a test."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A row of the search, and what else is shown of it. code: of the error, where it failed."""
+
+    row: Row
+    agreement: Agreement | None = None
+    code: str | None = None
+
+
+@dataclass(slots=True)
+class Session:
+    """The trials of one tuning and what came of them.
+
+    base: the options of every trial, apart from what is tried. time_s: for all trials together, from the first one on.
+    least_agreement: share of segments that have to keep their label of fp32.
+    """
+
+    base: Options
+    axes: Axes
+    sample: Sample
+    time_s: float
+    least_agreement: float = search.LEAST_AGREEMENT
+    runner: Runner = trial.run
+    measured: list[Measured] = field(default_factory=list)
+    _answers: dict[Trial, tuple[Answer, ...]] = field(default_factory=dict)
+    _prepared: set[tuple[object, ...]] = field(default_factory=set)
+
+    @property
+    def rows(self) -> list[Row]:
+        """What the search knows."""
+        return [measured.row for measured in self.measured]
+
+    def best(self) -> Measured | None:
+        """The trial that wins, None if none can."""
+        row = search.best(self.axes, self.rows, self.least_agreement)
+        return next((measured for measured in self.measured if measured.row is row), None)
+
+    def options(self, chosen: Trial) -> Options:
+        """The options of a trial."""
+        return self.base.replace(**asdict(chosen))
+
+    def run(self, tell: Callable[[Trial, Measured | None], object]) -> bool:
+        """Make the trials. tell: called before each, and with what came of it after.
+
+        Returns whether there was time for all of them. A KeyboardInterrupt leaves what was measured so far in place.
+        """
+        began = time.perf_counter()
+        while True:
+            left_s = self.time_s - (time.perf_counter() - began)
+            following = self._next(left_s)
+            if following is None:
+                return self._next(float("inf")) is None
+            tell(following, None)
+            self.measured.append(self._made(following, left_s))
+            tell(following, self.measured[-1])
+
+    def _next(self, left_s: float) -> Trial | None:
+        return search.next_trial(self.axes, self.rows, left_s=left_s, least_agreement=self.least_agreement)
+
+    def _made(self, made: Trial, left_s: float) -> Measured:
+        began = time.perf_counter()
+        # What is made once for these: the converted model, and what batches cost. Batches' size is no part of it.
+        key = (made.precision, made.threads, made.max_segment)
+        try:
+            found = self.runner(
+                self.options(made), self.sample.paths, prepare=key not in self._prepared, timeout_s=left_s
+            )
+        except TrialError as error:
+            return Measured(Row(made, time.perf_counter() - began, reason=str(error)), code=error.code)
+        self._prepared.add(key)
+        self._answers[made] = found.answers
+        agreement = self._agreement(made, found.answers)
+        row = Row(
+            made,
+            time.perf_counter() - began,
+            speed=found.audio_s / max(found.seconds, 1e-9),
+            peak_bytes=found.peak_bytes,
+            budget_bytes=found.budget_bytes,
+            agreement=None if agreement is None else _share(agreement),
+        )
+        return Measured(row, agreement)
+
+    def _agreement(self, made: Trial, answers: tuple[Answer, ...]) -> Agreement | None:
+        if made.precision == search.REFERENCE:
+            return None
+        reference = search.reference_of(made, self.rows)
+        return None if reference is None else compare(self._answers[reference.trial], answers)
+
+
+def _share(agreement: Agreement) -> float:
+    """What is held against the floor: labels, or where a model has none, how far embeddings point the same way."""
+    return agreement.cosine if agreement.labels is None else agreement.labels
+
+
+def compare(expected: Sequence[Answer], found: Sequence[Answer]) -> Agreement | None:
+    """How far answers agree with those of fp32, over the segments that both have; None where they have none.
+
+    A segment that only one of them has counts as one whose label differs.
+    """
+    theirs, ours = _segments(expected), _segments(found)
+    both = [key for key in theirs if key in ours]
+    pairs = [(theirs[key], ours[key]) for key in both]
+    cosine = _cosine(expected, found)
+    if not theirs and not ours:
+        return None if cosine is None else Agreement("your audio", len(expected), None, None, cosine)
+    same = sum(one[0] == other[0] for one, other in pairs) / len(theirs.keys() | ours.keys())
+    difference = float(np.mean([np.abs(one[1] - other[1]).mean() for one, other in pairs])) if pairs else 1.0
+    return Agreement("your audio", len(pairs), same, difference, cosine if cosine is not None else 0.0)
+
+
+def _segments(answers: Sequence[Answer]) -> dict[tuple[object, ...], tuple[str, npt.NDArray[np.float64]]]:
+    return {
+        (*answer["key"], start, stop): (label, np.array(scores))
+        for answer in answers
+        for start, stop, label, scores in answer["segments"]
+    }
+
+
+def _cosine(expected: Sequence[Answer], found: Sequence[Answer]) -> float | None:
+    """Mean cosine between the sources' embeddings, None where none can be compared."""
+    ours = {tuple(answer["key"]): answer["embedding"] for answer in found}
+    cosines = []
+    for answer in expected:
+        one, other = answer["embedding"], ours.get(tuple(answer["key"]))
+        if one is not None and other is not None:
+            length = float(np.linalg.norm(one) * np.linalg.norm(other))
+            cosines.append(float(np.dot(one, other)) / max(length, 1e-30))
+    return float(np.mean(cosines)) if cosines else None

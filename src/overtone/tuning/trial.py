@@ -1,0 +1,178 @@
+"""One trial: the options of one setting run over the sample. The child's half, and the parent's that starts it.
+
+Each has a process of its own: its peak memory is its own, and nothing that one trial leaves behind helps or hinders the
+next. What is asked goes in and what was found comes out as one JSON text each, through standard input and output.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from overtone.config import Options
+from overtone.emotion import EmotionRecognizer
+from overtone.errors import BudgetError, OutOfMemory, OvertoneError
+from overtone.resources import peak_rss_bytes
+from overtone.values import EmotionResult
+
+_TIMED_S = 1.0
+"""Seconds. Passes over a short sample are repeated until they took this long together, since one alone is noise."""
+
+_MOST_PASSES = 5
+
+_GRACE_S = 5.0
+"""Seconds that a child whose time is up has to clean up after itself."""
+
+# Not -m: that would look for modules where the user happens to stand. The path is the parent's own.
+_CHILD = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from overtone.tuning.trial import main; main()"
+
+Answer = dict[str, Any]
+"""What a trial said of one source: `key`, its name and channel; `segments`, each `[start, stop, label, scores]` with
+the half-open range in samples; and `embedding`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a trial measured.
+
+    seconds: of one pass over the sample, the median after one that warmed up. audio_s: what it was of. peak_bytes: of
+    the process since it began, of the device on a GPU. budget_bytes: what it was to keep to.
+    """
+
+    seconds: float
+    audio_s: float
+    peak_bytes: int
+    budget_bytes: int
+    answers: tuple[Answer, ...]
+
+
+class TrialError(OvertoneError):
+    """A trial failed; the message says why."""
+
+    default_code = "trial"
+
+
+def run(options: Options, paths: Sequence[str], *, prepare: bool, timeout_s: float) -> Found:
+    """Run one trial in a child process and wait for it.
+
+    prepare: load the model in a child before it, so that what is made once (a conversion, the measured costs) is made
+    and counts for nothing. timeout_s: for both together. Raises TrialError; a child never outlives the call.
+    """
+    began = time.perf_counter()
+    asked = {"options": dataclasses.asdict(options), "paths": list(paths)}
+    if prepare:
+        _call({**asked, "paths": []}, timeout_s)
+    said = _call(asked, timeout_s - (time.perf_counter() - began))
+    return Found(**{**said, "answers": tuple(said["answers"])})
+
+
+def _call(asked: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+    command = [sys.executable, "-I", "-c", _CHILD, json.dumps(sys.path)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as child:
+        try:
+            out, err = child.communicate(json.dumps(asked).encode(), timeout=max(0.0, timeout_s))
+        except subprocess.TimeoutExpired:
+            raise TrialError("it was not done when the time was up", code="time") from None
+        finally:
+            _end(child)
+    try:
+        said: dict[str, Any] = json.loads(out)
+    except ValueError:
+        last = err.decode("utf-8", "replace").strip().rpartition("\n")[2]
+        raise TrialError(f"its process ended with {child.returncode}: {last or 'it said nothing'}") from None
+    if "error" in said:
+        raise TrialError(said["error"], code=said["code"])
+    return said
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Ask a child to end, so that it takes away what it has half made, and see to it that it does."""
+    child.terminate()
+    try:
+        child.wait(_GRACE_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """The child: read what is asked, run it, write what was found."""
+    # A conversion that is stopped in the middle removes its folder.
+    signal.signal(signal.SIGTERM, _terminated)
+    # Libraries print; what is for the parent goes where they cannot reach.
+    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    asked = json.load(sys.stdin)
+    try:
+        said = _measured(Options(**asked["options"]), asked["paths"])
+    except OvertoneError as error:
+        said = {"error": str(error), "code": error.code}
+    with answer:
+        json.dump(said, answer)
+
+
+def _measured(options: Options, paths: Sequence[str]) -> dict[str, Any]:
+    with EmotionRecognizer.with_options(options) as recognizer:
+        if not paths:
+            return {}
+        results = _pass(recognizer, paths)  # kernels are compiled for the shapes met here
+        taken: list[float] = []
+        while not taken or (sum(taken) < _TIMED_S and len(taken) < _MOST_PASSES):
+            began = time.perf_counter()
+            _pass(recognizer, paths)
+            taken.append(time.perf_counter() - began)
+        used = recognizer.runtime
+        found = Found(
+            seconds=statistics.median(taken),
+            audio_s=sum(result.duration for result in results if result.channel in (None, 0)),
+            peak_bytes=_peak_bytes(used.device),
+            budget_bytes=used.engine.plan.budget_bytes,
+            answers=tuple(_answer(result) for result in results),
+        )
+    return dataclasses.asdict(found)
+
+
+def _pass(recognizer: EmotionRecognizer, paths: Sequence[str]) -> list[EmotionResult]:
+    """The results that can be compared. Raises what says that memory did not do, or that nothing could be used."""
+    results = list(recognizer.stream(paths))
+    for result in results:
+        if isinstance(result.error, BudgetError | OutOfMemory):
+            raise result.error
+    usable = [result for result in results if result.ok]
+    if not usable and results[0].error is not None:
+        raise results[0].error
+    return usable
+
+
+def _answer(result: EmotionResult) -> Answer:
+    segments = [
+        [segment.span.start, segment.span.stop, segment.label, list(segment.scores.values())]
+        for segment in result.segments
+        if segment.scores is not None
+    ]
+    embedding = None if result.embedding is None else [float(value) for value in result.embedding]
+    return {"key": [result.source, result.channel], "segments": segments, "embedding": embedding}
+
+
+def _peak_bytes(device: str) -> int:
+    if device == "cpu":
+        return peak_rss_bytes()
+    import torch
+
+    from overtone.backends.torch_backend import CONTEXT_BYTES
+
+    return int(torch.cuda.max_memory_reserved(device)) + CONTEXT_BYTES
