@@ -39,7 +39,7 @@ hold it; 4 model or device; 130 interrupted (what was done is written).
 _SHARED = """\
 ## Model and work
 
-The options that `emotion`, `plan` and `profile` share. Each can also be set in the config file under its name
+The options that `emotion`, `plan`, `profile` and `bench` share. Each can also be set in the config file under its name
 (`max_segment = 20.0`) and in the environment (`OVERTONE_MAX_SEGMENT=20`); what is typed wins over the environment, and
 the environment over the file. The file is `overtone/overtone.toml` in the user's configuration folder, or what
 `OVERTONE_CONFIG` names; `OVERTONE_CACHE` names the folder for what is kept between runs (measured costs).

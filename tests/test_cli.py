@@ -592,6 +592,37 @@ def test_profile(emotion):
     assert "broken.wav" in err
 
 
+def test_bench(here, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    options = ["bench", "--threads", "1", "--repeats", "1", "--limit", "30"]
+    assert run([*options, "a.wav", "b.flac"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^b\.flac +1\.5 s +[\d.]+ s +[\d.]+ +\d+ MiB", out, re.MULTILINE)
+    assert re.search(r"^a\.wav +2\.0 s ", out, re.MULTILINE)
+    assert "tiny, fp32 on cpu through openvino, 1 threads" in out
+    assert run([*options, "--json", "a.wav"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["loaded"]["overtone"]["seconds"] > 0
+    (row,) = found["clips"]
+    assert (row["clip"], row["audio_s"], row["overtone"]["error"]) == ("a.wav", 2.0, None)
+    assert row["overtone"]["peak_bytes"] > 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["deep/broken.wav"], 1, "not audio"),
+        (["-"], 2, "standard input"),
+        (["a.wav", "--memory", "50MB"], 3, "would do"),
+        (["a.wav", "--repeats", "0"], 2, "repeats"),
+        (["a.wav", "--max-segment", "-1"], 2, "max-segment"),
+    ],
+)
+def test_bench_refuses(here, capsys, arguments, code, said):
+    assert run(["bench", *arguments]) == code
+    assert said in capsys.readouterr().err
+
+
 def test_doctor(monkeypatch, capsys):
     code = run(["doctor"])
     out = capsys.readouterr().out

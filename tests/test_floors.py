@@ -26,6 +26,7 @@ FLOORS = (
     ("track", "runtime"),
     ("intake",),
     ("emotion",),
+    ("benchmark",),
     ("cli", "compat"),
     ("__main__",),
 )
