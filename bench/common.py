@@ -7,14 +7,16 @@ import json
 import platform
 import subprocess
 import sys
-import wave
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from overtone.models.architecture import Architecture
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results"
@@ -56,18 +58,9 @@ def speech() -> npt.NDArray[np.float32]:
 
 def write_wav(path: Path, seconds: float, *, start_s: float = 0.0) -> Path:
     """A 16-bit mono file of the example call, over and over, from `start_s` on."""
-    call = (speech() * 32767).astype("<i2")
-    call = np.roll(call, -round(start_s * RATE))
-    left = round(seconds * RATE)
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(RATE)
-        while left > 0:
-            piece = call[:left]
-            file.writeframes(piece.tobytes())
-            left -= len(piece)
-    return path
+    from overtone.benchmark import write_wav
+
+    return write_wav(path, speech(), seconds, start_s=start_s)
 
 
 def write_clips(folder: Path, count: int, *, seed: int = 0) -> list[Path]:
@@ -79,13 +72,81 @@ def write_clips(folder: Path, count: int, *, seed: int = 0) -> list[Path]:
     ]
 
 
-def base_checkpoint(folder: Path) -> Path:
-    """A checkpoint of the published base shape with seeded random weights: the shape is what costs."""
+def base_checkpoint(folder: Path, shape: str = "base") -> Path:
+    """A checkpoint of a published shape, `base` or `large`, with seeded random weights: the shape is what costs.
+
+    `small` is for trials."""
     from overtone.models import seeded
 
-    if not (folder / "model.pt").exists():
-        seeded.write(folder, seeded.BASE)
+    if not (folder / "configuration.json").exists():  # written last
+        shapes = {"base": seeded.BASE, "large": seeded.LARGE, "small": seeded.SMALL}
+        seeded.write(folder, shapes[shape])
     return folder
+
+
+def flops_by_part(architecture: Architecture, seconds: float) -> dict[str, float]:
+    """Floating-point operations of the network for audio that runs whole: two for each multiplication and addition.
+
+    `features`: convolutions and the projection to the transformer's width. `positions`: the positional convolutions.
+    `encoder`: the transformer's blocks. Only matrix products and convolutions count; norms, activations, softmax and
+    ALiBi's bias are work that a processor does beside them, and the classifier sees one vector for a whole file.
+    """
+    a = architecture
+    samples, channels, features = round(seconds * RATE), 1, 0.0
+    for width, kernel, stride in a.conv_layers:
+        # `FeatureExtractor`: valid convolutions, so each output sees `kernel` samples of each channel below.
+        samples = (samples - kernel) // stride + 1
+        features += 2.0 * samples * kernel * channels * width
+        channels = width
+    frames, dim = samples, a.embed_dim
+    features += 2.0 * frames * channels * dim  # `project_features`
+    # `PositionalEncoder`: each output channel sees the channels of its own group only.
+    positions = a.conv_pos_depth * 2.0 * frames * a.conv_pos_kernel * (dim / a.conv_pos_groups) * dim
+    tokens = frames + a.num_extra_tokens
+    hidden = int(dim * a.mlp_ratio)
+    projections = 2.0 * tokens * dim * (3 * dim + dim)  # `Attention.qkv` and `.proj`
+    feed_forward = 2.0 * tokens * dim * 2 * hidden  # `Mlp.fc1` and `.fc2`
+    attention = 2.0 * tokens * tokens * dim * 2  # queries by keys, and weights by values, over all heads
+    blocks = a.prenet_depth + a.depth
+    return {"features": features, "positions": positions, "encoder": blocks * (projections + feed_forward + attention)}
+
+
+def flops(architecture: Architecture, seconds: float) -> float:
+    """Floating-point operations of the network for audio that runs whole; see `flops_by_part`."""
+    return sum(flops_by_part(architecture, seconds).values())
+
+
+RATES = """
+import statistics
+import torch
+SIZE, TIMES = 2048, 9
+torch.set_num_threads(arguments["threads"])
+def rate(make, multiply):
+    left, right, seconds = make(), make(), []
+    for _ in range(TIMES + 1):
+        began = time.perf_counter()
+        multiply(left, right)
+        seconds.append(time.perf_counter() - began)
+    return 2 * SIZE**3 / statistics.median(seconds[1:])
+found = {}
+for name, make, multiply in (
+    ("fp32", lambda: torch.randn(SIZE, SIZE), torch.mm),
+    ("bf16", lambda: torch.randn(SIZE, SIZE).bfloat16(), torch.mm),
+    ("int8", lambda: torch.randint(-128, 128, (SIZE, SIZE), dtype=torch.int8), getattr(torch, "_int_mm", None)),
+):
+    try:
+        found[name] = rate(make, multiply)
+    except (RuntimeError, TypeError, NotImplementedError):
+        found[name] = None
+answer(rates=found)
+"""
+
+
+def machine_rates(threads: int) -> dict[str, float | None]:
+    """Operations per second of a product of two 2048 × 2048 matrices through PyTorch, by precision: what this machine
+    gives at this moment. None where PyTorch has no such product here."""
+    rates: dict[str, float | None] = child(RATES, threads=threads)["rates"]
+    return rates
 
 
 def hardware() -> dict[str, Any]:
@@ -107,8 +168,15 @@ def hardware() -> dict[str, Any]:
         "memory_gib": round(psutil.virtual_memory().total / (1 << 30)),
         "python": platform.python_version(),
         "system": platform.system(),
-        **{name: version(name) for name in ("overtone", "torch", "numpy", "openvino", "av")},
+        **{name: _version(name) for name in ("overtone", "torch", "numpy", "openvino", "av", "nncf", "funasr")},
     }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def _cpuinfo() -> list[str]:
@@ -118,23 +186,30 @@ def _cpuinfo() -> list[str]:
         return []
 
 
-def save(name: str, figures: dict[str, Any], table: Sequence[Sequence[str]]) -> None:
-    """Write `results/<name>.json` and `.md`, and show the table (its first row is the head)."""
+Table = Sequence[Sequence[str]]
+
+
+def markdown(table: Table) -> str:
+    """A table in Markdown; its first row is the head."""
+    head, *rows = table
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
+
+
+def save(name: str, figures: dict[str, Any], *tables: Table, command: str | None = None) -> None:
+    """Write `results/<name>.json` and `.md`, and show the tables. command: what made them, if not `name`'s script."""
     machine = hardware()
     RESULTS.mkdir(exist_ok=True)
     text = json.dumps({"hardware": machine, "figures": figures}, indent=1) + "\n"
     (RESULTS / f"{name}.json").write_text(text, encoding="utf-8")
-    head, *rows = table
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    lines += ["| " + " | ".join(row) + " |" for row in rows]
     below = (
         f"{machine['processor']}, {machine['threads']} threads ({', '.join(machine['features'])}), "
-        f"{machine['memory_gib']} GiB; torch {machine['torch']}, Python {machine['python']}; {machine['date']}. "
-        f"`python bench/{name}.py`"
+        f"{machine['memory_gib']} GiB; torch {machine['torch']}, OpenVINO {machine['openvino']}, Python "
+        f"{machine['python']}; {machine['date']}. `{command or f'python bench/{name}.py'}`\n"
     )
-    markdown = "\n".join([*lines, "", below, ""])
-    (RESULTS / f"{name}.md").write_text(markdown, encoding="utf-8")
-    print(markdown)
+    page = "\n".join([*map(markdown, tables), below])
+    (RESULTS / f"{name}.md").write_text(page, encoding="utf-8")
+    print(page)
 
 
 def mib(size: float) -> str:

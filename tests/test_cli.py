@@ -702,6 +702,22 @@ def test_a_profile_tells_plan_what_to_use(emotion, here):
         assert (recognizer.options.memory, recognizer.options.decoders) == ("3GiB", 2)
 
 
+def test_bench(here, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    options = ["bench", "--threads", "1", "--repeats", "1", "--limit", "30"]
+    assert run([*options, "a.wav", "b.flac"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^b\.flac +1\.5 s +[\d.]+ s +[\d.]+ +\d+ MiB", out, re.MULTILINE)
+    assert re.search(r"^a\.wav +2\.0 s ", out, re.MULTILINE)
+    assert "tiny, fp32 on cpu through openvino, 1 threads" in out
+    assert run([*options, "--json", "a.wav"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["loaded"]["overtone"]["seconds"] > 0
+    (row,) = found["clips"]
+    assert (row["clip"], row["audio_s"], row["overtone"]["error"]) == ("a.wav", 2.0, None)
+    assert row["overtone"]["peak_bytes"] > 1 << 20
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -750,6 +766,21 @@ def test_an_interrupted_tuning_writes_what_it_knows(here, small_checkpoint):
     text = (here / "p.toml").read_text()
     assert "# Interrupted before all was tried.\n" in text
     assert 'precision = "fp32"\n' in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["deep/broken.wav"], 1, "not audio"),
+        (["-"], 2, "standard input"),
+        (["a.wav", "--memory", "50MB"], 3, "would do"),
+        (["a.wav", "--repeats", "0"], 2, "repeats"),
+        (["a.wav", "--max-segment", "-1"], 2, "max-segment"),
+    ],
+)
+def test_bench_refuses(here, capsys, arguments, code, said):
+    assert run(["bench", *arguments]) == code
+    assert said in capsys.readouterr().err
 
 
 def test_doctor(monkeypatch, capsys):

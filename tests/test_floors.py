@@ -27,7 +27,7 @@ FLOORS = (
     ("track", "runtime"),
     ("intake",),
     ("emotion",),
-    ("tuning",),
+    ("tuning", "benchmark"),
     ("cli", "compat"),
     ("__main__",),
 )

@@ -18,6 +18,7 @@ from typing import Annotated
 import typer
 
 import overtone
+from overtone.cli.bench import bench
 from overtone.cli.doctor import doctor
 from overtone.cli.emotion import emotion
 from overtone.cli.models import models
@@ -54,7 +55,7 @@ def _root(
     """The emotion in speech: any length, any number of files, inside the memory it is given."""
 
 
-for command in (emotion, plan, profile, tune, doctor):
+for command in (emotion, plan, profile, tune, bench, doctor):
     app.command()(exits(command))
 app.add_typer(models, name="models")
 

@@ -1,0 +1,147 @@
+"""What `vs_funasr.py` has measured, as tables and as a picture; and earlier measurements kept beside new ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from common import mib
+
+Figures = dict[str, Any]
+
+PRECISIONS = ("fp32", "bf16", "int8")
+FUNASR = "funasr"
+
+CLIP_TARGETS = {
+    5: "≥ 1.4 / 3 / 5 ×",
+    15: "≥ 1.4 / 3 / 5 ×",
+    30: "≥ 2 / 4 / 7 ×",
+    60: "≥ 3 / 6 / 10 ×",
+    120: "≥ 5 / 11 / 18 ×",
+}
+"""FunASR's time over Overtone's, fp32 / bf16 / int8, by seconds of the clip."""
+
+FOLDER_TARGET = "≥ 1.4 / 3 / 5 ×"
+HOUR_TARGET = "within 10 % of 15 s"
+COLD_TARGET = "≤ 1.5 s"
+
+HEAD = ("work", "FunASR", "fp32", "bf16", "int8", "target, fp32 / bf16 / int8")
+
+
+def merged(before: Mapping[str, Any], now: Figures, processor: str) -> Figures:
+    """Earlier works that were not measured now, with those that were; works of another processor are left out.
+
+    Each work holds `measured`, of which `processor` is a part.
+    """
+    kept = {name: work for name, work in before.items() if work.get("measured", {}).get("processor") == processor}
+    return {**kept, **now}
+
+
+def table_of(figures: Figures) -> list[tuple[str, ...]]:
+    """All works as rows, the time first, then FunASR's time over it, then the peak of the process's memory."""
+    rows: list[tuple[str, ...]] = [HEAD]
+    for seconds, found in figures.get("clips", {}).get("clips", {}).items():
+        target = CLIP_TARGETS.get(int(seconds), "")
+        rows.append((f"{seconds} s clip", *_cells(found), target))
+        if "fp32, whole" in found:
+            whole = {FUNASR: found[FUNASR], "fp32": found["fp32, whole"]}
+            rows.append((f"{seconds} s clip, whole file", *_cells(whole), ""))
+    if folder := figures.get("folder"):
+        found = folder["contenders"]
+        name = f"{folder['files']} clips {folder['corpus']}"
+        rows.append((f"{name} to JSON lines", *_cells(found), FOLDER_TARGET))
+        if (batched := found.get("funasr, batch_size")) is not None:
+            rows.append((f"the same, FunASR with batch_size={folder['batch_size']}", _cell(batched), "", "", "", ""))
+    if hour := figures.get("hour"):
+        rows.append((f"{hour['audio_s'] / 3600:g} h file", *_hour_cells(hour["contenders"]), HOUR_TARGET))
+    for name, found in figures.get("cold", {}).get("starts", {}).items():
+        rows.append((f"process start to first result, {name}", *_cells(found), COLD_TARGET))
+    return rows
+
+
+def _cells(found: Mapping[str, Any]) -> tuple[str, ...]:
+    theirs = found.get(FUNASR)
+    return (_cell(theirs), *(_cell(found.get(name), theirs) for name in PRECISIONS))
+
+
+def _cell(found: Mapping[str, Any] | None, theirs: Mapping[str, Any] | None = None) -> str:
+    if found is None:
+        return ""
+    if found.get("median_s") is None:
+        return "died" if "signal" in str(found.get("error")) else "failed"
+    parts = [_seconds(found["median_s"])]
+    if theirs is not None and theirs.get("median_s") is not None:
+        parts.append(f"{theirs['median_s'] / found['median_s']:.2f} ×")
+    if found.get("peak_bytes"):
+        parts.append(mib(found["peak_bytes"]))
+    return ", ".join(parts)
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.3f} s" if seconds < 1 else f"{seconds:.2f} s" if seconds < 100 else f"{seconds:.0f} s"
+
+
+def _hour_cells(found: Mapping[str, Any]) -> tuple[str, ...]:
+    cells = [_cell(found.get(FUNASR))]
+    for name in PRECISIONS:
+        cell = _cell(found.get(name))
+        ratio = found.get(name, {}).get("rtf_over_short")
+        cells.append(f"{cell}; {ratio:.2f} × the time per second of 15 s" if ratio else cell)
+    return tuple(cells)
+
+
+def fractions_of(figures: Figures) -> list[tuple[str, ...]]:
+    """Which part of the machine's rate of matrix products each clip reached, with that rate in the head."""
+    clips = figures.get("clips", {})
+    rates = clips.get("rates", {})
+
+    def head(name: str) -> str:
+        known = [rate[name] for rate in rates.values() if rate.get(name)]
+        return f"{name}, of {sum(known) / len(known) / 1e9:.0f} GFLOP/s" if known else name
+
+    rows: list[tuple[str, ...]] = [("clip", f"FunASR, {head('fp32')}", *map(head, PRECISIONS))]
+    for seconds, found in clips.get("clips", {}).items():
+        cells = [found.get(name, {}).get("fraction") for name in (FUNASR, *PRECISIONS)]
+        rows.append((f"{seconds} s", *("" if cell is None else f"{100 * cell:.0f} %" for cell in cells)))
+    return rows
+
+
+_LINES = {
+    FUNASR: ("FunASR, fp32", "unk", "s"),
+    "fp32": ("Overtone, fp32", "sad", "o"),
+    "fp32, whole": ("Overtone, fp32, whole file", "surprised", "v"),
+    "bf16": ("Overtone, bf16", "happy", "D"),
+    "int8": ("Overtone, int8", "angry", "^"),
+}
+"""Name, colour (of the palette that pictures of results have) and marker, so that neither alone has to tell."""
+
+
+def draw(figures: Figures, path: Path) -> None:
+    """Seconds for a second of audio over the length of the clip, one line for each contender, as a small PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from overtone.plot.colours import COLOURS
+
+    clips = figures["clips"]["clips"]
+    figure = Figure(figsize=(6, 3.6), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for name, (label, colour, marker) in _LINES.items():
+        points = [
+            (int(seconds), found[name]["median_s"] / int(seconds))
+            for seconds, found in clips.items()
+            if found.get(name, {}).get("median_s")
+        ]
+        if points:
+            axes.plot(*zip(*points, strict=True), label=label, color=COLOURS[colour], marker=marker, markersize=4)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xticks([int(seconds) for seconds in clips], [f"{seconds} s" for seconds in clips])
+    axes.minorticks_off()
+    axes.set_xlabel("length of the clip")
+    axes.set_ylabel("seconds per second of audio")
+    axes.grid(alpha=0.3, which="major")
+    axes.legend(fontsize=8, frameon=False)
+    figure.savefig(path)

@@ -1,0 +1,156 @@
+"""A contender: a process that loads one model, stays, and does what it is told, a JSON line for a JSON line.
+
+    python -m overtone.benchmark.contender overtone|funasr
+
+Commands: `{"do": "load", …}`, `{"do": "clip", "source": …}`, `{"do": "folder", "inputs": […], "output": …}` and
+`{"do": "limit", "bytes": …}`. An answer holds `seconds`, measured here around the work alone, and `peak_bytes` of this
+process since it began; or `error`, with what the one who asked needs to raise it again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from overtone.errors import OvertoneError
+
+Answer = dict[str, Any]
+
+
+class Runner(Protocol):
+    """What a contender can do. Paths are text; seconds are of audio."""
+
+    def load(self, **given: Any) -> Answer:
+        """Load the model; what it runs on."""
+
+    def clip(self, source: str) -> Answer:
+        """One file, from its path to its result."""
+
+    def folder(self, inputs: list[str], output: str, **given: Any) -> Answer:
+        """Many files, to JSON lines."""
+
+
+class Overtone:
+    """Overtone as its command line runs it. Loading imports it, so that a contender's load counts the import."""
+
+    def load(self, **given: Any) -> Answer:
+        """given: fields of `overtone.config.Options`."""
+        from overtone.config import Options
+        from overtone.emotion import EmotionRecognizer
+
+        self._recognizer = EmotionRecognizer.with_options(Options(**given))
+        used = self._recognizer.runtime
+        names = ("device", "precision", "threads")
+        return {"model": used.network.name, "backend": used.engine.backend.name} | {n: getattr(used, n) for n in names}
+
+    def clip(self, source: str) -> Answer:
+        """`segments_s`: seconds of each segment that went through the model."""
+        if self._recognizer.options.channels == "split":
+            results = list(self._recognizer.stream([source]))
+        else:
+            results = [self._recognizer(source)]
+        for result in results:
+            if result.error is not None:
+                raise result.error
+        ran = [segment for result in results for segment in result.segments if segment.scores is not None]
+        return {"audio_s": results[0].duration, "segments_s": [s.span.stop_s - s.span.start_s for s in ran]}
+
+    def folder(self, inputs: list[str], output: str, **given: Any) -> Answer:
+        """`run_s`: of the seconds, those in which the model ran."""
+        from overtone.formats import open_sink
+        from overtone.inputs import expand
+
+        stats, options = self._recognizer.runtime.engine.stats, self._recognizer.options
+        before, files, audio_s = stats.run_s, 0, 0.0
+        with open_sink(
+            output, granularity=options.granularity, labels=self._recognizer.labels, append=False, many=True
+        ) as sink:
+            for result in self._recognizer.stream(expand(inputs)):
+                if result.error is not None:
+                    raise result.error
+                sink.write(result)
+                files, audio_s = files + 1, audio_s + result.duration
+        return {"files": files, "audio_s": audio_s, "run_s": stats.run_s - before}
+
+
+class Funasr:
+    """FunASR's own `AutoModel`."""
+
+    def load(self, **given: Any) -> Answer:
+        """given: `model`, a folder; `device`; `threads`."""
+        import logging
+
+        import funasr
+
+        logging.disable(logging.CRITICAL)
+        self._model = funasr.AutoModel(
+            model=given["model"],
+            device=given["device"],
+            ncpu=given["threads"],
+            disable_update=True,
+            disable_pbar=True,
+        )
+        import torch
+
+        return {"model": given["model"], "device": given["device"], "threads": torch.get_num_threads()}
+
+    def clip(self, source: str) -> Answer:
+        """FunASR runs a file whole."""
+        self._model.generate(source)
+        return {}
+
+    def folder(self, inputs: list[str], output: str, **given: Any) -> Answer:
+        """given: `batch_size`, if FunASR is to be told one."""
+        with open(output, "w", encoding="utf-8") as lines:
+            for result in self._model.generate(inputs, **given):
+                line = {name: result[name] for name in ("key", "labels", "scores")}
+                lines.write(json.dumps(line, ensure_ascii=False) + "\n")
+        return {"files": len(inputs)}
+
+
+KINDS: dict[str, Callable[[], Runner]] = {"overtone": Overtone, "funasr": Funasr}
+
+
+def answer(runner: Runner, asked: dict[str, Any]) -> Answer:
+    """Do one command. Errors are answers too: what comes next may still work."""
+    from overtone.resources import peak_rss_bytes
+
+    do = asked.pop("do")
+    began = time.perf_counter()
+    try:
+        found = _limit(**asked) if do == "limit" else getattr(runner, do)(**asked)
+    except OvertoneError as error:
+        return {"error": str(error), "kind": type(error).__name__, "code": error.code}
+    except Exception as error:  # noqa: BLE001 - another program's, of any kind
+        return {"error": f"{type(error).__name__}: {error}"[:500]}
+    return {"seconds": time.perf_counter() - began, "peak_bytes": peak_rss_bytes(), **found}
+
+
+def _limit(bytes: int) -> Answer:
+    """Let this process take so many more bytes of addresses and no more: it gets an error where it would be killed."""
+    import resource
+
+    import psutil
+
+    most = psutil.Process().memory_info().vms + bytes
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    return {}
+
+
+def main() -> None:
+    """Answer until there are no more questions."""
+    # What libraries print is not to stand between the answers.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    runner = KINDS[sys.argv[1]]()
+    for line in sys.stdin:
+        answers.write(json.dumps(answer(runner, json.loads(line))) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""Speech to measure with: files of any length of what comes with the package."""
+
+from __future__ import annotations
+
+import wave
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from overtone.audio import Decoder
+from overtone.values import SAMPLE_RATE, Samples
+
+_BUNDLED = ("calibration.mp3", "held-out.mp3")
+
+
+def bundled_speech() -> Samples:
+    """The acted German that comes with the package, one utterance after the other: float32 (samples,), 16 kHz."""
+    folder = Path(str(resources.files("overtone"))) / "assets" / "speech"
+    blocks = []
+    for name in _BUNDLED:
+        with Decoder(str(folder / name)) as decoder:
+            blocks += list(decoder.blocks())
+    return np.concatenate(blocks)
+
+
+def write_wav(path: Path, speech: Samples, seconds: float, *, start_s: float = 0.0) -> Path:
+    """A 16-bit mono file of `seconds` of some speech, over and over, from `start_s` on. speech: float, ±1, 16 kHz."""
+    turned = np.roll((np.clip(speech, -1, 1) * 32767).astype("<i2"), -round(start_s * SAMPLE_RATE))
+    left = round(seconds * SAMPLE_RATE)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE)
+        while left > 0:
+            piece = turned[:left]
+            file.writeframes(piece.tobytes())
+            left -= len(piece)
+    return path

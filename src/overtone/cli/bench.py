@@ -1,0 +1,173 @@
+"""`overtone bench`: speed and memory of a model on this machine, beside FunASR where it is installed."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import json
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+from rich.markup import escape
+
+from overtone import checkpoints
+from overtone.audio import probe
+from overtone.benchmark import Contender, Died, Timed, bundled_speech, take_turns, write_wav
+from overtone.cli import screen
+from overtone.cli.options import chosen, with_options
+from overtone.config import Options
+from overtone.errors import ModelError, UsageError
+from overtone.inputs import FailedInput, expand
+from overtone.memory import format_size
+
+Files = Annotated[
+    Optional[list[str]],  # noqa: UP045 - typer reads it
+    typer.Argument(help="Audio to measure with. Default: 5, 15, 30 and 60 s of the speech that comes with Overtone."),
+]
+AgainstFunasr = Annotated[
+    bool, typer.Option("--funasr", help="Measure FunASR too, on the same checkpoint, with as many threads.")
+]
+Repeats = Annotated[int, typer.Option(min=1, max=1000, help="Measurements of a clip, of which the median is shown.")]
+Limit = Annotated[
+    float, typer.Option(min=1.0, metavar="SECONDS", help="Stop measuring after so long, not counting loading.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+
+_CLIPS_S = (5, 15, 30, 60)
+
+_Clip = tuple[str, str, float]
+"""Name, path, seconds."""
+
+
+@with_options
+def bench(
+    files: Files = None,
+    funasr: AgainstFunasr = False,
+    repeats: Repeats = 3,
+    limit: Limit = 120.0,
+    as_json: AsJson = False,
+    **options: Any,
+) -> int:
+    """Measure the speed and the memory of a model with these options here: seconds for a clip, and load time.
+
+    Each program runs in a process of its own, they take turns, and a warm-up is not counted.
+    """
+    made = chosen(options)
+    if funasr:
+        _check_funasr(made)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        clips = sorted(_named(files) if files else _bundled(folder), key=lambda clip: clip[2])
+        stack.enter_context(screen.err.status("measuring"))
+        loaded: dict[str, dict[str, Any]] = {}
+        contenders: dict[str, Contender] = {}
+        for name in ("overtone", *(["funasr"] if funasr else [])):
+            contenders[name] = stack.enter_context(Contender(name))
+            loaded[name] = _load(name, contenders[name], made, loaded.get("overtone", {}))
+        rows = _measured(contenders, clips, repeats, time.perf_counter() + limit)
+    if as_json:
+        typer.echo(json.dumps({"loaded": loaded, "clips": rows}, indent=1))
+    else:
+        _show(loaded, rows)
+    return 0 if all(row["overtone"]["median_s"] is not None for row in rows) else 1
+
+
+def _check_funasr(options: Options) -> None:
+    """UsageError where FunASR cannot be measured against, before anything is loaded."""
+    if importlib.util.find_spec("funasr") is None:
+        raise UsageError("--funasr: FunASR is not installed here (pip install funasr).", code="missing_extra")
+    found = checkpoints.find(options.model, hub=options.hub)
+    if found.weights.suffix != ".pt":
+        raise UsageError(f"--funasr: {found.name} holds no checkpoint that FunASR reads; name a published one.")
+
+
+def _load(name: str, contender: Contender, options: Options, overtone: Mapping[str, Any]) -> dict[str, Any]:
+    """What it runs on, and the seconds that loading took, imports included; without what is done once in a lifetime."""
+    try:
+        if name == "funasr":
+            folder = str(checkpoints.find(options.model, hub=options.hub).folder)
+            return contender.ask("load", model=folder, **{key: overtone[key] for key in ("device", "threads")})
+        with Contender(name) as first:  # converts the model and measures its costs, if nobody has yet
+            first.ask("load", **dataclasses.asdict(options))
+        return contender.ask("load", **dataclasses.asdict(options))
+    except Died as error:
+        raise ModelError(f"{options.model}: {name} could not load it: {error}") from None
+
+
+def _bundled(folder: Path) -> Iterator[_Clip]:
+    speech = bundled_speech()
+    for seconds in _CLIPS_S:
+        yield f"{seconds} s", str(write_wav(folder / f"{seconds}.wav", speech, seconds)), float(seconds)
+
+
+def _named(files: list[str]) -> Iterator[_Clip]:
+    for entry in expand(files):
+        if isinstance(entry, FailedInput):
+            raise entry.error
+        if entry.path is None:
+            raise UsageError("bench reads every input several times, which standard input does not allow; name files.")
+        yield screen.ending(entry.source), str(entry.path), probe(entry.path).claimed_s or 0.0
+
+
+def _measured(
+    contenders: Mapping[str, Contender], clips: list[_Clip], repeats: int, until: float
+) -> list[dict[str, Any]]:
+    """From short to long, so that the highest memory so far is that clip's."""
+    rows = []
+    for name, path, claimed_s in clips:
+        work = {who: (contender, {"do": "clip", "source": path}) for who, contender in contenders.items()}
+        found = take_turns(work, repeats=repeats, until=until)
+        seconds = found["overtone"].answer.get("audio_s", claimed_s)
+        rows.append({"clip": name, "audio_s": seconds, **{who: _row(timed, seconds) for who, timed in found.items()}})
+    return rows
+
+
+def _row(timed: Timed, audio_s: float) -> dict[str, Any]:
+    median = timed.median_s
+    return {
+        "median_s": median,
+        "real_time": audio_s / median if median else None,
+        "times_s": timed.times_s,
+        "peak_bytes": timed.peak_bytes,
+        "error": timed.error,
+    }
+
+
+def _show(loaded: Mapping[str, Mapping[str, Any]], rows: list[dict[str, Any]]) -> None:
+    both = "funasr" in loaded
+    more = (">FunASR", ">its peak", ">ratio") if both else ()
+    table = screen.plain_table("clip", ">audio", ">median", ">× real time", ">peak memory", *more)
+    for row in rows:
+        ours, theirs = row["overtone"], row.get("funasr", {})
+        cells = [_seconds(ours), f"{ours['real_time']:.1f}" if ours["real_time"] else "–", _peak(ours)]
+        if both:
+            ratio = theirs["median_s"] / ours["median_s"] if ours["median_s"] and theirs["median_s"] else None
+            cells += [_seconds(theirs), _peak(theirs), f"{ratio:.2f}" if ratio else "–"]
+        table.add_row(escape(screen.printable(row["clip"])), screen.duration(row["audio_s"]), *cells)
+    screen.out.print(table)
+    for row in rows:
+        for who in loaded:
+            if row[who]["error"]:
+                screen.complain(f"{row['clip']}: {who}: {row[who]['error']}")
+    screen.out.print()
+    used = loaded["overtone"]
+    lines = {
+        "model": f"{used['model']}, {used['precision']} on {used['device']} through {used['backend']}, "
+        f"{used['threads']} threads",
+        "load": "; ".join(f"{who} {found['seconds']:.2f} s" for who, found in loaded.items()) + ", imports included",
+    }
+    for name, text in lines.items():
+        screen.out.print(f"[bold]{name:<6}[/] {escape(text)}", soft_wrap=True)
+
+
+def _seconds(found: Mapping[str, Any]) -> str:
+    return "–" if found["median_s"] is None else f"{found['median_s']:.3f} s"
+
+
+def _peak(found: Mapping[str, Any]) -> str:
+    return "–" if found["peak_bytes"] is None else format_size(found["peak_bytes"])
