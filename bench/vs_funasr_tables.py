@@ -121,6 +121,7 @@ def draw(figures: Figures, path: Path) -> None:
     """Seconds for a second of audio over the length of the clip, one line for each contender, as a small PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FormatStrFormatter, LogLocator
 
     from overtone.plot.colours import COLOURS
 
@@ -139,9 +140,11 @@ def draw(figures: Figures, path: Path) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xticks([int(seconds) for seconds in clips], [f"{seconds} s" for seconds in clips])
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
     axes.minorticks_off()
     axes.set_xlabel("length of the clip")
     axes.set_ylabel("seconds per second of audio")
     axes.grid(alpha=0.3, which="major")
-    axes.legend(fontsize=8, frameon=False)
+    figure.legend(fontsize=8, frameon=False, loc="outside upper center", ncols=3)
     figure.savefig(path)
