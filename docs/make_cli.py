@@ -39,11 +39,12 @@ hold it; 4 model or device; 130 interrupted (what was done is written).
 _SHARED = """\
 ## Model and work
 
-The options that `emotion`, `plan`, `profile`, `bench` and `tune` share. Each can also be set in the config file under its name
-(`max_segment = 20.0`), in the environment (`OVERTONE_MAX_SEGMENT=20`) and in a profile (`--profile`, a file like the
-config file, as `overtone tune` writes it); what is typed wins over the profile, the profile over the environment, and
-the environment over the config file. That is `overtone/overtone.toml` in the user's configuration folder, or what
-`OVERTONE_CONFIG` names; `OVERTONE_CACHE` names the folder for what is kept between runs (measured costs).
+The options that `emotion`, `plan`, `profile`, `bench` and `tune` share. Each can also be set in the config file under
+its name (`max_segment = 20.0`), in the environment (`OVERTONE_MAX_SEGMENT=20`) and in a profile (`--profile`, a file
+like the config file, as `overtone tune` writes it); what is typed wins over the profile, the profile over the
+environment, and the environment over the config file. That is `overtone/overtone.toml` in the user's configuration
+folder, or what `OVERTONE_CONFIG` names; `OVERTONE_CACHE` names the folder for what is kept between runs (measured
+costs).
 
 """
 

@@ -48,7 +48,7 @@ def fleet(*backends: Named, budget: int = 1 << 40, batch_s: float = 8.0) -> Flee
     for backend in backends:
         cost = backend.cost(30.0)
         plan = make_plan(budget_bytes=budget, resident_bytes=0, cost=cost, longest_s=30.0, batch_s=batch_s)
-        engines.append(Engine(backend, plan, waiting))
+        engines.append(Engine(backend, plan, waiting=waiting))
     return Fleet(engines, waiting)
 
 
@@ -163,7 +163,7 @@ def test_audio_in_flight_is_bounded_once_and_each_device_keeps_its_own_budget() 
         make_plan(budget_bytes=budget, resident_bytes=0, cost=backend.cost(30.0), longest_s=30.0, batch_s=8.0)
         for backend, budget in ((large, 400 << 20), (small, 200 << 20))
     ]
-    together = Fleet([Engine(b, p, waiting) for b, p in zip((large, small), plans, strict=True)], waiting)
+    together = Fleet([Engine(b, p, waiting=waiting) for b, p in zip((large, small), plans, strict=True)], waiting)
     assert waiting.audio.capacity == sum(plan.audio_bytes - plan.cutting_bytes for plan in plans)
     assert together.plan is plans[1]
     for engine, plan in zip(together.engines, plans, strict=True):

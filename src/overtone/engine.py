@@ -41,7 +41,7 @@ class Engine:
     The plan bounds audio in flight and the activations of a batch. `waiting` is shared with other engines, or its own.
     """
 
-    def __init__(self, backend: Backend, plan: Plan, stages: Stages = OFF, waiting: Waiting | None = None) -> None:
+    def __init__(self, backend: Backend, plan: Plan, *, stages: Stages = OFF, waiting: Waiting | None = None) -> None:
         self._backend = backend
         self._plan = plan
         self._cost = plan.cost

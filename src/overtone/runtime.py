@@ -145,7 +145,7 @@ def _start(
         loaded.head,
     )
     waiting, stages = shared
-    return Engine(backend, plan, stages, waiting), network
+    return Engine(backend, plan, stages=stages, waiting=waiting), network
 
 
 @contextmanager

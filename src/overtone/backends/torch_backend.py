@@ -59,7 +59,9 @@ class TorchBackend:
         self, network: Emotion2vec, *, device: str, precision: str, threads: int, offload: bool = False
     ) -> None:
         if precision not in _DTYPES:
-            raise DeviceError(f"unknown precision {precision!r}; use one of {', '.join(_DTYPES)}.")
+            raise DeviceError(
+                f"PyTorch runs {', '.join(_DTYPES)}, not {precision}; int8 is for the CPU, with --backend openvino."
+            )
         if device == "cpu" and precision != "fp32":
             raise DeviceError(
                 f"PyTorch runs fp32 on the CPU; for --precision {precision} there use --backend openvino."

@@ -44,8 +44,8 @@ class Overtone:
 
         self._recognizer = EmotionRecognizer.with_options(Options(**given))
         used = self._recognizer.runtime
-        names = ("device", "precision", "threads")
-        return {"model": used.network.name, "backend": used.engine.backend.name} | {n: getattr(used, n) for n in names}
+        names = ("backend", "device", "precision", "threads")
+        return {"model": used.network.name} | {name: getattr(used, name) for name in names}
 
     def clip(self, source: str) -> Answer:
         """`segments_s`: seconds of each segment that went through the model."""
