@@ -81,9 +81,7 @@ def _fields(value: object, above: str = "") -> Iterator[str]:
 def test_figures_in_the_readme_are_those_that_were_measured():
     readme = README.read_text(encoding="utf-8")
     results = ROOT / "bench" / "results"
-    # Until the comparison has been run, the table is that of the benchmark it takes the place of.
-    comparison = "vs_funasr" if (results / "vs_funasr.md").exists() else "clips"
-    for name in (comparison, "memory"):
+    for name in ("vs_funasr", "memory"):
         lines = (results / f"{name}.md").read_text(encoding="utf-8").splitlines()
         rows = list(itertools.takewhile(lambda line: line.startswith("|"), lines))  # the first table
         assert len(rows) > 3

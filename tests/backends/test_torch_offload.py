@@ -116,7 +116,9 @@ def test_results_say_what_it_costs(
 ) -> None:
     monkeypatch.setattr(runtime, "check_offload", lambda device: None)
     source = EXAMPLES / "angry.wav"
-    with EmotionRecognizer(str(small_checkpoint), device="cpu", memory="4GiB", offload=True) as offloaded:
+    with EmotionRecognizer(
+        str(small_checkpoint), device="cpu", backend="torch", memory="4GiB", offload=True
+    ) as offloaded:
         result = offloaded(source)
     expected = recognizer(source)
     assert result.scores == pytest.approx(expected.scores, abs=1e-6)

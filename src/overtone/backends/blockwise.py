@@ -24,7 +24,7 @@ BIAS_BYTES = 16 << 20
 
 _LEAST_QUERIES = 32
 
-_TOKENS = 512
+_TOKENS = 256
 """Tokens that a piece between two attentions runs on at a time."""
 
 _TOKEN_AXIS = {"query": 2, "key": 2, "value": 2, "attended": 2}
