@@ -10,17 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
 from overtone.errors import CheckpointError, DownloadError, OvertoneError, UsageError
+from overtone.resources import asset
 
 Hub = Literal["hf", "ms"]
-
-_ASSETS = "assets"
 
 ALIASES: Mapping[str, Mapping[Hub, str]] = {
     "base": {"hf": "emotion2vec/emotion2vec_base", "ms": "iic/emotion2vec_base"},
@@ -72,7 +70,7 @@ def find(model: str, *, hub: Hub = "hf", download: bool = True) -> Checkpoint:
     UsageError for a name that is none of these.
     """
     if model == BUNDLED:
-        return read(Path(str(resources.files("overtone"))) / _ASSETS / BUNDLED, name=BUNDLED)
+        return read(asset(BUNDLED), name=BUNDLED)
     folder = Path(model).expanduser()
     if folder.is_dir():
         return read(folder, name=model)

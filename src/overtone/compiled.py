@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -26,11 +25,6 @@ come there together wait for each other for ever."""
 
 _KERNELS = 400
 """Compiled kernels kept for shapes that were met, least recently used first out. Unbounded they make memory creep."""
-
-
-def is_installed() -> bool:
-    """Whether OpenVINO can be imported; it is not imported."""
-    return importlib.util.find_spec("openvino") is not None
 
 
 @functools.cache

@@ -79,6 +79,11 @@ class Engine:
         return self._backend.precision
 
     @property
+    def peak_bytes(self) -> int:
+        """The most that was in use on what the budget bounds; see Backend."""
+        return self._backend.peak_bytes()
+
+    @property
     def plan(self) -> Plan:
         """What the run was given."""
         return self._plan

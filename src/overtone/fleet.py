@@ -59,13 +59,18 @@ class Fleet:
         rows = [dataclasses.astuple(engine.stats) for engine in self._engines]
         return EngineStats(*(sum(column) for column in zip(*rows, strict=True)))
 
+    @property
+    def peak_bytes(self) -> int:
+        """The fullest device's."""
+        return max(engine.peak_bytes for engine in self._engines)
+
     def submit(self, samples: Samples, *, want_frames: bool = False) -> Future[Output]:
         """See Engine."""
-        return self._waiting.put(samples, want_frames)
+        return self._engines[0].submit(samples, want_frames=want_frames)  # it is the same list
 
     def wait_until_idle(self) -> None:
         """See Engine."""
-        self._waiting.audio.wait_until_empty()
+        self._engines[0].wait_until_idle()
 
     def close(self, *, drain: bool = True) -> None:
         """See Engine."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib.resources
 import math
 import os
 import platform
@@ -192,6 +193,11 @@ class PeakSampler:
         self._stop.set()
         self._thread.join()
         self.peak_bytes = max(self.peak_bytes, rss_bytes())
+
+
+def asset(*names: str) -> Path:
+    """A file or folder that ships inside this package."""
+    return Path(str(importlib.resources.files("overtone"))).joinpath("assets", *names)
 
 
 def standard_input() -> BinaryIO:

@@ -37,7 +37,7 @@ _MOST_DECODERS = 4
 """Decoding is some hundred times faster than a base model on one core; more would only hold more audio."""
 
 _PROBED_S = 30.0
-"""Seconds. Longest shape probed; cost is linear in length beyond it, attention being done block by block."""
+"""Seconds. Longest shape probed; what is longer follows from the fit."""
 
 BATCH_S = {"cpu": 32.0, "cuda": 640.0}
 """Padded seconds of a batch where the user sets no cap. On a CPU more only costs memory (over an hour of speech `tiny`

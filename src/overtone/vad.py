@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from importlib import resources
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from overtone.compiled import CompiledModel
+from overtone.resources import asset
 from overtone.values import Samples
 
 FRAME = 512
@@ -43,7 +42,7 @@ class SileroVad:
         """A new stream with fresh state."""
         with self._loading:
             if self._compiled is None:
-                path = Path(str(resources.files("overtone"))) / "assets" / "silero" / "silero_vad_16k_sequence.onnx"
+                path = asset("silero", "silero_vad_16k_sequence.onnx")
                 compiled = CompiledModel(path, threads=1, shape=(_BLOCK_FRAMES, _CONTEXT + FRAME))
                 silence = np.zeros((_BLOCK_FRAMES, _CONTEXT + FRAME), np.float32)
                 state = np.zeros(_STATE, np.float32)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from overtone.compiled import Array, CompiledModel, first_run, read_model
 from overtone.errors import ModelError
+from overtone.models.architecture import HIDDEN
 from overtone.resources import drop_mapped, trim_heap
 
 BIAS_BYTES = 16 << 20
@@ -29,8 +30,6 @@ _TOKENS = 256
 
 _TOKEN_AXIS = {"query": 2, "key": 2, "value": 2, "attended": 2}
 """Of every other value it is 1."""
-
-_HIDDEN = np.float32(-1e30)
 
 
 class BlockwiseEncoder:
@@ -49,7 +48,7 @@ class BlockwiseEncoder:
     def infer(self, inputs: Mapping[str, Array]) -> Array:
         """(batch, frames, dim) features and true counts to embeddings of the same shape."""
         first, *others = self._pieces
-        values = _copied(first.run(inputs))
+        values: dict[str, Array] = {name: array.copy() for name, array in first.run(inputs).items()}
         first.release()
         layout = self._layout(inputs["counts"], inputs["features"].shape[1], values["key"].shape[2])
         for piece, slopes in zip(others, self._slopes, strict=True):
@@ -79,7 +78,7 @@ class BlockwiseEncoder:
         """What hides padded keys (batch, 1, 1, tokens), and each token's place in time, -1 for those without one."""
         extra = tokens - frames
         places = np.arange(tokens, dtype=np.float32) - extra
-        hidden = np.where(places[None] < counts[:, None], np.float32(0), _HIDDEN)
+        hidden = np.where(places[None] < counts[:, None], np.float32(0), np.float32(HIDDEN))
         return hidden[:, None, None, :], np.maximum(places, -1)
 
     def _attend(self, query: Array, key: Array, value: Array, slopes: Array, layout: tuple[Array, Array]) -> Array:
@@ -118,10 +117,6 @@ def _rows(name: str, array: Array, start: int) -> Array:
     """A view of some tokens' rows."""
     rows: tuple[slice, ...] = (slice(None),) * _TOKEN_AXIS.get(name, 1) + (slice(start, start + _TOKENS),)
     return array[rows]
-
-
-def _copied(values: Mapping[str, Array]) -> dict[str, Array]:
-    return {name: array.copy() for name, array in values.items()}
 
 
 def _cut(model: Any) -> tuple[list[Any], list[npt.NDArray[np.float32]]]:

@@ -13,7 +13,7 @@ from overtone.backends import probing
 from overtone.backends.blockwise import BlockwiseEncoder
 from overtone.compiled import HINTS, CompiledModel, has_fast_bf16, version
 from overtone.errors import DeviceError, OutOfMemory
-from overtone.memory import CostModel, Shape, memory_refusal
+from overtone.memory import CostModel, memory_refusal
 from overtone.models.architecture import Architecture
 from overtone.resources import peak_rss_bytes, processor_name, rss_bytes, trim_heap
 from overtone.values import Batch, Output, Samples
@@ -148,8 +148,7 @@ class OpenvinoBackend:
         return processor_name()
 
     def warm_up(self) -> None:
-        """Run a second of noise, so that kernels are chosen before anything is measured."""
-        self.run(probing.noise(Shape(1, 1.0)))
+        """Nothing is left to do: weights were packed when it was made."""
 
     def cost(self, longest_s: float) -> CostModel:
         """See Backend. Runs noise of a few shapes; the bias of attention grows with the square of the length."""

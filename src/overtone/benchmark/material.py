@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import wave
-from importlib import resources
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
 from overtone.audio import Decoder
+from overtone.conversion.speech import Part, bundled
 from overtone.values import SAMPLE_RATE, Samples
-
-_BUNDLED = ("calibration.mp3", "held-out.mp3")
 
 
 def bundled_speech() -> Samples:
     """The acted German that comes with the package, one utterance after the other: float32 (samples,), 16 kHz."""
-    folder = Path(str(resources.files("overtone"))) / "assets" / "speech"
     blocks = []
-    for name in _BUNDLED:
-        with Decoder(str(folder / name)) as decoder:
+    for part in get_args(Part):
+        with Decoder(str(bundled(part))) as decoder:
             blocks += list(decoder.blocks())
     return np.concatenate(blocks)
 

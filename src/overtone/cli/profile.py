@@ -235,4 +235,6 @@ def _gpu_peak(device: str) -> str:
         return "not used"
     import torch
 
-    return f"{device}: {format_size(torch.cuda.max_memory_allocated(device))} at the peak"
+    return ", ".join(
+        f"{one}: {format_size(torch.cuda.max_memory_allocated(one))} at the peak" for one in device.split(",")
+    )

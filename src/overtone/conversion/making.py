@@ -71,8 +71,7 @@ def derive(
     if precision == "int8":
         from overtone.conversion.quantize import quantize
 
-        _copy(reference.folder, folder, _TEXTS)
-        _copy(reference.folder, folder, (on_disk.HEAD,))
+        _copy(reference.folder, folder, (*_TEXTS, on_disk.HEAD))
         quantize(checkpoint, reference, folder, speech.windows(audio, "calibration"))
         made_with["nncf"] = version("nncf")
     else:

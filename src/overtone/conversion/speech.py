@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from importlib import resources
+from itertools import chain, islice
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +11,8 @@ import numpy as np
 
 from overtone.audio import Decoder
 from overtone.errors import InputError
-from overtone.inputs import FailedInput, expand
+from overtone.inputs import Entry, FailedInput, expand
+from overtone.resources import asset
 from overtone.values import SAMPLE_RATE, Samples
 
 Part = Literal["calibration", "held-out"]
@@ -33,20 +34,8 @@ def windows(audio: Sequence[str], part: Part) -> list[Samples]:
     fewer than two windows.
     """
     if not audio:
-        name = "calibration.mp3" if part == "calibration" else "held-out.mp3"
-        bundled = Path(str(resources.files("overtone"))) / "assets" / "speech" / name
-        return list(_cut(str(bundled)))
-    found: list[Samples] = []
-    wanted = 2 * _MOST
-    for source in expand(list(audio)):
-        if isinstance(source, FailedInput):
-            raise source.error
-        for window in _cut(str(source.path), source.source):
-            found.append(window)
-            if len(found) == wanted:
-                break
-        if len(found) == wanted:
-            break
+        return list(_cut(str(bundled(part))))
+    found = list(islice(chain.from_iterable(map(_of, expand(list(audio)))), 2 * _MOST))
     chosen = found[0::2] if part == "calibration" else found[1::2]
     if not chosen:
         raise InputError(
@@ -57,9 +46,20 @@ def windows(audio: Sequence[str], part: Part) -> list[Samples]:
     return chosen
 
 
+def bundled(part: Part) -> Path:
+    """The file of speech that comes with the package for this."""
+    return asset("speech", f"{part}.mp3")
+
+
 def told(audio: Sequence[str]) -> str:
     """The audio by name, for records and messages."""
     return ", ".join(audio) if audio else "bundled acted German"
+
+
+def _of(source: Entry) -> Iterator[Samples]:
+    if isinstance(source, FailedInput):
+        raise source.error
+    return _cut(str(source.path), source.source)
 
 
 def _cut(path: str, name: str | None = None) -> Iterator[Samples]:

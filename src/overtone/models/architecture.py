@@ -12,6 +12,9 @@ from overtone.errors import CheckpointError
 ConvLayer = tuple[int, int, int]
 """(output channels, kernel size, stride) of one layer of the convolutional feature extractor."""
 
+HIDDEN = -1e30
+"""Added to the logits of padded keys. Finite, so that a row in which all are hidden stays a number."""
+
 _LARGEST_SPEC = 64
 """Layers. Published networks have 7; a config that asks for more than this is broken or hostile."""
 

@@ -20,15 +20,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from overtone.errors import ModelError
+from overtone.models.architecture import HIDDEN
 from overtone.models.attention import Attend
 from overtone.models.emotion2vec import Emotion2vec
 
 FEATURE_FRAMES = 20
 """Frames (0.4 s) the exported feature extractor makes at a time. Stretches of 0.4 to 4 s ran equally fast (base shape,
 two cores), and the shorter they are, the less of the last one is waste."""
-
-_HIDDEN = -1e30
-"""Added to the logits of padded keys. Finite, so that a row in which all are hidden stays a number."""
 
 
 class _Features(nn.Module):
@@ -54,7 +52,7 @@ class _Encoder(nn.Module):
         extra = network.architecture.num_extra_tokens
         frames = features.shape[1]
         valid = torch.arange(frames)[None, :] < counts[:, None]
-        hidden = torch.where(F.pad(valid, (extra, 0), value=True), 0.0, _HIDDEN)[:, None, None, :]
+        hidden = torch.where(F.pad(valid, (extra, 0), value=True), 0.0, HIDDEN)[:, None, None, :]
         places = torch.arange(frames + extra) - extra
         timed = (places >= 0).float()
         distance = (places[:, None] - places[None, :]).abs() * timed[:, None] * timed[None, :]

@@ -22,7 +22,6 @@ from typing import Any
 from overtone.config import Options
 from overtone.emotion import EmotionRecognizer
 from overtone.errors import BudgetError, OutOfMemory, OvertoneError
-from overtone.resources import peak_rss_bytes
 from overtone.values import EmotionResult
 
 _TIMED_S = 1.0
@@ -139,7 +138,7 @@ def _measured(options: Options, paths: Sequence[str]) -> dict[str, Any]:
         found = Found(
             seconds=statistics.median(taken),
             audio_s=sum(result.duration for result in results if result.channel in (None, 0)),
-            peak_bytes=_peak_bytes(used.device),
+            peak_bytes=used.engine.peak_bytes,
             budget_bytes=used.engine.plan.budget_bytes,
             answers=tuple(_answer(result) for result in results),
         )
@@ -166,13 +165,3 @@ def _answer(result: EmotionResult) -> Answer:
     ]
     embedding = None if result.embedding is None else [float(value) for value in result.embedding]
     return {"key": [result.source, result.channel], "segments": segments, "embedding": embedding}
-
-
-def _peak_bytes(device: str) -> int:
-    if device == "cpu":
-        return peak_rss_bytes()
-    import torch
-
-    from overtone.backends.torch_backend import CONTEXT_BYTES
-
-    return int(torch.cuda.max_memory_reserved(device)) + CONTEXT_BYTES
