@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import json
 import platform
 import subprocess
@@ -48,6 +49,12 @@ def child(code: str, **arguments: Any) -> dict[str, Any]:
     raise RuntimeError(f"exit code {done.returncode}: {done.stderr[-2000:]}")
 
 
+def prepare(**options: Any) -> None:
+    """Do what is done once for a model, with these options, in a process of its own: convert it, measure its costs."""
+    child("from overtone import EmotionRecognizer\nEmotionRecognizer(**arguments).close()\nanswer()", **options)
+
+
+@functools.cache
 def speech() -> npt.NDArray[np.float32]:
     """The example call, 50 s of real turns and pauses."""
     from overtone.audio import Decoder
@@ -153,16 +160,13 @@ def hardware() -> dict[str, Any]:
     """What the figures were measured on."""
     import psutil
 
-    from overtone.resources import usable_cpus
+    from overtone.resources import processor_name, usable_cpus
 
-    model = next(
-        (line.split(":", 1)[1].strip() for line in _cpuinfo() if line.startswith("model name")), platform.processor()
-    )
     flags = next((line for line in _cpuinfo() if line.startswith("flags")), "")
     features = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_int8") if name in flags.split()]
     return {
         "date": datetime.date.today().isoformat(),
-        "processor": model,
+        "processor": processor_name(),
         "features": features,
         "threads": usable_cpus(),
         "memory_gib": round(psutil.virtual_memory().total / (1 << 30)),

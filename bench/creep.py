@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from common import base_checkpoint, child, mib, save
+from common import base_checkpoint, child, mib, prepare, save
 
 TARGET = 0.03
 EVERY = 100
@@ -52,6 +52,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         for name in given.model:
             model = name if name == "tiny" else str(base_checkpoint(Path(temporary) / name))
+            prepare(model=model, precision=given.precision)
             found = child(RUN, model=model, precision=given.precision, clips=given.clips, every=every)
             resident = found["resident_bytes"]
             found["growth"] = resident[-1] / resident[0] - 1

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from common import base_checkpoint, child, mib, save, write_clips, write_wav
+from common import base_checkpoint, child, mib, prepare, save, write_clips, write_wav
 
 RUN = """
 from pathlib import Path
@@ -48,14 +48,14 @@ def main() -> None:
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        run(folder, [write_wav(folder / "first.wav", 40)])  # the cost model is measured once, here
+        prepare(model="tiny", memory="1GiB")
         figures["10 minutes"] = run(folder, [write_wav(folder / "short.wav", 600)])
         figures[f"{given.hours:g} hours"] = run(folder, [write_wav(folder / "long.wav", given.hours * 3600)])
         clips = write_clips(folder / "clips", given.files)
         figures["100 short files"] = run(folder, clips[:100])
         figures[f"{given.files} short files"] = run(folder, [folder / "clips"])
         base = str(base_checkpoint(folder / "base"))
-        run(folder, [folder / "first.wav"], base, "1.5GiB")
+        prepare(model=base, memory="1.5GiB")
         figures["base shape, 10 minutes"] = run(folder, [folder / "short.wav"], base, "1.5GiB")
         figures["base shape, 100 short files"] = run(folder, clips[:100], base, "1.5GiB")
     table: list[tuple[str, ...]] = [("work", "audio", "time", "peak", "budget", "peak / budget")]

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from common import base_checkpoint, mib, save, write_clips
+from common import base_checkpoint, mib, prepare, save, write_clips
 from overtone.benchmark import Contender
 
 TARGET = 1.1
@@ -37,6 +37,7 @@ def main() -> None:
         out = str(folder / "out.jsonl")
         for name in given.model:
             model = name if name == "tiny" else str(base_checkpoint(folder / name))
+            prepare(model=model, precision=given.precision)
             with Contender("overtone") as contender:
                 contender.ask("load", model=model, precision=given.precision)
                 contender.ask("folder", inputs=clips[:WARM_UP_FILES], output=out)

@@ -12,18 +12,17 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from common import child, mib, save
+from common import child, mib, prepare, save
 
 RUN = """
 import numpy as np
-import torch
+import psutil
 from common import speech
 from overtone import Audio, EmotionRecognizer
 from overtone.resources import rss_bytes
 random = np.random.default_rng(0)
 call = speech()
 lengths = random.uniform(1, 8, 100)
-threads = torch.get_num_threads()
 rates, resident = [], []
 with EmotionRecognizer(arguments["model"]) as recognizer:
     options = recognizer.options
@@ -35,7 +34,9 @@ with EmotionRecognizer(arguments["model"]) as recognizer:
         result = recognizer(Audio(call[start : start + length], 16000))
         rates.append((result.timings.run_s, length / 16000))
         resident.append(rss_bytes())
-    assert recognizer.options == options and torch.get_num_threads() == threads
+        if clip == 99:
+            threads = psutil.Process().num_threads()
+    assert recognizer.options == options and psutil.Process().num_threads() == threads
 rates = np.array(rates).reshape(-1, 100, 2).sum(axis=1)
 answer(rtf=(rates[:, 0] / rates[:, 1]).tolist(), resident=[resident[i] for i in range(99, len(resident), 100)])
 """
@@ -47,6 +48,9 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=2000)
     parser.add_argument("--model", default="tiny")
     given = parser.parse_args()
+    if given.clips < 300 or given.clips % 100:
+        parser.error("--clips: a multiple of 100, 300 at the least")
+    prepare(model=given.model)
     found: dict[str, Any] = child(RUN, model=given.model, clips=given.clips)
     after_warm_up, last = found["rtf"][1], found["rtf"][-1]
     grown = found["resident"][-1] / found["resident"][0] - 1

@@ -6,7 +6,7 @@
 Each contender is a process that stays: FunASR in fp32, Overtone in fp32, bf16 (where the processor has it) and int8.
 They take turns at every clip, so a busy moment hits all; medians of repeats after a warm-up; only one computes at a
 time. The checkpoint has a published shape (small: a trial of this script) and seeded random weights. What is not
-measured now is kept from the run before.
+measured now is kept from an earlier run, if that was on the same machine, with the same versions.
 
 clips: 5 to 120 s, files to results. folder: 400 short clips to JSON lines. hour: Overtone's time per second of audio
 for an hour beside that for 15 s. cold: from starting a process to the result of a clip of 5 s.
@@ -37,6 +37,7 @@ from overtone.resources import available_bytes, usable_cpus
 from vs_funasr_tables import CLIP_TARGETS, FUNASR, PRECISIONS, draw, fractions_of, merged, table_of
 
 WHOLE = "fp32, whole"
+BATCHED = "funasr, batch_size"
 WHOLE_FROM_S = 60
 """Seconds of the shortest clip that is run whole too: shorter ones are not cut anyway."""
 
@@ -98,9 +99,10 @@ class Bench:
         with ExitStack() as stack:
             started = {}
             for name in names:
-                started[name] = stack.enter_context(Contender("funasr" if name == FUNASR else "overtone"))
+                theirs = name in (FUNASR, BATCHED)
+                started[name] = stack.enter_context(Contender("funasr" if theirs else "overtone"))
                 given: dict[str, Any] = {"model": self.checkpoint, "device": "cpu", "threads": self.threads}
-                if name != FUNASR:
+                if not theirs:
                     given["precision"] = "fp32" if name == WHOLE else name
                     given["context"] = "full" if name == WHOLE else "segment"
                 found = started[name].ask("load", **given)
@@ -166,15 +168,17 @@ def folder(bench: Bench) -> dict[str, Any]:
             shutil.copy(path, source)
     paths = [str(path) for path in sorted(source.iterdir())]
     out = str(bench.folder / "out.jsonl")
-    with bench.contenders(FUNASR, *bench.precisions) as contenders:
-        work: dict[str, tuple[Contender, dict[str, Any]]] = {}
-        for name, contender in contenders.items():
-            contender.ask("folder", inputs=paths[:WARM_UP_FILES], output=out)
-            inputs = paths if name == FUNASR else [str(source)]
-            work[name] = contender, {"do": "folder", "inputs": inputs, "output": out}
-        theirs, command = work[FUNASR]
-        work["funasr, batch_size"] = theirs, {**command, "batch_size": BATCH_SIZE}
-        found = take_turns(work, repeats=min(3, bench.repeats), warm_up=False)
+    found: dict[str, Timed] = {}
+    # The row with FunASR's `batch_size` comes after the others, once: it takes as long as the one without.
+    for names, repeats in (((FUNASR, *bench.precisions), min(3, bench.repeats)), ((BATCHED,), 1)):
+        with bench.contenders(*names) as contenders:
+            work: dict[str, tuple[Contender, dict[str, Any]]] = {}
+            for name, contender in contenders.items():
+                contender.ask("folder", inputs=paths[:WARM_UP_FILES], output=out)
+                command: dict[str, Any] = {"do": "folder", "output": out}
+                command["inputs"] = [str(source)] if name in bench.precisions else paths
+                work[name] = contender, command | ({"batch_size": BATCH_SIZE} if name == BATCHED else {})
+            found |= take_turns(work, repeats=repeats, warm_up=False)
     corpus = "of the example call" if bench.corpus is None else f"of {'/'.join(bench.corpus.resolve().parts[-2:])}"
     rows = {name: row(timed) for name, timed in found.items()}
     return {"files": len(paths), "corpus": corpus, "batch_size": BATCH_SIZE, "contenders": rows}
@@ -245,6 +249,11 @@ def prepared(bench: Bench) -> dict[str, Any]:
     return seconds
 
 
+def _portable(arguments: list[str]) -> list[str]:
+    """What was typed, without the folders of this machine: of a path, the last two names."""
+    return ["/".join(Path(given).parts[-2:]) if given.startswith(("/", ".")) else given for given in arguments]
+
+
 def main() -> None:
     """Measure, print and save."""
     from overtone.compiled import has_fast_bf16
@@ -270,7 +279,7 @@ def main() -> None:
         print(f"bf16 is left out: {reason}")
     name = "vs_funasr" if given.shape == "base" else f"vs_funasr_{given.shape}"
     machine = hardware()
-    measured = {key: machine[key] for key in ("date", "processor", "threads")}
+    measured = {key: value for key, value in machine.items() if key not in ("system", "features")}
     kept = RESULTS / f"{name}.json"
     figures = json.loads(kept.read_text(encoding="utf-8"))["figures"] if kept.exists() else {}
     with tempfile.TemporaryDirectory() as temporary:
@@ -297,9 +306,9 @@ def main() -> None:
                 print(f"{work}: {error}", file=sys.stderr)
                 continue
             # Saved after each, so that what follows may fail.
-            figures = merged(figures, now, machine["processor"])
+            figures = merged(figures, now)
             tables = [table_of(figures)] + ([fractions_of(figures)] if "clips" in figures else [])
-            command = f"python bench/vs_funasr.py --shape {given.shape}"
+            command = "python bench/vs_funasr.py " + " ".join(_portable(sys.argv[1:]))
             save(name, figures, *tables, command=command)
             if work == "clips":
                 draw(figures, RESULTS / f"{name}.png")

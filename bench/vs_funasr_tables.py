@@ -29,13 +29,18 @@ COLD_TARGET = "≤ 1.5 s"
 HEAD = ("work", "FunASR", "fp32", "bf16", "int8", "target, fp32 / bf16 / int8")
 
 
-def merged(before: Mapping[str, Any], now: Figures, processor: str) -> Figures:
-    """Earlier works that were not measured now, with those that were; works of another processor are left out.
+def merged(before: Mapping[str, Any], now: Figures) -> Figures:
+    """Earlier works that were not measured now, with those that were.
 
-    Each work holds `measured`, of which `processor` is a part.
+    Each work holds `measured`, what it was measured on and with; works for which that differs in more than the date
+    are left out.
     """
-    kept = {name: work for name, work in before.items() if work.get("measured", {}).get("processor") == processor}
-    return {**kept, **now}
+
+    def setting(work: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in work.get("measured", {}).items() if key != "date"}
+
+    here = setting(next(iter(now.values())))
+    return {**{name: work for name, work in before.items() if setting(work) == here}, **now}
 
 
 def table_of(figures: Figures) -> list[tuple[str, ...]]:

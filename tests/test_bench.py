@@ -89,8 +89,8 @@ def test_what_is_not_measured_again_is_kept_and_another_processor_s_is_not(table
         "hour": {"measured": HERE, "audio_s": 1},
     }
     now = {"hour": {"measured": HERE, "audio_s": 2}}
-    assert tables.merged(old, now, "one") == {"clips": old["clips"], "hour": now["hour"]}
-    assert tables.merged({}, now, "one") == now
+    assert tables.merged(old, now) == {"clips": old["clips"], "hour": now["hour"]}
+    assert tables.merged({}, now) == now
 
 
 def test_a_table_of_all_works(tables, bench):

@@ -17,7 +17,7 @@ from conftest import EXAMPLES, voice
 from overtone import Audio, EmotionRecognizer, checkpoints, conversion
 from overtone import converted as on_disk
 from overtone.cli.app import run
-from overtone.conversion import agreement, making, speech, store
+from overtone.conversion import agreement, speech, store
 from overtone.errors import CheckpointError, InputError, ModelError, UsageError
 from overtone.head import Head
 
@@ -156,12 +156,30 @@ def test_what_is_wrong_with_a_converted_folder_is_said(small_checkpoint: Path, t
     refused(r"no weights|encoder.bin is missing")
 
 
-def test_a_published_checkpoint_without_pytorch_is_told_what_to_install(
-    own_cache: Path, small_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("precision", "extra"), [("fp32", "torch"), ("int8", "int8")])
+def test_what_conversion_lacks_is_named_before_it_begins(
+    own_cache: Path, small_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, precision: str, extra: str
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ModelError, match=r"overtone\[torch\]"):
-        making.check_torch(checkpoints.read(small_checkpoint, name="c"))
+    monkeypatch.setattr(store, "_aside", pytest.fail)
+    with pytest.raises(ModelError, match=rf"pip install 'overtone\[{extra}\]'"):
+        conversion.converted(checkpoints.read(small_checkpoint, name="c"), precision)
+
+
+LEAVES_TORCH_BEHIND = """
+import sys
+from overtone import EmotionRecognizer
+with EmotionRecognizer(sys.argv[1], precision=sys.argv[2]) as recognizer:
+    assert recognizer(sys.argv[3]).precision == sys.argv[2]
+assert not {"torch", "nncf"} & set(sys.modules)
+"""
+
+
+@pytest.mark.slow
+def test_a_first_conversion_leaves_no_torch_in_the_process(own_cache: Path, small_checkpoint: Path) -> None:
+    arguments = [str(small_checkpoint), "int8", str(CALL)]
+    subprocess.run([sys.executable, "-c", LEAVES_TORCH_BEHIND, *arguments], check=True, timeout=240)
+    assert len(kept_in(own_cache)) == 2
 
 
 WITHOUT_TORCH = """

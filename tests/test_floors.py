@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "overtone"
 
 FLOORS = (
     ("errors", "values", "spool", "stages"),
-    ("memory", "resources"),
+    ("memory", "resources", "child"),
     ("config", "compiled", "devices"),
     ("audio", "inputs", "vad", "pauses", "head", "checkpoints", "costs", "record", "timeline"),
     ("formats", "plan", "segment", "merge", "converted"),

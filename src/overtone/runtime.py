@@ -177,7 +177,7 @@ def _share_out(options: Options, device: str, budget: int, used: int, cost: Cost
     return make_plan(
         budget_bytes=budget,
         # The VAD, loaded at the first long file, is counted from the start.
-        resident_bytes=used + (vad.RESIDENT_BYTES if on_cpu else 0),
+        resident_bytes=used + (vad.resident_bytes() if on_cpu else 0),
         cost=cost,
         longest_s=longest_segment(options.longest_s, options.batch_size_s) / SAMPLE_RATE,
         feeders=decoders,

@@ -5,6 +5,7 @@ The model carries state from block to block, so a stream of any length is read o
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -27,8 +28,8 @@ arrives."""
 
 _STATE = (1, 1, 128)
 
-RESIDENT_BYTES = 96 << 20
-"""Bytes that loading OpenVINO and this model adds to a process (measured: about 85 MiB, Linux x86-64)."""
+_MODEL_BYTES, _RUNTIME_BYTES = 48 << 20, 48 << 20
+"""Bytes that running this model adds to a process, and loading OpenVINO (seen: 35 and some 50 MiB, Linux x86-64)."""
 
 
 class SileroVad:
@@ -88,6 +89,11 @@ class VadStream:
         self._hidden, self._cell = found["hn"].copy(), found["cn"].copy()
         probabilities: npt.NDArray[np.float32] = found["speech_probs"].reshape(-1).copy()
         return probabilities
+
+
+def resident_bytes() -> int:
+    """What the VAD will add to this process, of which OpenVINO may be a part already."""
+    return _MODEL_BYTES + (0 if "openvino" in sys.modules else _RUNTIME_BYTES)
 
 
 def frame_levels(samples: Samples) -> Iterator[float]:

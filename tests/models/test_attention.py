@@ -103,7 +103,9 @@ def test_the_bias_never_exists_as_a_whole(batch: int, share: float, monkeypatch:
 def bands_of(
     q: torch.Tensor, k: torch.Tensor, slopes: torch.Tensor, valid: torch.Tensor | None, extra: int
 ) -> list[locality.Band]:
-    return locality.bands(q, k, slopes, valid, extra)
+    return locality.bands(
+        q.float().numpy(), k.float().numpy(), slopes.numpy(), None if valid is None else valid.numpy(), extra
+    )
 
 
 def left_out(

@@ -1,7 +1,4 @@
-"""Decoding in other processes, for where one interpreter is too slow: `Remote` is a source like `Media`.
-
-Plain child processes with a pipe each way, so the calling program needs no `if __name__ == "__main__"`.
-"""
+"""Decoding in other processes, for where one interpreter is too slow: `Remote` is a source like `Media`."""
 
 from __future__ import annotations
 
@@ -9,18 +6,18 @@ import os
 import pickle
 import queue
 import subprocess
-import sys
 import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+from overtone import child
 from overtone.audio.source import Chunk
 from overtone.errors import InputError, UsageError
 from overtone.values import SAMPLE_RATE
 
-_START = "import sys; sys.path[:] = {path!r}; from overtone.audio.worker import main; main()"
+_START = "from overtone.audio.worker import main; main()"
 
 _DIED = "decoder_died"
 
@@ -68,8 +65,7 @@ class DecoderPool:
         with self._lock:
             if self._closed:
                 raise UsageError("it was closed before this could be decoded", code="closed")
-            command = [sys.executable, "-c", _START.format(path=sys.path)]
-            worker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            worker = subprocess.Popen(child.command(_START), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
             self._workers.add(worker)
             return worker
 

@@ -8,6 +8,7 @@ import signal
 import sys
 from typing import Any, BinaryIO
 
+from overtone import child
 from overtone.audio.decoder import Decoder
 from overtone.errors import InputError, OvertoneError
 
@@ -15,9 +16,7 @@ from overtone.errors import InputError, OvertoneError
 def main() -> None:
     """Serve until whoever started this process is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the other process's to answer, which then ends this one
-    # What a library prints must not get between the blocks.
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
+    answers = child.answers()
     try:
         while True:
             path, name = pickle.load(sys.stdin.buffer)

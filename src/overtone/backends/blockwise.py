@@ -15,15 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from overtone.backends.block_attention import BlockAttention
 from overtone.compiled import Array, CompiledModel, first_run, read_model
 from overtone.errors import ModelError
-from overtone.models.architecture import HIDDEN
 from overtone.resources import drop_mapped, trim_heap
-
-BIAS_BYTES = 16 << 20
-"""Bytes that the bias of one block of queries may take, or `_LEAST_QUERIES` of it if that is more."""
-
-_LEAST_QUERIES = 32
 
 _TOKENS = 256
 """Tokens that a piece between two attentions runs on at a time."""
@@ -43,20 +38,20 @@ class BlockwiseEncoder:
         pieces, self._slopes = _cut(read_model(path))
         self._pieces = [CompiledModel(piece, threads=threads, precision=precision) for piece in pieces]
         heads, width = (self._pieces[0].output_shape("query")[axis] for axis in (1, 3))
-        self._attention = CompiledModel(_attention(heads, width), threads=threads, precision=precision)
+        self._attention = BlockAttention(heads, width, threads=threads, precision=precision)
 
     def infer(self, inputs: Mapping[str, Array]) -> Array:
         """(batch, frames, dim) features and true counts to embeddings of the same shape."""
         first, *others = self._pieces
         values: dict[str, Array] = {name: array.copy() for name, array in first.run(inputs).items()}
         first.release()
-        layout = self._layout(inputs["counts"], inputs["features"].shape[1], values["key"].shape[2])
+        extra = values["key"].shape[2] - inputs["features"].shape[1]
         for piece, slopes in zip(others, self._slopes, strict=True):
             query, key, value = (values.pop(name) for name in ("query", "key", "value"))
-            values["attended"] = self._attend(query, key, value, slopes, layout)
+            values["attended"] = self._attention.attend(query, key, value, slopes, inputs["counts"], extra)
             del query, key, value
             values = self._by_stretches(piece, values)
-        return values["embeddings"][:, layout[1].shape[0] - inputs["features"].shape[1] :]
+        return values["embeddings"][:, extra:]
 
     @staticmethod
     def _by_stretches(piece: CompiledModel, values: dict[str, Array]) -> dict[str, Array]:
@@ -72,35 +67,6 @@ class BlockwiseEncoder:
                     found[name] = np.empty(shape, array.dtype)
                 _rows(name, found[name], start)[:] = array
         return found
-
-    @staticmethod
-    def _layout(counts: Array, frames: int, tokens: int) -> tuple[Array, Array]:
-        """What hides padded keys (batch, 1, 1, tokens), and each token's place in time, -1 for those without one."""
-        extra = tokens - frames
-        places = np.arange(tokens, dtype=np.float32) - extra
-        hidden = np.where(places[None] < counts[:, None], np.float32(0), np.float32(HIDDEN))
-        return hidden[:, None, None, :], np.maximum(places, -1)
-
-    def _attend(self, query: Array, key: Array, value: Array, slopes: Array, layout: tuple[Array, Array]) -> Array:
-        hidden, places = layout
-        batch, heads, tokens, _ = query.shape
-        step = max(_LEAST_QUERIES, BIAS_BYTES // (4 * batch * heads * tokens))
-        attended = np.empty_like(query)
-        for start in range(0, tokens, step):
-            rows = slice(start, start + step)
-            attended[:, :, rows] = self._attention.infer(
-                {
-                    "query": np.ascontiguousarray(query[:, :, rows]),
-                    "key": key,
-                    "value": value,
-                    "hidden": hidden,
-                    "slopes": slopes,
-                    "query_places": places[rows],
-                    "key_places": places,
-                }
-            )
-        self._attention.release()
-        return attended
 
     def warm_up(self, inputs: Mapping[str, Array]) -> None:
         """Run once, which packs the weights, and let go of the file they came from."""
@@ -228,31 +194,3 @@ def _slopes(attention: Any) -> npt.NDArray[np.float32]:
     if mask.get_type_name() != "Subtract" or constant.get_type_name() != "Constant":
         raise ModelError("the converted encoder's bias is not as it was exported; convert the model again.")
     return np.array(constant.data, np.float32).reshape(heads, 1, 1)
-
-
-def _attention(heads: int, width: int) -> Any:
-    """One block's attention as an `openvino.Model`; inputs by name as `BlockwiseEncoder` gives them."""
-    from openvino import Model, PartialShape, Type, op, opset13
-
-    shapes = {
-        "query": [-1, heads, -1, width],
-        "key": [-1, heads, -1, width],
-        "value": [-1, heads, -1, width],
-        "hidden": [-1, 1, 1, -1],
-        "slopes": [heads, 1, 1],
-        "query_places": [-1],
-        "key_places": [-1],
-    }
-    inputs = {name: op.Parameter(Type.f32, PartialShape(shape)) for name, shape in shapes.items()}
-    for name, parameter in inputs.items():
-        parameter.output(0).get_tensor().set_names({name})
-    zero, one = (opset13.constant(np.array(value, np.int64)) for value in (0, 1))
-    rows = opset13.unsqueeze(inputs["query_places"], one)
-    columns = opset13.unsqueeze(inputs["key_places"], zero)
-    nowhere = opset13.constant(np.float32(0))
-    timed = [opset13.convert(opset13.greater_equal(places, nowhere), "f32") for places in (rows, columns)]
-    distance = opset13.multiply(opset13.abs(opset13.subtract(rows, columns)), opset13.multiply(*timed))
-    bias = opset13.subtract(inputs["hidden"], opset13.multiply(inputs["slopes"], distance))
-    taken = opset13.scaled_dot_product_attention(inputs["query"], inputs["key"], inputs["value"], bias)
-    taken.output(0).get_tensor().set_names({"attended"})
-    return Model([opset13.result(taken)], list(inputs.values()), "attention")

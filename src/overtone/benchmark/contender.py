@@ -10,12 +10,12 @@ process since it began; or `error`, with what the one who asked needs to raise i
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from overtone import child
 from overtone.errors import OvertoneError
 
 Answer = dict[str, Any]
@@ -143,12 +143,10 @@ def _limit(bytes: int) -> Answer:
 
 def main() -> None:
     """Answer until there are no more questions."""
-    # What libraries print is not to stand between the answers.
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
+    answers = child.answers()
     runner = KINDS[sys.argv[1]]()
     for line in sys.stdin:
-        answers.write(json.dumps(answer(runner, json.loads(line))) + "\n")
+        answers.write(json.dumps(answer(runner, json.loads(line))).encode() + b"\n")
         answers.flush()
 
 

@@ -58,9 +58,9 @@ def convert(
 
 
 def _write_onnx(checkpoint: Checkpoint, folder: Path) -> None:
-    from overtone.conversion.making import check_torch
+    from overtone.conversion.making import check_installed
 
-    check_torch(checkpoint)
+    check_installed(checkpoint, "fp32")
     from overtone.models.export import export_onnx
     from overtone.models.loading import load
 

@@ -20,7 +20,7 @@ from overtone.checkpoints import find
 from overtone.cli import report, screen
 from overtone.cli.emotion import Inputs, Quiet
 from overtone.cli.options import typed, with_options_to_tune
-from overtone.devices import resolve_device
+from overtone.devices import resolve_devices
 from overtone.errors import InputError, UsageError
 from overtone.inputs import expand
 from overtone.resources import processor_name, usable_cpus
@@ -85,7 +85,7 @@ def tune(
     fixed = {*config.settings(), *typed(options)}
     base = config.load(**typed(options))
     find(base.model, hub=base.hub)  # what cannot be had is said once, and not by every trial
-    device = resolve_device(base.device)
+    device = ",".join(resolve_devices(base.device))
     with tempfile.TemporaryDirectory(prefix="overtone-tune-") as folder:
         sample = take(expand(inputs), wishes.audio_s, Path(folder), screen.complain)
         _check(sample, wishes, quiet)

@@ -23,9 +23,8 @@ _TEXTS = ("config.yaml", "configuration.json", "tokens.txt")
 def export(checkpoint: Checkpoint, folder: Path, source: str, *, strict: bool) -> None:
     """Export the published weights, in float32, into an empty folder. source: their sha256.
 
-    Raises CheckpointError, and ModelError where PyTorch is absent.
+    Raises CheckpointError.
     """
-    check_torch(checkpoint)
     import openvino
 
     from overtone.models.export import export as exported
@@ -44,9 +43,14 @@ def export(checkpoint: Checkpoint, folder: Path, source: str, *, strict: bool) -
     on_disk.write(Converted(folder, "fp32", source, made_with, None))
 
 
-def check_torch(checkpoint: Checkpoint) -> None:
-    """ModelError, with what to do, where PyTorch is not installed."""
-    if importlib.util.find_spec("torch") is None:
+def check_installed(checkpoint: Checkpoint, precision: str) -> None:
+    """ModelError, with what to do, where what making it takes is not installed."""
+    if precision == "int8" and importlib.util.find_spec("nncf") is None:
+        raise ModelError(
+            "int8 takes NNCF, which measures the ranges of activations: pip install 'overtone[int8]'. A model that was "
+            "converted elsewhere (`overtone models convert --precision int8`) runs without it."
+        )
+    if precision == "fp32" and importlib.util.find_spec("torch") is None:
         raise ModelError(
             f"{checkpoint.name}: reading a published checkpoint the first time takes PyTorch: pip install "
             "'overtone[torch]'. Or convert it where PyTorch is (`overtone models convert`) and copy the folder here."
@@ -65,7 +69,7 @@ def derive(
     """A model in another precision from one in float32, and its agreement with that, into an empty folder.
 
     audio: what int8 is calibrated on and what the agreement is measured on, half of it each; the speech that comes with
-    the package where none is named. Raises ModelError where int8 needs NNCF and it is absent, InputError for bad audio.
+    the package where none is named. Raises InputError for bad audio.
     """
     made_with = dict(reference.made_with)
     if precision == "int8":

@@ -15,7 +15,6 @@ from overtone.backends.openvino_backend import OpenvinoBackend
 from overtone.checkpoints import Checkpoint
 from overtone.compiled import read_model
 from overtone.converted import MODELS, Converted
-from overtone.errors import ModelError
 from overtone.models.architecture import Architecture
 from overtone.resources import usable_cpus
 from overtone.values import Samples
@@ -28,15 +27,8 @@ def quantize(checkpoint: Checkpoint, reference: Converted, folder: Path, windows
     """Write `reference`'s models with 8-bit weights and activations into `folder`.
 
     windows: speech that ranges of activations are taken from, float32 at 16 kHz, a few seconds each.
-    Raises ModelError where NNCF is not installed.
     """
-    try:
-        import nncf
-    except ImportError as error:
-        raise ModelError(
-            "int8 takes NNCF, which measures the ranges of activations: pip install 'overtone[int8]'. A model that was "
-            "converted elsewhere (`overtone models convert --precision int8`) runs without it."
-        ) from error
+    import nncf
     import openvino
 
     architecture = Architecture.from_config(checkpoint.config, checkpoint.name)

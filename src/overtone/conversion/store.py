@@ -7,12 +7,15 @@ import json
 import logging
 import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from overtone import config
+from overtone import child, config
 from overtone import converted as on_disk
 from overtone.checkpoints import Checkpoint
 from overtone.conversion import making
@@ -44,6 +47,7 @@ def converted(checkpoint: Checkpoint, precision: str | None, *, strict: bool = T
     folder = config.cache_folder() / "converted" / f"{_fingerprint(checkpoint, own)}-{FORMAT}-{kept}"
     if (found := _kept(folder, checkpoint)) is not None:
         return found
+    making.check_installed(checkpoint, kept)
     reference = None if kept == "fp32" else converted(checkpoint, "fp32", strict=strict)
     from filelock import FileLock
 
@@ -55,9 +59,10 @@ def converted(checkpoint: Checkpoint, precision: str | None, *, strict: bool = T
                 _LOG.warning("%s: converting it to %s, once; kept in %s", checkpoint.name, kept, folder)
                 with _whole(folder) as part:
                     if reference is None:
-                        making.export(checkpoint, part, sha256(checkpoint.weights), strict=strict)
+                        export = partial(making.export, strict=strict)
+                        _aside(export, checkpoint, part, sha256(checkpoint.weights))
                     else:
-                        making.derive(checkpoint, reference, part, kept)
+                        _aside(making.derive, checkpoint, reference, part, kept)
                 found = on_disk.read(folder, checkpoint.name)
     except OSError as error:
         raise ModelError(
@@ -78,6 +83,7 @@ def convert(
     """
     if folder.exists():
         raise UsageError(f"{folder}: exists already; give the folder to make, or delete it.")
+    making.check_installed(checkpoint, precision)
     reference = converted(checkpoint, "fp32", strict=strict)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -85,12 +91,20 @@ def convert(
             if precision == "fp32":
                 making.copy(reference, part)
             else:
-                making.derive(checkpoint, reference, part, precision, audio)
+                _aside(making.derive, checkpoint, reference, part, precision, audio)
     except OSError as error:
         raise UsageError(f"{folder}: cannot be written ({error}).") from error
     made = on_disk.read(folder, checkpoint.name)
     assert made is not None
     return made
+
+
+def _aside(work: Callable[..., None], *arguments: Any) -> None:
+    """In a process of its own, unless PyTorch is in this one anyway: it would stay, and take from the budget."""
+    if "torch" in sys.modules:
+        work(*arguments)
+    else:
+        child.run(work, *arguments)
 
 
 @contextmanager

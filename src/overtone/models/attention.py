@@ -2,7 +2,8 @@
 
 ALiBi (Press et al., 2022, "Train Short, Test Long"), in data2vec 2.0's symmetric form: query i sees key j with
 `-slope[head] * |i - j|` added to the logit. Queries are taken in blocks, so the bias lives only for one block
-and memory grows linearly with length. Heads whose slope leaves nothing of far keys do not look at them (`locality`).
+and memory grows linearly with length. On a CPU heads whose slope leaves nothing of far keys do not look at them
+(`locality`).
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def attend(
     if extra:
         mask = None if valid is None else valid[:, None, None, :]
         out[:, :, :extra] = F.scaled_dot_product_attention(query[:, :, :extra], key, value, attn_mask=mask)
-    for band in bands(query, key, slopes, valid, extra, share):
+    for band in _bands(query, key, slopes, valid, extra, share):
         first, last = band.heads[0], band.heads[-1] + 1
         # A list of heads copies them; a slice does not.
         heads = slice(first, last) if last - first == len(band.heads) else list(band.heads)
@@ -94,6 +95,22 @@ def attend(
         for rows, part in _blocks(*tensors, slopes[heads], valid, extra, band):
             out[:, heads, rows.start : rows.stop] = part
     return out
+
+
+def _bands(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    slopes: torch.Tensor,
+    valid: torch.Tensor | None,
+    extra: int,
+    share: float,
+) -> list[Band]:
+    """See `locality.bands`. A GPU would have to be waited for, and sees everything."""
+    if query.device.type != "cpu":
+        heads, tokens = query.shape[1:3]
+        return [Band(tuple(range(heads)), (tokens,) * -(-(tokens - extra) // UNIT))]
+    arrays = (query.float().numpy(), key.float().numpy(), slopes.float().numpy())
+    return bands(*arrays, None if valid is None else valid.numpy(), extra, share)
 
 
 def _blocks(

@@ -25,9 +25,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import torch
-import torch.nn.functional as F
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[Any]
+"""Queries and keys as a runtime has them; they are looked at in float32."""
+
+Bools = npt.NDArray[np.bool_]
 
 SKIPPED_SHARE = 1e-7
 """Most of a softmax that may be left out: what float32 rounds a sum of ones by (2^-24 is 6e-8)."""
@@ -42,7 +48,10 @@ _CHUNK_TOKENS = 512
 """Tokens looked at at a time, so that copies stay small and in a processor's caches."""
 
 _ROUNDING = 2.0**-8
-"""Of |q||k| / sqrt(d): what logits may be off by in the matrix products here and in attention itself, TF32 included."""
+"""Of |q||k| / sqrt(d): what logits may be off by in the matrix products here and in attention itself, bf16 included."""
+
+_BIAS_ROUNDING = 2.0**-7
+"""Of the bias, which attention in bf16 may round towards zero."""
 
 _ALIKE = 64
 """Tokens. Windows below it cost the same, since a block of queries is that long itself."""
@@ -66,66 +75,58 @@ class Band:
 
 
 def bands(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    slopes: torch.Tensor,
-    valid: torch.Tensor | None,
-    extra: int,
-    share: float = SKIPPED_SHARE,
+    query: Floats, key: Floats, slopes: Floats, valid: Bools | None, extra: int, share: float = SKIPPED_SHARE
 ) -> list[Band]:
     """All heads, in few bands of similar reach, widest first; one that sees everything if nothing may be left out.
 
-    query, key: (batch, heads, tokens, head_dim). slopes: float32 (heads,). valid: bool (batch, tokens) or None.
-    On a GPU this waits for the device once.
+    query, key: (batch, heads, tokens, head_dim). slopes: (heads,). valid: (batch, tokens), or None if all are real.
     """
     heads, tokens = query.shape[1:3]
     units = -(-(tokens - extra) // UNIT)
     if share <= 0 or tokens < LEAST_TOKENS or units <= 0:
         return [Band(tuple(range(heads)), (tokens,) * max(units, 0))]
-    # A bias in half precision may be rounded towards zero.
-    least = slopes * (1 - torch.finfo(query.dtype).eps)
-    found = reaches(excess(query, key, slopes, valid, extra), least, tokens - extra, share)
+    with np.errstate(all="ignore"):  # numbers that are none see everything
+        found = reaches(excess(query, key, slopes, valid, extra), slopes, tokens - extra, share)
     return group(found.tolist())
 
 
-def excess(
-    query: torch.Tensor, key: torch.Tensor, slopes: torch.Tensor, valid: torch.Tensor | None, extra: int
-) -> torch.Tensor:
-    """u_i - w_i, the largest of each unit over its real queries and all items; float32 (heads, units).
+def excess(query: Floats, key: Floats, slopes: Floats, valid: Bools | None, extra: int) -> npt.NDArray[np.float32]:
+    """u_i - w_i, the largest of each unit over its real queries and all items; (heads, units).
 
     Arguments as `bands` has them. -inf for a unit without real queries.
     """
     hidden = None if valid is None else ~valid[:, None]
     pieces = _chunks(query.shape[0], query.shape[2], extra)
     longest, centre, spread = _extent(key, hidden, pieces)
-    fixed = key[:, :, :extra].float()
-    widest = torch.cat([longest, fixed.norm(dim=-1)], dim=-1).amax(-1, keepdim=True)
+    fixed = np.asarray(key[:, :, :extra], np.float32)
+    widest = np.concatenate([longest, _norm(fixed)], axis=-1).max(-1, keepdims=True)
     found = []
     for piece in pieces:
-        some = query[:, :, piece].float() / math.sqrt(query.shape[-1])
-        norm = some.norm(dim=-1)
-        upper = torch.minimum(norm * longest, (some @ centre.mT).squeeze(-1) + norm * spread)
+        some = np.asarray(query[:, :, piece], np.float32) / math.sqrt(query.shape[-1])
+        norm = _norm(some)
+        upper = np.minimum(norm * longest, (some @ centre.swapaxes(-1, -2))[..., 0] + norm * spread)
         outside = None if hidden is None else hidden[:, :, piece]
-        kept = _near(some, key[:, :, piece].float(), slopes, outside)
+        kept = _near(some, np.asarray(key[:, :, piece], np.float32), slopes, outside)
         if extra:
-            kept = torch.logaddexp(kept, (some @ fixed.mT).logsumexp(-1))
+            kept = np.logaddexp(kept, _logsumexp(some @ fixed.swapaxes(-1, -2)))
         over = upper - kept + _ROUNDING * norm * widest
         if outside is not None:
-            over = over.masked_fill(outside, float("-inf"))
-        found.append(_units(over, float("-inf")).amax(-1).amax(0))
-    return torch.cat(found, dim=-1)
+            over = np.where(outside, -np.inf, over)
+        found.append(_units(over, -np.inf).max(-1).max(0))
+    return np.concatenate(found, axis=-1)
 
 
-def reaches(excess: torch.Tensor, slopes: torch.Tensor, keys: int, share: float) -> torch.Tensor:
-    """The smallest D for each unit; int64 (heads, units), at most `keys`, which is everything.
+def reaches(excess: Floats, slopes: Floats, keys: int, share: float) -> npt.NDArray[np.int64]:
+    """The smallest D for each unit; (heads, units), at most `keys`, which is everything.
 
-    excess: float32 (heads, units), from `excess`. slopes: (heads,). keys: how many have a place.
+    excess: (heads, units), from `excess`. slopes: (heads,). keys: how many have a place.
     """
-    slope = slopes.double()[:, None]
-    mass = (2 / -torch.expm1(-slope)).clamp_max(keys).log()
-    need = (excess.double() + mass - math.log(share)) / slope - 1
+    slope = slopes.astype(np.float64)[:, None] * (1 - _BIAS_ROUNDING)
+    mass = np.log(np.minimum(2 / -np.expm1(-slope), keys))
+    need = (excess.astype(np.float64) + mass - math.log(share)) / slope - 1
     # No slope, or numbers that are none: everything is seen.
-    return need.ceil().nan_to_num(nan=keys, posinf=keys, neginf=0).clamp(0, keys).long()
+    need = np.nan_to_num(np.ceil(need), nan=keys, posinf=keys, neginf=0)
+    return need.clip(0, keys).astype(np.int64)
 
 
 def group(reaches: Sequence[Sequence[int]]) -> list[Band]:
@@ -154,45 +155,64 @@ def _chunks(batch: int, tokens: int, extra: int) -> list[slice]:
 
 
 def _extent(
-    key: torch.Tensor, hidden: torch.Tensor | None, pieces: list[slice]
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The real keys' largest norm, mean key, and largest distance from it; float32 (batch, heads, 1) but for the mean,
+    key: Floats, hidden: Bools | None, pieces: list[slice]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """The real keys' largest norm, mean key, and largest distance from it; (batch, heads, 1) but for the mean,
     (batch, heads, 1, head_dim).
     """
 
-    def real(x: torch.Tensor, piece: slice) -> torch.Tensor:
+    def real(x: Floats, piece: slice) -> Floats:
         if hidden is None:
             return x
         outside = hidden[:, :, piece]
-        return x.masked_fill(outside if x.dim() == 3 else outside[..., None], 0)
+        return np.where(outside if x.ndim == 3 else outside[..., None], np.float32(0), x)
 
     sums, longest, spread = [], [], []
     for piece in pieces:
-        some = real(key[:, :, piece].float(), piece)
-        sums.append(some.sum(2, keepdim=True))
-        longest.append(some.norm(dim=-1).amax(-1, keepdim=True))
+        some = real(np.asarray(key[:, :, piece], np.float32), piece)
+        sums.append(some.sum(2, keepdims=True))
+        longest.append(_norm(some).max(-1, keepdims=True))
     # Any vector would do; padding in the count only moves it.
-    centre = torch.stack(sums).sum(0) / sum(piece.stop - piece.start for piece in pieces)
+    centre = np.stack(sums).sum(0) / np.float32(sum(piece.stop - piece.start for piece in pieces))
     for piece in pieces:
-        norm = (key[:, :, piece].float() - centre).norm(dim=-1)
-        spread.append(real(norm, piece).amax(-1, keepdim=True))
-    return torch.stack(longest).amax(0), centre, torch.stack(spread).amax(0)
+        norm = _norm(np.asarray(key[:, :, piece], np.float32) - centre)
+        spread.append(real(norm, piece).max(-1, keepdims=True))
+    return np.stack(longest).max(0), centre, np.stack(spread).max(0)
 
 
-def _units(x: torch.Tensor, fill: float) -> torch.Tensor:
+def _norm(x: Floats) -> Floats:
+    norm: Floats = np.sqrt(np.einsum("...d,...d->...", x, x))
+    return norm
+
+
+def _logsumexp(x: Floats) -> Floats:
+    """Over the last axis; -inf where all is."""
+    most = x.max(-1, keepdims=True)
+    most = np.where(np.isneginf(most), np.float32(0), most)
+    total: Floats = np.log(np.exp(x - most).sum(-1)) + most[..., 0]
+    return total
+
+
+def _filled(x: Floats, fill: float) -> Floats:
+    """Up to whole units along the third axis."""
+    widths = [(0, 0)] * x.ndim
+    widths[2] = (0, -x.shape[2] % UNIT)
+    return np.pad(x, widths, constant_values=fill)
+
+
+def _units(x: Floats, fill: float) -> Floats:
     """(batch, heads, tokens) as (batch, heads, units, UNIT), filled up."""
-    return F.pad(x, (0, -x.shape[2] % UNIT), value=fill).reshape(*x.shape[:2], -1, UNIT)
+    return _filled(x, fill).reshape(*x.shape[:2], -1, UNIT)
 
 
-def _near(query: torch.Tensor, key: torch.Tensor, slopes: torch.Tensor, hidden: torch.Tensor | None) -> torch.Tensor:
+def _near(query: Floats, key: Floats, slopes: Floats, hidden: Bools | None) -> Floats:
     """Log of the mass of each query's own unit; (batch, heads, tokens). The queries are scaled already."""
     tokens = query.shape[2]
-    pad = (0, 0, 0, -tokens % UNIT)
-    queries, keys = (F.pad(x, pad).reshape(*x.shape[:2], -1, UNIT, x.shape[3]) for x in (query, key))
-    place = torch.arange(UNIT, device=query.device)
-    logits = queries @ keys.mT
-    logits -= slopes[:, None, None, None] * (place[:, None] - place).abs()
+    queries, keys = (_filled(x, 0).reshape(*x.shape[:2], -1, UNIT, x.shape[3]) for x in (query, key))
+    place = np.arange(UNIT)
+    logits = queries @ keys.swapaxes(-1, -2)
+    logits -= (slopes[:, None, None] * np.abs(place[:, None] - place)).astype(np.float32)[:, None]
     if hidden is None:
-        hidden = torch.zeros(1, 1, tokens, dtype=torch.bool, device=query.device)
-    logits.masked_fill_(_units(hidden, True)[..., None, :], float("-inf"))
-    return logits.logsumexp(-1).flatten(2)[:, :, :tokens]
+        hidden = np.zeros((1, 1, tokens), np.bool_)
+    logits = np.where(_units(hidden, 1)[..., None, :], -np.inf, logits)
+    return _logsumexp(logits).reshape(*query.shape[:2], -1)[:, :, :tokens]

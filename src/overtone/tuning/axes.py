@@ -28,7 +28,7 @@ class Heard:
 
 
 def axes_for(options: Options, fixed: Collection[str], device: str, cores: int, heard: Heard) -> Axes:
-    """What to try on `device` (`cpu` or `cuda:N`).
+    """What to try on `device` (`cpu`, `cuda:N`, or several of those joined by commas).
 
     fixed: names of options that are given and stay as they are. cores: those this process may use. What could make no
     difference is left out: threads on a GPU, batches and segments where files run whole, batches that hold all of the

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import signal
 import statistics
 import subprocess
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
+from overtone import child
 from overtone.config import Options
 from overtone.emotion import EmotionRecognizer
 from overtone.errors import BudgetError, OutOfMemory, OvertoneError
@@ -33,7 +33,7 @@ _GRACE_S = 5.0
 """Seconds that a child whose time is up has to clean up after itself."""
 
 # Not -m: that would look for modules where the user happens to stand. The path is the parent's own.
-_CHILD = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from overtone.tuning.trial import main; main()"
+_CHILD = "from overtone.tuning.trial import main; main()"
 
 Answer = dict[str, Any]
 """What a trial said of one source: `key`, its name and channel; `segments`, each `[start, stop, label, scores]` with
@@ -76,20 +76,19 @@ def run(options: Options, paths: Sequence[str], *, prepare: bool, timeout_s: flo
 
 
 def _call(asked: dict[str, Any], timeout_s: float) -> dict[str, Any]:
-    command = [sys.executable, "-I", "-c", _CHILD, json.dumps(sys.path)]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as child:
+    with subprocess.Popen(child.command(_CHILD), stdin=pipe, stdout=pipe, stderr=pipe) as process:
         try:
-            out, err = child.communicate(json.dumps(asked).encode(), timeout=max(0.0, timeout_s))
+            out, err = process.communicate(json.dumps(asked).encode(), timeout=max(0.0, timeout_s))
         except subprocess.TimeoutExpired:
             raise TrialError("it was not done when the time was up", code="time") from None
         finally:
-            _end(child)
+            _end(process)
     try:
         said: dict[str, Any] = json.loads(out)
     except ValueError:
         last = err.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        raise TrialError(f"its process ended with {child.returncode}: {last or 'it said nothing'}") from None
+        raise TrialError(f"its process ended with {process.returncode}: {last or 'it said nothing'}") from None
     if "error" in said:
         raise TrialError(said["error"], code=said["code"])
     return said
@@ -112,16 +111,14 @@ def main() -> None:
     """The child: read what is asked, run it, write what was found."""
     # A conversion that is stopped in the middle removes its folder.
     signal.signal(signal.SIGTERM, _terminated)
-    # Libraries print; what is for the parent goes where they cannot reach.
-    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
+    answer = child.answers()
     asked = json.load(sys.stdin)
     try:
         said = _measured(Options(**asked["options"]), asked["paths"])
     except OvertoneError as error:
         said = {"error": str(error), "code": error.code}
     with answer:
-        json.dump(said, answer)
+        answer.write(json.dumps(said).encode())
 
 
 def _measured(options: Options, paths: Sequence[str]) -> dict[str, Any]:

@@ -1,0 +1,73 @@
+"""Work in a process of its own, so that what it imports and allocates is gone when it is done.
+
+Plain child processes, which import what this one would: the calling program needs no `if __name__ == "__main__"`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+from overtone.errors import ModelError
+
+_PATH = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+
+
+def command(code: str) -> list[str]:
+    """The command line of a new interpreter that runs `code`, with the import path of this one."""
+    return [sys.executable, "-I", "-c", _PATH + code, json.dumps(sys.path)]
+
+
+def answers() -> BinaryIO:
+    """This process's standard output, for answers alone: what libraries print goes to standard error from now on."""
+    kept = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return kept
+
+
+def run(function: Callable[..., None], *arguments: Any) -> None:
+    """Call a function of a module in a process of its own, and wait for it. Raises what it raises.
+
+    Raises ModelError if the process dies. It never outlives the call.
+    """
+    with subprocess.Popen(
+        command(f"from {__name__} import main; main()"), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        try:
+            said, _ = child.communicate(pickle.dumps((function, arguments)))
+        except BaseException:
+            child.kill()
+            raise
+    if not said:
+        raise ModelError(f"the process it was done in ended with {child.returncode}, for want of memory perhaps")
+    if (error := pickle.loads(said)) is not None:
+        raise error
+
+
+def main() -> None:
+    """The child: one call, and what it raised."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the other process's to answer, which then ends this one
+    with answers() as out:
+        function, arguments = pickle.load(sys.stdin.buffer)
+        try:
+            function(*arguments)
+            said = pickle.dumps(None)
+        except Exception as error:  # noqa: BLE001 - it belongs to the one who called
+            said = _portable(error)
+        out.write(said)
+
+
+def _portable(error: Exception) -> bytes:
+    """An error as the other process can raise it; some cannot travel, and are told."""
+    try:
+        told = pickle.dumps(error)
+        pickle.loads(told)
+    except Exception:  # noqa: BLE001 - whatever a class of errors makes of it
+        return pickle.dumps(RuntimeError(f"{type(error).__name__}: {error}"))
+    return told

@@ -1,0 +1,51 @@
+"""Work in a process of its own: done there, its errors raised here, and nothing left."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from overtone import child
+from overtone.errors import CheckpointError, ModelError
+
+
+def write_pid(path: Path) -> None:
+    print("what a library says is not an answer")
+    path.write_text(str(os.getpid()))
+
+
+def refuse(message: str) -> None:
+    raise CheckpointError(message, code="torn")
+
+
+def die() -> None:
+    os._exit(3)
+
+
+class UnportableError(Exception):
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(f"{first} and {second}")
+
+
+def raise_what_cannot_travel() -> None:
+    raise UnportableError("this", "that")
+
+
+def test_it_is_done_in_another_process(tmp_path: Path) -> None:
+    child.run(write_pid, tmp_path / "pid")
+    assert int((tmp_path / "pid").read_text()) != os.getpid()
+
+
+def test_its_error_is_raised_here() -> None:
+    with pytest.raises(CheckpointError, match="half of it") as caught:
+        child.run(refuse, "half of it")
+    assert caught.value.code == "torn"
+    with pytest.raises(RuntimeError, match="UnportableError: this and that"):
+        child.run(raise_what_cannot_travel)
+
+
+def test_a_process_that_dies_is_told() -> None:
+    with pytest.raises(ModelError, match="ended with 3"):
+        child.run(die)
