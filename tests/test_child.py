@@ -47,5 +47,6 @@ def test_its_error_is_raised_here() -> None:
 
 
 def test_a_process_that_dies_is_told() -> None:
-    with pytest.raises(ModelError, match="ended with 3"):
+    with pytest.raises(ModelError, match="ended with 3") as caught:
         child.run(die)
+    assert caught.value.code == child.DIED

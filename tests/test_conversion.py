@@ -14,12 +14,14 @@ import pytest
 
 from audio_files import wav16
 from conftest import EXAMPLES, voice
-from overtone import Audio, EmotionRecognizer, checkpoints, conversion
+from overtone import Audio, EmotionRecognizer, checkpoints, child, conversion
 from overtone import converted as on_disk
+from overtone.checkpoints import Checkpoint
 from overtone.cli.app import run
-from overtone.conversion import agreement, speech, store
-from overtone.errors import CheckpointError, InputError, ModelError, UsageError
+from overtone.conversion import agreement, making, speech, store
+from overtone.errors import CheckpointError, DeviceError, InputError, ModelError, UsageError
 from overtone.head import Head
+from overtone.models import seeded
 
 CALL = EXAMPLES / "call.mp3"
 
@@ -69,12 +71,13 @@ def test_a_broken_one_in_the_cache_is_made_again(own_cache: Path, small_checkpoi
 def test_a_conversion_that_fails_leaves_nothing(
     own_cache: Path, small_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(_: object, checkpoint: object, folder: Path, *rest: object) -> None:
+        (folder / "encoder.bin").write_bytes(b"half of it")
         raise OSError("no space left on device")
 
     checkpoint = checkpoints.read(small_checkpoint, name="c")
     with monkeypatch.context() as patch:
-        patch.setattr(on_disk, "write", fail)
+        patch.setattr(child, "run", fail)
         with pytest.raises(ModelError, match=r"no space left.*OVERTONE_CACHE"):
             conversion.converted(checkpoint, "fp32")
     assert kept_in(own_cache) == []
@@ -143,15 +146,22 @@ def test_what_is_wrong_with_a_converted_folder_is_said(small_checkpoint: Path, t
     (folder / "overtone.json").write_text(json.dumps(said))
     head = (folder / "head.safetensors").read_bytes()
     (folder / "head.safetensors").write_bytes(head[:40])
+    refused(r"head\.safetensors has 40 bytes instead of \d+; convert")
+    (folder / "head.safetensors").write_bytes(bytes(len(head)))
     refused("missing or broken")
-    on_disk.write_head(folder, Head(np.zeros((2, 3), np.float32), np.zeros(2, np.float32), ("a", "b")))
-    refused("has shape")
     (folder / "head.safetensors").write_bytes(head)
-    for name in ("encoder.xml", "features.xml"):
+    for name in ("encoder.xml", "features.xml", "encoder.bin"):
         whole = (folder / name).read_bytes()
         (folder / name).write_bytes(whole[: len(whole) // 2])
-        refused(r"cannot be loaded by OpenVINO.*convert")
+        refused(rf"{name} has \d+ bytes instead of {len(whole)}; convert")
         (folder / name).write_bytes(whole)
+        if name.endswith(".xml"):
+            (folder / name).write_bytes(whole[: len(whole) // 2].ljust(len(whole)))
+            refused(r"cannot be loaded by OpenVINO.*convert")
+            (folder / name).write_bytes(whole)
+    on_disk.write_head(folder, Head(np.zeros((2, 3), np.float32), np.zeros(2, np.float32), ("a", "b")))
+    on_disk.write(on_disk.Converted(folder, "fp32", "0", {}, None))
+    refused("has shape")
     (folder / "encoder.bin").unlink()
     refused(r"no weights|encoder.bin is missing")
 
@@ -161,30 +171,111 @@ def test_what_conversion_lacks_is_named_before_it_begins(
     own_cache: Path, small_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, precision: str, extra: str
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    monkeypatch.setattr(store, "_aside", pytest.fail)
+    monkeypatch.setattr(child, "run", pytest.fail)
     with pytest.raises(ModelError, match=rf"pip install 'overtone\[{extra}\]'"):
         conversion.converted(checkpoints.read(small_checkpoint, name="c"), precision)
 
 
-LEAVES_TORCH_BEHIND = """
+FORBIDDEN = ("os.fork", "socket.connect")
+
+LEAVES_NO_TRACE = f"""
 import sys
+def watch(event, arguments):
+    assert event not in {FORBIDDEN}, (event, arguments)
+sys.addaudithook(watch)
 from overtone import EmotionRecognizer
 with EmotionRecognizer(sys.argv[1], precision=sys.argv[2]) as recognizer:
     assert recognizer(sys.argv[3]).precision == sys.argv[2]
-assert not {"torch", "nncf"} & set(sys.modules)
+assert not {{"torch", "nncf", "openvino_telemetry"}} & set(sys.modules)
 """
 
 
 @pytest.mark.slow
-def test_a_first_conversion_leaves_no_torch_in_the_process(own_cache: Path, small_checkpoint: Path) -> None:
+def test_a_first_run_leaves_no_torch_in_the_process_and_tells_nobody(own_cache: Path, small_checkpoint: Path) -> None:
     arguments = [str(small_checkpoint), "int8", str(CALL)]
-    subprocess.run([sys.executable, "-c", LEAVES_TORCH_BEHIND, *arguments], check=True, timeout=240)
+    subprocess.run([sys.executable, "-c", LEAVES_NO_TRACE, *arguments], check=True, timeout=240)
     assert len(kept_in(own_cache)) == 2
+
+
+def convert_untold(checkpoint: Checkpoint, folder: Path) -> None:
+    """In a process of its own. OpenVINO's converter and NNCF would fork processes that send what they do."""
+    told = []
+    sys.addaudithook(lambda event, _: told.append(event) if event in FORBIDDEN else None)
+    making.export(checkpoint, folder / "fp32", "0", strict=True)
+    reference = on_disk.read(folder / "fp32", "c")
+    assert reference is not None
+    making.derive(checkpoint, reference, folder / "int8", "int8")
+    assert not told
+
+
+def test_conversions_tell_nobody(small_checkpoint: Path, tmp_path: Path) -> None:
+    for name in ("fp32", "int8"):
+        (tmp_path / name).mkdir()
+    child.run(convert_untold, checkpoints.read(small_checkpoint, name="c"), tmp_path)
+    assert on_disk.read(tmp_path / "int8", "c") is not None
+
+
+def test_labels_under_another_name_are_converted_too(own_cache: Path, tmp_path: Path) -> None:
+    folder = seeded.write(tmp_path / "c")
+    os.rename(folder / "tokens.txt", folder / "labels.txt")
+    metas = json.loads((folder / "configuration.json").read_text())
+    metas["file_path_metas"]["tokenizer_conf"] = {"token_list": "labels.txt"}
+    (folder / "configuration.json").write_text(json.dumps(metas))
+    conversion.convert(checkpoints.read(folder, name="c"), tmp_path / "made", "fp32")
+    assert checkpoints.read(tmp_path / "made", name="m").labels == checkpoints.read(folder, name="c").labels
+
+
+def test_what_came_to_be_there_meanwhile_is_left_alone(
+    small_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = making.copy
+
+    def slowly(reference: on_disk.Converted, folder: Path) -> None:
+        copy(reference, folder)
+        (tmp_path / "made").mkdir()
+        (tmp_path / "made" / "mine.txt").write_text("keep me")
+
+    monkeypatch.setattr(making, "copy", slowly)
+    with pytest.raises(UsageError, match="cannot be written"):
+        conversion.convert(checkpoints.read(small_checkpoint, name="c"), tmp_path / "made", "fp32")
+    assert (tmp_path / "made" / "mine.txt").read_text() == "keep me"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["made"]
+
+
+def test_leftovers_of_a_killed_conversion_are_swept(own_cache: Path, small_checkpoint: Path) -> None:
+    checkpoint = checkpoints.read(small_checkpoint, name="c")
+    found = conversion.converted(checkpoint, "fp32")
+    left = found.folder.parent / f".part-{found.folder.name}-x"
+    left.mkdir()
+    (found.folder / "encoder.bin").write_bytes(b"cut short")
+    again = conversion.converted(checkpoint, "fp32")
+    assert (again.folder / "encoder.bin").stat().st_size > 1000
+    assert not left.exists()
+
+
+def test_bf16_is_converted_where_it_cannot_run(
+    small_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = checkpoints.read(small_checkpoint, name="c")
+    reference = conversion.converted(checkpoint, "fp32")
+    monkeypatch.setattr(making, "has_fast_bf16", lambda: False)
+    making.derive(checkpoint, reference, tmp_path, "bf16")
+    made = on_disk.read(tmp_path, "c")
+    assert made is not None
+    assert (made.precision, made.agreement) == ("bf16", None)
+
+
+def test_a_precision_that_cannot_run_is_refused_before_anything_is_converted(
+    own_cache: Path, small_checkpoint: Path
+) -> None:
+    with pytest.raises(DeviceError, match="fp16 is for CUDA"):
+        EmotionRecognizer(str(small_checkpoint), device="cpu", precision="fp16")
+    assert not (own_cache / "converted").exists()
 
 
 WITHOUT_TORCH = """
 import sys
-for name in ("torch", "silero_vad", "nncf", "accelerate"):
+for name in ("torch", "silero_vad", "nncf"):
     sys.modules[name] = None  # what an import of it then says: not installed
 from overtone import EmotionRecognizer
 for options in ({}, {"precision": "bf16"}, {"context": "full"}, {"segment": "window"}):

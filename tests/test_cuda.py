@@ -105,7 +105,6 @@ def test_attention_in_one_kernel_says_what_blocks_say(precision: str) -> None:
 @needs_cuda
 @pytest.mark.cuda
 def test_offloaded_blocks_answer_the_same(small_checkpoint: Path) -> None:
-    pytest.importorskip("accelerate", reason="accelerate, which offloads, is not installed")
     clip = Batch((voice(3.0), voice(2.0, seed=1)), 48_000)
     answers = []
     for offload in (False, True):

@@ -91,6 +91,30 @@ def test_a_batch_that_does_not_fit_is_halved_noted_and_never_planned_again() -> 
         assert max(len(batch) for batch in backend.batches[4:]) <= 3
 
 
+def test_memory_that_comes_back_is_used_again() -> None:
+    backend = GatedBackend(limit_bytes=32 * MIB, cost_model=PER_SECOND)
+
+    def run(*seconds: float) -> int:
+        """The largest of the batches that these come in."""
+        backend.gate.clear()
+        done = len(backend.batches)
+        futures = [running.submit(noise(length, seed=i)) for i, length in enumerate(seconds)]
+        backend.gate.set()
+        for future in futures:
+            future.result(10)
+        return max(len(batch) for batch in backend.batches[done:])
+
+    with engine(backend) as running:
+        assert run(1, 10, 10, 10, 10) == 4
+        assert running.stats.splits == 1
+        backend.limit_bytes = 1 << 40  # another program has given its memory back
+        assert run(1, 10, 10, 10, 10) == 3
+        for _ in range(10):
+            run(1)
+        assert run(1, 10, 10, 10, 10) == 4
+        assert running.stats.splits == 1
+
+
 def test_what_a_failed_batch_left_behind_is_noted() -> None:
     class Leaking(GatedBackend):
         def run(self, batch: Batch) -> list[Output]:

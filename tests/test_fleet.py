@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,30 @@ def test_a_device_that_dies_fails_what_it_ran_and_the_others_say_so_and_go_on() 
     assert together.submit(noise(1)).result(10).count == 50
     together.close()
     assert dying.batches == []
+
+
+def test_a_device_that_dies_when_it_was_woken_wakes_another() -> None:
+    waiting = Waiting()
+    for name in ("first", "second"):
+        waiting.join(name, 1 << 20)
+    woken: list[str] = []
+
+    def take(name: str) -> None:
+        if waiting.wait():
+            woken.append(name)
+
+    def die() -> None:
+        take("first")
+        waiting.leave("first", "it stopped working")
+
+    threads = [threading.Thread(target=target, daemon=True) for target in (die, lambda: take("second"))]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.1)  # it waits now, the first before the second
+    waiting.put(noise(1), want_frames=False)
+    for thread in threads:
+        thread.join(10)
+    assert woken == ["first", "second"]
 
 
 def test_when_the_last_device_dies_nobody_waits_for_ever() -> None:

@@ -48,6 +48,16 @@ def test_a_fit_finds_the_law_that_made_the_probes(fixed: float, linear: float, s
     assert found.predict(Shape(2, 20)) == pytest.approx(law.predict(Shape(2, 20)) * found.margin, rel=0.05, abs=1e3)
 
 
+def test_a_row_is_charged_for_what_it_takes_beyond_its_audio() -> None:
+    law = CostModel(0.0, 100.0, 0.0, margin=1.0, row_s=0.5)
+    # A hundred short clips take more than twice what one clip of their whole length does.
+    assert law.predict(Shape(100, 0.25)) == 7500
+    assert law.predict(Shape(1, 25.0)) == 2550
+    shapes = [Shape(1, 2), Shape(1, 10), Shape(1, 30), Shape(4, 4)]
+    found = CostModel.fit([(shape, law.predict(shape)) for shape in shapes], row_s=0.5)
+    assert found.predict(Shape(100, 0.25)) == pytest.approx(7500 * found.margin, rel=1e-3)
+
+
 @given(SHAPES, st.integers(1, 10**9))
 def test_the_margin_grows_when_a_prediction_was_short(shape: Shape, measured: int) -> None:
     cost = CostModel(1000.0, 1000.0, 0.0)
@@ -57,7 +67,7 @@ def test_the_margin_grows_when_a_prediction_was_short(shape: Shape, measured: in
 
 
 def test_a_cost_model_survives_its_cache_and_nonsense_does_not() -> None:
-    cost = CostModel(1.0, 2.0, 3.0, rtf=0.1)
+    cost = CostModel(1.0, 2.0, 3.0, rtf=0.1, row_s=0.6)
     assert CostModel.from_dict(cost.as_dict()) == cost
     for broken in ({}, {**cost.as_dict(), "fixed": "many"}, {**cost.as_dict(), "fixed": float("nan")}):
         with pytest.raises((ValueError, KeyError, TypeError)):

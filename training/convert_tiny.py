@@ -12,7 +12,7 @@ from pathlib import Path
 from overtone import checkpoints
 from overtone.conversion.making import export
 from overtone.conversion.store import sha256
-from overtone.converted import HEAD, MODELS
+from overtone.converted import FILES
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     tiny = checkpoints.find("tiny")
     with tempfile.TemporaryDirectory() as temporary:
         export(tiny, Path(temporary), sha256(tiny.weights), strict=True)
-        for name in (*MODELS, *(str(Path(m).with_suffix(".bin")) for m in MODELS), HEAD, checkpoints.CONVERTED):
+        for name in (*FILES, checkpoints.CONVERTED):
             shutil.copyfile(Path(temporary) / name, tiny.folder / name)
 
 

@@ -11,10 +11,14 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from overtone.errors import ModelError
+
+DIED = "process_died"
+"""Code of the error of a process that ended without an answer: killed, for want of memory say."""
 
 _PATH = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
 
@@ -34,19 +38,25 @@ def answers() -> BinaryIO:
 def run(function: Callable[..., None], *arguments: Any) -> None:
     """Call a function of a module in a process of its own, and wait for it. Raises what it raises.
 
-    Raises ModelError if the process dies. It never outlives the call.
+    Raises ModelError if the process dies. It outlives neither the call nor this process.
     """
-    with subprocess.Popen(
-        command(f"from {__name__} import main; main()"), stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as child:
+    code, pipe = f"from {__name__} import main; main()", subprocess.PIPE
+    # Else importing parts of PyTorch forks workers, which outlive a process that is killed.
+    environment = {**os.environ, "TORCHINDUCTOR_COMPILE_THREADS": "1"}
+    with subprocess.Popen(command(code), stdin=pipe, stdout=pipe, env=environment) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
         try:
-            said, _ = child.communicate(pickle.dumps((function, arguments)))
+            # Kept open: its end is how the child sees that this process is gone.
+            pickle.dump((function, arguments), child.stdin)
+            child.stdin.flush()
+            error = pickle.load(child.stdout)
+        except (EOFError, BrokenPipeError):
+            error = ModelError(f"a process of its own ended with {child.wait()}", code=DIED)
         except BaseException:
             child.kill()
             raise
-    if not said:
-        raise ModelError(f"the process it was done in ended with {child.returncode}, for want of memory perhaps")
-    if (error := pickle.loads(said)) is not None:
+    if error is not None:
         raise error
 
 
@@ -55,12 +65,18 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the other process's to answer, which then ends this one
     with answers() as out:
         function, arguments = pickle.load(sys.stdin.buffer)
+        threading.Thread(target=_end_with_the_caller, daemon=True).start()
         try:
             function(*arguments)
             said = pickle.dumps(None)
         except Exception as error:  # noqa: BLE001 - it belongs to the one who called
             said = _portable(error)
         out.write(said)
+
+
+def _end_with_the_caller() -> None:
+    os.read(sys.stdin.fileno(), 1)  # waits until there is nobody who could write
+    os._exit(1)
 
 
 def _portable(error: Exception) -> bytes:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +29,36 @@ come there together wait for each other for ever."""
 _KERNELS = 400
 """Compiled kernels kept for shapes that were met, least recently used first out. Unbounded they make memory creep."""
 
+_TELEMETRY = "openvino_telemetry"
+"""What sends statistics of OpenVINO's use over the network, from a forked process: on import already, and at every
+conversion, unless told not to in a file of its own. OpenVINO does without it where it is not installed."""
+
+
+@contextmanager
+def untold() -> Iterator[None]:
+    """While the block runs, what is imported finds no telemetry to send by, and goes without from then on."""
+    before = sys.modules.get(_TELEMETRY, Ellipsis)
+    sys.modules[_TELEMETRY] = None  # type: ignore[assignment] # what an import then calls not installed
+    try:
+        yield
+    finally:
+        if before is Ellipsis:
+            del sys.modules[_TELEMETRY]
+        else:
+            sys.modules[_TELEMETRY] = before
+
+
+@functools.cache
+def openvino() -> Any:
+    """The module, imported where it is first needed."""
+    with untold():
+        import openvino
+    return openvino
+
 
 @functools.cache
 def _core() -> Any:
-    import openvino
-
-    return openvino.Core()
+    return openvino().Core()
 
 
 def has_fast_bf16() -> bool:
@@ -41,9 +68,7 @@ def has_fast_bf16() -> bool:
 
 def version() -> str:
     """OpenVINO's own version."""
-    import openvino
-
-    return str(openvino.__version__)
+    return str(openvino().__version__)
 
 
 def read_model(path: Path) -> Any:
@@ -102,7 +127,7 @@ class CompiledModel:
 
     def request(self) -> Callable[[Mapping[str, Array]], Mapping[str, Array]]:
         """A runner of its own, for one thread or stream. What it gives is valid until its next run."""
-        return _runner(self._compiled.create_infer_request())
+        return partial(_run, self._compiled.create_infer_request())
 
     def infer(self, inputs: Mapping[str, Array]) -> Array:
         """The model's only output, as NumPy sees it; valid until the next run."""
@@ -111,9 +136,7 @@ class CompiledModel:
 
     def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         """All outputs by name; valid until the next run. `inputs` may hold more than the model takes."""
-        taken = {name: inputs[name] for name in self.inputs}
-        found = self._request.infer(taken, share_inputs=True, share_outputs=True)
-        return {output.get_any_name(): value for output, value in found.items()}
+        return _run(self._request, {name: inputs[name] for name in self.inputs})
 
     def output_shape(self, name: str) -> tuple[int, ...]:
         """An output's shape, -1 where it may change."""
@@ -142,9 +165,6 @@ class CompiledModel:
         trim_heap()
 
 
-def _runner(request: Any) -> Callable[[Mapping[str, Array]], Mapping[str, Array]]:
-    def run(inputs: Mapping[str, Array]) -> Mapping[str, Array]:
-        found = request.infer(inputs)
-        return {output.get_any_name(): value for output, value in found.items()}
-
-    return run
+def _run(request: Any, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+    found = request.infer(inputs, share_inputs=True, share_outputs=True)
+    return {output.get_any_name(): value for output, value in found.items()}

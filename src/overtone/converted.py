@@ -17,13 +17,16 @@ from overtone.checkpoints import CONVERTED, Checkpoint
 from overtone.errors import CheckpointError
 from overtone.head import Head
 
-FORMAT = 1
+FORMAT = 2
 """Of the folder. Raised when what is in it changes; a cached model of another format is made again."""
 
 MODELS = ("features.xml", "encoder.xml")
 
 HEAD = "head.safetensors"
 """The classifier's weights."""
+
+FILES = (*MODELS, *(str(Path(name).with_suffix(".bin")) for name in MODELS), HEAD)
+"""What `overtone.json` gives the size of; a model without classes has no classifier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +82,14 @@ def read(folder: Path, name: str) -> Converted | None:
             )
         agreement = Agreement(**said["agreement"]) if said["agreement"] else None
         found = Converted(folder, str(said["precision"]), str(said["source"]), dict(said["made_with"]), agreement)
+        sizes = {part: int(said["sizes"][part]) for part in FILES if part in said["sizes"] or part != HEAD}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{name}: {CONVERTED} is broken ({error!r}); convert the model again.") from error
-    for model in MODELS:
-        for part in (folder / model, (folder / model).with_suffix(".bin")):
-            if not part.is_file():
-                raise CheckpointError(f"{name}: {part.name} is missing beside {CONVERTED}; convert the model again.")
+    for part, size in sizes.items():
+        if not (folder / part).is_file():
+            raise CheckpointError(f"{name}: {part} is missing beside {CONVERTED}; convert the model again.")
+        if (there := (folder / part).stat().st_size) != size:
+            raise CheckpointError(f"{name}: {part} has {there} bytes instead of {size}; convert the model again.")
     return found
 
 
@@ -96,6 +101,7 @@ def write(converted: Converted) -> None:
         "source": converted.source,
         "made_with": dict(converted.made_with),
         "agreement": asdict(converted.agreement) if converted.agreement else None,
+        "sizes": {name: path.stat().st_size for name in FILES if (path := converted.folder / name).is_file()},
     }
     part = converted.folder / (CONVERTED + ".part")
     part.write_text(json.dumps(said, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

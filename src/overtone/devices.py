@@ -44,14 +44,12 @@ def resolve_devices(devices: str) -> list[str]:
 
 
 def check_offload(device: str) -> None:
-    """DeviceError where nothing can be offloaded: without a GPU, or without accelerate."""
+    """DeviceError where nothing can be offloaded: without a GPU."""
     if not device.startswith("cuda"):
         raise DeviceError(
             f"--offload keeps part of a model beside its GPU, and {device} is none; leave it out, or name a GPU with "
             "--device cuda:N."
         )
-    if importlib.util.find_spec("accelerate") is None:
-        raise DeviceError("--offload needs accelerate, which is not installed: pip install 'overtone[gpu]'.")
 
 
 def runs_torch(backend: str, device: str) -> bool:

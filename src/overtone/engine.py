@@ -18,6 +18,9 @@ from overtone.stages import OFF, Stages
 from overtone.values import SAMPLE_RATE, Batch, Output, Samples
 from overtone.waiting import Waiting, Work
 
+_REGAINED = 1.02
+"""What the ceiling that running out of memory left rises by with every batch that fits: to twice as much in 35."""
+
 _LOOSE_BYTES = 8 << 20
 """Bytes beyond what is resident that may lie about between two batches before they are given back."""
 
@@ -47,7 +50,7 @@ class Engine:
         self._cost = plan.cost
         # Room for the largest batch that caps allow is enough: giving more back costs the time to take it again.
         self._tidy = plan.largest_batch_bytes + DRIFT_BYTES - _LOOSE_BYTES
-        self._ceiling = plan.budget_bytes  # of a batch of several; lowered when memory runs out
+        self._ceiling = float(plan.budget_bytes)  # of a batch of several; lowered when memory runs out
         # What is being cut has not come to the engine yet; it is never the engine's to use.
         audio = plan.audio_bytes - plan.cutting_bytes
         self._waiting = Waiting() if waiting is None else waiting
@@ -135,7 +138,7 @@ class Engine:
 
     def _limits(self) -> Limits:
         # Never more than was planned: what is free beyond it, the VAD or a result may yet take.
-        room = min(self._room(self._tidy) - DRIFT_BYTES, self._plan.batch_bytes, self._ceiling)
+        room = min(self._room(self._tidy) - DRIFT_BYTES, self._plan.batch_bytes, int(self._ceiling))
         return Limits(room, self._cost, self._plan.batch_s, self._plan.threshold_s)
 
     def _room(self, wanted: int) -> int:
@@ -174,6 +177,7 @@ class Engine:
                 work.future.set_exception(error)
             return
         elapsed = self.stages.end("run", started, shape)
+        self._ceiling = min(self._plan.budget_bytes, self._ceiling * _REGAINED)  # what took it may be gone
         audio = sum(len(work) for work in works)
         self._count(works, shape, elapsed)
         for work, output in zip(works, outputs, strict=True):
@@ -194,21 +198,21 @@ class Engine:
         budget = self._plan.budget_bytes
         raise BudgetError(
             f"a segment of {shape.seconds:.1f} s needs {format_size(need)}, {format_size(short)} more than is left "
-            f"of {format_size(budget)}; give {enough_for(budget, short)}, or cut shorter with --max-segment."
+            f"of {format_size(budget)}; give {enough_for(budget, short)}, or cut shorter with "
+            "--max-segment (or --window)."
         )
 
     def _halve(self, works: Sequence[Work], shape: Shape, refusal: OutOfMemory, notes: tuple[str, ...]) -> None:
         self.stats.splits += 1
-        predicted = self._cost.predict(shape)
-        # Whatever was predicted for this batch is more than there is: never plan for as much again.
-        self._ceiling = min(self._ceiling, int(predicted * 0.9))
         if len(works) == 1:
             error: OvertoneError = BudgetError(
                 f"out of memory on {self._backend.device} with a single segment of {shape.seconds:.1f} s ({refusal}); "
-                "cut shorter with --max-segment, or take a smaller model."
+                "cut shorter with --max-segment (or --window), or take a smaller model."
             )
             works[0].future.set_exception(error)
             return
+        # Whatever was predicted for this batch is more than there is.
+        self._ceiling = min(self._ceiling, self._cost.predict(shape) * 0.9)
         note = f"out of memory with {shape} on {self._backend.device}: batch halved"
         if refusal.left_bytes:
             note += f"; {format_size(refusal.left_bytes)} of it were not given back"

@@ -125,7 +125,8 @@ class Intake:
         if more and short > 0 and not self._options.whole:
             raise BudgetError(
                 f"{name}: its {count} channels at once need {format_size(more)} beyond what was planned for; give "
-                f"{enough_for(plan.budget_bytes, short)}, cut shorter with --max-segment, or mix them (--channels mix)."
+                f"{enough_for(plan.budget_bytes, short)}, cut shorter with "
+                "--max-segment (or --window), or mix them (--channels mix)."
             )
 
     def _track(self, channels: int, wishes: Wishes) -> Track:

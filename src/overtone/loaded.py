@@ -36,8 +36,10 @@ def load(checkpoint: Checkpoint, options: Options, device: str, threads: int) ->
     strict = not options.ignore_unknown_tensors
     if runs_torch(options.backend, device):
         return _through_torch(checkpoint, options, device, threads, strict=strict)
-    from overtone.backends.openvino_backend import OpenvinoBackend
+    from overtone.backends.openvino_backend import OpenvinoBackend, check_precision
 
+    if options.precision is not None:
+        check_precision(options.precision)  # before a conversion, which takes its time
     architecture = Architecture.from_config(checkpoint.config, checkpoint.name)
     found = conversion.converted(checkpoint, options.precision, strict=strict)
     backend = OpenvinoBackend(

@@ -65,8 +65,9 @@ class Shape:
 class CostModel:
     """Bytes that a batch needs on top of what is resident: (fixed + a·B·T + b·B·T²) × margin.
 
-    B rows, T padded seconds per row. `b` is what attention adds where it is not done block by block.
-    `rtf`: seconds of running per padded second, None if it was not measured.
+    B rows, T padded seconds per row and `row_s` more: what a row takes beyond its audio, such as tokens that stand for
+    none. `b` is what attention adds where it is not done block by block. `rtf`: seconds of running per padded second,
+    None if it was not measured.
     """
 
     fixed: float
@@ -74,10 +75,11 @@ class CostModel:
     per_second_squared: float
     margin: float = 1.15
     rtf: float | None = None
+    row_s: float = 0.0
 
     def predict(self, shape: Shape) -> int:
         """Bytes for a batch, margin included."""
-        rows, seconds = shape.rows, shape.seconds
+        rows, seconds = shape.rows, shape.seconds + self.row_s
         bare = self.fixed + rows * seconds * (self.per_second + self.per_second_squared * seconds)
         return int(bare * self.margin)
 
@@ -89,14 +91,14 @@ class CostModel:
         return replace(self, margin=min(_MOST_MARGIN, self.margin * measured / predicted * 1.02))
 
     @classmethod
-    def fit(cls, probes: Iterable[tuple[Shape, int]], *, quadratic: bool = True) -> CostModel:
+    def fit(cls, probes: Iterable[tuple[Shape, int]], *, row_s: float = 0.0, quadratic: bool = True) -> CostModel:
         """Least squares with no negative coefficient, then shifted up so that no probe lies above.
 
         probes: (shape, peak bytes measured on top of what was resident), at least one. quadratic: whether the backend's
         attention grows with the square of the length; extrapolating a square that is not there would forbid long files.
         """
         points = list(probes)
-        rows = [[1.0, p.padded_s, p.padded_s * p.seconds] for p, _ in points]
+        rows = [[1.0, p.rows * (p.seconds + row_s), p.rows * (p.seconds + row_s) ** 2] for p, _ in points]
         design, target = np.array(rows), np.array([float(size) for _, size in points])
         best, best_error = np.array([target.max(), 0.0, 0.0]), np.inf
         # Three coefficients: trying every set of active ones is exact, and needs no solver.
@@ -110,7 +112,7 @@ class CostModel:
                 best[columns] = part
         best[0] += max(0.0, float((target - design @ best).max()))
         fixed, per_second, per_second_squared = (float(value) for value in best)
-        return cls(fixed, per_second, per_second_squared)
+        return cls(fixed, per_second, per_second_squared, row_s=row_s)
 
     def as_dict(self) -> dict[str, float | None]:
         """Plain numbers, for the cache on disk."""
@@ -119,17 +121,18 @@ class CostModel:
             "per_second": self.per_second,
             "per_second_squared": self.per_second_squared,
             "rtf": self.rtf,
+            "row_s": self.row_s,
         }
 
     @classmethod
     def from_dict(cls, numbers: dict[str, Any]) -> CostModel:
         """Read what `as_dict` gave. ValueError, KeyError or TypeError if it is something else."""
-        values = [float(numbers[name]) for name in ("fixed", "per_second", "per_second_squared")]
+        values = [float(numbers[name]) for name in ("fixed", "per_second", "per_second_squared", "row_s")]
         rtf = None if numbers["rtf"] is None else float(numbers["rtf"])
         if not all(np.isfinite(value) and value >= 0 for value in (*values, rtf or 0.0)):
             raise ValueError("a cost is finite and not negative")
-        fixed, per_second, per_second_squared = values
-        return cls(fixed, per_second, per_second_squared, rtf=rtf)
+        fixed, per_second, per_second_squared, row_s = values
+        return cls(fixed, per_second, per_second_squared, rtf=rtf, row_s=row_s)
 
 
 _REFUSALS = (
@@ -138,6 +141,8 @@ _REFUSALS = (
     "bad_alloc",
     # Of CUDA itself and its libraries, which ask the device for memory beside PyTorch's allocator.
     "CUDA error: out of memory",
+    "CUDA driver error: out of memory",
+    "Triton Error [CUDA]: out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
 )

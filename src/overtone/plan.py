@@ -239,7 +239,7 @@ def _refusal(budget: int, resident: int, cost: CostModel, longest_s: float, feed
     shorter = [s for s in (20.0, 15.0, 10.0, 5.0) if s < longest_s and need(s) <= budget]
     advice = [f"give it --memory {-(-need(longest_s) // (1 << 20))}MiB"]
     if shorter:
-        advice.append(f"cut shorter with --max-segment {shorter[0]:.0f}")
+        advice.append(f"cut shorter with --max-segment {shorter[0]:.0f} (or --window)")
     advice.append("take a smaller model" if resident > budget // 2 else "take a smaller model or lower --threads")
     return (
         f"{format_size(budget)} cannot hold this run: {format_size(resident)} are resident with the model loaded, "

@@ -62,6 +62,7 @@ class Waiting:
             self._devices.remove(device)
             if self._devices:
                 self._lost = (*self._lost, reason)
+                self._changed.notify_all()  # this one may have been woken for what another has to take now
                 return ()
             self._closed = True
             orphans, self._works = self._works, []

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from overtone.compiled import Array, CompiledModel
+from overtone.compiled import Array, CompiledModel, openvino
 from overtone.models.architecture import HIDDEN
 from overtone.models.locality import SKIPPED_SHARE, UNIT, Band, bands
 
@@ -75,8 +75,12 @@ class BlockAttention:
                 if keys != before:
                     before, seen = keys, see(some, keys)
                 run(some, rows, seen)
-        self._model.release()
+        self.release()
         return attended
+
+    def release(self) -> None:
+        """See `CompiledModel`."""
+        self._model.release()
 
 
 def _taken(x: Array, heads: Heads, keys: range, extra: int) -> Array:
@@ -110,8 +114,8 @@ def _widened(keys: range, everything: range) -> range:
 
 def _attention(width: int) -> Any:
     """One block's attention as an `openvino.Model`; inputs by name as `BlockAttention` gives them."""
-    from openvino import Model, PartialShape, Type, op, opset13
-
+    ov = openvino()
+    ops = ov.opset13
     shapes = {
         "query": [-1, -1, -1, width],
         "key": [-1, -1, -1, width],
@@ -121,16 +125,16 @@ def _attention(width: int) -> Any:
         "query_places": [-1],
         "key_places": [-1],
     }
-    inputs = {name: op.Parameter(Type.f32, PartialShape(shape)) for name, shape in shapes.items()}
+    inputs = {name: ov.op.Parameter(ov.Type.f32, ov.PartialShape(shape)) for name, shape in shapes.items()}
     for name, parameter in inputs.items():
         parameter.output(0).get_tensor().set_names({name})
-    zero, one = (opset13.constant(np.array(value, np.int64)) for value in (0, 1))
-    rows = opset13.unsqueeze(inputs["query_places"], one)
-    columns = opset13.unsqueeze(inputs["key_places"], zero)
-    nowhere = opset13.constant(np.float32(0))
-    timed = [opset13.convert(opset13.greater_equal(places, nowhere), "f32") for places in (rows, columns)]
-    distance = opset13.multiply(opset13.abs(opset13.subtract(rows, columns)), opset13.multiply(*timed))
-    bias = opset13.subtract(inputs["hidden"], opset13.multiply(inputs["slopes"], distance))
-    taken = opset13.scaled_dot_product_attention(inputs["query"], inputs["key"], inputs["value"], bias)
+    zero, one = (ops.constant(np.array(value, np.int64)) for value in (0, 1))
+    rows = ops.unsqueeze(inputs["query_places"], one)
+    columns = ops.unsqueeze(inputs["key_places"], zero)
+    nowhere = ops.constant(np.float32(0))
+    timed = [ops.convert(ops.greater_equal(places, nowhere), "f32") for places in (rows, columns)]
+    distance = ops.multiply(ops.abs(ops.subtract(rows, columns)), ops.multiply(*timed))
+    bias = ops.subtract(inputs["hidden"], ops.multiply(inputs["slopes"], distance))
+    taken = ops.scaled_dot_product_attention(inputs["query"], inputs["key"], inputs["value"], bias)
     taken.output(0).get_tensor().set_names({"attended"})
-    return Model([opset13.result(taken)], list(inputs.values()), "attention")
+    return ov.Model([ops.result(taken)], list(inputs.values()), "attention")

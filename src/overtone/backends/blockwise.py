@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.backends.block_attention import BlockAttention
-from overtone.compiled import Array, CompiledModel, first_run, read_model
+from overtone.compiled import Array, CompiledModel, first_run, openvino, read_model
 from overtone.errors import ModelError
 from overtone.resources import drop_mapped, trim_heap
 
@@ -74,7 +74,10 @@ class BlockwiseEncoder:
         drop_mapped(self._path.with_suffix(".bin"))
 
     def trim(self) -> None:
-        """Give back what runs left allocated."""
+        """Give back what runs left allocated, also one that broke off."""
+        for piece in self._pieces:
+            piece.release()
+        self._attention.release()
         drop_mapped(self._path.with_suffix(".bin"))
         trim_heap()
 
@@ -91,8 +94,7 @@ def _cut(model: Any) -> tuple[list[Any], list[npt.NDArray[np.float32]]]:
     A piece takes `attended` and what the piece before it kept (the residual), and gives the next attention's `query`,
     `key` and `value` and what it keeps, or at last the `embeddings`, those of the extra tokens first.
     """
-    from openvino import Model
-
+    ov = openvino()
     attentions = [op for op in model.get_ordered_ops() if op.get_type_name() == "ScaledDotProductAttention"]
     if not attentions:
         raise ModelError("the converted encoder holds no attention; convert the model again.")
@@ -122,7 +124,7 @@ def _cut(model: Any) -> tuple[list[Any], list[npt.NDArray[np.float32]]]:
             for place in takers:
                 place.replace_source_output(parameter.output(0))
             following.append(parameter)
-        pieces.append(Model(results, parameters, f"piece {len(pieces)}"))
+        pieces.append(ov.Model(results, parameters, f"piece {len(pieces)}"))
         if attention is not None:
             attended = _parameter(attention.output(0), "attended")
             attention.output(0).replace(attended.output(0))
@@ -132,18 +134,15 @@ def _cut(model: Any) -> tuple[list[Any], list[npt.NDArray[np.float32]]]:
 
 
 def _result(value: Any, name: str) -> Any:
-    from openvino import opset13
-
-    result = opset13.result(value)
+    result = openvino().opset13.result(value)
     result.output(0).get_tensor().set_names({name})
     return result
 
 
 def _parameter(value: Any, name: str) -> Any:
-    from openvino import PartialShape, op
-
+    ov = openvino()
     shape = [-1 if size.is_dynamic else size.get_length() for size in value.get_partial_shape()]
-    parameter = op.Parameter(value.get_element_type(), PartialShape(shape))
+    parameter = ov.op.Parameter(value.get_element_type(), ov.PartialShape(shape))
     parameter.output(0).get_tensor().set_names({name})
     return parameter
 

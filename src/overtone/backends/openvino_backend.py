@@ -16,7 +16,7 @@ from overtone.errors import DeviceError, OutOfMemory
 from overtone.memory import CostModel, memory_refusal
 from overtone.models.architecture import Architecture
 from overtone.resources import peak_rss_bytes, processor_name, rss_bytes, trim_heap
-from overtone.values import Batch, Output, Samples
+from overtone.values import SAMPLE_RATE, Batch, Output, Samples
 
 _EPSILON = 1e-5
 """What the published code adds to a waveform's variance (PyTorch's layer_norm)."""
@@ -47,13 +47,7 @@ class OpenvinoBackend:
     def __init__(
         self, folder: Path, architecture: Architecture, *, precision: str, threads: int, whole: bool = False
     ) -> None:
-        if precision not in HINTS:
-            raise DeviceError(f"{precision} is for CUDA devices; on the CPU use --precision {', '.join(HINTS)}.")
-        if precision == "bf16" and not has_fast_bf16():
-            raise DeviceError(
-                "this processor has no fast bf16 (avx512_bf16, amx_bf16 or Arm's bf16), so it would be slower than "
-                "fp32 and less exact; use --precision fp32 or int8."
-            )
+        check_precision(precision)
         self.precision, self.version = precision, version()
         self._architecture = architecture
         self._features = CompiledModel(folder / "features.xml", threads=threads, precision=precision)
@@ -152,7 +146,9 @@ class OpenvinoBackend:
 
     def cost(self, longest_s: float) -> CostModel:
         """See Backend. Runs noise of a few shapes; the bias of attention grows with the square of the length."""
-        return probing.measure(self._probe, longest_s, quadratic=not self._whole)
+        a = self._architecture
+        row_s = (a.num_extra_tokens + _TOKEN_STEP) * a.hop_samples / SAMPLE_RATE
+        return probing.measure(self._probe, longest_s, row_s=row_s, quadratic=not self._whole)
 
     def _probe(self, batch: Batch) -> int:
         self.trim()
@@ -168,6 +164,17 @@ class OpenvinoBackend:
         del self._features, self._encoder
         gc.collect()
         trim_heap()
+
+
+def check_precision(precision: str) -> None:
+    """DeviceError for a precision that this processor does not run, or would only emulate."""
+    if precision not in HINTS:
+        raise DeviceError(f"{precision} is for CUDA devices; on the CPU use --precision {', '.join(HINTS)}.")
+    if precision == "bf16" and not has_fast_bf16():
+        raise DeviceError(
+            "this processor has no fast bf16 (avx512_bf16, amx_bf16 or Arm's bf16), so it would be slower than "
+            "fp32 and less exact; use --precision fp32 or int8."
+        )
 
 
 def frames_for(longest: int, extra: int) -> int:

@@ -12,13 +12,15 @@ from overtone.memory import CostModel, Shape
 from overtone.resources import PeakSampler, rss_bytes
 from overtone.values import SAMPLE_RATE, Batch
 
+_PADDING = 512
+"""Samples (32 ms) that noise is padded by: a frame, so that the masks of a padded batch are part of the cost."""
+
 
 def noise(shape: Shape) -> Batch:
-    """A batch of this shape. One row is shorter than the rest, so that a ragged batch's masks are part of the cost."""
+    """A batch of this shape, each row as long as the shape says, and padded by a little more."""
     samples = round(shape.seconds * SAMPLE_RATE)
     waveform = np.random.default_rng(0).standard_normal(samples).astype(np.float32)
-    rows = [waveform] * (shape.rows - 1) + [waveform[: max(samples * 9 // 10, min(samples, 400))]]
-    return Batch(tuple(rows), samples, want_frames=True)
+    return Batch((waveform,) * shape.rows, samples + _PADDING, want_frames=True)
 
 
 def process_peak(run: Callable[[Batch], object], batch: Batch) -> int:
@@ -29,15 +31,15 @@ def process_peak(run: Callable[[Batch], object], batch: Batch) -> int:
     return max(0, sampler.peak_bytes - before)
 
 
-def measure(probe: Callable[[Batch], int], longest_s: float, *, quadratic: bool) -> CostModel:
+def measure(probe: Callable[[Batch], int], longest_s: float, *, row_s: float, quadratic: bool) -> CostModel:
     """The cost model fitted to single segments up to `longest_s` seconds and to a batch of four.
 
-    probe: runs a batch and tells the bytes that it took. quadratic: whether attention's memory grows with the square of
-    the length.
+    probe: runs a batch and tells the bytes that it took. row_s: see CostModel. quadratic: whether attention's memory
+    grows with the square of the length.
     """
     seconds = sorted({min(longest_s, s) for s in (2.0, 8.0, longest_s)})
     shapes = [Shape(1, s) for s in seconds] + [Shape(4, min(longest_s, 4.0))]
     began = time.perf_counter()
-    cost = CostModel.fit([(shape, probe(noise(shape))) for shape in shapes], quadratic=quadratic)
+    cost = CostModel.fit([(shape, probe(noise(shape))) for shape in shapes], row_s=row_s, quadratic=quadratic)
     elapsed = time.perf_counter() - began
     return replace(cost, rtf=elapsed / sum(shape.padded_s for shape in shapes))

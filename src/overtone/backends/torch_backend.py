@@ -21,7 +21,7 @@ from overtone.models.attention import BIAS_BYTES
 from overtone.models.emotion2vec import Emotion2vec
 from overtone.models.flex import FlexAttend, flex_is_here
 from overtone.resources import peak_rss_bytes, processor_name, rss_bytes, trim_heap
-from overtone.values import Batch, Output
+from overtone.values import SAMPLE_RATE, Batch, Output
 
 CONTEXT_BYTES = 512 << 20
 """Device memory that CUDA, cuBLAS and cuDNN take for a process beside its tensors, which PyTorch does not count."""
@@ -77,6 +77,7 @@ class TorchBackend:
         self._on_cpu = device == "cpu"
         self._network = network.to(dtype=self._dtype) if offload else network.to(device=device, dtype=self._dtype)
         self.offload = Offload(network, device) if offload else None
+        network.fix_slopes()
         self._architecture = network.architecture
         self._transfer = Transfer(device)
         head_dim = self._architecture.embed_dim // self._architecture.num_heads
@@ -204,11 +205,15 @@ class TorchBackend:
         """Run a second of noise, so that weights are resident and kernels chosen before anything is measured."""
         self.run(probing.noise(Shape(1, 1.0)))
         if self._flex is not None:
-            self.run(probing.noise(Shape(2, 1.0)))  # a batch of one is compiled apart
+            # Compiled apart: a batch of one, and fewer than 128 tokens, for which there is another kernel.
+            for shape in (Shape(2, 1.0), Shape(1, 4.0), Shape(2, 4.0)):
+                self.run(probing.noise(shape))
 
     def cost(self, longest_s: float) -> CostModel:
         """See Backend. Runs noise of a few shapes; call `warm_up` before."""
-        cost = probing.measure(self._probe, longest_s, quadratic=False)
+        a = self._architecture
+        row_s = a.num_extra_tokens * a.hop_samples / SAMPLE_RATE
+        cost = probing.measure(self._probe, longest_s, row_s=row_s, quadratic=False)
         # Attention takes no memory that grows with the square of the length. What a block of it may still grow by
         # beyond these shapes is counted from the start; in one kernel there are no blocks.
         return replace(cost, fixed=cost.fixed + (BIAS_BYTES if self.attention == "blocks" else 0))
@@ -232,7 +237,8 @@ class TorchBackend:
 
     def close(self) -> None:
         """See Backend."""
-        del self._network
+        del self._network, self._transfer
+        self.offload = self._flex = None
         gc.collect()
         with suppress(RuntimeError):  # of a device that answers no more
             self.trim()

@@ -1,22 +1,64 @@
-"""A network larger than its GPU: transformer blocks that stay on the CPU and visit the device layer by layer.
+"""A network larger than its GPU: transformer blocks that stay on the CPU and visit the device when they run.
 
-Accelerate's hooks copy a layer's weights to the device before it runs and drop them after.
+A block's weights are copied to the device before it runs and dropped after. (Accelerate's hooks do the same weight by
+weight, and empty PyTorch's cache of device memory after each.)
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 from overtone.memory import GIB, format_size
 from overtone.models.emotion2vec import Emotion2vec
 
 _RATE_BYTES = 64 << 20
 """Bytes copied to measure the rate: far beyond what starting a copy costs."""
+
+
+class Visitor:
+    """A block whose weights are on the device only while it runs."""
+
+    def __init__(self, block: nn.Module, device: str) -> None:
+        self._block = block
+        self._device = device
+        # Pinned, so that the device can read them itself while the host goes on.
+        self._kept = {name: _pinned(weight.data, device) for name, weight in block.named_parameters()}
+        self._hooks: tuple[RemovableHandle, ...] = (
+            block.register_forward_pre_hook(lambda *_: self._place(partial(_copied, device=device))),
+            block.register_forward_hook(lambda *_: self.leave()),
+        )
+        self.leave()
+
+    @property
+    def size(self) -> int:
+        """Bytes of its weights."""
+        return sum(weight.nbytes for weight in self._kept.values())
+
+    @property
+    def is_away(self) -> bool:
+        """Whether its weights are in host memory and nowhere else."""
+        return all(weight.data_ptr() == self._kept[name].data_ptr() for name, weight in self._block.named_parameters())
+
+    def _place(self, how: Any) -> None:
+        for name, weight in self._block.named_parameters():
+            weight.data = how(self._kept[name])
+
+    def leave(self) -> None:
+        """Drop what of it is on the device."""
+        self._place(lambda weight: weight)
+
+    def stay(self) -> None:
+        """Move it to the device for good."""
+        for hook in self._hooks:
+            hook.remove()
+        self._place(partial(_copied, device=self._device))
 
 
 class Offload:
@@ -26,23 +68,14 @@ class Offload:
     """
 
     def __init__(self, network: Emotion2vec, device: str) -> None:
-        from accelerate import cpu_offload
-        from accelerate.utils import set_module_tensor_to_device
-
         self._device = device
-        self._blocks: dict[str, nn.Module] = dict(network.named_blocks())
-        self._bytes = {
-            name: sum(weight.numel() * weight.element_size() for weight in block.parameters())
-            for name, block in self._blocks.items()
-        }
-        self._off = dict(self._blocks)
-        for name, _ in list(network.named_parameters()):
-            if not name.startswith(tuple(f"{block}." for block in self._blocks)):
-                set_module_tensor_to_device(network, name, device)
-        for block in self._blocks.values():
-            # Pinned, so that the device can read them itself.
-            weights = {name: _pinned(weight, device) for name, weight in block.state_dict().items()}
-            cpu_offload(block, execution_device=torch.device(device), state_dict=weights)
+        blocks = dict(network.named_blocks())
+        inside = {id(weight) for block in blocks.values() for weight in block.parameters()}
+        for weight in network.parameters():
+            if id(weight) not in inside:
+                weight.data = weight.data.to(device)
+        self._away = {name: Visitor(block, device) for name, block in blocks.items()}
+        self._bytes = {name: visitor.size for name, visitor in self._away.items()}
         self._rate = _copy_rate(device)
 
     @property
@@ -51,39 +84,40 @@ class Offload:
         return self._bytes
 
     @property
+    def away(self) -> tuple[str, ...]:
+        """The blocks whose weights are in host memory and nowhere else now."""
+        return tuple(name for name, visitor in self._away.items() if visitor.is_away)
+
+    @property
     def moved_bytes(self) -> int:
         """Bytes that each batch moves to the device."""
-        return sum(self._bytes[name] for name in self._off)
+        return sum(self._bytes[name] for name in self._away)
 
     def keep(self, placement: Mapping[str, str]) -> None:
-        """Move the blocks for good that `placement` (name to device) has anywhere but on the CPU."""
-        from accelerate.hooks import remove_hook_from_module
-
+        """Move the blocks to the device for good that `placement` (name to device) has anywhere but on the CPU."""
         for name, place in placement.items():
-            if place != "cpu" and name in self._off:
-                block = self._off.pop(name)
-                remove_hook_from_module(block, recurse=True)
-                block.to(place)
+            if place != "cpu" and name in self._away:
+                self._away.pop(name).stay()
 
     def settle(self) -> None:
         """After a batch that broke off: drop what of the offloaded blocks is still on the device."""
-        from accelerate.utils import set_module_tensor_to_device
-
-        for block in self._off.values():
-            for name, weight in list(block.named_parameters()):
-                if weight.device.type != "meta":
-                    set_module_tensor_to_device(block, name, "meta")
+        for visitor in self._away.values():
+            visitor.leave()
 
     def notes(self) -> tuple[str, ...]:
         """What it costs, for the results; nothing where every block is on the device after all."""
-        if not self._off:
+        if not self._away:
             return ()
         seconds = self.moved_bytes / self._rate
         return (
-            f"offloaded: {len(self._off)} of {len(self._blocks)} blocks are on the CPU; each batch moves "
+            f"offloaded: {len(self._away)} of {len(self._bytes)} blocks are on the CPU; each batch moves "
             f"{format_size(self.moved_bytes)} to {self._device}, {seconds:.2g} s at the {self._rate / GIB:.2g} GiB/s "
             "measured at the start",
         )
+
+
+def _copied(weight: torch.Tensor, device: str) -> torch.Tensor:
+    return weight.to(device, non_blocking=True, copy=True)
 
 
 def _pinned(weight: torch.Tensor, device: str) -> torch.Tensor:

@@ -20,30 +20,21 @@ class Transfer:
     def __init__(self, device: str) -> None:
         self._device = torch.device(device)
         self._on_cuda = self._device.type == "cuda"
-        # Made where there is a device; beside the stream that computes, so that copies need not wait for it.
-        self._stream = _CUDA.Stream(self._device) if self._on_cuda else None
         self._pinned: dict[str, torch.Tensor] = {}
 
     def buffer(self, rows: int, columns: int) -> torch.Tensor:
         """Zeros on the host, float32 (rows, columns), to be filled and handed to `up`."""
-        if self._stream is not None:
-            self._stream.synchronize()  # a batch that broke off may have left a copy on its way
+        if self._on_cuda:
+            _CUDA.current_stream(self._device).synchronize()  # a batch that broke off may have left a copy on its way
         return self._host("up", torch.float32, rows * columns).view(rows, columns).zero_()
 
     def up(self, filled: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """A buffer on the device, in `dtype`. Returns before it is there; what computes with it waits on the device."""
-        if self._stream is None:
-            return filled.to(self._device, dtype)
-        with torch.cuda.stream(self._stream):
-            there = filled.to(self._device, non_blocking=True)
-        current = torch.cuda.current_stream(self._device)
-        current.wait_stream(self._stream)
-        there.record_stream(current)  # or its memory might be given to the next copy while this one is read
-        return there.to(dtype)
+        return filled.to(self._device, non_blocking=True).to(dtype)
 
     def down(self, tensors: Sequence[torch.Tensor]) -> list[npt.NDArray[Any]]:
         """Tensors of one dtype as arrays on the host, one wait for all of them."""
-        if self._stream is None:
+        if not self._on_cuda:
             return [tensor.cpu().numpy() for tensor in tensors]
         total = sum(tensor.numel() for tensor in tensors)
         host, start = self._host("down", tensors[0].dtype, total), 0
@@ -60,7 +51,7 @@ class Transfer:
 
     def _host(self, way: str, dtype: torch.dtype, size: int) -> torch.Tensor:
         """At least what was asked for before, so that batches of many shapes share one piece of memory."""
-        if self._stream is None:
+        if not self._on_cuda:
             return torch.empty(size, dtype=dtype)
         held = self._pinned.get(f"{way} {dtype}")
         if held is None or held.numel() < size:

@@ -28,7 +28,7 @@ _EXTRAS = {
     "plot": "matplotlib",
     "parquet": "pyarrow",
     "modelscope": "modelscope",
-    "gpu": "accelerate",
+    "torch": "torch",
 }
 
 

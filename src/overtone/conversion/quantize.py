@@ -13,7 +13,7 @@ import numpy as np
 
 from overtone.backends.openvino_backend import OpenvinoBackend
 from overtone.checkpoints import Checkpoint
-from overtone.compiled import read_model
+from overtone.compiled import openvino, read_model, untold
 from overtone.converted import MODELS, Converted
 from overtone.models.architecture import Architecture
 from overtone.resources import usable_cpus
@@ -28,8 +28,8 @@ def quantize(checkpoint: Checkpoint, reference: Converted, folder: Path, windows
 
     windows: speech that ranges of activations are taken from, float32 at 16 kHz, a few seconds each.
     """
-    import nncf
-    import openvino
+    with untold():
+        import nncf
 
     architecture = Architecture.from_config(checkpoint.config, checkpoint.name)
     backend = OpenvinoBackend(reference.folder, architecture, precision="fp32", threads=usable_cpus())
@@ -52,7 +52,7 @@ def quantize(checkpoint: Checkpoint, reference: Converted, folder: Path, windows
                 model_type=kind,
                 subset_size=len(items),
             )
-        openvino.save_model(smaller, folder / name, compress_to_fp16=False)
+        openvino().save_model(smaller, folder / name, compress_to_fp16=False)
 
 
 @contextlib.contextmanager

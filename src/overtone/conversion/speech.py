@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from overtone.audio import Decoder
-from overtone.errors import InputError
+from overtone.errors import InputError, UsageError
 from overtone.inputs import Entry, FailedInput, expand
 from overtone.resources import asset
 from overtone.values import SAMPLE_RATE, Samples
@@ -59,6 +59,8 @@ def told(audio: Sequence[str]) -> str:
 def _of(source: Entry) -> Iterator[Samples]:
     if isinstance(source, FailedInput):
         raise source.error
+    if source.path is None:
+        raise UsageError("standard input cannot be read twice, as calibration and as what agreement is measured on.")
     return _cut(str(source.path), source.source)
 
 

@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -44,7 +43,7 @@ def converted(checkpoint: Checkpoint, precision: str | None, *, strict: bool = T
             "published checkpoint."
         )
     kept = "int8" if precision == "int8" else "fp32"
-    folder = config.cache_folder() / "converted" / f"{_fingerprint(checkpoint, own)}-{FORMAT}-{kept}"
+    folder = config.cache_folder() / "converted" / f"{_fingerprint(checkpoint, own, strict)}-{FORMAT}-{kept}"
     if (found := _kept(folder, checkpoint)) is not None:
         return found
     making.check_installed(checkpoint, kept)
@@ -56,6 +55,9 @@ def converted(checkpoint: Checkpoint, precision: str | None, *, strict: bool = T
         # Whoever comes second waits, and finds what the first has made.
         with FileLock(f"{folder}.lock"):
             if (found := _kept(folder, checkpoint)) is None:
+                # Under the lock these are nobody's: one that is broken, and what a killed process had begun.
+                for left in (folder, *folder.parent.glob(_part(folder) + "*")):
+                    shutil.rmtree(left, ignore_errors=True)
                 _LOG.warning("%s: converting it to %s, once; kept in %s", checkpoint.name, kept, folder)
                 with _whole(folder) as part:
                     if reference is None:
@@ -83,7 +85,8 @@ def convert(
     """
     if folder.exists():
         raise UsageError(f"{folder}: exists already; give the folder to make, or delete it.")
-    making.check_installed(checkpoint, precision)
+    if precision == "int8":
+        making.check_installed(checkpoint, precision)
     reference = converted(checkpoint, "fp32", strict=strict)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -99,25 +102,33 @@ def convert(
     return made
 
 
-def _aside(work: Callable[..., None], *arguments: Any) -> None:
-    """In a process of its own, unless PyTorch is in this one anyway: it would stay, and take from the budget."""
-    if "torch" in sys.modules:
-        work(*arguments)
-    else:
-        child.run(work, *arguments)
+def _aside(work: Callable[..., None], checkpoint: Checkpoint, *arguments: Any) -> None:
+    try:
+        child.run(work, checkpoint, *arguments)
+    except ModelError as error:
+        if error.code != child.DIED:
+            raise
+        raise ModelError(
+            f"{checkpoint.name}: could not be converted ({error}); free memory, or convert it on a larger machine "
+            "(`overtone models convert`) and copy the folder here."
+        ) from None
 
 
 @contextmanager
 def _whole(folder: Path) -> Iterator[Path]:
-    """A folder to fill, which is then moved to its place, so that nobody ever sees half of it."""
-    temporary = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
+    """A folder to fill, which is then moved to its place, so that nobody ever sees half of it. OSError if something
+    has come to be there meanwhile."""
+    temporary = Path(tempfile.mkdtemp(prefix=_part(folder), dir=folder.parent))
     try:
         yield temporary
-        shutil.rmtree(folder, ignore_errors=True)  # broken, or `_kept` had found it
         temporary.chmod(0o755)
         os.rename(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _part(folder: Path) -> str:
+    return f".part-{folder.name}-"
 
 
 def _kept(folder: Path, checkpoint: Checkpoint) -> Converted | None:
@@ -127,10 +138,10 @@ def _kept(folder: Path, checkpoint: Checkpoint) -> Converted | None:
     return None
 
 
-def _fingerprint(checkpoint: Checkpoint, own: Converted | None) -> str:
-    """What a checkpoint is, by its contents: its weights, its shape and its labels."""
+def _fingerprint(checkpoint: Checkpoint, own: Converted | None, strict: bool) -> str:
+    """What a checkpoint is, by its contents: its weights, its shape and its labels; and how it was read."""
     weights = own.source if own is not None and not checkpoint.published else sha256(checkpoint.weights)
-    whole = (weights, json.dumps(checkpoint.config, sort_keys=True, default=str), checkpoint.labels)
+    whole = (weights, json.dumps(checkpoint.config, sort_keys=True, default=str), checkpoint.labels, strict)
     return hashlib.sha256(repr(whole).encode()).hexdigest()[:24]
 
 

@@ -131,6 +131,7 @@ class Emotion2vec(nn.Module):
         self.architecture = architecture
         self.modality_encoders = nn.ModuleDict({"AUDIO": AudioEncoder(architecture)})
         self._attend: AttendBy = attend
+        self._slopes: list[torch.Tensor] | None = None
         self.blocks = nn.ModuleList(Block(architecture) for _ in range(architecture.depth))
         self.norm = _norm(architecture) if architecture.layer_norm_first else None
 
@@ -243,11 +244,19 @@ class Emotion2vec(nn.Module):
         """Whether each layer has ALiBi scales of its own."""
         return self.audio.alibi_scale is not None and self.audio.alibi_scale.shape[0] > 1
 
+    def fix_slopes(self) -> None:
+        """Work out all slopes once and for all, where the weights are now: on a GPU each time is a wait for it."""
+        if self.audio.alibi_scale is not None:
+            found = [self.slopes(layer) for layer, _ in enumerate(self.named_blocks())]
+            self._slopes = [slopes.detach() for slopes in found if slopes is not None]
+
     def slopes(self, layer: int) -> torch.Tensor | None:
         """ALiBi slopes of a layer with the learned scale in them, float32 (heads,)."""
         scales = self.audio.alibi_scale
         if scales is None:
             return None
+        if self._slopes is not None:
+            return self._slopes[layer]
         scale = scales[layer if self.scales_per_layer else 0].float().clamp_min(0).flatten()
         return torch.tensor(alibi_slopes(self.architecture.num_heads), device=scale.device) * scale
 

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from overtone.compiled import openvino
 from overtone.errors import ModelError
 from overtone.models.architecture import HIDDEN
 from overtone.models.attention import Attend
@@ -77,18 +78,16 @@ def export(network: Emotion2vec) -> tuple[Any, Any]:
     Inputs and outputs: `waveforms` (1, samples) to `features` (1, FEATURE_FRAMES, dim); `features` (batch, frames, dim)
     and `counts` int64 (batch,) to `embeddings` (batch, frames, dim).
     """
-    import openvino
-
     architecture = network.architecture
     samples = architecture.samples_for(FEATURE_FRAMES)
     example = torch.zeros(2, 30, architecture.embed_dim), torch.tensor([30, 20])
     with warnings.catch_warnings(), torch.inference_mode():
         # What tracing says of PyTorch's own deprecations is nobody's concern here.
         warnings.simplefilter("ignore")
-        features = openvino.convert_model(
+        features = openvino().convert_model(
             _Features(network), example_input=torch.zeros(1, samples), input=[(1, samples)]
         )
-        encoder = openvino.convert_model(_Encoder(network), example_input=example)
+        encoder = openvino().convert_model(_Encoder(network), example_input=example)
     encoder.reshape({0: [-1, -1, architecture.embed_dim], 1: [-1]})
     for model, inputs, output in (
         (features, ("waveforms",), "features"),

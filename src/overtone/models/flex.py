@@ -122,7 +122,7 @@ class FlexAttend:
         except Exception as error:  # compiling raises what its many parts raise
             if memory_refusal(error) is not None or _is_the_devices(error):
                 raise
-            self.fault = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200] if str(error) else ''}"
+            self.fault = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:200]}"
         return attend(query, key, value, slopes, valid, extra)
 
 
