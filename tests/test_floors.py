@@ -86,6 +86,16 @@ def test_torch_is_loaded_where_it_is_needed(path: Path) -> None:
     assert not heavy & {"torch", "openvino", "matplotlib", "pyarrow", "huggingface_hub", "silero_vad", "funasr"}
 
 
+def test_openvino_is_imported_in_one_place() -> None:
+    """Where it is kept from telling others of its use."""
+    importers = {
+        str(path.relative_to(PACKAGE))
+        for path in FILES
+        if any(module.split(".")[0] == "openvino" for module in imports(path, top_only=False))
+    }
+    assert importers == {"compiled.py"}
+
+
 def test_importing_overtone_loads_no_runtime_and_changes_no_global() -> None:
     code = """
 import os, sys, threading
