@@ -56,6 +56,17 @@ def test_every_option_is_described():
     assert set(HELP) == set(Options.__slots__)
 
 
+def test_everything_that_can_be_typed_has_a_name_on_the_page():
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    cells = re.findall(r"^\|([^|]*)\|[^|]*\|.*\|$", page, re.MULTILINE)
+    nameless = [cell for cell in cells if not re.search(r"[\w-]", cell)]
+    assert len(nameless) == page.count("\n| | takes | |\n")  # the heads of the tables
+    for name in ("--repeats", "--limit", "--calibrate"):
+        assert f"| `{name}` |" in page
+    assert "    overtone bench [FILES]... [OPTIONS]\n" in page
+    assert "    overtone emotion INPUTS... [OPTIONS]\n" in page
+
+
 def test_the_page_of_results_names_every_field():
     page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     with frames(3) as some:
