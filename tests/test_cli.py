@@ -582,6 +582,39 @@ def test_plan_as_json(emotion):
     assert plan["resident_bytes"] < plan["peak_bytes"] <= plan["budget_bytes"]
 
 
+def test_plan_counts_what_the_model_will_run(emotion):
+    def planned(*options: str) -> tuple[dict, float]:
+        code, out, _ = emotion("deep/c.wav", *options, "--format", "json", command="plan")
+        assert code == 0
+        found = json.loads(out)
+        assert found["audio_s"] == 2.0
+        return found["inputs"][0], found["time_s"]
+
+    windows = ("--segment", "window", "--window", "1")
+    one, once_s = planned(*windows)
+    assert (one["segments"], one["exact"]) == (2, True)
+    split, split_s = planned(*windows, "--channels", "split")
+    assert (split["segments"], split_s) == (4, pytest.approx(2 * once_s))
+    # From 0, 0.4 and 0.8 s on, the last of them to the end: 0.2 s are too little for another.
+    overlapping, overlapping_s = planned(*windows, "--hop", "0.4")
+    assert overlapping["segments"] == 3
+    assert overlapping_s == pytest.approx(once_s * (1.0 + 1.0 + 1.2) / 2)
+    run = emotion("deep/c.wav", *windows, "--hop", "0.4")[1]
+    assert len(json.loads(run)["segments"]) == 3
+    for longest, exact in (("1", False), ("2", True)):
+        found, _ = planned("--max-segment", longest)
+        assert (found["segments"], found["exact"]) == (1, exact)
+
+
+def test_plan_promises_no_more_segments_than_silence_gives(emotion, here):
+    (here / "silence.wav").write_bytes(audio_files.wav16(np.zeros((1, 64_000), np.float32)))
+    code, out, _ = emotion("silence.wav", "--max-segment", "1", command="plan")
+    assert code == 0
+    assert re.search(r"^silence\.wav +4\.0 s +≥ 1", out, re.MULTILINE)
+    code, out, _ = emotion("silence.wav", "--max-segment", "1")
+    assert len(json.loads(out)["segments"]) == 1
+
+
 def test_plan_refuses_as_a_run_would(emotion):
     assert emotion("a.wav", "--memory", "100MB", command="plan")[0] == 3
 
