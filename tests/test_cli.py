@@ -554,7 +554,11 @@ def test_settings_that_are_wrong(here, monkeypatch, capsys, variable, value, sai
 
 def test_config_files_that_are_wrong(here, monkeypatch, capsys):
     monkeypatch.setenv("OVERTONE_CONFIG", "settings.toml")
-    for text, said in (("modle = 1", "did you mean 'model'"), ("model = ", "settings.toml"), ("threads = 'x'", "int")):
+    for text, said in (
+        ("modle = 1", "did you mean 'model'"),
+        ("model = ", "settings.toml"),
+        ("threads = 'x'", "settings.toml: --threads is"),
+    ):
         (here / "settings.toml").write_text(text)
         assert run(["emotion", "a.wav"]) == 2
         assert said in capsys.readouterr().err
