@@ -10,13 +10,14 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from typer import Typer
 from typer.models import ArgumentInfo, OptionInfo
 
 from overtone.cli.app import app
-from overtone.config import NAMES
+from overtone.config import NAMES, flag
 
 PAGE = Path(__file__).with_name("cli.md")
 
@@ -43,8 +44,8 @@ The options that `emotion`, `plan`, `profile`, `bench` and `tune` share. Each ca
 its name (`max_segment = 20.0`), in the environment (`OVERTONE_MAX_SEGMENT=20`) and in a profile (`--profile`, a file
 like the config file, as `overtone tune` writes it); what is typed wins over the profile, the profile over the
 environment, and the environment over the config file. That is `overtone/overtone.toml` in the user's configuration
-folder, or what `OVERTONE_CONFIG` names; `OVERTONE_CACHE` names the folder for what is kept between runs (measured
-costs).
+folder, or what `OVERTONE_CONFIG` names; `OVERTONE_CACHE` names the folder for what is kept between runs (converted
+models, measured costs, and hashes of weights).
 
 """
 
@@ -74,7 +75,7 @@ def _command(name: str, call: Callable[..., Any]) -> str:
     shares = {*NAMES} <= {n for n, *_ in all_of_them}
     own = [parameter for parameter in all_of_them if not (shares and parameter[0] in NAMES)]
     arguments = [(n, hint, info) for n, hint, info in own if isinstance(info, ArgumentInfo)]
-    typed = [f"{n.upper()}..." if get_origin(hint) is list else n.upper() for n, hint, _ in arguments]
+    typed = [_typed(n, hint) for n, hint, _ in arguments]
     lines = [f"## overtone {name}", "", _text(call), ""]
     lines += [f"    overtone {' '.join([name, *typed, '[OPTIONS]'])}", ""]
     if own:
@@ -83,6 +84,20 @@ def _command(name: str, call: Callable[..., Any]) -> str:
     if shares:
         lines += ["And those of [model and work](#model-and-work).", ""]
     return "\n".join(lines)
+
+
+def _typed(name: str, hint: Any) -> str:
+    """An argument as it is typed: `MODEL`, `INPUTS...` where there may be many, `[FILES]...` where none will do."""
+    bare = _without_none(hint)
+    shown = f"[{name.upper()}]" if bare is not hint else name.upper()
+    return shown + ("..." if get_origin(bare) is list else "")
+
+
+def _without_none(hint: Any) -> Any:
+    """The type behind `Optional`, however that is spelt; any other as it is."""
+    if get_origin(hint) not in (Union, UnionType):
+        return hint
+    return next(kind for kind in get_args(hint) if kind is not type(None))
 
 
 def _parameters(call: Callable[..., Any]) -> Iterator[tuple[str, Any, OptionInfo | ArgumentInfo]]:
@@ -102,13 +117,13 @@ def _flags(name: str, info: OptionInfo | ArgumentInfo) -> list[str]:
         return [name.upper()]
     # In an annotation the first of several flags stands where the default would.
     first = [info.default] if isinstance(info.default, str) and info.default.startswith("-") else []
-    return [*first, *(info.param_decls or ())]
+    return [*first, *(info.param_decls or ())] or [flag(name)]
 
 
 def _table(rows: Iterable[tuple[str, Any, OptionInfo | ArgumentInfo]]) -> str:
     lines = ["| | takes | |", "|---|---|---|"]
     for name, hint, info in rows:
-        flags = ", ".join(f"`{flag}`" for flag in _flags(name, info))
+        flags = ", ".join(f"`{typed}`" for typed in _flags(name, info))
         text = (info.help or "").replace("|", "\\|")
         lines.append(f"| {flags} | {_kind(hint, info)} | {text} |")
     return "\n".join(lines) + "\n"
@@ -116,8 +131,7 @@ def _table(rows: Iterable[tuple[str, Any, OptionInfo | ArgumentInfo]]) -> str:
 
 def _kind(hint: Any, info: OptionInfo | ArgumentInfo) -> str:
     """What is to be typed after an option."""
-    if get_origin(hint) is Union:
-        hint = next(kind for kind in get_args(hint) if kind is not type(None))
+    hint = _without_none(hint)
     if get_origin(hint) is Literal:
         return ", ".join(f"`{choice}`" for choice in get_args(hint))
     if hint is bool or isinstance(info, ArgumentInfo):

@@ -554,7 +554,11 @@ def test_settings_that_are_wrong(here, monkeypatch, capsys, variable, value, sai
 
 def test_config_files_that_are_wrong(here, monkeypatch, capsys):
     monkeypatch.setenv("OVERTONE_CONFIG", "settings.toml")
-    for text, said in (("modle = 1", "did you mean 'model'"), ("model = ", "settings.toml"), ("threads = 'x'", "int")):
+    for text, said in (
+        ("modle = 1", "did you mean 'model'"),
+        ("model = ", "settings.toml"),
+        ("threads = 'x'", "settings.toml: --threads is"),
+    ):
         (here / "settings.toml").write_text(text)
         assert run(["emotion", "a.wav"]) == 2
         assert said in capsys.readouterr().err
@@ -580,6 +584,39 @@ def test_plan_as_json(emotion):
     assert plan["audio_s"] == pytest.approx(5.5, abs=0.01)  # headers of compressed files round
     assert [entry["segments"] for entry in plan["inputs"]] == [1, 1, 2]
     assert plan["resident_bytes"] < plan["peak_bytes"] <= plan["budget_bytes"]
+
+
+def test_plan_counts_what_the_model_will_run(emotion):
+    def planned(*options: str) -> tuple[dict, float]:
+        code, out, _ = emotion("deep/c.wav", *options, "--format", "json", command="plan")
+        assert code == 0
+        found = json.loads(out)
+        assert found["audio_s"] == 2.0
+        return found["inputs"][0], found["time_s"]
+
+    windows = ("--segment", "window", "--window", "1")
+    one, once_s = planned(*windows)
+    assert (one["segments"], one["exact"]) == (2, True)
+    split, split_s = planned(*windows, "--channels", "split")
+    assert (split["segments"], split_s) == (4, pytest.approx(2 * once_s))
+    # From 0, 0.4 and 0.8 s on, the last of them to the end: 0.2 s are too little for another.
+    overlapping, overlapping_s = planned(*windows, "--hop", "0.4")
+    assert overlapping["segments"] == 3
+    assert overlapping_s == pytest.approx(once_s * (1.0 + 1.0 + 1.2) / 2)
+    run = emotion("deep/c.wav", *windows, "--hop", "0.4")[1]
+    assert len(json.loads(run)["segments"]) == 3
+    for longest, exact in (("1", False), ("2", True)):
+        found, _ = planned("--max-segment", longest)
+        assert (found["segments"], found["exact"]) == (1, exact)
+
+
+def test_plan_promises_no_more_segments_than_silence_gives(emotion, here):
+    (here / "silence.wav").write_bytes(audio_files.wav16(np.zeros((1, 64_000), np.float32)))
+    code, out, _ = emotion("silence.wav", "--max-segment", "1", command="plan")
+    assert code == 0
+    assert re.search(r"^silence\.wav +4\.0 s +≥ 1", out, re.MULTILINE)
+    code, out, _ = emotion("silence.wav", "--max-segment", "1")
+    assert len(json.loads(out)["segments"]) == 1
 
 
 def test_plan_refuses_as_a_run_would(emotion):
@@ -716,6 +753,55 @@ def test_bench(here, capsys, monkeypatch):
     (row,) = found["clips"]
     assert (row["clip"], row["audio_s"], row["overtone"]["error"]) == ("a.wav", 2.0, None)
     assert row["overtone"]["peak_bytes"] > 1 << 20
+
+
+def test_bench_measures_the_rest_where_one_clip_cannot_be_used(here, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    (here / "short.wav").write_bytes(audio_files.wav16(voice(0.01)[None]))
+    clips = ["nowhere.wav", "deep/broken.wav", "short.wav", "a.wav"]
+    assert run(["bench", "--threads", "1", "--repeats", "1", *clips]) == 1
+    out, err = capsys.readouterr()
+    assert re.search(r"^a\.wav +2\.0 s +[\d.]+ s ", out, re.MULTILINE)
+    for clip, why in (("nowhere.wav", "no such file"), ("deep/broken.wav", "not audio"), ("short.wav", "at least")):
+        assert re.search(rf"^{re.escape(clip)} +\S+( s)? +–", out, re.MULTILINE)
+        assert re.search(rf"error: {re.escape(clip)}: overtone: .*{why}", err)
+
+
+class Instant:
+    """A contender that takes no time and loads nothing."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def ask(self, do: str, timeout_s: float | None = None, **given: object) -> dict:
+        used = {"model": "c", "precision": "fp32", "device": "cpu", "backend": "openvino", "threads": 1}
+        return {"seconds": 0.1, "peak_bytes": 1 << 20, **(used if do == "load" else {})}
+
+
+@pytest.mark.parametrize(
+    ("options", "cut"),
+    [
+        ([], "60 s: cut by Overtone into segments of up to 30 s, run whole by FunASR; --context full compares"),
+        (["--max-segment", "20"], "30 s, 60 s: cut by Overtone into segments of up to 20 s"),
+        (["--context", "full"], None),
+    ],
+)
+def test_bench_says_where_it_compares_unlike_things(capsys, monkeypatch, options, cut):
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr("overtone.cli.bench.Contender", Instant)
+    monkeypatch.setattr("overtone.cli.bench._check_funasr", lambda options: None)
+    monkeypatch.setattr("overtone.benchmark.turns.time.sleep", lambda seconds: None)
+    assert run(["bench", "--funasr", "--repeats", "1", *options]) == 0
+    out = capsys.readouterr().out
+    assert (cut in out) if cut else ("cut by" not in out)
+    assert run(["bench", "--repeats", "1", *options]) == 0
+    assert "cut by" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from conftest import EXAMPLES, funasr_auto_model, voice
-from overtone.compat import AutoModel
+from overtone.compat import AutoModel, _named
 from overtone.errors import InputError, UsageError
 from overtone.models import seeded
 
@@ -86,6 +86,48 @@ def test_embeddings_are_saved_where_funasr_saves_them(model: AutoModel, oracle: 
     assert sorted(path.name for path in (tmp_path / "ours").iterdir()) == names == ["angry.npy", "sad.npy"]
     for name in names:
         np.testing.assert_allclose(np.load(tmp_path / "ours" / name), np.load(tmp_path / "theirs" / name), atol=1e-4)
+
+
+NOISE = voice(0.5)
+
+
+@pytest.mark.parametrize("key", [None, "x"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        WAVS[0],
+        [WAVS[0]],
+        WAVS,
+        tuple(WAVS),
+        NOISE,
+        [NOISE],
+        [NOISE, WAVS[0], NOISE, WAVS[1], NOISE],
+        [str(EXAMPLES / "call.mp3"), WAVS[0]],
+    ],
+)
+def test_keys_are_funasrs(given: Any, key: str | None) -> None:
+    pytest.importorskip("funasr", reason="funasr, the oracle, is not installed")
+    from funasr.auto.auto_model import prepare_data_iterator
+
+    expected, _ = prepare_data_iterator(given, key=key)
+    got = [name for name, _ in _named(given, key, 16_000)]
+    random = [name.startswith("rand_key_") for name in expected]
+    assert [name.startswith("rand_key_") for name in got] == random
+    for ours, theirs, drawn in zip(got, expected, random, strict=True):
+        assert drawn or ours == theirs
+
+
+def test_files_of_a_list_are_saved_apart_whatever_the_key(model: AutoModel, oracle: Any, tmp_path: Path) -> None:
+    expected = ask(oracle, WAVS, key="x", output_dir=str(tmp_path / "theirs"))
+    got = model.generate(WAVS, key="x", output_dir=str(tmp_path / "ours"))
+    assert [r["key"] for r in got] == [r["key"] for r in expected] == ["angry", "sad"]
+    for folder in ("ours", "theirs"):
+        assert sorted(path.name for path in (tmp_path / folder).iterdir()) == ["angry.npy", "sad.npy"]
+
+
+def test_samples_without_a_key_are_saved_apart(model: AutoModel, tmp_path: Path) -> None:
+    model.generate([NOISE, NOISE], output_dir=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_raw_samples_as_int16_are_taken_as_funasr_takes_bytes(model: AutoModel) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -359,6 +361,78 @@ def test_the_command_converts_and_says_what_it_cost(
     )
     assert code == 2
     assert "--precision fp32" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "lacking", "code", "said"),
+    [
+        (["--precision", "int8", "--onnx"], "", 2, "--onnx writes float32 models"),
+        (["--precision", "bf16", "--onnx"], "", 2, "--onnx writes float32 models"),
+        (["--calibrate", CALL], "", 2, "in fp32 there is nothing to calibrate"),
+        (["--precision", "int8", "--calibrate", "-"], "", 2, "standard input does not allow"),
+        (["--onnx"], "torch", 4, "pip install 'overtone[onnx]'"),
+        (["--onnx"], "onnx", 4, "pip install 'overtone[onnx]'"),
+        (["--onnx"], "onnxscript", 4, "pip install 'overtone[onnx]'"),
+    ],
+)
+def test_what_the_command_cannot_do_it_says_before_it_fetches_anything(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str | Path],
+    lacking: str,
+    code: int,
+    said: str,
+) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == lacking else real(name))
+    monkeypatch.setattr(checkpoints, "find", pytest.fail)
+    found, _, err = command(capsys, "models", "convert", "plus-large", *options, "-o", tmp_path / "x")
+    assert found == code
+    assert said in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_onnx_of_a_converted_folder_is_refused_before_one_is_made(
+    small_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("onnxscript")
+    folder = tmp_path / "made"
+    assert command(capsys, "models", "convert", small_checkpoint, "-o", folder)[0] == 0
+    code, _, err = command(capsys, "models", "convert", folder, "--onnx", "-o", tmp_path / "again")
+    assert (code, "takes the published checkpoint" in err) == (4, True)
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_the_command_takes_a_checkpoint_with_more_in_it(
+    own_cache: Path, small_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    more = shutil.copytree(small_checkpoint, tmp_path / "more")
+    state = torch.load(more / "model.pt", weights_only=True)
+    inner = state.get("model", state)
+    inner["from_another_network"] = torch.zeros(3)
+    torch.save(state, more / "model.pt")
+    code, _, err = command(capsys, "models", "convert", more, "-o", tmp_path / "made")
+    assert (code, "from_another_network" in err) == (4, True)
+    code, _, err = command(capsys, "models", "convert", more, "-o", tmp_path / "made", "--ignore-unknown-tensors")
+    assert code == 0, err
+
+
+def test_a_precision_that_was_not_measured_is_not_called_the_reference(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def made(_: object, folder: Path, precision: str, *__: object, **___: object) -> on_disk.Converted:
+        folder.mkdir()
+        return on_disk.Converted(folder, precision, "", {}, None)
+
+    monkeypatch.setattr("overtone.cli.convert.converted_to", made)
+    for precision, said in (("bf16", "not measured: this processor has no fast bf16"), ("fp32", "it is the reference")):
+        folder = tmp_path / precision
+        code, _, err = command(capsys, "models", "convert", "tiny", "--precision", precision, "-o", folder)
+        assert code == 0
+        assert re.search(rf"^agreement +{said}$", err, re.MULTILINE)
 
 
 @pytest.mark.slow

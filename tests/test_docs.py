@@ -18,7 +18,9 @@ from pathlib import Path
 
 import pytest
 
+import overtone
 from command import environment
+from overtone.cli.app import app
 from overtone.config import HELP, Options, flag
 from overtone.record import json_chunks
 from overtone.values import Timings
@@ -54,6 +56,23 @@ def test_every_option_is_described():
         assert f"`{flag(name)}` |" in page
         assert HELP[name] in page
     assert set(HELP) == set(Options.__slots__)
+
+
+def test_everything_that_can_be_typed_has_a_name_on_the_page():
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    cells = re.findall(r"^\|([^|]*)\|[^|]*\|.*\|$", page, re.MULTILINE)
+    nameless = [cell for cell in cells if not re.search(r"[\w-]", cell)]
+    assert len(nameless) == page.count("\n| | takes | |\n")  # the heads of the tables
+    for name in ("--repeats", "--limit", "--calibrate"):
+        assert f"| `{name}` |" in page
+    assert "    overtone bench [FILES]... [OPTIONS]\n" in page
+    assert "    overtone emotion INPUTS... [OPTIONS]\n" in page
+
+
+def test_the_package_says_of_itself_what_its_command_says():
+    said = app.info.help
+    assert f'\ndescription = "{said}"\n' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert said.partition(":")[0].lower() in overtone.__doc__
 
 
 def test_the_page_of_results_names_every_field():

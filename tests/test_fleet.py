@@ -222,6 +222,7 @@ def test_devices_as_they_are_typed(monkeypatch: pytest.MonkeyPatch, asked: str, 
         ("cpu,cuda:0", "the CPU runs alone"),
         ("cuda:0,cuda:3", "only 3 CUDA"),
         ("cuda:0,", "unknown device ''"),
+        ("cuda:²", "unknown device 'cuda:²'"),
     ],
 )
 def test_devices_that_cannot_be(monkeypatch: pytest.MonkeyPatch, asked: str, said: str) -> None:
@@ -229,6 +230,17 @@ def test_devices_that_cannot_be(monkeypatch: pytest.MonkeyPatch, asked: str, sai
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     with pytest.raises(DeviceError, match=said):
         resolve_devices(asked)
+
+
+@pytest.mark.parametrize(("platform", "found"), [("win32", "cuda:0"), ("linux", "cpu")])
+def test_auto_asks_pytorch_where_a_driver_shows_no_sign(
+    monkeypatch: pytest.MonkeyPatch, platform: str, found: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(devices, "_CUDA_SIGNS", ())
+    monkeypatch.setattr(devices.sys, "platform", platform)
+    assert resolve_devices("auto") == [found]
 
 
 def test_all_of_no_gpus_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from conftest import EXAMPLES
 from overtone.audio import Decoder
-from overtone.segment import Cutter, PauseSegmenter, WholeCutter, WindowCutter, is_silent
+from overtone.segment import Cutter, PauseSegmenter, WholeCutter, WindowCutter, is_silent, windows_in
 from overtone.vad import SileroVad
 from overtone.values import Segment
 
@@ -115,6 +115,12 @@ def test_windows_lie_on_their_grid_and_a_short_tail_is_joined() -> None:
     assert spans == [(0, 64_000), (64_000, 131_200)]
     spans = [(s.span.start, s.span.stop) for s in cut(WindowCutter(64_000, 64_000), speech(8.6))]
     assert spans == [(0, 64_000), (64_000, 128_000), (128_000, 137_600)]
+
+
+@given(st.integers(1, 200_000), st.integers(1600, 64_000), st.integers(320, 64_000))
+def test_windows_are_counted_as_they_are_cut(samples: int, window: int, hop: int) -> None:
+    hop = min(hop, window)
+    assert windows_in(samples, window, hop) == len(cut(WindowCutter(window, hop), np.zeros(samples, np.float32)))
 
 
 def test_a_whole_file_is_refused_as_soon_as_it_is_too_long() -> None:

@@ -1,4 +1,4 @@
-"""Overtone: the emotion and the words in speech, at any length, inside the memory it is given.
+"""Overtone: the emotion in speech, at any length, inside the memory it is given.
 
     from overtone import EmotionRecognizer
 

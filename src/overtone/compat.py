@@ -115,6 +115,7 @@ class AutoModel:
         input: a path; a `wav.scp`, `.txt` or `.jsonl` list; an array of samples at `fs` Hz (float, or int16); bytes of
         a file or of int16 samples; or a list of these. `scores` are those of the whole input, also with
         granularity="frame", where `feats` has a row of (dim,) for each 20 ms; with "utterance" it is their mean.
+        key: the input's name in the result, instead of the file's stem; in a list files keep theirs, as in FunASR.
         output_dir: where `<key>.npy` with the same is written.
         Raises InputError for the first input that cannot be used.
         """
@@ -161,9 +162,16 @@ def _refuse(kwargs: dict[str, Any], where: str) -> None:
 
 
 def _named(input: Any, key: str | None, fs: int) -> Iterator[tuple[str, Readable]]:
-    """Every input with its key, as FunASR names them: the file's stem, or random for samples."""
+    """Every input with its key, as FunASR names them (`funasr.auto.auto_model.prepare_data_iterator`).
+
+    Of a single input: `key`, else a file's stem, else random. In a list: a file's stem, whatever `key` is; anything
+    else has the key of the file before it, or `key`. Where FunASR gives several samples one random key, each has its
+    own here, so that none is saved over another.
+    """
     if isinstance(input, list | tuple):
         for item in input:
+            if isinstance(item, str | os.PathLike) and os.path.exists(item):
+                key = Path(item).stem
             yield from _named(item, key, fs)
     elif isinstance(input, str | os.PathLike):
         path = os.fspath(input)

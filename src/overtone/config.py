@@ -11,6 +11,7 @@ import dataclasses
 import difflib
 import math
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -90,10 +91,14 @@ class Options:
         if self.hop is not None and self.hop > self.window:
             raise UsageError(f"--hop {self.hop:g} is longer than --window {self.window:g}; audio would be skipped.")
         if self.memory is not None:
-            parse_size(self.memory)
+            try:
+                parse_size(self.memory)
+            except UsageError as error:
+                raise UsageError(f"{flag('memory')}: {error}") from None
         if self.segment == "window" and self.batch_size_s is not None and self.batch_size_s < self.longest_s:
             raise UsageError(
-                f"--batch-size-s {self.batch_size_s:g} cannot hold a window: they last up to {self.longest_s:g} s."
+                f"--batch-size-s {self.batch_size_s:g} cannot hold a window: with --segment window and --window "
+                f"{self.window:g} they last up to {self.longest_s:g} s."
             )
         if self.whole and self.batch_size_s is not None:
             raise UsageError(
@@ -178,24 +183,38 @@ def check_names(names: Mapping[str, Any]) -> None:
             raise UsageError(f"there is no option {name!r}; {hint}")
 
 
+_Stored = dict[str, tuple[Any, str]]
+"""Values by the option's name, each with the place that it was read from."""
+
+
 def load(*, profile: str | os.PathLike[str] | None = None, **given: Any) -> Options:
     """Options from the config file, the environment, the file `profile` and `given`, in that order.
 
-    UsageError names what is wrong, and the file it is in.
+    UsageError names what is wrong, and the variable or the file that says so.
     """
     check_names(given)
-    stored = {} if profile is None else _from_profile(Path(profile))
+    stored = {**_settings(), **({} if profile is None else _from_profile(Path(profile)))}
+    stored = {name: value for name, value in stored.items() if name not in given}
     try:
-        return Options(**{**settings(), **stored, **given})
+        return Options(**_values(stored), **given)
     except UsageError as error:
-        if not stored:
+        named = (where for name, (_, where) in stored.items() if re.search(rf"{flag(name)}(?![\w-])", str(error)))
+        if not (places := " and ".join(dict.fromkeys(named))):
             raise
-        raise UsageError(f"{error} Part of that may come from the profile {profile}.") from error
+        raise UsageError(f"{places}: {error}") from error
 
 
 def settings() -> dict[str, Any]:
     """What the config file and the environment say, by name. UsageError names what is wrong."""
+    return _values(_settings())
+
+
+def _settings() -> _Stored:
     return {**_from_file(), **_from_environment(os.environ)}
+
+
+def _values(stored: _Stored) -> dict[str, Any]:
+    return {name: value for name, (value, _) in stored.items()}
 
 
 def cache_folder() -> Path:
@@ -208,52 +227,45 @@ def environment(*names: str) -> str | None:
     return next((os.environ[name] for name in names if name in os.environ), None)
 
 
-def _from_file() -> dict[str, Any]:
+def _from_file() -> _Stored:
     named = os.environ.get(_PREFIX + "CONFIG")
     path = Path(named or Path(platformdirs.user_config_dir("overtone")) / "overtone.toml")
     if not path.is_file():
         if named:
             raise UsageError(f"OVERTONE_CONFIG names {named}, which is no file.")
         return {}
-    return _read(path)
+    return _read(path, str(path))
 
 
-def _from_profile(path: Path) -> dict[str, Any]:
+def _from_profile(path: Path) -> _Stored:
     if not path.is_file():
         raise UsageError(f"{path} is no profile: there is no such file; make one with `overtone tune FILES -o {path}`.")
-    values = _read(path)
-    hints = get_type_hints(Options)
-    try:
-        for name, value in values.items():
-            _check_type(name, value, hints[name])
-    except UsageError as error:
-        raise UsageError(f"{path}: {error} Mend it, or make it anew with `overtone tune`.") from error
-    return values
+    return _read(path, f"the profile {path}")
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """The options in a file. UsageError, naming it, where it cannot be read or holds anything else."""
+def _read(path: Path, where: str) -> _Stored:
+    """The options in a file, called `where` in messages. UsageError where it cannot be read or holds anything else."""
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
         check_names(values)
-        return values
+        return {name: (value, where) for name, value in values.items()}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, UsageError) as error:
-        raise UsageError(f"{path}: {error}") from error
+        raise UsageError(f"{where}: {error}") from error
 
 
-def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+def _from_environment(environment: Mapping[str, str]) -> _Stored:
     hints = get_type_hints(Options)
-    values: dict[str, Any] = {}
+    values: _Stored = {}
     for variable, text in environment.items():
         name = variable.removeprefix(_PREFIX)
         if name == variable or name in _NOT_OPTIONS:
             continue
-        option = name.lower()
+        option, where = name.lower(), f"the environment variable {variable}={text}"
         try:
             check_names({option: text})
-            values[option] = _parse(text, hints[option])
+            values[option] = _parse(text, hints[option]), where
         except (UsageError, ValueError) as error:
-            raise UsageError(f"the environment variable {variable}={text}: {error}") from error
+            raise UsageError(f"{where}: {error}") from error
     return values
 
 
@@ -264,15 +276,22 @@ def kinds_of(hint: Any) -> tuple[Any, ...]:
     return tuple(kind for part in parts for kind in kinds_of(part)) if parts else (hint,)
 
 
+_WORDS: Mapping[Any, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+
+
 def _parse(text: str, hint: Any) -> Any:
     kinds = kinds_of(hint)
     if bool in kinds:
         if text.lower() not in ("0", "1", "true", "false"):
-            raise ValueError("write 1 or 0")
+            raise ValueError("write 1 or 0.")
         return text.lower() in ("1", "true")
     if str in kinds or any(isinstance(kind, str) for kind in kinds):
         return text
-    return int(text) if int in kinds else float(text)
+    kind = int if int in kinds else float
+    try:
+        return kind(text)
+    except ValueError:
+        raise ValueError(f"it has to be {_WORDS[kind]}.") from None
 
 
 def _check_type(name: str, value: Any, hint: Any) -> None:
@@ -285,7 +304,7 @@ def _check_type(name: str, value: Any, hint: Any) -> None:
     allowed: tuple[Any, ...] = (*kinds, int) if float in kinds else kinds
     is_bool_by_mistake = isinstance(value, bool) and bool not in kinds
     if is_bool_by_mistake or not isinstance(value, allowed):
-        wanted = " or ".join(getattr(kind, "__name__", str(kind)) for kind in kinds if kind is not type(None))
+        wanted = " or ".join(_WORDS[kind] for kind in kinds if kind is not type(None))
         raise UsageError(f"{flag(name)} is {value!r}; it has to be {wanted}.")
     if isinstance(value, float) and math.isnan(value):
         raise UsageError(f"{flag(name)} is not a number.")

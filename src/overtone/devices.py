@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 
 from overtone.errors import DeviceError
 
 _CUDA_SIGNS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
-"""What a machine with a CUDA driver has (natively, under WSL). Asking PyTorch itself takes a second or two to load
-it."""
+"""What a machine with a CUDA driver has (on Linux, under WSL). Asking PyTorch itself takes a second or two to load
+it, which is done where there are no such signs: on Windows."""
 
 
 def resolve_device(device: str) -> str:
@@ -19,7 +20,7 @@ def resolve_device(device: str) -> str:
     if device == "cpu":
         return device
     kind, _, index = device.partition(":")
-    if kind != "cuda" or (index and not index.isdigit()):
+    if kind != "cuda" or (index and not index.isdecimal()):
         raise DeviceError(f"unknown device {device!r}; use auto, cpu, cuda:N, several joined by commas, or cuda:all.")
     if importlib.util.find_spec("torch") is None:
         raise DeviceError(f"{device} takes PyTorch, which is not installed: pip install 'overtone[torch]'.")
@@ -63,7 +64,9 @@ def runs_torch(backend: str, device: str) -> bool:
 
 
 def _may_have_cuda() -> bool:
-    return importlib.util.find_spec("torch") is not None and any(sign.exists() for sign in _CUDA_SIGNS)
+    if importlib.util.find_spec("torch") is None:
+        return False
+    return sys.platform == "win32" or any(sign.exists() for sign in _CUDA_SIGNS)
 
 
 def _cuda_devices() -> int:

@@ -105,12 +105,22 @@ class WholeCutter:
         self._held.drop(self._held.stop)
 
 
+def _shortest_tail(hop: int) -> int:
+    """Samples that more than a window has to have left over for another window to begin."""
+    return min(int(SHORTEST_TAIL_S * SAMPLE_RATE), hop)
+
+
+def windows_in(samples: int, window: int, hop: int) -> int:
+    """How many windows `WindowCutter` cuts so many samples into. All in samples."""
+    return 1 + max(0, (samples - window - _shortest_tail(hop)) // hop + 1)
+
+
 class WindowCutter:
     """A fixed grid: windows of `window` samples, one every `hop`; the last may be shorter or a little longer."""
 
     def __init__(self, window: int, hop: int, *, keep_silence: bool = False) -> None:
         self._window, self._hop = window, hop
-        self._tail = min(int(SHORTEST_TAIL_S * SAMPLE_RATE), hop)
+        self._tail = _shortest_tail(hop)
         self._held = _Held()
         self._maker = _Maker(self._held, keep_silence=keep_silence)
         self._next = 0

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import queue
 import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-import overtone
-from overtone import errors
+from overtone import child, errors
 
 SETTLE_S = 0.3
 """Seconds between two turns. PyTorch's threads go on waiting for work by spinning, up to 0.2 s after the last."""
+
+_CHILD = "from overtone.benchmark.contender import main; main()"
+
+_GRACE_S = 5.0
+"""Seconds that a contender has to clean up after itself, such as the half of a conversion."""
 
 _TOLD = 600
 """Characters of what a contender wrote before it died that are worth showing."""
@@ -40,17 +41,13 @@ class Contender:
 
     def __init__(self, kind: str) -> None:
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
-        home = str(Path(overtone.__file__).parents[1])
-        path = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
         self._process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "overtone.benchmark.contender", kind],
+            [*child.command(_CHILD), kind],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
             encoding="utf-8",
-            # Files in the current folder are not modules.
-            env={**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"},
         )
         self._answers: queue.Queue[str] = queue.Queue()
         self._thread = threading.Thread(target=self._listen, daemon=True, name=f"overtone-{kind}")
@@ -97,9 +94,13 @@ class Contender:
         return f"{why}: {said}" if said else why
 
     def close(self) -> None:
-        """End the process."""
-        self._process.kill()
-        self._process.wait()
+        """Ask the process to end, so that it takes away what it has half made, and see to it that it does."""
+        self._process.terminate()
+        try:
+            self._process.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         self._thread.join()
         for stream in (self._process.stdin, self._process.stdout, self._log):
             with contextlib.suppress(OSError):  # what was written last and never read

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -21,9 +22,11 @@ from overtone.benchmark import Contender, Died, Timed, bundled_speech, take_turn
 from overtone.cli import screen
 from overtone.cli.options import chosen, with_options
 from overtone.config import Options
-from overtone.errors import ModelError, UsageError
+from overtone.errors import InputError, ModelError, OvertoneError, UsageError
 from overtone.inputs import FailedInput, expand
 from overtone.memory import format_size
+from overtone.plan import longest_segment
+from overtone.values import SAMPLE_RATE
 
 Files = Annotated[
     Optional[list[str]],  # noqa: UP045 - typer reads it
@@ -40,8 +43,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines."
 
 _CLIPS_S = (5, 15, 30, 60)
 
-_Clip = tuple[str, str, float]
-"""Name, path, seconds."""
+
+@dataclass(frozen=True, slots=True)
+class _Clip:
+    """Audio to measure with. `seconds` by its header; `error` says why it cannot be used."""
+
+    name: str
+    path: str
+    seconds: float = 0.0
+    error: OvertoneError | None = None
 
 
 @with_options
@@ -62,19 +72,29 @@ def bench(
         _check_funasr(made)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        clips = sorted(_named(files) if files else _bundled(folder), key=lambda clip: clip[2])
+        clips = sorted(_named(files) if files else _bundled(folder), key=lambda clip: clip.seconds)
         stack.enter_context(screen.err.status("measuring"))
         loaded: dict[str, dict[str, Any]] = {}
         contenders: dict[str, Contender] = {}
-        for name in ("overtone", *(["funasr"] if funasr else [])):
+        # Nothing is loaded for clips that cannot be used.
+        names = ("overtone", *(["funasr"] if funasr else [])) if any(clip.error is None for clip in clips) else ()
+        for name in names:
             contenders[name] = stack.enter_context(Contender(name))
             loaded[name] = _load(name, contenders[name], made, loaded.get("overtone", {}))
-        rows = _measured(contenders, clips, repeats, time.perf_counter() + limit)
+        until = time.perf_counter() + limit
+        rows = [_row_of(clip, contenders, repeats, until) for clip in clips]
+    for row in rows:
+        row["cut"] = not made.whole and row["audio_s"] > _longest_s(made)
     if as_json:
         typer.echo(json.dumps({"loaded": loaded, "clips": rows}, indent=1))
     else:
-        _show(loaded, rows)
+        _show(loaded, rows, made)
     return 0 if all(row["overtone"]["median_s"] is not None for row in rows) else 1
+
+
+def _longest_s(options: Options) -> float:
+    """Seconds of the longest segment that cutting gives."""
+    return longest_segment(options.longest_s, options.batch_size_s) / SAMPLE_RATE
 
 
 def _check_funasr(options: Options) -> None:
@@ -102,29 +122,38 @@ def _load(name: str, contender: Contender, options: Options, overtone: Mapping[s
 def _bundled(folder: Path) -> Iterator[_Clip]:
     speech = bundled_speech()
     for seconds in _CLIPS_S:
-        yield f"{seconds} s", str(write_wav(folder / f"{seconds}.wav", speech, seconds)), float(seconds)
+        yield _Clip(f"{seconds} s", str(write_wav(folder / f"{seconds}.wav", speech, seconds)), float(seconds))
 
 
 def _named(files: list[str]) -> Iterator[_Clip]:
     for entry in expand(files):
+        name = screen.ending(entry.source)
         if isinstance(entry, FailedInput):
-            raise entry.error
-        if entry.path is None:
+            yield _Clip(name, entry.source, error=entry.error)
+        elif entry.path is None:
             raise UsageError("bench reads every input several times, which standard input does not allow; name files.")
-        yield screen.ending(entry.source), str(entry.path), probe(entry.path).claimed_s or 0.0
+        else:
+            try:
+                yield _Clip(name, str(entry.path), probe(entry.path).claimed_s or 0.0)
+            except InputError as error:
+                yield _Clip(name, str(entry.path), error=error)
 
 
-def _measured(
-    contenders: Mapping[str, Contender], clips: list[_Clip], repeats: int, until: float
-) -> list[dict[str, Any]]:
-    """From short to long, so that the highest memory so far is that clip's."""
-    rows = []
-    for name, path, claimed_s in clips:
-        work = {who: (contender, {"do": "clip", "source": path}) for who, contender in contenders.items()}
+def _row_of(clip: _Clip, contenders: Mapping[str, Contender], repeats: int, until: float) -> dict[str, Any]:
+    """What was measured with a clip; where it cannot be used, the error stands in Overtone's place.
+
+    Clips come from short to long, so that the highest memory so far is that clip's.
+    """
+    work = {who: (contender, {"do": "clip", "source": clip.path}) for who, contender in contenders.items()}
+    try:
+        if clip.error is not None:
+            raise clip.error
         found = take_turns(work, repeats=repeats, until=until)
-        seconds = found["overtone"].answer.get("audio_s", claimed_s)
-        rows.append({"clip": name, "audio_s": seconds, **{who: _row(timed, seconds) for who, timed in found.items()}})
-    return rows
+    except OvertoneError as error:
+        # Nothing is compared with it, so what another made of the clip is of no use.
+        found = {who: Timed() for who in work} | {"overtone": Timed(error=str(error))}
+    seconds = found["overtone"].answer.get("audio_s", clip.seconds)
+    return {"clip": clip.name, "audio_s": seconds, **{who: _row(timed, seconds) for who, timed in found.items()}}
 
 
 def _row(timed: Timed, audio_s: float) -> dict[str, Any]:
@@ -138,7 +167,7 @@ def _row(timed: Timed, audio_s: float) -> dict[str, Any]:
     }
 
 
-def _show(loaded: Mapping[str, Mapping[str, Any]], rows: list[dict[str, Any]]) -> None:
+def _show(loaded: Mapping[str, Mapping[str, Any]], rows: list[dict[str, Any]], options: Options) -> None:
     both = "funasr" in loaded
     more = (">FunASR", ">its peak", ">ratio") if both else ()
     table = screen.plain_table("clip", ">audio", ">median", ">× real time", ">peak memory", *more)
@@ -148,12 +177,22 @@ def _show(loaded: Mapping[str, Mapping[str, Any]], rows: list[dict[str, Any]]) -
         if both:
             ratio = theirs["median_s"] / ours["median_s"] if ours["median_s"] and theirs["median_s"] else None
             cells += [_seconds(theirs), _peak(theirs), f"{ratio:.2f}" if ratio else "–"]
-        table.add_row(escape(screen.printable(row["clip"])), screen.duration(row["audio_s"]), *cells)
+        length = screen.duration(row["audio_s"]) if row["audio_s"] else "–"
+        table.add_row(escape(screen.printable(row["clip"])), length, *cells)
     screen.out.print(table)
+    cut = ", ".join(row["clip"] for row in rows if row["cut"] and not row["overtone"]["error"])
+    if both and cut:
+        remark = (
+            f"{cut}: cut by Overtone into segments of up to {_longest_s(options):g} s, run whole by FunASR; "
+            "--context full compares like with like."
+        )
+        screen.out.print(escape(screen.printable(remark)), soft_wrap=True)
     for row in rows:
-        for who in loaded:
-            if row[who]["error"]:
+        for who in ("overtone", "funasr"):
+            if row.get(who, {}).get("error"):
                 screen.complain(f"{row['clip']}: {who}: {row[who]['error']}")
+    if not loaded:
+        return
     screen.out.print()
     used = loaded["overtone"]
     lines = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,12 +12,16 @@ from overtone import checkpoints
 from overtone.checkpoints import Checkpoint, Hub
 from overtone.cli import screen
 from overtone.cli.options import exits
+from overtone.config import HELP
 from overtone.conversion import convert as converted_to
-from overtone.errors import UsageError
+from overtone.converted import Converted
+from overtone.errors import CheckpointError, ModelError, UsageError
 from overtone.memory import format_size
 
 Model = Annotated[str, typer.Argument(help="tiny, an alias, a hub id or a checkpoint folder.")]
 HubOption = Annotated[Hub, typer.Option("--hub", help="hf (Hugging Face) or ms (ModelScope).")]
+_ONNX_TAKES = ("torch", "onnx", "onnxscript")
+
 CpuPrecision = Literal["fp32", "bf16", "int8"]
 
 
@@ -33,23 +38,28 @@ def convert(
     ] = None,
     onnx: Annotated[bool, typer.Option("--onnx", help="Write ONNX models beside it, in float32.")] = False,
     hub: HubOption = "hf",
+    ignore_unknown_tensors: Annotated[
+        bool, typer.Option("--ignore-unknown-tensors", help=HELP["ignore_unknown_tensors"])
+    ] = False,
 ) -> int:
     """Convert a model for the CPU into a folder that runs anywhere, without PyTorch, and print that folder.
 
     bf16 and int8 are measured against float32 on audio that was not calibrated on; what was found is printed and kept.
     """
+    _check(precision, calibrate or [], onnx)
     found = checkpoints.find(model, hub=hub)
+    if onnx and not found.published:
+        raise CheckpointError(f"{model}: --onnx takes the published checkpoint, and this folder holds a converted one.")
     folder = output or Path(f"{Path(model).name or model}-{precision}")
-    if onnx and precision != "fp32":
-        raise UsageError("--onnx writes float32 models; leave it out, or take --precision fp32.")
-    made = converted_to(found, folder, precision, calibrate or ())
+    strict = not ignore_unknown_tensors
+    made = converted_to(found, folder, precision, calibrate or (), strict=strict)
     if onnx:
-        _write_onnx(found, folder)
+        _write_onnx(found, folder, strict=strict)
     size = sum(path.stat().st_size for path in folder.iterdir())
     lines = {
         "precision": made.precision,
         "size": format_size(size),
-        "agreement": "it is the reference" if made.agreement is None else str(made.agreement),
+        "agreement": _agreement(made),
     }
     for name, text in lines.items():
         screen.note(f"{name:<10} {text}")
@@ -57,11 +67,30 @@ def convert(
     return 0
 
 
-def _write_onnx(checkpoint: Checkpoint, folder: Path) -> None:
-    from overtone.conversion.making import check_installed
+def _check(precision: CpuPrecision, calibrate: list[str], onnx: bool) -> None:
+    """What cannot be is refused before anything is fetched or converted. UsageError, or ModelError for what lacks."""
+    if onnx and precision != "fp32":
+        raise UsageError("--onnx writes float32 models; leave it out, or take --precision fp32.")
+    if onnx and any(importlib.util.find_spec(name) is None for name in _ONNX_TAKES):
+        raise ModelError("--onnx takes PyTorch's exporter: pip install 'overtone[onnx]'.")
+    if calibrate and precision == "fp32":
+        raise UsageError(
+            "--calibrate: in fp32 there is nothing to calibrate or to compare; leave it out, or take --precision int8."
+        )
+    if "-" in calibrate:
+        raise UsageError("--calibrate reads its audio twice, which standard input does not allow; name files.")
 
-    check_installed(checkpoint, "fp32")
+
+def _agreement(made: Converted) -> str:
+    if made.agreement is not None:
+        return str(made.agreement)
+    if made.precision == "bf16":
+        return "not measured: this processor has no fast bf16"
+    return "it is the reference"
+
+
+def _write_onnx(checkpoint: Checkpoint, folder: Path, *, strict: bool) -> None:
     from overtone.models.export import export_onnx
     from overtone.models.loading import load
 
-    export_onnx(load(checkpoint)[0], folder)
+    export_onnx(load(checkpoint, strict=strict)[0], folder)

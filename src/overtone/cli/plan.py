@@ -1,9 +1,8 @@
-"""`overtone plan`: what a run would do and need, without running it."""
+"""`overtone plan`: what a run would do and need. The model is loaded and measured; nothing goes through it."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -20,6 +19,7 @@ from overtone.errors import BudgetError, InputError
 from overtone.inputs import FailedInput, expand
 from overtone.memory import Shape, format_size
 from overtone.plan import Plan, check_whole
+from overtone.segment import windows_in
 from overtone.values import SAMPLE_RATE
 
 As = Annotated[Literal["table", "json"], typer.Option("--format", help="How to print it.")]
@@ -29,17 +29,26 @@ _SHOWN = 40
 
 @dataclass(frozen=True, slots=True)
 class _Forecast:
-    """What one input would need. `seconds` is None where the header does not say."""
+    """What one input would need. `seconds` is None where the header does not say.
+
+    segments: of all its tracks; at the least that many, unless `exact`. run_s: seconds for the model at the most, with
+    every track, and what overlapping windows share as often as they share it.
+    """
 
     source: str
-    seconds: float | None
-    segments: int | None
+    seconds: float | None = None
+    segments: int | None = None
+    exact: bool = True
+    run_s: float = 0.0
     error: str | None = None
 
 
 @with_options
 def plan(inputs: Inputs, format: As = "table", **options: Any) -> int:
-    """Say what a run over these inputs would need: memory, batches, time. Reads headers only."""
+    """Say what a run over these inputs would need: memory, batches, time.
+
+    Loads the model to know; of the inputs it reads headers only.
+    """
     started = runtime.start(chosen(options))
     try:
         forecasts = list(_forecasts(inputs, started))
@@ -58,58 +67,64 @@ def plan(inputs: Inputs, format: As = "table", **options: Any) -> int:
 def _forecasts(inputs: list[str], started: runtime.Runtime) -> Iterator[_Forecast]:
     for entry in expand(inputs):
         if isinstance(entry, FailedInput):
-            yield _Forecast(entry.source, None, None, str(entry.error))
+            yield _Forecast(entry.source, error=str(entry.error))
         elif entry.path is None:
-            yield _Forecast(entry.source, None, None)
+            yield _Forecast(entry.source)
         else:
             try:
                 found = probe(entry.path)
             except InputError as error:
-                yield _Forecast(entry.source, None, None, str(error))
+                yield _Forecast(entry.source, error=str(error))
                 continue
             tracks = found.channels if started.options.channels == "split" else 1
-            segments = _segments(found.claimed_s, tracks, started)
-            yield _Forecast(entry.source, found.claimed_s, segments, _refusal(found.claimed_s, tracks, started))
+            if found.claimed_s is None:
+                yield _Forecast(entry.source)
+            else:
+                yield _forecast(entry.source, found.claimed_s, tracks, started)
 
 
-def _refusal(seconds: float | None, tracks: int, started: runtime.Runtime) -> str | None:
+def _forecast(source: str, seconds: float, tracks: int, started: runtime.Runtime) -> _Forecast:
+    options, samples = started.options, round(seconds * SAMPLE_RATE)
+    segments, exact, run = 1, True, samples
+    if options.segment == "window" and not options.whole:
+        window, hop = (round(s * SAMPLE_RATE) for s in (options.window, options.hop or options.window))
+        segments = windows_in(samples, window, hop)
+        run += (segments - 1) * (window - hop)
+    elif not options.whole:
+        # Longer audio may be silence from end to end, and that is one segment too.
+        exact = samples <= started.longest
+    error = _refusal(samples, tracks, started)
+    return _Forecast(source, seconds, tracks * segments, exact, tracks * run / SAMPLE_RATE, error)
+
+
+def _refusal(samples: int, tracks: int, started: runtime.Runtime) -> str | None:
     """Why a file that is to run whole will not be; None if it will."""
-    if not started.options.whole or seconds is None:
+    if not started.options.whole:
         return None
     try:
-        check_whole(started.engine.plan, round(seconds * SAMPLE_RATE), tracks)
+        check_whole(started.engine.plan, samples, tracks)
     except BudgetError as error:
         return str(error)
     return None
 
 
-def _segments(seconds: float | None, tracks: int, started: runtime.Runtime) -> int | None:
-    """Segments that cutting would give, at the least: pauses make more."""
-    if seconds is None:
-        return None
-    options = started.options
-    if options.whole:
-        return tracks
-    step = (options.hop or options.window) if options.segment == "window" else started.longest / SAMPLE_RATE
-    return tracks * max(1, math.ceil(seconds / step))
-
-
 def _totals(started: runtime.Runtime, forecasts: list[_Forecast]) -> dict[str, float]:
     shared: Plan = started.engine.plan
-    known = [f.seconds for f in forecasts if f.seconds is not None and f.error is None]
-    audio_s = sum(known)
+    usable = [f for f in forecasts if f.seconds is not None and f.error is None]
+    known = [f.seconds for f in usable if f.seconds is not None]
+    run_s = sum(f.run_s for f in usable)
     longest = max(known, default=0.0)
     segment_s = longest if started.options.whole else min(longest, started.engine.plan.longest_s)
     # A run holds no more at once than a full batch, or all there is.
-    batch_s = min(max(shared.largest_batch_s, segment_s), max(audio_s, segment_s))
+    batch_s = min(max(shared.largest_batch_s, segment_s), max(run_s, segment_s))
     activations = shared.cost.predict(Shape(1, segment_s))
     if segment_s:
         activations = max(activations, shared.cost.predict(Shape(max(1, int(batch_s // segment_s)), segment_s)))
-    audio_bytes = min(shared.audio_bytes, int(audio_s * 64_000))
+    audio_bytes = min(shared.audio_bytes, int(run_s * 64_000))
     return {
-        "audio_s": audio_s,
+        "audio_s": sum(known),
         "peak_bytes": shared.resident_bytes + audio_bytes + activations,
-        "time_s": audio_s * (shared.cost.rtf or 0.0),
+        "time_s": run_s * (shared.cost.rtf or 0.0),
     }
 
 
@@ -128,7 +143,8 @@ def _as_json(started: runtime.Runtime, forecasts: list[_Forecast]) -> dict[str, 
         "largest_batch_s": shared.largest_batch_s,
         **_totals(started, forecasts),
         "inputs": [
-            {"source": f.source, "duration": f.seconds, "segments": f.segments, "error": f.error} for f in forecasts
+            {"source": f.source, "duration": f.seconds, "segments": f.segments, "exact": f.exact, "error": f.error}
+            for f in forecasts
         ],
     }
 
@@ -138,7 +154,7 @@ def _show(started: runtime.Runtime, forecasts: list[_Forecast]) -> None:
     table = screen.plain_table("input", ">duration", ">segments", "")
     for forecast in forecasts[:_SHOWN]:
         length = "unknown" if forecast.seconds is None else screen.duration(forecast.seconds)
-        segments = "" if forecast.segments is None else f"≥ {forecast.segments}"
+        segments = "" if forecast.segments is None else f"{'' if forecast.exact else '≥ '}{forecast.segments}"
         remark = "[red]cannot be used[/]" if forecast.error else ""
         name = escape(screen.ending(screen.printable(forecast.source)))
         table.add_row(name, "" if forecast.error else length, segments, remark)
