@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -15,7 +13,7 @@ from types import ModuleType
 import psutil
 import pytest
 
-from overtone.benchmark import Contender, Died, bundled_speech, take_turns, turns, write_wav
+from overtone.benchmark import Contender, Died, bundled_speech, take_turns, write_wav
 from overtone.errors import InputError, UsageError
 from overtone.models.architecture import Architecture
 from overtone.models.seeded import SMALL, config
@@ -185,20 +183,18 @@ def test_a_contender_that_cannot_start_says_why():
         contender.ask("load", max_segment=-1.0)
 
 
-def test_a_contender_that_is_closed_takes_its_half_of_a_conversion_away(small_checkpoint, tmp_path, monkeypatch):
+def test_a_contender_that_is_closed_leaves_no_conversion_running(small_checkpoint, tmp_path, monkeypatch):
     monkeypatch.setenv("OVERTONE_CACHE", str(tmp_path / "cache"))
-    kept = tmp_path / "cache" / "converted"
     with Contender("overtone") as contender, ThreadPoolExecutor(1) as pool:
         asked = pool.submit(contender.ask, "load", model=str(small_checkpoint))
         process = psutil.Process(contender._process.pid)
-        while not (list(kept.glob(".part-*")) and (at_work := process.children(recursive=True))):
+        while not (at_work := process.children(recursive=True)):
             assert not asked.done(), "it was converted before anyone could look"
             time.sleep(0.01)
         contender.close()
         assert asked.exception() is not None
-    assert contender._process.returncode == 128 + signal.SIGTERM
-    assert not any(path.is_dir() for path in kept.iterdir())
-    assert psutil.wait_procs(at_work, timeout=10)[1] == []
+    # It ends with the one who asked for it, and is no contender's to end.
+    assert psutil.wait_procs(at_work, timeout=30)[1] == []
 
 
 def test_a_contender_takes_no_module_from_where_the_user_stands(tmp_path, monkeypatch):
@@ -206,13 +202,3 @@ def test_a_contender_takes_no_module_from_where_the_user_stands(tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     with Contender("overtone") as contender:
         assert contender.ask("load", model="tiny", threads=1)["model"] == "tiny"
-
-
-def test_a_contender_that_will_not_end_is_made_to(monkeypatch):
-    monkeypatch.setattr(turns, "_GRACE_S", 0.2)
-    monkeypatch.setattr(
-        turns, "_CHILD", "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(60)"
-    )
-    with Contender("overtone") as contender, pytest.raises(json.JSONDecodeError):
-        contender.ask("load")  # its empty line
-    assert contender._process.returncode == -signal.SIGKILL

@@ -9,22 +9,15 @@ process since it began; or `error`, with what the one who asked needs to raise i
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import signal
 import sys
 import time
 import warnings
 from collections.abc import Callable
-from types import FrameType
 from typing import Any, Protocol
 
 from overtone import child
 from overtone.errors import OvertoneError
-
-_STOPPED = 128 + signal.SIGTERM
-"""What a shell calls the end of a process that was told to."""
 
 Answer = dict[str, Any]
 
@@ -149,25 +142,11 @@ def _limit(bytes: int) -> Answer:
     return {}
 
 
-def _terminated(number: int, frame: FrameType | None) -> None:
-    import psutil
-
-    # A conversion runs in a process of its own and is waited for; when that is gone, its folder is removed.
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            process.kill()
-    raise KeyboardInterrupt
-
-
 def main() -> None:
-    """Answer until there are no more questions, or until it is told to end."""
-    signal.signal(signal.SIGTERM, _terminated)
+    """Answer until there are no more questions."""
     warnings.simplefilter("ignore")  # what is written to standard error is shown as last words
     answers = child.answers()
     runner = KINDS[sys.argv[-1]]()
-    try:
-        for line in sys.stdin:
-            answers.write(json.dumps(answer(runner, json.loads(line))).encode() + b"\n")
-            answers.flush()
-    except KeyboardInterrupt:
-        os._exit(_STOPPED)  # threads may be at work that nobody waits for any more
+    for line in sys.stdin:
+        answers.write(json.dumps(answer(runner, json.loads(line))).encode() + b"\n")
+        answers.flush()

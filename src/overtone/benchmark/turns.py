@@ -22,9 +22,6 @@ SETTLE_S = 0.3
 
 _CHILD = "from overtone.benchmark.contender import main; main()"
 
-_GRACE_S = 5.0
-"""Seconds that a contender has to clean up after itself, such as the half of a conversion."""
-
 _TOLD = 600
 """Characters of what a contender wrote before it died that are worth showing."""
 
@@ -94,13 +91,9 @@ class Contender:
         return f"{why}: {said}" if said else why
 
     def close(self) -> None:
-        """Ask the process to end, so that it takes away what it has half made, and see to it that it does."""
-        self._process.terminate()
-        try:
-            self._process.wait(_GRACE_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        """End the process."""
+        self._process.kill()
+        self._process.wait()
         self._thread.join()
         for stream in (self._process.stdin, self._process.stdout, self._log):
             with contextlib.suppress(OSError):  # what was written last and never read
