@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import signal
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any
 
 from overtone import child
@@ -29,10 +27,6 @@ _TIMED_S = 1.0
 
 _MOST_PASSES = 5
 
-_GRACE_S = 5.0
-"""Seconds that a child whose time is up has to clean up after itself."""
-
-# Not -m: that would look for modules where the user happens to stand. The path is the parent's own.
 _CHILD = "from overtone.tuning.trial import main; main()"
 
 Answer = dict[str, Any]
@@ -83,7 +77,7 @@ def _call(asked: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         except subprocess.TimeoutExpired:
             raise TrialError("it was not done when the time was up", code="time") from None
         finally:
-            _end(process)
+            process.kill()
     try:
         said: dict[str, Any] = json.loads(out)
     except ValueError:
@@ -94,23 +88,8 @@ def _call(asked: dict[str, Any], timeout_s: float) -> dict[str, Any]:
     return said
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """Ask a child to end, so that it takes away what it has half made, and see to it that it does."""
-    child.terminate()
-    try:
-        child.wait(_GRACE_S)
-    except subprocess.TimeoutExpired:
-        child.kill()
-
-
-def _terminated(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 def main() -> None:
     """The child: read what is asked, run it, write what was found."""
-    # A conversion that is stopped in the middle removes its folder.
-    signal.signal(signal.SIGTERM, _terminated)
     answer = child.answers()
     asked = json.load(sys.stdin)
     try:
