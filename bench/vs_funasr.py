@@ -249,11 +249,6 @@ def prepared(bench: Bench) -> dict[str, Any]:
     return seconds
 
 
-def _portable(arguments: list[str]) -> list[str]:
-    """What was typed, without the folders of this machine: of a path, the last two names."""
-    return ["/".join(Path(given).parts[-2:]) if given.startswith(("/", ".")) else given for given in arguments]
-
-
 def main() -> None:
     """Measure, print and save."""
     from overtone.compiled import has_fast_bf16
@@ -298,7 +293,12 @@ def main() -> None:
             precisions,
             usable_cpus(),
         )
-        common = {"measured": measured, "conversion_s": prepared(bench), "bf16_left_out": reason}
+        common = {
+            "measured": measured,
+            "repeats": given.repeats,
+            "conversion_s": prepared(bench),
+            "bf16_left_out": reason,
+        }
         for work in given.work:
             try:
                 now = {work: WORKS[work](bench) | common}
@@ -308,7 +308,9 @@ def main() -> None:
             # Saved after each, so that what follows may fail.
             figures = merged(figures, now)
             tables = [table_of(figures)] + ([fractions_of(figures)] if "clips" in figures else [])
-            command = "python bench/vs_funasr.py " + " ".join(_portable(sys.argv[1:]))
+            command = f"python bench/vs_funasr.py --shape {given.shape}"
+            if given.corpus is not None:
+                command += f" --corpus {'/'.join(given.corpus.parts[-2:])}"  # and no folder of this machine
             save(name, figures, *tables, command=command)
             if work == "clips":
                 draw(figures, RESULTS / f"{name}.png")
