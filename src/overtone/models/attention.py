@@ -107,8 +107,7 @@ def _bands(
 ) -> list[Band]:
     """See `locality.bands`. A GPU would have to be waited for, and sees everything."""
     if query.device.type != "cpu":
-        heads, tokens = query.shape[1:3]
-        return [Band(tuple(range(heads)), (tokens,) * -(-(tokens - extra) // UNIT))]
+        return [Band.of_all(query.shape[1], query.shape[2], extra)]
     arrays = (query.float().numpy(), key.float().numpy(), slopes.float().numpy())
     return bands(*arrays, None if valid is None else valid.numpy(), extra, share)
 

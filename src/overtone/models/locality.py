@@ -64,6 +64,11 @@ class Band:
     heads: tuple[int, ...]
     reaches: tuple[int, ...]
 
+    @classmethod
+    def of_all(cls, heads: int, tokens: int, extra: int) -> Band:
+        """All heads, seeing everything."""
+        return cls(tuple(range(heads)), (tokens,) * max(0, -(-(tokens - extra) // UNIT)))
+
     def reach(self, rows: range, extra: int) -> int:
         """How far beyond these queries keys are attended. `rows` begin at a unit's first token."""
         return max(self.reaches[(rows.start - extra) // UNIT : -(-(rows.stop - extra) // UNIT)])
@@ -82,9 +87,8 @@ def bands(
     query, key: (batch, heads, tokens, head_dim). slopes: (heads,). valid: (batch, tokens), or None if all are real.
     """
     heads, tokens = query.shape[1:3]
-    units = -(-(tokens - extra) // UNIT)
-    if share <= 0 or tokens < LEAST_TOKENS or units <= 0:
-        return [Band(tuple(range(heads)), (tokens,) * max(units, 0))]
+    if share <= 0 or tokens < LEAST_TOKENS or tokens <= extra:
+        return [Band.of_all(heads, tokens, extra)]
     with np.errstate(all="ignore"):  # numbers that are none see everything
         found = reaches(excess(query, key, slopes, valid, extra), slopes, tokens - extra, share)
     return group(found.tolist())
