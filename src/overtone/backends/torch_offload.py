@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import torch
@@ -31,7 +30,7 @@ class Visitor:
         # Pinned, so that the device can read them itself while the host goes on.
         self._kept = {name: _pinned(weight.data, device) for name, weight in block.named_parameters()}
         self._hooks: tuple[RemovableHandle, ...] = (
-            block.register_forward_pre_hook(lambda *_: self._place(partial(_copied, device=device))),
+            block.register_forward_pre_hook(lambda *_: self.come()),
             block.register_forward_hook(lambda *_: self.leave()),
         )
         self.leave()
@@ -46,19 +45,21 @@ class Visitor:
         """Whether its weights are in host memory and nowhere else."""
         return all(weight.data_ptr() == self._kept[name].data_ptr() for name, weight in self._block.named_parameters())
 
-    def _place(self, how: Any) -> None:
+    def come(self) -> None:
+        """Copy its weights to the device; what computes with them waits there."""
         for name, weight in self._block.named_parameters():
-            weight.data = how(self._kept[name])
+            weight.data = self._kept[name].to(self._device, non_blocking=True, copy=True)
 
     def leave(self) -> None:
         """Drop what of it is on the device."""
-        self._place(lambda weight: weight)
+        for name, weight in self._block.named_parameters():
+            weight.data = self._kept[name]
 
     def stay(self) -> None:
         """Move it to the device for good."""
         for hook in self._hooks:
             hook.remove()
-        self._place(partial(_copied, device=self._device))
+        self.come()
 
 
 class Offload:
@@ -114,10 +115,6 @@ class Offload:
             f"{format_size(self.moved_bytes)} to {self._device}, {seconds:.2g} s at the {self._rate / GIB:.2g} GiB/s "
             "measured at the start",
         )
-
-
-def _copied(weight: torch.Tensor, device: str) -> torch.Tensor:
-    return weight.to(device, non_blocking=True, copy=True)
 
 
 def _pinned(weight: torch.Tensor, device: str) -> torch.Tensor:
