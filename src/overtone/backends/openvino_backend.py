@@ -26,12 +26,10 @@ _PACKED_FOR = (10, 100)
 """Frames. OpenVINO packs float32 weights one way for few or many tokens and another way for some hundred; both are made
 at the start, so that what is resident does not grow later."""
 
-
 _TOKEN_STEP = 20
 """Tokens (0.4 s). A batch is padded to its longest waveform and little more, not to the length it is charged as: matrix
 products go by blocks of rows, and one that is hardly used costs as much as a full one. With steps of 4 tokens a
 thousand clips of random length met so many shapes that memory grew by a quarter; with these it stays."""
-
 
 _TIDY_S = 30.0
 """Seconds of audio after which free heap is given back. Batches of many shapes leave it in pieces, which add up: over

@@ -8,7 +8,6 @@ lengths.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import logging
 import warnings
@@ -20,7 +19,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from overtone.compiled import openvino
-from overtone.errors import ModelError
 from overtone.models.architecture import HIDDEN
 from overtone.models.attention import Attend
 from overtone.models.emotion2vec import Emotion2vec
@@ -102,10 +100,8 @@ def export(network: Emotion2vec) -> tuple[Any, Any]:
 def export_onnx(network: Emotion2vec, folder: Path) -> None:
     """Write `features.onnx` and `encoder.onnx`, float32, with the inputs and outputs of `export`.
 
-    ModelError where the packages that PyTorch exports with are not installed.
+    Takes the packages that PyTorch exports with; the command looks for them before it converts anything.
     """
-    if any(importlib.util.find_spec(name) is None for name in ("onnx", "onnxscript")):
-        raise ModelError("--onnx takes PyTorch's exporter: pip install 'overtone[onnx]'.")
     architecture = network.architecture
     any_size = torch.export.Dim.DYNAMIC
     encoder_inputs = torch.zeros(2, 30, architecture.embed_dim), torch.tensor([30, 20])
