@@ -23,8 +23,8 @@ from command import COMMAND, answers, environment, finish, lines, start
 from conftest import voice
 from overtone import EmotionRecognizer
 from overtone.cli.app import run
-from overtone.config import HELP
 from overtone.models.seeded import LABELS
+from overtone.options import HELP
 from overtone.resources import rss_bytes
 from overtone.stages import STAGES
 

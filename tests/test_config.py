@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from overtone import config
-from overtone.config import Options
 from overtone.errors import UsageError
+from overtone.options import Options
 
 
 def test_defaults_stand_where_nothing_is_said() -> None:

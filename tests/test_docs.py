@@ -21,7 +21,7 @@ import pytest
 import overtone
 from command import environment
 from overtone.cli.app import app
-from overtone.config import HELP, Options, flag
+from overtone.options import HELP, Options, flag
 from overtone.record import json_chunks
 from overtone.values import Timings
 from results import frames, result

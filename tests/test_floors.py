@@ -15,8 +15,8 @@ PACKAGE = Path(__file__).parents[1] / "src" / "overtone"
 FLOORS = (
     ("errors", "values", "spool", "stages"),
     ("memory", "resources", "child"),
-    ("config", "compiled", "devices"),
-    ("audio", "inputs", "vad", "pauses", "head", "checkpoints", "costs", "record", "timeline"),
+    ("options", "compiled", "devices"),
+    ("config", "audio", "inputs", "vad", "pauses", "head", "checkpoints", "costs", "record", "timeline"),
     ("formats", "plan", "segment", "merge", "converted"),
     ("journal", "embeddings", "plot"),
     ("waiting",),

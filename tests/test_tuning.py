@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 import audio_files
 from conftest import voice
 from overtone import config
-from overtone.config import Options
 from overtone.errors import UsageError
 from overtone.inputs import Input, expand
+from overtone.options import Options, Precision, kinds_of
 from overtone.tuning import profile, trial
 from overtone.tuning.axes import Heard, axes_for
 from overtone.tuning.sample import Sample, take
@@ -188,7 +188,7 @@ def test_axes_of_a_cpu() -> None:
 def test_axes_of_a_gpu_are_those_of_its_precisions() -> None:
     axes = axes_for(Options(), (), "cuda:0", 8, Heard(120.0, 60.0))
     assert axes.precision[0] == "fp32"
-    assert {"bf16", "fp16"} <= set(axes.precision) <= set(config.kinds_of(config.Precision))
+    assert {"bf16", "fp16"} <= set(axes.precision) <= set(kinds_of(Precision))
     assert "int8" not in axes.precision
     assert axes.threads == (None,)
 

@@ -26,7 +26,7 @@ _HOMES = {
     "Input": "inputs",
     "InputError": "errors",
     "ModelError": "errors",
-    "Options": "config",
+    "Options": "options",
     "OvertoneError": "errors",
     "SegmentResult": "values",
     "Span": "values",
@@ -38,7 +38,6 @@ _HOMES = {
 __all__ = [*sorted(_HOMES), "__version__"]  # noqa: PLE0604 - every name in it is a string
 
 if TYPE_CHECKING:
-    from overtone.config import Options as Options
     from overtone.emotion import EmotionRecognizer as EmotionRecognizer
     from overtone.errors import BudgetError as BudgetError
     from overtone.errors import DeviceError as DeviceError
@@ -49,6 +48,7 @@ if TYPE_CHECKING:
     from overtone.inputs import FailedInput as FailedInput
     from overtone.inputs import Input as Input
     from overtone.inputs import expand as expand
+    from overtone.options import Options as Options
     from overtone.values import Audio as Audio
     from overtone.values import EmotionResult as EmotionResult
     from overtone.values import SegmentResult as SegmentResult

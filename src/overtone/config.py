@@ -1,4 +1,4 @@
-"""Options: frozen, checked when made, and read from a file and the environment here and nowhere else.
+"""Where options come from: a file, the environment, a profile, the call. They are read here and nowhere else.
 
 Order, later wins: defaults, the config file, `OVERTONE_*` variables, a profile, what the call or command says. The
 file is `overtone.toml` in the user's configuration folder, or what `OVERTONE_CONFIG` names: `model = "plus-large"`. A
@@ -7,181 +7,25 @@ profile is a file of the same form, named in the call; `overtone tune` writes on
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import math
 import os
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, get_type_hints
 
 import platformdirs
 
 from overtone.errors import UsageError
-from overtone.memory import parse_size
-from overtone.values import Granularity
+from overtone.options import WORDS, Options, check_names, flag, kinds_of
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib  # the same module, before it came with Python
 
-Precision = Literal["fp32", "tf32", "bf16", "fp16", "int8"]
-BackendName = Literal["auto", "openvino", "torch"]
-SegmentMode = Literal["vad", "window", "none"]
-
 _PREFIX = "OVERTONE_"
 _NOT_OPTIONS = ("CACHE", "CONFIG")
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a recogniser works. Seconds are seconds of audio; None leaves the choice to Overtone.
-
-    model: `tiny`, an alias, a hub id or a checkpoint folder. hub: where ids are looked up.
-    memory: budget of the whole process (of the device, on a GPU), as `2GiB` or bytes; None takes what is free, less
-    a margin. device: `auto`, `cpu`, `cuda:N`, several of them joined by commas, `cuda:all`.
-    precision: None is what a converted model was made in, else `fp32`, which is exact; the others are faster, and
-    `overtone models convert` measures what they cost. backend: `auto` is OpenVINO on a CPU and PyTorch on CUDA.
-    threads: for the model on a CPU; None takes the cores this process may use. decoders: sources decoded at once.
-    decode_processes: decode files in so many processes of their own, on a GPU; 0 decodes in threads.
-    segment: `vad` cuts audio longer than `max_segment` where speech pauses; `window` cuts `window` seconds every
-    `hop`; `none` runs a file whole. context: `full` is `none` by its other name: attention over the whole file.
-    keep_silence: run the model on silence too, as FunASR does. channels: `mix` is their mean, `split` gives a result
-    per channel. granularity: how fine the answer is; `frame` keeps every frame. labels: `english` or `published`.
-    batch_size_s: most padded seconds in a batch. batch_size_threshold_s: segments longer than this run alone.
-    ignore_unknown_tensors: load a checkpoint that holds more than the network knows.
-    offload: keep part of the network on the CPU where the GPU cannot hold it; each batch then moves it over.
-    """
-
-    model: str = "tiny"
-    hub: Literal["hf", "ms"] = "hf"
-    memory: str | int | None = None
-    device: str = "auto"
-    precision: Precision | None = None
-    backend: BackendName = "auto"
-    threads: int | None = None
-    decoders: int | None = None
-    decode_processes: int = 0
-    segment: SegmentMode = "vad"
-    max_segment: float = 30.0
-    window: float = 4.0
-    hop: float | None = None
-    context: Literal["segment", "full"] = "segment"
-    keep_silence: bool = False
-    channels: Literal["mix", "split"] = "mix"
-    granularity: Granularity = "segment"
-    labels: Literal["english", "published"] = "english"
-    batch_size_s: float | None = None
-    batch_size_threshold_s: float | None = None
-    ignore_unknown_tensors: bool = False
-    offload: bool = False
-
-    def __post_init__(self) -> None:
-        hints = get_type_hints(type(self))
-        for field in dataclasses.fields(self):
-            _check_type(field.name, getattr(self, field.name), hints[field.name])
-        for name, low, high in _RANGES:
-            value = getattr(self, name)
-            if value is not None and not low <= value <= high:
-                raise UsageError(f"{flag(name)} is {value:g}; {low:g} to {high:g} is possible.")
-        if self.hop is not None and self.hop > self.window:
-            raise UsageError(f"--hop {self.hop:g} is longer than --window {self.window:g}; audio would be skipped.")
-        if self.memory is not None:
-            try:
-                parse_size(self.memory)
-            except UsageError as error:
-                raise UsageError(f"{flag('memory')}: {error}") from None
-        if self.segment == "window" and self.batch_size_s is not None and self.batch_size_s < self.longest_s:
-            raise UsageError(
-                f"--batch-size-s {self.batch_size_s:g} cannot hold a window: with --segment window and --window "
-                f"{self.window:g} they last up to {self.longest_s:g} s."
-            )
-        if self.whole and self.batch_size_s is not None:
-            raise UsageError(
-                "--batch-size-s cannot hold where files run whole (--context full, --segment none); leave one out."
-            )
-
-    @property
-    def whole(self) -> bool:
-        """Whether files run uncut."""
-        return self.context == "full" or self.segment == "none"
-
-    @property
-    def memory_bytes(self) -> int | None:
-        """The budget in bytes, if one was given."""
-        return None if self.memory is None else parse_size(self.memory)
-
-    @property
-    def longest_s(self) -> float:
-        """Longest segment that cutting gives, in seconds, where no cap on batches makes it shorter."""
-        return self.window + SHORTEST_TAIL_S if self.segment == "window" else self.max_segment
-
-    def replace(self, **changes: Any) -> Options:
-        """A copy with some options changed. UsageError for one that does not exist."""
-        check_names(changes)
-        return dataclasses.replace(self, **changes)
-
-
-_RANGES = (
-    ("threads", 1, 1024),
-    ("decoders", 1, 256),
-    ("decode_processes", 0, 256),
-    ("max_segment", 1.0, 600.0),
-    ("window", 0.1, 600.0),
-    ("hop", 0.02, 600.0),
-    ("batch_size_s", 1.0, 1e6),
-    ("batch_size_threshold_s", 0.0, 1e6),
-)
-
-SHORTEST_TAIL_S = 0.5
-"""A remainder shorter than this is joined to the window before it: too little to judge alone."""
-
-NAMES = tuple(field.name for field in dataclasses.fields(Options))
-
-HELP: Mapping[str, str] = {
-    "model": "tiny, an alias (see `overtone models list`), a hub id, or a checkpoint folder.",
-    "hub": "Where hub ids are looked up: hf (Hugging Face) or ms (ModelScope).",
-    "memory": "Budget of the whole process, or of each GPU: 2GiB, 512MB. Default: most of what is free.",
-    "device": "auto, cpu, cuda:N, several (cuda:0,cuda:1), or cuda:all.",
-    "precision": "fp32; bf16, int8 on a CPU; tf32, bf16, fp16 on CUDA. Default: fp32, or a converted model's own.",
-    "backend": "What runs the model: openvino on a CPU, torch on CUDA; torch runs on a CPU too.",
-    "threads": "Threads of the model on a CPU. Default: the cores this process may use.",
-    "decoders": "Files decoded at once. Default: up to 4.",
-    "decode_processes": "Processes that decode files, for a GPU that outruns threads. 0: threads of this process.",
-    "segment": "vad: cut long audio where speech pauses; window: a fixed grid; none: run files whole.",
-    "max_segment": "Longest segment of vad, in seconds; shorter audio is not cut.",
-    "window": "Seconds of a window, with --segment window.",
-    "hop": "Seconds from one window to the next. Default: the window, so that none overlap.",
-    "context": "segment: attention within a segment; full: over the whole file, in linear memory.",
-    "keep_silence": "Judge silence too, instead of reporting it as silence.",
-    "channels": "mix: the mean of all channels; split: a result for each.",
-    "granularity": "utterance: one answer a file; segment: and its timeline; frame: and every 20 ms.",
-    "labels": "english, or published as in the checkpoint (生气/angry).",
-    "batch_size_s": "Most padded seconds in a batch, on top of what memory allows.",
-    "batch_size_threshold_s": "Segments longer than this many seconds run alone.",
-    "ignore_unknown_tensors": "Load a checkpoint that holds tensors the network does not know.",
-    "offload": "Keep part of a model that its GPU cannot hold on the CPU: slower, as each batch moves it over.",
-}
-"""One line for each option, shown by `--help`."""
-
-
-def flag(name: str) -> str:
-    """An option as it is typed: `max_segment` is `--max-segment`."""
-    return "--" + name.replace("_", "-")
-
-
-def check_names(names: Mapping[str, Any]) -> None:
-    """UsageError for the first name that is no option, with the nearest one that is."""
-    for name in names:
-        if name not in NAMES:
-            near = difflib.get_close_matches(name, NAMES, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"the options are: {', '.join(NAMES)}."
-            raise UsageError(f"there is no option {name!r}; {hint}")
-
 
 _Stored = dict[str, tuple[Any, str]]
 """Values by the option's name, each with the place that it was read from."""
@@ -269,16 +113,6 @@ def _from_environment(environment: Mapping[str, str]) -> _Stored:
     return values
 
 
-def kinds_of(hint: Any) -> tuple[Any, ...]:
-    """What an option's type allows: the types of a union, the words of a literal, None among them where it is
-    optional."""
-    parts = get_args(hint)
-    return tuple(kind for part in parts for kind in kinds_of(part)) if parts else (hint,)
-
-
-_WORDS: Mapping[Any, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
-
-
 def _parse(text: str, hint: Any) -> Any:
     kinds = kinds_of(hint)
     if bool in kinds:
@@ -291,20 +125,4 @@ def _parse(text: str, hint: Any) -> Any:
     try:
         return kind(text)
     except ValueError:
-        raise ValueError(f"it has to be {_WORDS[kind]}.") from None
-
-
-def _check_type(name: str, value: Any, hint: Any) -> None:
-    kinds = kinds_of(hint)
-    choices = [kind for kind in kinds if isinstance(kind, str)]
-    if choices:
-        if value not in choices and not (value is None and type(None) in kinds):
-            raise UsageError(f"{flag(name)} is {value!r}; it can be {', '.join(choices)}.")
-        return
-    allowed: tuple[Any, ...] = (*kinds, int) if float in kinds else kinds
-    is_bool_by_mistake = isinstance(value, bool) and bool not in kinds
-    if is_bool_by_mistake or not isinstance(value, allowed):
-        wanted = " or ".join(_WORDS[kind] for kind in kinds if kind is not type(None))
-        raise UsageError(f"{flag(name)} is {value!r}; it has to be {wanted}.")
-    if isinstance(value, float) and math.isnan(value):
-        raise UsageError(f"{flag(name)} is not a number.")
+        raise ValueError(f"it has to be {WORDS[kind]}.") from None

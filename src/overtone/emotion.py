@@ -14,10 +14,10 @@ from typing import Any
 
 from overtone import config, runtime
 from overtone.audio import Readable, name_of
-from overtone.config import Options
 from overtone.errors import InputError, OvertoneError, UsageError, about
 from overtone.inputs import FailedInput, Input
 from overtone.intake import Intake, Sent, Wishes
+from overtone.options import Options
 from overtone.resources import standard_input
 from overtone.stages import OFF, Stages
 from overtone.values import BYTES_PER_SAMPLE, SAMPLE_RATE, EmotionResult, Granularity, Timings
@@ -42,7 +42,7 @@ class EmotionRecognizer:
         result = recognizer("call.mp3")
         for result in recognizer.stream(paths): ...
 
-    model: `tiny` (bundled), an alias, a hub id or a checkpoint folder. options: see `overtone.config.Options`, and
+    model: `tiny` (bundled), an alias, a hub id or a checkpoint folder. options: see `overtone.options.Options`, and
     `profile`, a file that `overtone tune` wrote: what is given here wins over it, it wins over the environment.
     Close it, or use it as a context manager, to free the model.
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from overtone import conversion
 from overtone.checkpoints import Checkpoint
-from overtone.config import Options
 from overtone.converted import read_head
 from overtone.devices import runs_torch
 from overtone.head import Head
 from overtone.models.architecture import Architecture
+from overtone.options import Options
 
 if TYPE_CHECKING:
     from overtone.backends.base import LoadableBackend

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, TypeVar
 import overtone
 from overtone import checkpoints, config, costs, vad
 from overtone.checkpoints import Checkpoint
-from overtone.config import Options
 from overtone.devices import check_offload, resolve_devices
 from overtone.engine import Engine
 from overtone.errors import BudgetError, DeviceError, OutOfMemory
@@ -20,6 +19,7 @@ from overtone.fleet import Fleet
 from overtone.head import Head
 from overtone.loaded import load
 from overtone.memory import CostModel, format_size, memory_refusal
+from overtone.options import Options
 from overtone.plan import Plan, longest_segment, make_plan, needed_bytes, place_blocks
 from overtone.resources import available_bytes, default_budget_bytes, rss_bytes, usable_cpus
 from overtone.stages import OFF, Stages

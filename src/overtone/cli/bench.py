@@ -21,10 +21,10 @@ from overtone.audio import probe
 from overtone.benchmark import Contender, Died, Timed, bundled_speech, take_turns, write_wav
 from overtone.cli import screen
 from overtone.cli.options import chosen, with_options
-from overtone.config import Options
 from overtone.errors import InputError, ModelError, OvertoneError, UsageError
 from overtone.inputs import FailedInput, expand
 from overtone.memory import format_size
+from overtone.options import Options
 from overtone.plan import longest_segment
 from overtone.values import SAMPLE_RATE
 

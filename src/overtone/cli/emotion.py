@@ -17,12 +17,12 @@ from overtone.cli.options import chosen, with_options
 from overtone.cli.plots import Plots
 from overtone.cli.progress import Meter
 from overtone.cli.table import TableSink
-from overtone.config import Options
 from overtone.embeddings import EmbeddingWriter
 from overtone.emotion import EmotionRecognizer
 from overtone.errors import UsageError
 from overtone.formats import FORMATS, Sink, already_there, open_sink
 from overtone.inputs import Entry, expand, is_list, may_be_many
+from overtone.options import Options
 
 # typer reads annotations at run time, where `X | None` needs Python 3.10's own types; Optional says the same.
 Inputs = Annotated[list[str], typer.Argument(help="Files, folders, - (standard input), @list.txt, Kaldi wav.scp.")]

@@ -11,7 +11,7 @@ from typing import Any, Literal, Optional, TypeVar, get_type_hints
 import typer
 
 from overtone import config
-from overtone.config import HELP, NAMES, Options
+from overtone.options import HELP, NAMES, Options, flag, kinds_of
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -79,9 +79,9 @@ def _model_options() -> list[inspect.Parameter]:
 
 
 def _parameter(name: str, hint: Any) -> inspect.Parameter:
-    kinds = [kind for kind in config.kinds_of(hint) if kind is not type(None)]
+    kinds = [kind for kind in kinds_of(hint) if kind is not type(None)]
     default = _DEFAULTS[name]
-    flags = [*_SHORT.get(name, []), config.flag(name)]
+    flags = [*_SHORT.get(name, []), flag(name)]
     annotation: Any
     extra: dict[str, Any] = {}
     if all(isinstance(kind, str) for kind in kinds):

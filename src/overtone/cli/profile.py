@@ -14,12 +14,12 @@ from overtone.cli import screen
 from overtone.cli.emotion import Inputs
 from overtone.cli.options import chosen, with_options
 from overtone.cli.plots import StagePlot
-from overtone.config import Options
 from overtone.emotion import EmotionRecognizer
 from overtone.engine import EngineStats
 from overtone.formats import open_sink
 from overtone.inputs import expand
 from overtone.memory import format_size
+from overtone.options import Options
 from overtone.resources import peak_rss_bytes, rss_bytes
 from overtone.stages import STAGES, Recorder, Recording, Stage
 

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from overtone.config import Options
 from overtone.converted import Agreement
+from overtone.options import Options
 from overtone.tuning import search, trial
 from overtone.tuning.sample import Sample
 from overtone.tuning.search import Axes, Row, Trial

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from overtone import child
-from overtone.config import Options
 from overtone.emotion import EmotionRecognizer
 from overtone.errors import BudgetError, OutOfMemory, OvertoneError
+from overtone.options import Options
 from overtone.values import EmotionResult
 
 _TIMED_S = 1.0
