@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 from overtone import config, runtime
 from overtone.audio import Readable, name_of
+from overtone.caller import Caller
 from overtone.errors import InputError, OvertoneError, UsageError, about
 from overtone.inputs import FailedInput, Input
 from overtone.intake import Intake, Sent, Wishes
+from overtone.live import Live
 from overtone.options import Options
 from overtone.resources import standard_input
+from overtone.runtime import NOTHING, Beside
 from overtone.stages import OFF, Stages
-from overtone.values import BYTES_PER_SAMPLE, SAMPLE_RATE, EmotionResult, Granularity, Timings
+from overtone.values import BYTES_PER_SAMPLE, SAMPLE_RATE, EmotionResult, Timings
 
 Source = Readable | Input | FailedInput
+
+_UnderWay = tuple[Source, Caller, "Future[Sent] | None"]
 
 _AHEAD = 64
 """Sources that may be under way in `stream`. Enough short clips to fill batches; what one holds once it is decoded
@@ -55,18 +59,18 @@ class EmotionRecognizer:
         self._start(config.load(**given))
 
     @classmethod
-    def with_options(cls, options: Options, stages: Stages = OFF) -> EmotionRecognizer:
+    def with_options(cls, options: Options, stages: Stages = OFF, *, beside: Beside = NOTHING) -> EmotionRecognizer:
         """A recogniser with options that are made already; neither environment nor config file is asked again.
 
-        stages: what times it; a `Recorder` keeps what it reads.
+        stages: what times it; a `Recorder` keeps what it reads. beside: what else this process is to have room for.
         """
         recognizer = cls.__new__(cls)
-        recognizer._start(options, stages)
+        recognizer._start(options, stages, beside)
         return recognizer
 
-    def _start(self, options: Options, stages: Stages = OFF) -> None:
+    def _start(self, options: Options, stages: Stages = OFF, beside: Beside = NOTHING) -> None:
         self.options = options
-        self._runtime = runtime.start(options, stages)
+        self._runtime = runtime.start(options, stages, beside)
         self._intake = Intake(self._runtime)
         # A recogniser that is forgotten, and not closed, takes its engine along.
         weakref.finalize(self, self._runtime.engine.close, drain=False)
@@ -87,52 +91,76 @@ class EmotionRecognizer:
         """The engine, the network and where they run."""
         return self._runtime
 
-    def __call__(
-        self, source: Readable, *, granularity: Granularity | None = None, envelope: bool = False
-    ) -> EmotionResult:
+    def __call__(self, source: Readable, *, envelope: bool = False, **options: Any) -> EmotionResult:
         """The emotion of one source: a path, bytes, a binary file object, or `Audio(samples, rate)`.
 
-        granularity: for this call, instead of the recogniser's. envelope: keep the waveform's outline, for plots.
-        Raises InputError if it cannot be used, BudgetError if it cannot be held, UsageError with `channels="split"`
-        (use `stream`).
+        envelope: keep the waveform's outline, for plots. options: those of `overtone.options.PER_CALL`, for this call,
+        such as `granularity`. Raises InputError if it cannot be used, BudgetError if it cannot be held, UsageError for
+        an option, and with `channels="split"` (use `each`).
         """
-        if self.options.channels == "split":
-            raise UsageError("channels='split' gives several results for a source; take them from stream([source]).")
-        sent = self._intake.send(source, None, self._wishes(granularity, envelope), threading.Event())
+        if options.get("channels", self.options.channels) == "split":
+            raise UsageError("channels='split' gives several results for a source; take them from each(source).")
+        return self.each(source, envelope=envelope, **options)[0]
+
+    def each(
+        self, source: Source, caller: Caller | None = None, *, envelope: bool = False, **options: Any
+    ) -> list[EmotionResult]:
+        """The emotion of each channel that was asked for of one source: one result, but with `channels="split"`.
+
+        caller: who waits, and may stop waiting. envelope, options, errors: as for a call; CancelledError where the
+        caller stopped before all was decoded, and ModelError (cancelled) after.
+        """
+        if isinstance(source, FailedInput):
+            raise source.error
+        caller = Caller() if caller is None else caller
+        name, key = _name(source), source.id if isinstance(source, Input) else None
         try:
-            return self._result(sent, 0, _name(source), None)
+            sent = self._intake.send(*_opened(source), self._wishes(options, envelope), caller)
+            return [self._result(sent, channel, name, key) for channel in range(len(sent.tracks))]
         except BaseException:
-            sent.tracks[0].cancel()
+            caller.stop()
             raise
 
-    def stream(
-        self, sources: Iterable[Source], *, granularity: Granularity | None = None, envelope: bool = False
-    ) -> Iterator[EmotionResult]:
+    def unanswered(self, name: str, error: OvertoneError) -> EmotionResult:
+        """The result of a source called `name` that cannot be used."""
+        return self._blank(name, None, error=error)
+
+    def live(self, caller: Caller | None = None, *, name: str = "live", **options: Any) -> Live:
+        """Speech that is still going on: an answer every `hop` seconds (1 unless said) for the last `window` seconds.
+
+        name: what its result is to be called. caller, options: as for `each`. Raises UsageError for an option.
+        """
+        self.options.for_call(**{**options, "segment": "window"})  # the windows of its moments can be run
+        wishes = self._wishes({**options, "segment": "vad"}, envelope=False)
+
+        def finished(sent: Sent) -> EmotionResult:
+            return self._result(sent, 0, name, None)
+
+        return Live(self._runtime, self._intake, wishes, Caller() if caller is None else caller, name, finished)
+
+    def stream(self, sources: Iterable[Source], *, envelope: bool = False, **options: Any) -> Iterator[EmotionResult]:
         """The emotion of any number of sources, in order, in bounded memory.
 
         A source that cannot be used gives a result with `error` set and stops nothing. With `channels="split"` each
-        channel gives a result. To list folders and lists, see `overtone.expand`. granularity, envelope: as for a call.
+        channel gives a result. To list folders and lists, see `overtone.expand`. envelope, options: as for a call.
         """
-        wishes = self._wishes(granularity, envelope)
-        stop = threading.Event()
+        wishes = self._wishes(options, envelope)
         pool = ThreadPoolExecutor(self._runtime.decoders, thread_name_prefix="overtone-decode")
-        under_way: deque[tuple[Source, Future[Sent] | None]] = deque()
+        under_way: deque[_UnderWay] = deque()
         try:
             for source in sources:
-                failed = isinstance(source, FailedInput)
-                sent = None if failed else pool.submit(self._intake.send, *_opened(source), wishes, stop)
-                under_way.append((source, sent))
+                failed, caller = isinstance(source, FailedInput), Caller()
+                sent = None if failed else pool.submit(self._intake.send, *_opened(source), wishes, caller)
+                under_way.append((source, caller, sent))
                 while len(under_way) >= self._ahead(source, wishes):
                     yield from self._next(under_way)
             while under_way:
                 yield from self._next(under_way)
         finally:
             # Not waited for: one may be in the middle of a read that nobody ends.
-            stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
-            for _, sending in under_way:
-                if sending is not None:
-                    sending.add_done_callback(_drop)
+            for _, caller, _ in under_way:
+                caller.stop()
 
     def _ahead(self, source: Source, wishes: Wishes) -> int:
         """Sources that may be under way: with large batches, as many short clips as there may be audio in flight."""
@@ -143,9 +171,10 @@ class EmotionRecognizer:
         in_flight_s = (plan.audio_bytes - plan.cutting_bytes) / (SAMPLE_RATE * BYTES_PER_SAMPLE)
         return max(_AHEAD, min(_FAR_AHEAD, round(in_flight_s / _SHORT_S)))
 
-    def _next(self, under_way: deque[tuple[Source, Future[Sent] | None]]) -> Iterator[EmotionResult]:
+    def _next(self, under_way: deque[_UnderWay]) -> Iterator[EmotionResult]:
         # Taken off when it is answered: a source that is left while it is waited for is dropped with the rest.
-        yield from self._results(*under_way[0])
+        source, _, sending = under_way[0]
+        yield from self._results(source, sending)
         under_way.popleft()
 
     def _results(self, source: Source, sending: Future[Sent] | None) -> Iterator[EmotionResult]:
@@ -171,9 +200,8 @@ class EmotionRecognizer:
             except OvertoneError as error:
                 yield self._blank(name, key, sent, channel, error)
 
-    def _wishes(self, granularity: Granularity | None, envelope: bool) -> Wishes:
-        chosen = self.options if granularity is None else self.options.replace(granularity=granularity)
-        return Wishes(chosen.granularity == "frame", envelope)
+    def _wishes(self, options: Mapping[str, Any], envelope: bool) -> Wishes:
+        return Wishes(self.options.for_call(**options), envelope)
 
     def _result(self, sent: Sent, channel: int, name: str, key: str | None) -> EmotionResult:
         track = sent.tracks[channel]
@@ -202,7 +230,7 @@ class EmotionRecognizer:
         error: OvertoneError | None = None,
     ) -> EmotionResult:
         """A result that says what is known before, or without, an answer. `sent` None: it was never decoded."""
-        split = sent is not None and self.options.channels == "split"
+        split = sent is not None and sent.wishes.split
         timings = Timings()
         if sent is not None:
             timings = sent.tracks[channel].timings(sent.decode_s, time.perf_counter() - sent.began)
@@ -234,13 +262,6 @@ class EmotionRecognizer:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.close(drain=kind is None)
-
-
-def _drop(sending: Future[Sent]) -> None:
-    """Nobody waits for this source any more."""
-    if not sending.cancelled() and sending.exception() is None:
-        for track in sending.result().tracks:
-            track.cancel()
 
 
 def _opened(source: Source) -> tuple[Readable, str | None]:

@@ -87,18 +87,29 @@ class Engine:
         return self._backend.peak_bytes()
 
     @property
+    def queued_bytes(self) -> int:
+        """Bytes of audio that wait or run, for whatever device."""
+        return self._waiting.audio.held
+
+    @property
     def plan(self) -> Plan:
         """What the run was given."""
         return self._plan
 
-    def submit(self, samples: Samples, *, want_frames: bool = False) -> Future[Output]:
+    @property
+    def alive(self) -> bool:
+        """Whether it still takes work: it was not closed, and not every device that shares its work has died."""
+        return not self._waiting.closed
+
+    def submit(self, samples: Samples, *, want_frames: bool = False, background: bool = False) -> Future[Output]:
         """Queue one segment's samples, float32 (samples,), 16 kHz. Blocks while audio in flight is at its bound.
 
+        background: what is not goes first; see `overtone.plan.Turns`.
         The future fails with BudgetError if the segment alone cannot be held, and with UsageError once the engine
         is closed. A future cancelled in time costs nothing.
         """
         began = self.stages.begin()
-        future = self._waiting.put(samples, want_frames)
+        future = self._waiting.put(samples, want_frames, background=background)
         self.stages.end("wait", began)
         return future
 

@@ -64,9 +64,20 @@ class Fleet:
         """The fullest device's."""
         return max(engine.peak_bytes for engine in self._engines)
 
-    def submit(self, samples: Samples, *, want_frames: bool = False) -> Future[Output]:
+    @property
+    def alive(self) -> bool:
         """See Engine."""
-        return self._engines[0].submit(samples, want_frames=want_frames)  # it is the same list
+        return not self._waiting.closed
+
+    @property
+    def queued_bytes(self) -> int:
+        """See Engine."""
+        return self._waiting.audio.held
+
+    def submit(self, samples: Samples, *, want_frames: bool = False, background: bool = False) -> Future[Output]:
+        """See Engine."""
+        # It is the same list.
+        return self._engines[0].submit(samples, want_frames=want_frames, background=background)
 
     def wait_until_idle(self) -> None:
         """See Engine."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,29 +11,42 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.audio import Decoder, DecoderPool, Readable, name_of
+from overtone.caller import Caller
 from overtone.errors import BudgetError, OvertoneError, about
 from overtone.memory import Gate, Shape, format_size
 from overtone.merge import Merger
-from overtone.plan import check_whole, cutting_bytes, enough_for
+from overtone.options import Options
+from overtone.plan import check_whole, cutting_bytes, enough_for, longest_segment
 from overtone.runtime import Runtime
 from overtone.segment import Cutter, PauseSegmenter, WholeCutter, WindowCutter
 from overtone.track import Track
 from overtone.vad import SileroVad
-from overtone.values import SAMPLE_RATE
+from overtone.values import SAMPLE_RATE, Output, Samples
 
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What one call wants kept."""
+    """What one call wants. `options`: those of the recogniser with the call's own. `envelope`: keep the outline."""
 
-    frames: bool
-    envelope: bool
+    options: Options
+    envelope: bool = False
+
+    @property
+    def frames(self) -> bool:
+        """Whether frames are kept."""
+        return self.options.granularity == "frame"
+
+    @property
+    def split(self) -> bool:
+        """Whether each channel is answered by itself."""
+        return self.options.channels == "split"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sent:
     """A source that has been decoded and cut; its tracks, one for each channel asked for, still wait for answers."""
 
+    wishes: Wishes
     tracks: list[Track]
     duration: float
     decode_s: float
@@ -42,15 +55,16 @@ class Sent:
 
 
 class Intake:
-    """Sends sources through one engine. Any number of threads may call; no more tracks are cut at once than planned."""
+    """Sends sources through one engine. Any number of threads may call; no more tracks are cut at once than planned,
+    and those of background work have places of their own."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._options = runtime.options
         self._stages = runtime.engine.stages
         self._vad = SileroVad()
         self._cutting = Gate(runtime.decoders)
-        processes = self._options.decode_processes
+        self._behind = Gate(runtime.beside.sources or runtime.decoders)
+        processes = runtime.options.decode_processes
         self._pool = DecoderPool(processes) if processes else None
         self._lock = threading.Lock()
         self._decoded_s = 0.0
@@ -60,102 +74,120 @@ class Intake:
         """Seconds of audio decoded so far, of all sources, each counted once however many channels it has."""
         return self._decoded_s
 
-    def send(self, source: Readable, name: str | None, wishes: Wishes, stop: threading.Event) -> Sent:
+    def send(self, source: Readable, name: str | None, wishes: Wishes, caller: Caller) -> Sent:
         """Decode, cut and submit a whole source; waits for its turn, and while audio in flight is at its bound.
 
-        Raises InputError, BudgetError, ModelError, and CancelledError once `stop` is set.
+        Raises InputError, BudgetError, ModelError, what the caller raises, and CancelledError once it has stopped.
         """
         try:
             with self._stages.source(name_of(source, name)):
-                return self._send(source, name, wishes, stop)
+                return self._send(source, name, wishes, caller)
         except OvertoneError as error:
             # The traceback holds the samples that were cut so far, and an error is kept as long as its result is.
             known = about(error, name_of(source, name))
             known.__context__ = None
             raise known.with_traceback(None) from None
 
-    def _send(self, source: Readable, name: str | None, wishes: Wishes, stop: threading.Event) -> Sent:
+    def _send(self, source: Readable, name: str | None, wishes: Wishes, caller: Caller) -> Sent:
         began, decode_s = self._stages.begin(), 0.0
         at = began  # opening a source is part of decoding it
         tracks: list[Track] = []
         try:
             with Decoder(source, name, self._pool) as decoder:
-                split = self._options.channels == "split"
-                blocks = decoder.channel_blocks() if split else (block[None] for block in decoder.blocks())
+                blocks = decoder.channel_blocks() if wishes.split else (block[None] for block in decoder.blocks())
                 while True:
                     block = next(blocks, None)
                     decode_s += self._stages.end("decode", at)
-                    if stop.is_set():
+                    if caller.stopped:
                         raise CancelledError
                     if block is None:
                         break
                     # Counted in what was decoded: the header may say otherwise.
-                    tracks = tracks or self._tracks(len(block), decoder.name, wishes)
+                    tracks = tracks or self._tracks(len(block), decoder.name, wishes, caller)
                     _push(tracks, block)
                     self._count(block.shape[1])
+                    caller.decoded(decoder.decoded_s)
                     at = self._stages.begin()
                 for track in tracks:
                     track.finish(decoder.name)
-                return Sent(tracks, decoder.decoded_s, decode_s, began, decoder.warnings)
+                if caller.stopped:
+                    raise CancelledError
+                return Sent(wishes, tracks, decoder.decoded_s, decode_s, began, decoder.warnings)
         except BaseException:
             for track in tracks:
                 track.cancel()
             raise
         finally:
             if tracks:
-                self._cutting.give(len(tracks))
+                self._places(caller).give(len(tracks))
 
     def _count(self, samples: int) -> None:
         with self._lock:
             self._decoded_s += samples / SAMPLE_RATE
 
-    def _tracks(self, count: int, name: str, wishes: Wishes) -> list[Track]:
+    def _places(self, caller: Caller) -> Gate:
+        return self._behind if caller.background else self._cutting
+
+    def _tracks(self, count: int, name: str, wishes: Wishes, caller: Caller) -> list[Track]:
         """A track for each channel, once there is a place for all of them."""
-        self._check_channels(count, name)
+        if not wishes.options.whole:
+            self._check_channels(count, name)
         began = self._stages.begin()
-        self._cutting.take(count)
+        self._places(caller).take(count)
         self._stages.end("wait", began)
-        return [self._track(count, wishes) for _ in range(count)]
+        return [self.track(wishes, caller, count) for _ in range(count)]
 
     def _check_channels(self, count: int, name: str) -> None:
         """BudgetError where a source has more channels than were planned for, and they cannot be held either."""
         plan = self._runtime.engine.plan
         more = cutting_bytes(plan.longest_s, max(0, count - self._runtime.decoders))
         short = plan.cost.predict(Shape(1, plan.longest_s)) + more - plan.batch_bytes
-        if more and short > 0 and not self._options.whole:
+        if more and short > 0:
             raise BudgetError(
                 f"{name}: its {count} channels at once need {format_size(more)} beyond what was planned for; give "
                 f"{enough_for(plan.budget_bytes, short)}, cut shorter with "
                 "--max-segment (or --window), or mix them (--channels mix)."
             )
 
-    def _track(self, channels: int, wishes: Wishes) -> Track:
+    def track(self, wishes: Wishes, caller: Caller, channels: int = 1) -> Track:
+        """One channel's way through; `channels`: of the same source, under way at once."""
         network = self._runtime.network
         merger = Merger(
             network.head,
             hop=network.hop,
             dim=network.dim,
             want_frames=wishes.frames,
-            as_published=self._options.labels == "published",
+            as_published=wishes.options.labels == "published",
         )
-        submit = partial(self._runtime.engine.submit, want_frames=wishes.frames)
-        return Track(
-            self._cutter(channels),
-            submit,
+        track = Track(
+            self._cutter(wishes.options, channels),
+            partial(self._submit, caller, wishes.frames),
             merger,
             shortest=network.shortest,
             envelope=wishes.envelope,
             stages=self._stages,
         )
+        caller.when_stopped(track.cancel)
+        return track
 
-    def _cutter(self, channels: int) -> Cutter:
-        options = self._options
+    def _submit(self, caller: Caller, frames: bool, samples: Samples) -> Future[Output]:
+        """Have one segment answered, by the caller's memory if it has one."""
+        if not frames and (known := caller.recall(samples)) is not None:
+            answer: Future[Output] = Future()
+            answer.set_result(known)
+            return answer
+        answer = self._runtime.engine.submit(samples, want_frames=frames, background=caller.background)
+        answer.add_done_callback(partial(_keep, caller, samples))
+        return answer
+
+    def _cutter(self, options: Options, channels: int) -> Cutter:
         if options.whole:
             return WholeCutter(partial(self._admit, channels), keep_silence=options.keep_silence)
         if options.segment == "window":
             window, hop = (round(s * SAMPLE_RATE) for s in (options.window, options.hop or options.window))
             return WindowCutter(window, hop, keep_silence=options.keep_silence)
-        return PauseSegmenter(self._runtime.longest, self._vad, keep_silence=options.keep_silence)
+        longest = longest_segment(options.longest_s, options.batch_size_s)
+        return PauseSegmenter(longest, self._vad, keep_silence=options.keep_silence)
 
     def _admit(self, channels: int, samples: int) -> None:
         """BudgetError where a file that is to run whole is longer than the budget can hold."""
@@ -167,8 +199,14 @@ class Intake:
     def close(self) -> None:
         """Let nobody wait for a place any more."""
         self._cutting.close()
+        self._behind.close()
         if self._pool is not None:
             self._pool.close()
+
+
+def _keep(caller: Caller, samples: Samples, answer: Future[Output]) -> None:
+    if not answer.cancelled() and answer.exception() is None:
+        caller.keep(samples, answer.result())
 
 
 def _push(tracks: list[Track], block: npt.NDArray[np.float32]) -> None:

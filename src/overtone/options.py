@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_type_hints
 
 from overtone.errors import UsageError
 from overtone.memory import parse_size
 from overtone.values import Granularity
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Precision = Literal["fp32", "tf32", "bf16", "fp16", "int8"]
 BackendName = Literal["auto", "openvino", "torch"]
@@ -62,9 +65,7 @@ class Options:
     offload: bool = False
 
     def __post_init__(self) -> None:
-        hints = get_type_hints(type(self))
-        for field in dataclasses.fields(self):
-            _check_type(field.name, getattr(self, field.name), hints[field.name])
+        check_types(self)
         for name, low, high in _RANGES:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
@@ -101,6 +102,26 @@ class Options:
         """Longest segment that cutting gives, in seconds, where no cap on batches makes it shorter."""
         return self.window + SHORTEST_TAIL_S if self.segment == "window" else self.max_segment
 
+    def for_call(self, **changes: Any) -> Options:
+        """A copy with some of the options that a single call may have of its own (`PER_CALL`).
+
+        UsageError for any other, and for segments longer than the model was loaded for.
+        """
+        check_names(changes)
+        if fixed := next((name for name in changes if name not in PER_CALL), None):
+            may = ", ".join(PER_CALL)
+            raise UsageError(f"{flag(fixed)} is settled when the model is loaded; a call may set: {may}.")
+        made = dataclasses.replace(self, **changes)
+        if made.whole and not self.whole:
+            raise UsageError("--segment none (whole files) is settled when the model is loaded; start with it.")
+        if made.longest_s > self.longest_s and not self.whole:
+            name = "window" if made.segment == "window" else "max_segment"
+            raise UsageError(
+                f"{flag(name)} makes segments of up to {made.longest_s:g} s, and the model was loaded for "
+                f"{self.longest_s:g} s; give less, or load it with a longer --max-segment."
+            )
+        return made
+
     def replace(self, **changes: Any) -> Options:
         """A copy with some options changed. UsageError for one that does not exist."""
         check_names(changes)
@@ -120,6 +141,9 @@ _RANGES = (
 
 SHORTEST_TAIL_S = 0.5
 """A remainder shorter than this is joined to the window before it: too little to judge alone."""
+
+PER_CALL = ("segment", "max_segment", "window", "hop", "keep_silence", "channels", "granularity", "labels")
+"""Options that need no other model, plan or thread, so that each call may have its own."""
 
 NAMES = tuple(field.name for field in dataclasses.fields(Options))
 
@@ -155,12 +179,12 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def check_names(names: Mapping[str, Any]) -> None:
+def check_names(names: Iterable[str], known: Collection[str] = NAMES) -> None:
     """UsageError for the first name that is no option, with the nearest one that is."""
     for name in names:
-        if name not in NAMES:
-            near = difflib.get_close_matches(name, NAMES, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"the options are: {', '.join(NAMES)}."
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"the options are: {', '.join(known)}."
             raise UsageError(f"there is no option {name!r}; {hint}")
 
 
@@ -173,6 +197,13 @@ def kinds_of(hint: Any) -> tuple[Any, ...]:
 
 WORDS: Mapping[Any, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 """What a value of a type is called in messages."""
+
+
+def check_types(settings: DataclassInstance) -> None:
+    """UsageError for the first value of a dataclass that is not of its field's type; named as the flag that sets it."""
+    hints = get_type_hints(type(settings))
+    for field in dataclasses.fields(settings):
+        _check_type(field.name, getattr(settings, field.name), hints[field.name])
 
 
 def _check_type(name: str, value: Any, hint: Any) -> None:

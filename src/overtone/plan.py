@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from overtone.errors import BudgetError
 from overtone.memory import CostModel, Shape, format_size
@@ -63,6 +63,11 @@ class Limits:
     batch_s: float | None = None
     threshold_s: float | None = None
 
+    @property
+    def background(self) -> Limits:
+        """The same for a batch of background work."""
+        return replace(self, batch_s=None if self.batch_s is None else self.batch_s * BACKGROUND_BATCH)
+
     def allow(self, shape: Shape) -> bool:
         """Whether a batch of this shape keeps to every limit."""
         return (
@@ -101,6 +106,41 @@ def take_batch(waiting: Sequence[int], limits: Limits) -> tuple[int, ...]:
     return tuple(sorted(batch))
 
 
+BACKGROUND_SHARE = 0.1
+"""Share of the audio run that goes to background work while other work waits as well."""
+
+BACKGROUND_BATCH = 0.25
+"""Share of a full batch that background work runs at once: whoever comes meanwhile waits for no more."""
+
+_MOST_EARNED_S = 60.0
+"""Seconds of audio. What background work was owed an hour ago is no reason to make everybody wait now."""
+
+
+@dataclass(slots=True)
+class Turns:
+    """Whose turn it is where background work waits beside other work. Seconds of audio; knows no clock.
+
+    Background work runs when nothing else waits. For what it is passed over it earns a share, and once that pays
+    for its oldest segment it goes first: it is never starved, and takes no more than the share.
+    """
+
+    earned_s: float = 0.0
+
+    def background_first(self, foreground: int, background_s: float | None) -> bool:
+        """Whether the next batch is of background work. foreground: other segments that wait; background_s: the oldest
+        background segment, None for none."""
+        if background_s is None:
+            return False
+        return not foreground or self.earned_s >= background_s
+
+    def took(self, seconds: float, *, background: bool, others: bool) -> None:
+        """A batch of so many seconds was taken; `others`: work of the other kind was passed over for it."""
+        if not others:
+            return
+        earned = -seconds if background else seconds * BACKGROUND_SHARE / (1 - BACKGROUND_SHARE)
+        self.earned_s = min(_MOST_EARNED_S, max(0.0, self.earned_s + earned))
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a run may use, decided once at start. `cutting_bytes` of `audio_bytes` are what sources are cut from."""
@@ -118,6 +158,11 @@ class Plan:
     def batch_bytes(self) -> int:
         """Bytes left for the activations of one batch."""
         return self.budget_bytes - self.resident_bytes - self.audio_bytes - DRIFT_BYTES
+
+    @property
+    def planned_bytes(self) -> int:
+        """Bytes in use when audio in flight is at its bound and the largest batch runs."""
+        return self.resident_bytes + self.audio_bytes + DRIFT_BYTES + self.largest_batch_bytes
 
     @property
     def largest_batch_s(self) -> float:

@@ -59,6 +59,21 @@ class Network:
     head: Head | None
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a process does beside feeding the engine from its decoders, and the plan is to leave room for.
+
+    sources: cut at the same time, such as those of callers in the background, and live ones. held_bytes: of what else
+    the process will hold, such as a cache.
+    """
+
+    sources: int = 0
+    held_bytes: int = 0
+
+
+NOTHING = Beside()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Runtime:
     """An engine with its model, as `start` left it."""
@@ -71,6 +86,7 @@ class Runtime:
     backend: str
     threads: int
     decoders: int
+    beside: Beside = NOTHING
 
     @property
     def longest(self) -> int:
@@ -84,8 +100,8 @@ def decoders_for(options: Options) -> int:
     return 1 if options.whole else options.decoders or max(min(_MOST_DECODERS, usable_cpus()), options.decode_processes)
 
 
-def start(options: Options, stages: Stages = OFF) -> Runtime:
-    """Load the model and start its engine. stages: what times it.
+def start(options: Options, stages: Stages = OFF, beside: Beside = NOTHING) -> Runtime:
+    """Load the model and start its engine. stages: what times it. beside: what else the process does.
 
     Raises the errors of finding and loading a model, DeviceError, and BudgetError if the budget cannot hold it: before
     the weights are read where they alone are too many, and with the measured numbers after.
@@ -94,12 +110,13 @@ def start(options: Options, stages: Stages = OFF) -> Runtime:
     threads = options.threads or usable_cpus()
     decoders = decoders_for(options)
     # PyTorch keeps a number of threads for each thread; this one is nobody's.
-    engine, network = _aside(lambda: _start_all(options, checkpoint, threads, decoders, stages))
-    return Runtime(options, network, engine, engine.device, engine.precision, engine.backend_name, threads, decoders)
+    engine, network = _aside(lambda: _start_all(options, checkpoint, threads, beside, stages))
+    where = engine.device, engine.precision, engine.backend_name
+    return Runtime(options, network, engine, *where, threads, decoders, beside)
 
 
 def _start_all(
-    options: Options, checkpoint: Checkpoint, threads: int, decoders: int, stages: Stages
+    options: Options, checkpoint: Checkpoint, threads: int, beside: Beside, stages: Stages
 ) -> tuple[Engine | Fleet, Network]:
     """An engine for each device asked for; if one cannot be started, none is."""
     waiting = Waiting()
@@ -112,7 +129,7 @@ def _start_all(
         )
     with ExitStack() as undo:
         for device in devices:
-            engine, network = _start(options.replace(device=device), checkpoint, threads, decoders, (waiting, stages))
+            engine, network = _start(options.replace(device=device), checkpoint, threads, beside, (waiting, stages))
             undo.callback(engine.close, drain=False)
             engines.append(engine)
         undo.pop_all()
@@ -120,7 +137,7 @@ def _start_all(
 
 
 def _start(
-    options: Options, checkpoint: Checkpoint, threads: int, decoders: int, shared: tuple[Waiting, Stages]
+    options: Options, checkpoint: Checkpoint, threads: int, beside: Beside, shared: tuple[Waiting, Stages]
 ) -> tuple[Engine, Network]:
     device = options.device
     if options.offload:
@@ -133,9 +150,11 @@ def _start(
         backend.warm_up()
         cost = _cost(backend, architecture, options, threads)
     backend.trim()  # what probing left behind is not resident
+    feeders = decoders_for(options) + beside.sources
     if loaded.offload is not None:
-        _move_over(loaded.offload, options, budget - backend.used_bytes(), cost, decoders)
-    plan = _share_out(options, device, budget, backend.used_bytes(), cost, decoders)
+        _move_over(loaded.offload, options, budget - backend.used_bytes(), cost, feeders)
+    used = backend.used_bytes() + (beside.held_bytes if device == "cpu" else 0)
+    plan = _share_out(options, device, budget, used, cost, feeders)
     network = Network(
         checkpoint.name,
         checkpoint.folder,
@@ -171,7 +190,7 @@ def _cost(backend: LoadableBackend, architecture: Architecture, options: Options
     return costs.recall(config.cache_folder(), key, lambda: backend.cost(longest))
 
 
-def _share_out(options: Options, device: str, budget: int, used: int, cost: CostModel, decoders: int) -> Plan:
+def _share_out(options: Options, device: str, budget: int, used: int, cost: CostModel, feeders: int) -> Plan:
     """The plan of a run: the options' caps, and a default one where batches are not capped."""
     on_cpu = device == "cpu"
     return make_plan(
@@ -180,19 +199,19 @@ def _share_out(options: Options, device: str, budget: int, used: int, cost: Cost
         resident_bytes=used + (vad.resident_bytes() if on_cpu else 0),
         cost=cost,
         longest_s=longest_segment(options.longest_s, options.batch_size_s) / SAMPLE_RATE,
-        feeders=decoders,
+        feeders=feeders,
         batch_s=options.batch_size_s or max(BATCH_S["cpu" if on_cpu else "cuda"], options.longest_s),
         threshold_s=options.batch_size_threshold_s,
     )
 
 
-def _move_over(offload: Offload, options: Options, free_bytes: int, cost: CostModel, decoders: int) -> None:
+def _move_over(offload: Offload, options: Options, free_bytes: int, cost: CostModel, feeders: int) -> None:
     """Move so many blocks to the device as serve a run best; none where a single segment does not fit beside them."""
     longest_s = longest_segment(options.longest_s, options.batch_size_s) / SAMPLE_RATE
     placement = place_blocks(
         offload.block_bytes,
         options.device,
-        spare_bytes=free_bytes - needed_bytes(0, cost, longest_s, decoders),
+        spare_bytes=free_bytes - needed_bytes(0, cost, longest_s, feeders),
         cost=cost,
         longest_s=longest_s,
         batch_s=options.batch_size_s or BATCH_S["cuda"],

@@ -10,16 +10,17 @@ from dataclasses import dataclass, field
 
 from overtone.errors import UsageError
 from overtone.memory import Gate
-from overtone.plan import Limits, take_batch
-from overtone.values import Output, Samples
+from overtone.plan import Limits, Turns, take_batch
+from overtone.values import SAMPLE_RATE, Output, Samples
 
 
 @dataclass(slots=True, eq=False)
 class Work:
-    """One segment that waits or runs. `since`: when it came, by `time.perf_counter`."""
+    """One segment that waits or runs. `since`: when it came, by `time.perf_counter`. `background`: others go first."""
 
     samples: Samples
     want_frames: bool
+    background: bool = False
     future: Future[Output] = field(default_factory=Future)
     since: float = field(default_factory=time.perf_counter)
 
@@ -28,7 +29,7 @@ class Work:
 
 
 class Waiting:
-    """What has been submitted and not been taken, oldest first. Thread-safe.
+    """What has been submitted and not been taken, oldest first, background work apart. Thread-safe.
 
     Devices `join` before anything is put, and `leave` when they die; the last to leave closes it.
     """
@@ -36,7 +37,9 @@ class Waiting:
     def __init__(self) -> None:
         self.audio = Gate(0)
         """Bytes of audio that wait or run: bounded once, whatever the number of devices."""
+        self._background = Gate(0)  # so much of it at most is background work, which must not shut others out
         self._works: list[Work] = []
+        self._turns = Turns()
         self._changed = threading.Condition()
         self._closed = False
         self._devices: list[str] = []
@@ -44,6 +47,11 @@ class Waiting:
 
     def __len__(self) -> int:
         return len(self._works)
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing is taken in any more: it was closed, or the last device left."""
+        return self._closed
 
     @property
     def lost(self) -> tuple[str, ...]:
@@ -55,6 +63,7 @@ class Waiting:
         with self._changed:
             self._devices.append(device)
             self.audio.capacity += audio_bytes
+            self._background.capacity += audio_bytes // 2
 
     def leave(self, device: str, reason: str) -> Sequence[Work]:
         """A device takes no more. What nobody else will take is given back: all that waits, after the last device."""
@@ -66,14 +75,16 @@ class Waiting:
                 return ()
             self._closed = True
             orphans, self._works = self._works, []
-        self.audio.close()
+        self._close_gates()
         return orphans
 
-    def put(self, samples: Samples, want_frames: bool) -> Future[Output]:
+    def put(self, samples: Samples, want_frames: bool, *, background: bool = False) -> Future[Output]:
         """Queue one segment; waits while audio in flight is at its bound. UsageError in the future once closed."""
-        work, size = Work(samples, want_frames), samples.nbytes
-        self.audio.take(size)
-        work.future.add_done_callback(lambda _: self.audio.give(size))
+        work, size = Work(samples, want_frames, background), samples.nbytes
+        gates = (self._background, self.audio) if background else (self.audio,)
+        for gate in gates:
+            gate.take(size)
+            work.future.add_done_callback(lambda _, gate=gate: gate.give(size))  # type: ignore[misc]
         with self._changed:
             if self._closed:
                 work.future.set_exception(UsageError("it was closed before this could be run", code="closed"))
@@ -93,9 +104,17 @@ class Waiting:
         with self._changed:
             if not self._works:
                 return []
+            kinds: tuple[list[Work], list[Work]] = ([], [])
+            for work in self._works:
+                kinds[work.background].append(work)
+            foreground, background = kinds
+            oldest_s = len(background[0]) / SAMPLE_RATE if background else None
+            first = self._turns.background_first(len(foreground), oldest_s)
             # Frames are kept for a whole batch or not at all.
-            queue = [work for work in self._works if work.want_frames == self._works[0].want_frames]
-            batch = [queue[i] for i in take_batch([len(work) for work in queue], limits)]
+            queue = [work for work in kinds[first] if work.want_frames == kinds[first][0].want_frames]
+            batch = [queue[i] for i in take_batch([len(w) for w in queue], limits.background if first else limits)]
+            seconds = sum(len(work) for work in batch) / SAMPLE_RATE
+            self._turns.took(seconds, background=first, others=bool(kinds[not first]))
             taken = set(map(id, batch))
             self._works = [work for work in self._works if id(work) not in taken]
         return [work for work in batch if work.future.set_running_or_notify_cancel()]
@@ -109,4 +128,8 @@ class Waiting:
             self._changed.notify_all()
         for work in dropped:
             work.future.cancel()
+        self._close_gates()
+
+    def _close_gates(self) -> None:
         self.audio.close()
+        self._background.close()

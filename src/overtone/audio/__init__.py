@@ -12,6 +12,7 @@ from overtone.audio.damage import MAX_FAILURES
 from overtone.audio.decoder import BLOCK_SAMPLES, Decoder, Probe, probe
 from overtone.audio.opening import Readable, name_of
 from overtone.audio.pool import DecoderPool
+from overtone.audio.resampler import Resampler
 from overtone.audio.source import MAX_CHANNELS, MAX_RATE
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "DecoderPool",
     "Probe",
     "Readable",
+    "Resampler",
     "name_of",
     "probe",
 ]

@@ -23,7 +23,7 @@ def resampled(chunks: Iterable[Chunk], name: str) -> Iterator[Samples]:
     """Yield arrays (channels, n) at 16 kHz. A change of rate in mid-stream gets a resampler of its own."""
     start_s = 0.0
     for (rate, channels), run in groupby(chunks, key=lambda chunk: (chunk[0], len(chunk[1]))):
-        resampler = _Resampler(channels, rate, name)
+        resampler = Resampler(channels, rate, name)
         # Pieces of ¼ s: what comes out does not depend on how the source was cut into chunks.
         for piece in reblocked((samples for _, samples in run), max(1, min(MAX_PIECE, rate // 4))):
             _refuse_bad(piece, rate, start_s, name)
@@ -43,7 +43,7 @@ def _refuse_bad(piece: Samples, rate: int, start_s: float, name: str) -> None:
         raise InputError(text, code="bad_samples")
 
 
-class _Resampler:
+class Resampler:
     """Arrays (channels, n) at `rate` in, at 16 kHz out, channel by channel. At 16 kHz nothing is touched."""
 
     def __init__(self, channels: int, rate: int, name: str) -> None:

@@ -1,5 +1,5 @@
 """From published checkpoints to models converted for the CPU: made once, kept, and measured against float32."""
 
-from overtone.conversion.store import convert, converted
+from overtone.conversion.store import convert, converted, fingerprint
 
-__all__ = ["convert", "converted"]
+__all__ = ["convert", "converted", "fingerprint"]

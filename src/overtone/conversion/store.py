@@ -18,7 +18,7 @@ from overtone import child, config
 from overtone import converted as on_disk
 from overtone.checkpoints import Checkpoint
 from overtone.conversion import making
-from overtone.converted import FORMAT, Converted
+from overtone.converted import FILES, FORMAT, Converted
 from overtone.errors import CheckpointError, ModelError, UsageError
 
 _LOG = logging.getLogger("overtone")
@@ -136,6 +136,13 @@ def _kept(folder: Path, checkpoint: Checkpoint) -> Converted | None:
     with suppress(CheckpointError):
         return on_disk.read(folder, checkpoint.name)
     return None
+
+
+def fingerprint(checkpoint: Checkpoint, *, strict: bool = True) -> str:
+    """Hexadecimal digits that tell models apart by what they answer: weights, shape, labels, a conversion's files."""
+    own = on_disk.read(checkpoint.folder, checkpoint.name)
+    files = () if own is None else tuple(sha256(own.folder / name) for name in FILES if (own.folder / name).exists())
+    return hashlib.sha256(repr((_fingerprint(checkpoint, own, strict), files)).encode()).hexdigest()
 
 
 def _fingerprint(checkpoint: Checkpoint, own: Converted | None, strict: bool) -> str:

@@ -1,0 +1,54 @@
+"""`Caller`: who waits for an answer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from overtone.values import Output, Samples
+
+
+class Caller:
+    """Who waits for an answer, and may stop waiting. One for each call; its methods are called from any thread.
+
+    What is here is a caller that only waits. Others hear how far their audio is, know what the model said of a segment
+    before, or let everybody else go first (`background`).
+    """
+
+    background = False
+
+    def __init__(self) -> None:
+        self._stopped = False
+        self._lock = threading.Lock()
+        self._when_stopped: list[Callable[[], None]] = []
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nobody waits any more."""
+        return self._stopped
+
+    def stop(self) -> None:
+        """Nobody waits any more: what has not been run will not be."""
+        with self._lock:
+            self._stopped = True
+            todo, self._when_stopped = self._when_stopped, []
+        for work in todo:
+            work()
+
+    def when_stopped(self, work: Callable[[], None]) -> None:
+        """Have `work` done once nobody waits any more; at once if that is so already."""
+        with self._lock:
+            if not self._stopped:
+                self._when_stopped.append(work)
+                return
+        work()
+
+    def decoded(self, seconds: float) -> None:
+        """So many seconds of the source have been decoded. An OvertoneError raised here ends it."""
+
+    def recall(self, samples: Samples) -> Output | None:
+        """What the model said of these samples, if that is known from before."""
+        return None
+
+    def keep(self, samples: Samples, output: Output) -> None:
+        """What the model says of these samples."""

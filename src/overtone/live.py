@@ -1,0 +1,126 @@
+"""Speech as it comes in: an answer for the last seconds at every hop, and at the end what a file of it would get."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import numpy as np
+
+from overtone.caller import Caller
+from overtone.errors import UsageError
+from overtone.intake import Intake, Sent, Wishes
+from overtone.runtime import Runtime
+from overtone.segment import is_silent
+from overtone.timeline import verdict
+from overtone.values import SAMPLE_RATE, SILENCE, EmotionResult, Granularity, Output, Samples, SegmentResult, Span
+
+SHORTEST_HOP_S = 0.1
+"""Seconds. Emotion does not change faster, and every hop runs a whole window through the model."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moment:
+    """The last seconds at one hop. `answer`: what the model says of them, when it has; None where nobody speaks."""
+
+    span: Span
+    answer: Future[Output] | None
+
+
+class Live:
+    """One channel of speech that is still going on. Used by one thread at a time; made by `EmotionRecognizer.live`.
+
+    Feed it with `push`, which gives the moments that are complete, read those with `tell`, and end with `finish`.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        intake: Intake,
+        wishes: Wishes,
+        caller: Caller,
+        name: str,
+        finished: Callable[[Sent], EmotionResult],
+    ) -> None:
+        options = wishes.options
+        hop_s = 1.0 if options.hop is None else options.hop
+        if hop_s < SHORTEST_HOP_S:
+            raise UsageError(f"--hop is {hop_s:g}; live answers come every {SHORTEST_HOP_S:g} s at most.")
+        self._runtime = runtime
+        self._hop, self._window = (round(seconds * SAMPLE_RATE) for seconds in (hop_s, options.window))
+        self._wishes, self._name, self._finished = wishes, name, finished
+        self._track = intake.track(wishes, caller)
+        self._labels = () if runtime.network.head is None else runtime.network.head.labels(
+            as_published=options.labels == "published"
+        )  # fmt: skip
+        self._recent = np.zeros(0, np.float32)
+        self._next = self._hop
+        self._began = time.perf_counter()
+        self._asked: set[Future[Output]] = set()
+        caller.when_stopped(self._drop)
+
+    def _drop(self) -> None:
+        for answer in tuple(self._asked):
+            answer.cancel()
+
+    @property
+    def name(self) -> str:
+        """What its result is called."""
+        return self._name
+
+    @property
+    def granularity(self) -> Granularity:
+        """How fine that is."""
+        return self._wishes.options.granularity
+
+    @property
+    def load(self) -> float:
+        """Seconds of audio that the model runs for each second of it: windows overlap, and all is heard once more."""
+        return self._window / self._hop + 1
+
+    @property
+    def samples(self) -> int:
+        """Samples so far, at 16 kHz."""
+        return self._track.samples
+
+    def push(self, samples: Samples) -> list[Moment]:
+        """Take in float32 (samples,) at 16 kHz; may wait for room in the engine. The moments that this completes."""
+        moments = []
+        while len(samples):
+            until = min(len(samples), self._next - self._track.samples)
+            self._track.push(samples[:until])
+            self._recent = np.concatenate([self._recent, samples[:until]])[-self._window :]
+            samples = samples[until:]
+            if self._track.samples == self._next:
+                self._next += self._hop
+                moments.append(self._moment())
+        if self._track.error is not None:
+            raise self._track.error
+        return moments
+
+    def _moment(self) -> Moment:
+        stop = self._track.samples
+        span = Span(stop - len(self._recent), stop)
+        if len(self._recent) < self._runtime.network.shortest or is_silent(self._recent):
+            return Moment(span, None)
+        answer = self._runtime.engine.submit(self._recent)
+        self._asked.add(answer)
+        answer.add_done_callback(self._asked.discard)
+        return Moment(span, answer)
+
+    def tell(self, moment: Moment) -> SegmentResult:
+        """What the model says of a moment; waits for it. Raises what its segment met."""
+        if moment.answer is None:
+            return SegmentResult(moment.span, SILENCE, None, None)
+        output = moment.answer.result()
+        head = self._runtime.network.head
+        scores = np.zeros(0) if head is None else head.scores(output.total / output.count)
+        return SegmentResult(moment.span, *verdict(self._labels, scores))
+
+    def finish(self) -> EmotionResult:
+        """It ends here: what a file of it would get. InputError if there was too little of it."""
+        self._track.finish(self._name)
+        duration = self._track.samples / SAMPLE_RATE
+        return self._finished(Sent(self._wishes, [self._track], duration, 0.0, self._began, ()))
