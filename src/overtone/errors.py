@@ -8,10 +8,11 @@
     │   ├── CheckpointError   a checkpoint is missing parts, broken or unknown
     │   └── DownloadError     a hub cannot be reached or does not have it
     ├── DeviceError       the device or precision is not to be had here                 exit 4
+    ├── RefusedError      a service does not take this: now, from this caller, or at all           exit 1
     └── OutOfMemory       a backend ran out while running a batch; the engine answers it
                           by halving the batch, so users see it only as a BudgetError
 
-Every error carries a short stable `code` (it goes into the records, and later into HTTP answers) and
+Every error carries a short stable `code` (it goes into records and HTTP answers) and
 a message that names the input and says what to do.
 """
 
@@ -95,6 +96,21 @@ class DeviceError(OvertoneError):
     """The device or the precision asked for is not to be had on this machine."""
 
     default_code = "device"
+
+
+class RefusedError(OvertoneError):
+    """A service does not take a request. Codes: bad_request, unauthorized, unknown, upload_timeout, too_large,
+    too_long, unsupported_type, busy, gone, not_ready, no_space, deadline; and unreachable, where there is none.
+
+    retry_after_s: when it is worth asking again; None where it is not, or nobody can tell.
+    """
+
+    exit_code = 1
+    default_code = "refused"
+
+    def __init__(self, message: str, *, code: str | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message, code=code)
+        self.retry_after_s = retry_after_s
 
 
 class OutOfMemory(OvertoneError):  # noqa: N818 - what every runtime calls it

@@ -1,0 +1,1 @@
+"""The service: many users, one model, over HTTP and WebSocket."""

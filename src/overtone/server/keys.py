@@ -1,0 +1,241 @@
+"""API keys: made once, kept as salted hashes in a file that only its owner can read, withdrawn without a restart.
+
+A key is 256 random bits, so a fast hash is right for it: a slow one protects secrets that can be guessed, and these
+cannot, while everybody who sends a wrong key would make the service work. The salt keeps equal keys in two files from
+being seen to be equal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import logging
+import math
+import os
+import re
+import secrets
+import shlex
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from filelock import FileLock
+
+from overtone.errors import UsageError
+from overtone.formats.target import make_parent, replacing, writing
+
+KEY_PREFIX = "ot_"
+"""What every key begins with, so that scanners for secrets know one where it should not be."""
+
+_KEY_BYTES = 32
+_SALT_BYTES = 16
+_DIGEST_BYTES = hashlib.sha256().digest_size
+
+_LONGEST = 128
+"""Characters. Nothing longer is a key, and nobody shall make the service hash it."""
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+_Stamp = tuple[int, ...]
+
+_LOG = logging.getLogger("overtone")
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose key it is. `limit_s`: seconds of audio that may be under way for it at once; None where it has no limit of
+    its own."""
+
+    name: str
+    limit_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """What is kept of a key: enough to know it, not enough to have it."""
+
+    owner: Owner
+    made: datetime
+    salt: bytes = field(repr=False)
+    digest: bytes = field(repr=False)
+
+    def fits(self, key: bytes) -> bool:
+        """Whether it is this key; takes as long where it is not."""
+        return hmac.compare_digest(_digest(self.salt, key), self.digest)
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain values, for the file."""
+        made = self.made.isoformat(timespec="seconds")
+        return {"made": made, "seconds": self.owner.limit_s, "salt": self.salt.hex(), "hash": self.digest.hex()}
+
+    @classmethod
+    def from_dict(cls, name: str, values: Mapping[str, Any]) -> StoredKey:
+        """Read what `as_dict` gave. ValueError, KeyError, TypeError or OverflowError if it is something else."""
+        salt, digest = bytes.fromhex(values["salt"]), bytes.fromhex(values["hash"])
+        if len(salt) != _SALT_BYTES or len(digest) != _DIGEST_BYTES:
+            raise ValueError("its salt or hash has not the right length")
+        limit_s = values.get("seconds")
+        if isinstance(limit_s, bool) or not isinstance(limit_s, int | float | None):
+            raise TypeError("its seconds are no number")
+        _check(name, limit_s)
+        return cls(Owner(name, limit_s), datetime.fromisoformat(values["made"]), salt, digest)
+
+
+def default_path() -> Path:
+    """`keys.json` in the user's configuration folder."""
+    return Path(platformdirs.user_config_dir("overtone")) / "keys.json"
+
+
+def read_keys(path: Path) -> tuple[StoredKey, ...]:
+    """The keys in a file, by name. UsageError says what is wrong with it, and what to do."""
+    return _read(path)[0]
+
+
+def add_key(path: Path, name: str, limit_s: float | None = None) -> str:
+    """Make a key, and the file if there is none. The key itself is returned and kept nowhere.
+
+    UsageError where the name is taken or cannot be one, or `limit_s` is no number above 0.
+    """
+    try:
+        _check(name, limit_s)
+    except ValueError as error:
+        raise UsageError(f"{error}.") from error
+    with _changing(path):
+        kept = read_keys(path) if path.exists() else ()
+        if any(stored.owner.name == name for stored in kept):
+            raise UsageError(f"{path}: there is a key called {name}; choose another name, or remove that one first.")
+        key = KEY_PREFIX + secrets.token_urlsafe(_KEY_BYTES)
+        salt = secrets.token_bytes(_SALT_BYTES)
+        made = datetime.now(timezone.utc)
+        _write(path, [*kept, StoredKey(Owner(name, limit_s), made, salt, _digest(salt, key.encode()))])
+    return key
+
+
+def remove_key(path: Path, name: str) -> None:
+    """Withdraw a key. UsageError where there is none of this name."""
+    read_keys(path)  # where there is none, nothing is made beside it
+    with _changing(path):
+        kept = read_keys(path)
+        left = [stored for stored in kept if stored.owner.name != name]
+        if len(left) == len(kept):
+            names = ", ".join(stored.owner.name for stored in kept) or "none"
+            raise UsageError(f"{path}: there is no key called {name!r}; there are: {names}.")
+        _write(path, left)
+
+
+class Keyring:
+    """The keys of a service, as they are in a file now: it is read again whenever it has changed."""
+
+    def __init__(self, path: Path, keys: Iterable[StoredKey], stamp: _Stamp) -> None:
+        self._path = path
+        self._keys = tuple(keys)
+        self._stamp: _Stamp | None = stamp
+
+    @classmethod
+    def read(cls, path: Path) -> Keyring:
+        """The keys in a file. UsageError says what is wrong with it, and what to do."""
+        return cls(path, *_read(path))
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def who(self, key: str | None) -> Owner | None:
+        """Whose key this is; None for no key and for one that nobody has.
+
+        How long it takes does not depend on which key it is, or on how much of one is right.
+        """
+        self._refresh()
+        if key is None or len(key) > _LONGEST:
+            return None
+        raw, found = key.encode("utf-8", "backslashreplace"), None
+        for stored in self._keys:
+            if stored.fits(raw):
+                found = stored.owner
+        return found
+
+    def _refresh(self) -> None:
+        try:
+            stamp = _stamp(os.stat(self._path))
+        except OSError:
+            stamp = None
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp  # whatever is wrong with it is said once
+        try:
+            self._keys, self._stamp = _read(self._path)
+        except UsageError as error:
+            _LOG.warning("%s (Until then the keys that were read before stay in force.)", error)
+
+
+def _check(name: str, limit_s: float | None) -> None:
+    """ValueError where a key cannot have this name or this limit."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} cannot be the name of a key; use 1 to 64 letters, digits, '.', '_' and '-'")
+    if limit_s is not None and not (math.isfinite(limit_s) and limit_s > 0):
+        raise ValueError(f"a limit of {limit_s} seconds lets nothing in; give a number above 0")
+
+
+def _digest(salt: bytes, key: bytes) -> bytes:
+    return hmac.digest(salt, key, "sha256")
+
+
+def _stamp(status: os.stat_result) -> _Stamp:
+    """What changes when a file is written or replaced, or when who may read it is changed."""
+    return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def _read(path: Path) -> tuple[tuple[StoredKey, ...], _Stamp]:
+    remedy = "Mend it, or move it away and make keys anew with `overtone keys add`."
+    try:
+        if not path.is_file():
+            raise UsageError(f"{path}: there is no such file of keys; make one with `overtone keys add NAME`.")
+        with open(path, "rb") as file:
+            status = os.fstat(file.fileno())
+            if stat.S_IMODE(status.st_mode) & 0o077:
+                raise UsageError(
+                    f"{path}: others than its owner can read or write it. Run: chmod 600 {shlex.quote(str(path))}"
+                )
+            values = json.load(file)
+        if not isinstance(values, dict) or not isinstance(values.get("keys"), dict):
+            raise UsageError(f"{path}: is no file of keys. {remedy}")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror or error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path}: is no file of keys: {error}. {remedy}") from error
+    return tuple(_stored(path, name, entry, remedy) for name, entry in sorted(values["keys"].items())), _stamp(status)
+
+
+def _stored(path: Path, name: str, entry: Any, remedy: str) -> StoredKey:
+    try:
+        return StoredKey.from_dict(name, entry)
+    except KeyError as error:
+        raise UsageError(f"{path}: the key {name!r} has no {error}. {remedy}") from error
+    except (ValueError, TypeError, OverflowError) as error:
+        raise UsageError(f"{path}: the key {name!r} cannot be used: {error}. {remedy}") from error
+
+
+@contextmanager
+def _changing(path: Path) -> Iterator[None]:
+    """One change at a time, or a key that is being withdrawn could be written back by another command."""
+    with writing(str(path)):
+        make_parent(str(path))
+        with FileLock(f"{path}.lock", mode=0o600):
+            yield
+
+
+def _write(path: Path, keys: Iterable[StoredKey]) -> None:
+    values = {"keys": {stored.owner.name: stored.as_dict() for stored in keys}}
+    with replacing(str(path)) as part:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            os.fchmod(descriptor, 0o600)  # what a killed command left may be open to others
+            json.dump(values, file, indent=2)
+            file.write("\n")
+            file.flush()
+            os.fsync(descriptor)

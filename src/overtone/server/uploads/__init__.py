@@ -1,0 +1,12 @@
+"""Files that clients send: bounded in bytes, number, time and disk while they come in.
+
+A request's pieces go through a `Form`, if they are one, to its `Arrivals`: each a `SpoolFile` that grows in the folder
+of the `Spool` until it is an `Upload`.
+"""
+
+from overtone.server.uploads.file import Upload
+from overtone.server.uploads.limits import UploadLimits
+from overtone.server.uploads.receiving import Received, receive
+from overtone.server.uploads.spool import Spool
+
+__all__ = ["Received", "Spool", "Upload", "UploadLimits", "receive"]

@@ -1,0 +1,73 @@
+"""A private folder for what lives as long as a process, and the sweeping of what killed processes left."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from filelock import FileLock
+
+from overtone.errors import UsageError
+
+PREFIX = "overtone-uploads-"
+FILE_PREFIX = "upload-"
+
+_IN_USE = "in-use.lock"
+_GATE = ".overtone-uploads.lock"
+
+
+class PrivateFolder:
+    """A folder that only this user can enter (0700): inside `parent`, or among the temporary files where it is None.
+
+    A lock inside says that its process lives; the system lets go of it however the process ends. So the next to make
+    one in the same parent knows what nobody needs any more, and removes it: folders with such a lock, and in them
+    only files named as uploads are. UsageError where the parent cannot be used.
+    """
+
+    def __init__(self, parent: Path | None) -> None:
+        self._lock: FileLock | None = None
+        where = Path(tempfile.gettempdir()) if parent is None else parent
+        try:
+            if parent is None:
+                self.path = Path(tempfile.mkdtemp(prefix=PREFIX))
+                return
+            parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # One at a time, or a folder could be swept between being made and being locked.
+            with _lock(parent / _GATE):
+                _sweep(parent)
+                self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent.resolve()))
+                self._lock = _lock(self.path / _IN_USE)
+                self._lock.acquire(timeout=0)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise UsageError(
+                f"{where}: uploads cannot be kept there: {reason}. Name a folder that can be written.",
+                code="unwritable",
+            ) from error
+
+    def remove(self) -> None:
+        """Remove it and all that is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        if self._lock is not None:
+            self._lock.release()
+
+
+def _lock(path: Path) -> FileLock:
+    # It may be let go of by another thread than the one that took it.
+    return FileLock(path, mode=0o600, thread_local=False)
+
+
+def _sweep(parent: Path) -> None:
+    for left in parent.glob(PREFIX + "*"):
+        # One that belongs to another user, or that a living process has locked, stays.
+        with suppress(OSError):
+            if left.is_symlink() or not (left / _IN_USE).is_file():
+                continue
+            with _lock(left / _IN_USE).acquire(timeout=0):
+                for file in left.glob(FILE_PREFIX + "*"):
+                    file.unlink()
+                if os.listdir(left) == [_IN_USE]:
+                    shutil.rmtree(left)

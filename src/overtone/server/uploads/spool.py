@@ -1,0 +1,120 @@
+"""The folder that uploads are in, and the account of their bytes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import threading
+from pathlib import Path
+
+from overtone.errors import RefusedError
+from overtone.memory import MIB, format_size
+from overtone.server.uploads.folder import FILE_PREFIX, PrivateFolder
+from overtone.server.uploads.limits import UploadLimits
+
+MOST_WAITING_BYTES = 32 * MIB
+"""Of all uploads together, so much waits in memory to be written. Beyond it every piece is written as it comes."""
+
+RETRY_AFTER_S = 30.0
+"""When a client that found no room may ask again: about when some of what is worked on now will be done."""
+
+_LOG = logging.getLogger("overtone")
+
+
+class Spool:
+    """A folder for uploads and the account of the bytes in it. Thread-safe.
+
+    folder: where to make it; None puts it among the temporary files. It is swept of what killed processes left there.
+    UsageError where the folder cannot be used.
+    """
+
+    def __init__(self, folder: Path | None, limits: UploadLimits) -> None:
+        self.limits = limits
+        self._folder = PrivateFolder(folder)
+        self._held: dict[Path, int] = {}
+        self._held_bytes = 0
+        self._waiting_bytes = 0
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def path(self) -> Path:
+        """The folder of its own."""
+        return self._folder.path
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of all uploads that are on disk, those under way included."""
+        return self._held_bytes
+
+    @property
+    def crowded(self) -> bool:
+        """Whether as much as may waits in memory to be written."""
+        return self._waiting_bytes >= MOST_WAITING_BYTES
+
+    def waits(self, size_bytes: int) -> None:
+        """Count bytes that wait in memory to be written; below 0, that wait no more."""
+        with self._lock:
+            self._waiting_bytes += size_bytes
+
+    def new_path(self) -> Path:
+        """Where a new file is to be. Nothing of it comes from a client, and nothing is there yet."""
+        return self.path / (FILE_PREFIX + secrets.token_hex(16))
+
+    def expect(self, size_bytes: int) -> None:
+        """RefusedError (no_space) where so much would not fit now.
+
+        Nothing is set aside: who announces much and sends little would keep everybody else out.
+        """
+        with self._lock:
+            self._check_room(size_bytes)
+
+    def take(self, path: Path, size_bytes: int) -> None:
+        """Count bytes that a file is about to get. RefusedError (no_space) where they are too many."""
+        with self._lock:
+            self._check_room(size_bytes)
+            self._held[path] = self._held.get(path, 0) + size_bytes
+            self._held_bytes += size_bytes
+
+    def _check_room(self, size_bytes: int) -> None:
+        if self._held_bytes + size_bytes > self.limits.total_bytes:
+            raise RefusedError(
+                f"all uploads together may take {format_size(self.limits.total_bytes)}, and others take "
+                f"{format_size(self._held_bytes)} now; send this one again later.",
+                code="no_space",
+                retry_after_s=RETRY_AFTER_S,
+            )
+
+    def open(self, path: Path) -> int:
+        """A descriptor of a new file (0600). RefusedError (not_ready) once this is closed."""
+        with self._lock:
+            if self._closed:
+                raise RefusedError("the service is ending and takes no uploads any more.", code="not_ready")
+            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+
+    def remove(self, path: Path) -> None:
+        """Remove a file and give its bytes back; what cannot be removed still counts. Again does nothing."""
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            _LOG.warning("an upload stays on disk: %s", error)
+            return
+        with self._lock:
+            self._held_bytes -= self._held.pop(path, 0)
+
+    def close(self) -> None:
+        """Remove the folder with everything in it. Again does nothing."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._held.clear()
+            self._held_bytes = 0
+        self._folder.remove()
