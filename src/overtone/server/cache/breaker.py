@@ -1,0 +1,60 @@
+"""Not asking, for a while, what has just failed."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+_log = logging.getLogger("overtone.server.cache")
+
+
+class Breaker:
+    """Whether something that can fail is worth asking: not for `pause_s` after it failed; then one asks for all.
+
+    Trouble is said once when it comes and once when it is over, both as warnings: who has read the one wants the other.
+    Whoever asks gets a turn and tells how it went. Turns from before the trouble decide nothing any more, so requests
+    that were on their way together, some of which still got through, do not make it come and go.
+    """
+
+    def __init__(self, name: str, pause_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.name = name
+        self.failures = 0
+        """How often asking failed."""
+        self.trouble: str | None = None
+        """What was said of the last failure; None while all is well."""
+        self._pause_s = pause_s
+        self._clock = clock
+        self._turn = 0
+        self._next_s = 0.0
+
+    def ask(self) -> int | None:
+        """A turn to ask, or None while it is no use. In trouble one in every pause gets it, come back or not."""
+        if self.trouble is not None:
+            now_s = self._clock()
+            if now_s < self._next_s:
+                return None
+            self._next_s = now_s + self._pause_s
+        return self._turn
+
+    def failed(self, turn: int, why: str) -> None:
+        """Asking failed."""
+        self.failures += 1
+        if turn != self._turn:
+            return
+        if self.trouble is None:
+            self._turn += 1
+            _log.warning(
+                "%s is in trouble: %s. Answers are computed without it; it is asked again every %g s.",
+                self.name,
+                why,
+                self._pause_s,
+            )
+        self.trouble = why
+        self._next_s = self._clock() + self._pause_s
+
+    def worked(self, turn: int) -> None:
+        """Asking did not fail."""
+        if turn == self._turn and self.trouble is not None:
+            self.trouble = None
+            _log.warning("%s is well again.", self.name)
