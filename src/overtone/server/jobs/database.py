@@ -1,0 +1,149 @@
+"""The SQLite file that knows of all jobs: opened, checked, and changed by one thread at a time.
+
+What a finished change promises. A process that is killed loses nothing. A machine that loses power loses nothing
+either, as far as its disk keeps what it was told to keep: the log is synced with every change (WAL, synchronous=FULL),
+and the files that a row speaks of are synced before the row is written. So a client may delete its own copy once a job
+is taken in. The price is a few syncs for each file of a job, of some milliseconds each.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from overtone.errors import UsageError
+from overtone.server.jobs.disk import no_room, private, sync_folder
+
+SCHEMA = 1
+"""Raised with every change of the tables."""
+
+_TABLES = """
+CREATE TABLE jobs (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    owner TEXT,
+    options TEXT NOT NULL,
+    state TEXT NOT NULL,
+    made_s REAL NOT NULL,
+    changed_s REAL NOT NULL,
+    keep_s REAL NOT NULL,
+    expires_s REAL
+);
+CREATE INDEX jobs_by_state ON jobs (state);
+CREATE INDEX jobs_by_expiry ON jobs (expires_s);
+CREATE TABLE files (
+    job INTEGER NOT NULL REFERENCES jobs (seq) ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    claimed_s REAL,
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    embeddings INTEGER NOT NULL,
+    held_bytes INTEGER NOT NULL,
+    PRIMARY KEY (job, number)
+) WITHOUT ROWID;
+CREATE INDEX files_by_state ON files (state, job, number);
+"""
+
+
+class Database:
+    """One connection and its lock: SQLite lets one write at a time anyway, and every question here is a short one.
+
+    Raises UsageError for a file that cannot be opened, is broken, of a newer schema, or something else altogether.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.RLock()
+        with self._speaking():
+            # Made here, as SQLite would let others read it; its log takes over the permissions.
+            with open(path, "ab", opener=private):
+                path.chmod(0o600)
+            self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        try:
+            self._prepare()
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _prepare(self) -> None:
+        self._connection.row_factory = sqlite3.Row
+        with self._speaking():
+            for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+                self._connection.execute(f"PRAGMA {pragma}").close()
+            if (found := self.ask("PRAGMA quick_check(1)")[0][0]) != "ok":
+                raise sqlite3.DatabaseError(" ".join(found.split()))
+        with self.change() as connection:
+            (version,) = self.ask("PRAGMA user_version")[0]
+            if version > SCHEMA:
+                raise UsageError(
+                    f"{self._path} was written by a newer Overtone (schema {version}, this one knows {SCHEMA}); "
+                    "use that one, or name another folder for jobs."
+                )
+            if version == 0:
+                if self.ask("SELECT 1 FROM sqlite_master"):
+                    raise UsageError(f"{self._path} is no database of jobs; name another folder for jobs.")
+                for statement in _TABLES.split(";\n"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {SCHEMA}")
+        with self._speaking():
+            sync_folder(self._path.parent)
+
+    def ask(self, question: str, *values: Any) -> list[sqlite3.Row]:
+        """All rows of an answer."""
+        with self._lock, self._speaking():
+            return self._connection.execute(question, values).fetchall()
+
+    @contextmanager
+    def change(self) -> Iterator[sqlite3.Connection]:
+        """Everything that the block does with the connection, or nothing of it. On the disk on return.
+
+        RefusedError (no_space) where the disk is full.
+        """
+        with self._lock, self._speaking():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:  # SQLite itself takes some back
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _speaking(self) -> Iterator[None]:
+        """What SQLite and the system say, in words for the user."""
+        try:
+            yield
+        except OSError as error:
+            raise self._unusable(error) from error
+        except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+            raise  # a mistake of this program
+        except sqlite3.OperationalError as error:
+            if "is full" in str(error):
+                raise no_room() from error
+            raise self._unusable(error) from error
+        except sqlite3.DatabaseError as error:
+            raise UsageError(
+                f"{self._path} is broken ({error}). Move it away, best with the whole folder, to begin without "
+                "any jobs (folders of jobs that no database knows are deleted), or put a copy in its place.",
+                code="broken_store",
+            ) from error
+
+    def _unusable(self, error: Exception) -> UsageError:
+        return UsageError(
+            f"{self._path} cannot be used ({error}). Look after its disk and its permissions, or name another folder "
+            "for jobs.",
+            code="unwritable",
+        )
+
+    def close(self) -> None:
+        """Close it. Closing again does nothing."""
+        with self._lock:
+            self._connection.close()

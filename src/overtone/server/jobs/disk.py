@@ -1,0 +1,87 @@
+"""Files that only the service may read, and that are on the disk once it is said that they are."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from overtone.errors import RefusedError, UsageError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+_OTHERS = 0o077
+"""Permissions of anyone but the owner."""
+
+
+def no_room() -> RefusedError:
+    """What to raise when the disk is full. It goes to clients, so it names no place."""
+    return RefusedError(
+        "The disk of this service is full. Delete jobs that are done with, or try again later.", code="no_space"
+    )
+
+
+@contextmanager
+def storing(path: Path) -> Iterator[None]:
+    """Turn a system error inside the block into a RefusedError (no_space) or a UsageError (unwritable)."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise no_room() from error
+        reason = error.strerror or str(error)
+        raise UsageError(f"cannot write {path}: {reason}. Allow writing there.", code="unwritable") from error
+
+
+def make_private(folder: Path, mark: str) -> None:
+    """Make a folder for the service alone, or take one that is there: empty, or known by holding a file called `mark`.
+
+    UsageError for one that others can look into and that holds something else: it is not ours to close to them.
+    """
+    if not folder.exists():
+        folder.mkdir(mode=0o700, parents=True)
+        sync_folder(folder.parent)
+    if not folder.stat().st_mode & _OTHERS:
+        return
+    if any(folder.iterdir()) and not (folder / mark).exists():
+        raise UsageError(
+            f"{folder} holds other files, and others can look into it; name a folder that is empty or new, or "
+            f"close it to them: chmod 700 {folder}"
+        )
+    folder.chmod(0o700)
+
+
+def private(path: str, flags: int) -> int:
+    """An opener for `open`: what is made can be read by its owner alone, whatever the umask."""
+    return os.open(path, flags, 0o600)
+
+
+def move(source: Path, target: Path) -> int:
+    """Move a file to a place of its own, also from another file system; on the disk on return. Its bytes. OSError."""
+    try:
+        os.replace(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with open(source, "rb") as old, open(target, "wb", opener=private) as new:
+            shutil.copyfileobj(old, new)
+        source.unlink()
+    target.chmod(0o600)
+    with open(target, "rb") as file:
+        os.fsync(file.fileno())
+        return os.fstat(file.fileno()).st_size
+
+
+def sync_folder(folder: Path) -> None:
+    """Put the names in a folder on the disk, which syncing the files alone does not. OSError."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # what file systems say that sync names by themselves, or never
+            raise
+    finally:
+        os.close(handle)

@@ -1,0 +1,127 @@
+"""Where the files of jobs lie: a folder for each job, in it a few files for each of the job's own.
+
+    <job id>/0000.upload     the audio, until its result is there
+    <job id>/0000.answers    what the model has said of it so far, until then
+    <job id>/0000.json       its record: a line of JSON, or one for each channel
+    <job id>/0000.0.npz      embeddings, of each channel
+
+Records are always files, also small ones: frames of hours are gigabytes, space is free the moment a file is deleted (a
+database keeps it), and what is served is what was written, in pieces.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from overtone.server.jobs.disk import move, private, storing, sync_folder
+from overtone.server.jobs.values import NewFile
+
+_ID = re.compile("[0-9a-f]{32}")
+_SPENT = re.compile(r"([0-9]{4,})\.(?:upload|answers)")
+
+
+def new_id() -> str:
+    """An id that nobody can guess: 128 bits. Only digits and small letters, as some file systems know no capitals."""
+    return secrets.token_hex(16)
+
+
+def is_id(text: str) -> bool:
+    """Whether it could be an id of a job. What is not never becomes part of a path or a query."""
+    return _ID.fullmatch(text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """The folders of all jobs, in `root`. Ids and numbers are trusted here."""
+
+    root: Path
+
+    def upload(self, id: str, number: int) -> Path:
+        """The audio of a file."""
+        return self.root / id / f"{number:04d}.upload"
+
+    def answers(self, id: str, number: int) -> Path:
+        """What the model has said of it so far."""
+        return self.root / id / f"{number:04d}.answers"
+
+    def record(self, id: str, number: int) -> Path:
+        """Its record."""
+        return self.root / id / f"{number:04d}.json"
+
+    def embedding(self, id: str, number: int, part: int) -> Path:
+        """Its embedding, or that of one channel."""
+        return self.root / id / f"{number:04d}.{part}.npz"
+
+    def fill(self, id: str, files: Iterable[NewFile]) -> list[int]:
+        """Make a job's folder and move uploads into it; all on the disk on return. The bytes of each."""
+        folder = self.root / id
+        with storing(folder):
+            folder.mkdir(mode=0o700)
+            sizes = [move(file.path, self.upload(id, number)) for number, file in enumerate(files)]
+            sync_folder(folder)
+            sync_folder(self.root)
+        return sizes
+
+    def keep(self, id: str, number: int, record: Iterable[str], embeddings: Sequence[Path]) -> int:
+        """Write a record, piece by piece, and move embeddings in; all on the disk on return, or none. Their bytes."""
+        path = self.record(id, number)
+        try:
+            with storing(path):
+                size_bytes = _write(path, record)
+                for part, embedding in enumerate(embeddings):
+                    size_bytes += move(embedding, self.embedding(id, number, part))
+                sync_folder(path.parent)
+        except BaseException:
+            self.drop(id, number, len(embeddings))
+            raise
+        return size_bytes
+
+    def drop(self, id: str, number: int, embeddings: int) -> None:
+        """Delete what there is of a result."""
+        for path in (self.record(id, number), *(self.embedding(id, number, part) for part in range(embeddings))):
+            with suppress(OSError):
+                path.unlink()
+
+    def free_upload(self, id: str, number: int) -> None:
+        """Delete what is of no use once there is a result. What cannot be deleted now is left to `tidy`."""
+        for path in (self.upload(id, number), self.answers(id, number)):
+            with suppress(OSError):
+                path.unlink()
+
+    def tidy(self, id: str, unfinished: Iterable[int]) -> None:
+        """Do what `free_upload` does for all files but those."""
+        kept = set(unfinished)
+        with suppress(OSError):
+            for path in (self.root / id).iterdir():
+                match = _SPENT.fullmatch(path.name)
+                if match and int(match[1]) not in kept:
+                    path.unlink()
+
+    def remove(self, id: str) -> None:
+        """Delete a job's folder, if it is there. What cannot be deleted now is left to the next sweep."""
+        shutil.rmtree(self.root / id, ignore_errors=True)
+
+    def found(self) -> list[str]:
+        """The ids that have a folder."""
+        with os.scandir(self.root) as entries:
+            return [entry.name for entry in entries if is_id(entry.name) and entry.is_dir(follow_symlinks=False)]
+
+
+def _write(path: Path, record: Iterable[str]) -> int:
+    with open(path, "wb", opener=private) as file:
+        last = ""
+        for piece in record:
+            file.write(piece.encode("utf-8", "backslashreplace"))
+            last = piece or last
+        if not last.endswith("\n"):
+            file.write(b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+        return file.tell()

@@ -1,0 +1,210 @@
+"""What the database knows of jobs and their files. Nothing here touches a file, and ids are trusted."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, get_args
+
+from overtone.errors import spelled_out
+from overtone.server.jobs.database import Database
+from overtone.server.jobs.turns import whose_turn
+from overtone.server.jobs.values import Job, JobFile, Load, NewFile, Owner, State
+
+_WAITING = """
+SELECT owner, MIN(seq) FROM jobs
+WHERE state IN ('queued', 'running') AND EXISTS (SELECT 1 FROM files WHERE state = 'queued' AND job = seq)
+GROUP BY owner
+"""
+
+_LOAD = """
+SELECT COUNT(*), TOTAL(claimed_s), COUNT(*) - COUNT(claimed_s), CAST(TOTAL(size_bytes) AS INTEGER)
+FROM files JOIN jobs ON seq = job WHERE files.state IN ('queued', 'running')
+"""
+
+_OF_JOB = "FROM files JOIN jobs ON seq = job WHERE id = ?"
+
+_FILE = "job = (SELECT seq FROM jobs WHERE id = ?) AND number = ?"
+
+_END = """
+UPDATE jobs SET
+    state = CASE WHEN EXISTS (SELECT 1 FROM files WHERE state = 'done' AND job = seq) THEN 'done' ELSE 'failed' END,
+    expires_s = changed_s + keep_s
+WHERE id = ? AND NOT EXISTS (SELECT 1 FROM files WHERE state IN ('queued', 'running') AND job = seq)
+"""
+
+_PAUSE = """
+UPDATE jobs SET state = 'queued', changed_s = ?
+WHERE state = 'running' AND NOT EXISTS (SELECT 1 FROM files WHERE state = 'running' AND job = seq)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job that is taken in. `keep_s`: how long it is kept from when it is finished."""
+
+    id: str
+    owner: Owner
+    options: Mapping[str, Any]
+    keep_s: float
+
+
+class Rows:
+    """The jobs, their files, and whose turn it is. Thread-safe; raises what `Database` raises."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._served: dict[Owner, int] = {}
+        self._turns = itertools.count(1)
+
+    def insert(self, job: NewJob, files: Sequence[NewFile], sizes: Sequence[int]) -> None:
+        """A job that waits, and its files, with the bytes of each."""
+        now_s = time.time()
+        head = (job.id, job.owner, json.dumps(dict(job.options), allow_nan=False), now_s, now_s, job.keep_s)
+        with self._db.change() as db:
+            seq = db.execute(
+                "INSERT INTO jobs (id, owner, options, state, made_s, changed_s, keep_s)"
+                " VALUES (?, ?, ?, 'queued', ?, ?, ?)",
+                head,
+            ).lastrowid
+            db.executemany(
+                "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, 'queued', 0, 0, ?)",
+                [
+                    (seq, number, spelled_out(file.name), file.digest, size, file.claimed_s, size)
+                    for number, (file, size) in enumerate(zip(files, sizes, strict=True))
+                ],
+            )
+
+    def job(self, id: str) -> Job | None:
+        """A job, None if there is none."""
+        counts = f"SELECT files.state, COUNT(*) {_OF_JOB} GROUP BY files.state"
+        rows = self._db.ask("SELECT * FROM jobs WHERE id = ?", id)
+        return _job(rows[0], self._db.ask(counts, id)) if rows else None
+
+    def files(self, id: str, first: int, count: int) -> list[JobFile]:
+        """Files of a job in order, at most `count`, all for -1."""
+        question = f"SELECT files.* {_OF_JOB} AND number >= ? ORDER BY number LIMIT ?"
+        return [_file(row) for row in self._db.ask(question, id, first, count)]
+
+    def file(self, id: str, number: int) -> JobFile | None:
+        """One file, None if there is none."""
+        rows = self._db.ask(f"SELECT * FROM files WHERE {_FILE}", id, number)
+        return _file(rows[0]) if rows else None
+
+    def numbers(self, id: str, *states: State) -> list[int]:
+        """The numbers of a job's files in those states, in order."""
+        marks = ", ".join("?" * len(states))
+        question = f"SELECT number {_OF_JOB} AND files.state IN ({marks}) ORDER BY number"
+        return [number for (number,) in self._db.ask(question, id, *states)]
+
+    def claim(self) -> tuple[Job, JobFile] | None:
+        """The next file, running from now on, and its job, whose `files` are not counted; None if nothing waits."""
+        with self._db.change() as db:
+            waiting: dict[Owner, int] = dict(db.execute(_WAITING).fetchall())
+            if not waiting:
+                return None
+            owner = whose_turn(waiting, self._served)
+            self._served[owner] = next(self._turns)
+            seq = waiting[owner]
+            first = "SELECT MIN(number) FROM files WHERE state = 'queued' AND job = ?"
+            (number,) = db.execute(first, (seq,)).fetchone()
+            db.execute(
+                "UPDATE files SET state = 'running', attempts = attempts + 1 WHERE job = ? AND number = ?",
+                (seq, number),
+            )
+            db.execute("UPDATE jobs SET state = 'running', changed_s = ? WHERE seq = ?", (time.time(), seq))
+            job = db.execute("SELECT * FROM jobs WHERE seq = ?", (seq,)).fetchone()
+            file = db.execute("SELECT * FROM files WHERE job = ? AND number = ?", (seq, number)).fetchone()
+        return _job(job), _file(file)
+
+    def finish(self, id: str, number: int, state: State, embeddings: int, held_bytes: int) -> bool:
+        """A running file is done or failed, and so is its job with its last file. False if the file is not running."""
+        with self._db.change() as db:
+            found = db.execute(
+                f"UPDATE files SET state = ?, embeddings = ?, held_bytes = ? WHERE state = 'running' AND {_FILE}",
+                (state, embeddings, held_bytes, id, number),
+            ).rowcount
+            if found:
+                db.execute("UPDATE jobs SET changed_s = ? WHERE id = ?", (time.time(), id))
+                db.execute(_END, (id,))
+        return bool(found)
+
+    def hand_back(self, id: str, number: int) -> None:
+        """A running file waits again, and does not count as begun."""
+        with self._db.change() as db:
+            db.execute(
+                f"UPDATE files SET state = 'queued', attempts = attempts - 1 WHERE state = 'running' AND {_FILE}",
+                (id, number),
+            )
+            db.execute(f"{_PAUSE} AND id = ?", (time.time(), id))
+
+    def requeue(self) -> int:
+        """All that runs waits again. How many files."""
+        with self._db.change() as db:
+            requeued = db.execute("UPDATE files SET state = 'queued' WHERE state = 'running'").rowcount
+            db.execute(_PAUSE, (time.time(),))
+        return requeued
+
+    def cancel(self, id: str) -> bool:
+        """Whatever state a job is in, it and its files are cancelled. False if there is none."""
+        now_s = time.time()
+        with self._db.change() as db:
+            found = db.execute(
+                "UPDATE jobs SET state = 'cancelled', changed_s = ?, expires_s = COALESCE(expires_s, ? + keep_s)"
+                " WHERE id = ?",
+                (now_s, now_s, id),
+            ).rowcount
+            db.execute(
+                "UPDATE files SET state = 'cancelled', held_bytes = 0 WHERE job = (SELECT seq FROM jobs WHERE id = ?)",
+                (id,),
+            )
+        return bool(found)
+
+    def expired(self, now_s: float, count: int) -> list[str]:
+        """Jobs whose time is over, at most `count`."""
+        return [id for (id,) in self._db.ask("SELECT id FROM jobs WHERE expires_s <= ? LIMIT ?", now_s, count)]
+
+    def delete(self, ids: Iterable[str]) -> None:
+        """Forget jobs and their files."""
+        with self._db.change() as db:
+            db.executemany("DELETE FROM jobs WHERE id = ?", [(id,) for id in ids])
+
+    def counts(self) -> dict[str, int]:
+        """How many jobs are in each state, all states named."""
+        return _counts(self._db.ask("SELECT state, COUNT(*) FROM jobs GROUP BY state"))
+
+    def seconds(self, id: str) -> tuple[float, float]:
+        """Claimed seconds of the files of a job that are finished, and of all of them."""
+        finished = "TOTAL(CASE WHEN files.state IN ('done', 'failed') THEN claimed_s ELSE 0 END)"
+        return tuple(self._db.ask(f"SELECT {finished}, TOTAL(claimed_s) {_OF_JOB}", id)[0])
+
+    def load(self) -> Load:
+        """What is not finished, of all owners."""
+        return Load(*self._db.ask(_LOAD)[0])
+
+    def load_of(self, owner: Owner) -> Load:
+        """What is not finished, of one owner."""
+        return Load(*self._db.ask(f"{_LOAD} AND owner IS ?", owner)[0])
+
+    def held_bytes(self) -> int:
+        """The sum over all files."""
+        return int(self._db.ask("SELECT TOTAL(held_bytes) FROM files")[0][0])
+
+
+def _job(row: sqlite3.Row, counts: Iterable[sqlite3.Row] = ()) -> Job:
+    times_s = (row["made_s"], row["changed_s"], row["expires_s"])
+    return Job(row["id"], row["owner"], json.loads(row["options"]), row["state"], *times_s, _counts(counts))
+
+
+def _counts(rows: Iterable[sqlite3.Row]) -> dict[str, int]:
+    counts: dict[str, int] = dict.fromkeys(get_args(State), 0)
+    counts.update((state, count) for state, count in rows)
+    return counts
+
+
+def _file(row: sqlite3.Row) -> JobFile:
+    return JobFile(**{field.name: row[field.name] for field in fields(JobFile)})

@@ -1,0 +1,93 @@
+"""What a job is made of, as it travels between the store, the runner and the routes. Times are unix seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+State = Literal["queued", "running", "done", "failed", "cancelled"]
+"""Of a job, and of each of its files.
+
+queued: nothing of it runs. running: begun. done: there is a result; of a job, for at least one file. failed: there is
+only a record that says why; of a job, for every file. cancelled: nobody wants it any more, and nothing is kept of it.
+"""
+
+Owner = str | None
+"""The name of the API key that a job came with; None where the service asks for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewFile:
+    """A file that has been uploaded. `name`: what the client calls it. `path`: where the upload put it, not linked to.
+
+    `digest`: of its content, as text. `claimed_s`: the seconds of audio that its header claims, None if it claims none.
+    """
+
+    name: str
+    path: Path
+    digest: str
+    claimed_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobFile:
+    """One file of a job. `number`: its place, from 0. `attempts`: how often it was begun and not handed back.
+
+    `embeddings`: how many `.npz` files its result has beside its record. The other fields as in `NewFile`.
+    """
+
+    number: int
+    name: str
+    digest: str
+    size_bytes: int
+    claimed_s: float | None
+    state: State
+    attempts: int
+    embeddings: int
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job without its files, of which there may be thousands. `files`: how many are in each state, all states named.
+
+    `expires_s`: when it is removed; None while it is not finished, as its time begins when it is.
+    """
+
+    id: str
+    owner: Owner
+    options: Mapping[str, Any]
+    state: State
+    made_s: float
+    changed_s: float
+    expires_s: float | None
+    files: Mapping[str, int]
+
+    @property
+    def open(self) -> bool:
+        """Whether there is work left."""
+        return self.state in ("queued", "running")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A file whose turn it is. `path`: its audio. `answers`: where its `KeptAnswers` belong, deleted with the audio."""
+
+    job: str
+    owner: Owner
+    options: Mapping[str, Any]
+    file: JobFile
+    path: Path
+    answers: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Work that is not finished, running or not. `claimed_s`: of the files that claim a length; `unclaimed`: how many
+    do not."""
+
+    files: int
+    claimed_s: float
+    unclaimed: int
+    size_bytes: int
