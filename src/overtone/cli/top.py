@@ -1,0 +1,68 @@
+"""`overtone top`: a running service, watched from a terminal through its metrics."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+from rich.live import Live
+
+from overtone import config
+from overtone.cli import screen
+from overtone.cli.frame import frame
+from overtone.errors import OvertoneError, UsageError
+
+if TYPE_CHECKING:
+    from overtone.server.view import Window
+    from overtone.server.watching import Service
+
+Url = Annotated[str, typer.Argument(help="Where the service is.")]
+Interval = Annotated[
+    float, typer.Option(min=0.1, max=3600.0, metavar="SECONDS", help="From one look at the service to the next.")
+]
+Once = Annotated[
+    bool, typer.Option("--once", help="Look twice, print one frame and end; so it is wherever there is no terminal.")
+]
+Key = Annotated[
+    Optional[str],  # noqa: UP045 - typer reads it
+    typer.Option(help="Key of the service. Default: OVERTONE_KEY, which other users of this machine cannot see."),
+]
+
+
+def top(url: Url = "http://127.0.0.1:8765", interval: Interval = 2.0, once: Once = False, key: Key = None) -> int:
+    """Watch a running service: requests, latency, queue, batches, memory, cache, jobs. Ctrl-C ends it."""
+    try:
+        from overtone.server.view import Window
+        from overtone.server.watching import Service
+    except ImportError as error:
+        raise UsageError("top needs prometheus-client: pip install 'overtone[server]'", code="missing_extra") from error
+    service, window = Service(url, key or config.environment("OVERTONE_KEY")), Window()
+    try:
+        if once or not sys.stdout.isatty() or screen.out.is_dumb_terminal:
+            _show_once(service, window, interval)
+        else:
+            _show_on(service, window, interval)
+    except KeyboardInterrupt:
+        pass  # how it ends
+    return 0
+
+
+def _show_once(service: Service, window: Window, interval: float) -> None:
+    window.add(service.scrape())
+    time.sleep(interval)
+    screen.out.print(frame(window.add(service.scrape()), service.url))
+
+
+def _show_on(service: Service, window: Window, interval: float) -> None:
+    """Frame after frame. A service that was there once is waited for when it is gone: it may be starting anew."""
+    view, problem = window.add(service.scrape()), None
+    with Live(console=screen.out, screen=True, auto_refresh=False) as live:
+        while True:
+            live.update(frame(view, service.url, problem), refresh=True)
+            time.sleep(interval)
+            try:
+                view, problem = window.add(service.scrape()), None
+            except OvertoneError as error:
+                problem = str(error)

@@ -1,0 +1,205 @@
+"""What the service writes about itself: one line for each event, on standard error, as JSON or as plain text.
+
+A logger of Overtone takes fields through `extra`: `LOG.info("answered", extra={"status": 200, "ms": 12.5})`. Fields of
+other loggers are left out: nobody here knows what is in them. Neither a header nor the path of an upload belongs into a
+field or a message.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import logging.config
+import math
+import re
+import secrets
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Final
+
+from overtone.errors import UsageError
+
+LEVELS: Final = ("debug", "info", "warning", "error")
+
+_GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+_MOST_CHARACTERS: Final = 4096
+_BARE: Final = re.compile(r"[^\s\"'=\\]+")
+
+_request_id: ContextVar[str | None] = ContextVar("overtone_request_id", default=None)
+
+
+def request_id() -> str | None:
+    """The id of the request that this task or thread works for; None outside of any."""
+    return _request_id.get()
+
+
+def set_request_id(value: str | None) -> None:
+    """From here on this task, and those it starts, work for that request."""
+    _request_id.set(value)
+
+
+def new_request_id(given: str | None) -> str:
+    """The id that a client gave, if it is 1 to 64 characters of `A-Za-z0-9._-`; else a new one."""
+    if given is not None and _GIVEN_ID.fullmatch(given):
+        return given
+    return secrets.token_hex(8)
+
+
+def configure(json: bool | None, level: str) -> None:
+    """Have this process log. json: None means plain text on a terminal and JSON elsewhere. Uvicorn: `log_config=None`.
+
+    UsageError if there is no such level.
+    """
+    logging.config.dictConfig(log_config(json, level))
+    logging.captureWarnings(True)
+
+
+def log_config(json: bool | None, level: str) -> dict[str, Any]:
+    """The same as `configure`, for `logging.config.dictConfig` and for uvicorn's `log_config`."""
+    level = level.lower()
+    if level not in LEVELS:
+        raise UsageError(f"{level!r} is no level to log at; write one of {', '.join(LEVELS)}.")
+    as_json = not sys.stderr.isatty() if json is None else json
+    form = JsonFormatter if as_json else TextFormatter
+    named = level.upper()
+    # At their debug level, uvicorn and others write down what clients send: every header, keys among them.
+    quieter = "INFO" if level == "debug" else named
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"()": form, "tracebacks": level == "debug"}},
+        "filters": {"told": {"()": _ToldElsewhere}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stderr"}},
+        "root": {"level": "ERROR" if level == "error" else "WARNING", "handlers": ["stderr"]},
+        "loggers": {
+            "overtone": {"level": named},
+            "uvicorn": {"level": quieter, "handlers": [], "propagate": True},
+            "uvicorn.error": {"level": quieter, "handlers": [], "propagate": True, "filters": ["told"]},
+            "uvicorn.access": {"level": "CRITICAL", "handlers": [], "propagate": False},
+        },
+    }
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object on one line, ASCII, so that no text of a user's can end a line or start another."""
+
+    def __init__(self, *, tracebacks: bool = False) -> None:
+        super().__init__()
+        self._tracebacks = tracebacks
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        line: dict[str, Any] = {
+            "time": _time(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": _message(record),
+        }
+        if (current := request_id()) is not None:
+            line["request_id"] = current
+        for name, value in _fields(record).items():
+            line.setdefault(name, value)
+        if (error := _error(record)) is not None:
+            line["error"] = _fault(error)
+            if self._tracebacks:
+                line["traceback"] = _traceback(error)
+        return json.dumps(line, allow_nan=False)
+
+
+class TextFormatter(logging.Formatter):
+    """One line for a person: time, level, logger, message, fields. What a terminal would obey is shown escaped."""
+
+    def __init__(self, *, tracebacks: bool = False) -> None:
+        super().__init__()
+        self._tracebacks = tracebacks
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line; with tracebacks, those are lines below it, each marked as a part of it."""
+        fields = {**_fields(record), **({} if (current := request_id()) is None else {"request_id": current})}
+        if (error := _error(record)) is not None:
+            fields["error"] = " ".join(map(str, _fault(error).values()))
+        message = visible(_message(record))
+        words = (_time(record), f"{record.levelname.lower():<7}", record.name, message)
+        line = "  ".join((*words, *(f"{visible(name)}={_worded(value)}" for name, value in fields.items())))
+        if error is None or not self._tracebacks:
+            return line
+        return "\n".join((line, *(f"  | {visible(text)}" for text in _traceback(error).splitlines())))
+
+
+class _ToldElsewhere(logging.Filter):
+    """Drops what uvicorn says of each WebSocket: path and query as they came, which our own line says without them, and
+    a complaint that it makes of every one that was refused in HTTP's own words."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        said = str(record.msg)
+        return not ('"WebSocket ' in said or said.startswith(("connection ", "ASGI callable returned without compl")))
+
+
+def visible(text: str) -> str:
+    """Text on one line that no terminal obeys: control characters, and those that turn or hide others, are escaped."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def _time(record: logging.LogRecord) -> str:
+    moment = datetime.fromtimestamp(record.created, timezone.utc)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _message(record: logging.LogRecord) -> str:
+    return _shortened(record.getMessage().strip())
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 1] + "…"
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    if record.name.split(".")[0] != "overtone":
+        return {}
+    return {name: _plain(value) for name, value in record.__dict__.items() if name not in _STANDARD}
+
+
+def _plain(value: object) -> Any:
+    """A value as JSON has it."""
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [_plain(item) for item in value]
+    return _shortened(str(value))
+
+
+def _worded(value: Any) -> str:
+    """A value that ends where the next field begins."""
+    if isinstance(value, str) and _BARE.fullmatch(value):
+        return visible(value)
+    return visible(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def _error(record: logging.LogRecord) -> BaseException | None:
+    return record.exc_info[1] if record.exc_info else None
+
+
+def _fault(error: BaseException) -> dict[str, str | int]:
+    """What went wrong and where, without the way there."""
+    # The system's errors end with the path of a file, which may be somebody's upload.
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    fault: dict[str, str | int] = {"type": type(error).__name__, "message": _shortened(said)}
+    frames = traceback.extract_tb(error.__traceback__)
+    if frames:
+        fault |= {"file": Path(frames[-1].filename).name, "line": frames[-1].lineno or 0}
+    return fault
+
+
+def _traceback(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))
