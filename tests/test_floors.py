@@ -16,7 +16,7 @@ FLOORS = (
     ("errors", "values", "spool", "stages"),
     ("memory", "resources", "child"),
     ("options", "compiled", "devices"),
-    ("config", "audio", "inputs", "vad", "pauses", "head", "checkpoints", "costs", "record", "timeline"),
+    ("config", "audio", "inputs", "vad", "pauses", "head", "checkpoints", "costs", "record", "timeline", "caller"),
     ("formats", "plan", "segment", "merge", "converted"),
     ("journal", "embeddings", "plot"),
     ("waiting",),
@@ -26,9 +26,11 @@ FLOORS = (
     ("fleet", "loaded"),
     ("track", "runtime"),
     ("intake",),
+    ("live",),
     ("emotion",),
     ("tuning", "benchmark"),
-    ("cli", "compat"),
+    ("compat", "server"),
+    ("cli",),
     ("__main__",),
 )
 """From the ground up. A file imports from lower floors, and within its own package; nothing else."""

@@ -25,7 +25,10 @@ else:
     import tomli as tomllib  # the same module, before it came with Python
 
 _PREFIX = "OVERTONE_"
-_NOT_OPTIONS = ("CACHE", "CONFIG")
+_NOT_OPTIONS = ("CACHE", "CONFIG", "KEY")
+
+SERVICE = _PREFIX + "SERVE_"
+"""What variables of `overtone serve` begin with; they are none of the options."""
 
 _Stored = dict[str, tuple[Any, str]]
 """Values by the option's name, each with the place that it was read from."""
@@ -59,6 +62,11 @@ def _settings() -> _Stored:
 
 def _values(stored: _Stored) -> dict[str, Any]:
     return {name: value for name, (value, _) in stored.items()}
+
+
+def environment_of(prefix: str, settings: type[Any]) -> dict[str, Any]:
+    """What the variables that begin with `prefix` say of the fields of a dataclass. UsageError names the variable."""
+    return _values(_parsed(os.environ, prefix, get_type_hints(settings)))
 
 
 def cache_folder() -> Path:
@@ -98,15 +106,19 @@ def _read(path: Path, where: str) -> _Stored:
 
 
 def _from_environment(environment: Mapping[str, str]) -> _Stored:
-    hints = get_type_hints(Options)
+    other = (*(_PREFIX + name for name in _NOT_OPTIONS), *(name for name in environment if name.startswith(SERVICE)))
+    return _parsed({n: text for n, text in environment.items() if n not in other}, _PREFIX, get_type_hints(Options))
+
+
+def _parsed(environment: Mapping[str, str], prefix: str, hints: Mapping[str, Any]) -> _Stored:
     values: _Stored = {}
     for variable, text in environment.items():
-        name = variable.removeprefix(_PREFIX)
-        if name == variable or name in _NOT_OPTIONS:
+        name = variable.removeprefix(prefix)
+        if name == variable:
             continue
         option, where = name.lower(), f"the environment variable {variable}={text}"
         try:
-            check_names({option: text})
+            check_names([option], tuple(hints))
             values[option] = _parse(text, hints[option]), where
         except (UsageError, ValueError) as error:
             raise UsageError(f"{where}: {error}") from error

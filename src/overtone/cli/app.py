@@ -21,11 +21,14 @@ import overtone
 from overtone.cli.bench import bench
 from overtone.cli.doctor import doctor
 from overtone.cli.emotion import emotion
+from overtone.cli.keys import keys
 from overtone.cli.models import models
 from overtone.cli.options import exits
 from overtone.cli.plan import plan
 from overtone.cli.profile import profile
 from overtone.cli.screen import complain
+from overtone.cli.serve import serve
+from overtone.cli.top import top
 from overtone.cli.tune import tune
 from overtone.errors import OvertoneError
 
@@ -55,9 +58,10 @@ def _root(
     """The emotion in speech: any length, any number of files, inside the memory it is given."""
 
 
-for command in (emotion, plan, profile, tune, bench, doctor):
+for command in (emotion, plan, profile, tune, bench, doctor, serve, top):
     app.command()(exits(command))
 app.add_typer(models, name="models")
+app.add_typer(keys, name="keys")
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:

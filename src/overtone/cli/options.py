@@ -5,18 +5,18 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, Optional, TypeVar, get_type_hints
 
 import typer
 
 from overtone import config
-from overtone.options import HELP, NAMES, Options, flag, kinds_of
+from overtone.options import HELP, Options, flag, kinds_of
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _SHORT = {"model": ["-m"], "memory": []}
-_DEFAULTS = {field.name: field.default for field in dataclasses.fields(Options)}
+_SIZES = ("memory", "max_upload", "uploads_size", "cache_size")
 
 
 def exits(command: Callable[..., int]) -> Callable[..., None]:
@@ -40,6 +40,11 @@ def with_options(command: _Command) -> _Command:
 def with_options_to_tune(command: _Command) -> _Command:
     """The same without `--profile`, for the command that makes one."""
     return _with(command, _model_options())
+
+
+def with_settings(settings: type[Any], texts: Mapping[str, str], panel: str) -> Callable[[_Command], _Command]:
+    """Give a command that takes `**options` those of `with_options`, after one for every field of `settings`."""
+    return lambda command: _with(command, [*parameters_of(settings, texts, panel), _profile(), *_model_options()])
 
 
 def _with(command: _Command, made: list[inspect.Parameter]) -> _Command:
@@ -74,13 +79,17 @@ def _profile() -> inspect.Parameter:
 
 
 def _model_options() -> list[inspect.Parameter]:
-    hints = get_type_hints(Options)
-    return [_parameter(name, hints[name]) for name in NAMES]
+    return parameters_of(Options, HELP, "Model and work")
 
 
-def _parameter(name: str, hint: Any) -> inspect.Parameter:
+def parameters_of(settings: type[Any], texts: Mapping[str, str], panel: str) -> list[inspect.Parameter]:
+    """An option for every field of a dataclass, which is None where it is not given. texts: what each is."""
+    hints = get_type_hints(settings)
+    return [_parameter(f.name, hints[f.name], f.default, texts[f.name], panel) for f in dataclasses.fields(settings)]
+
+
+def _parameter(name: str, hint: Any, default: Any, text: str, panel: str) -> inspect.Parameter:
     kinds = [kind for kind in kinds_of(hint) if kind is not type(None)]
-    default = _DEFAULTS[name]
     flags = [*_SHORT.get(name, []), flag(name)]
     annotation: Any
     extra: dict[str, Any] = {}
@@ -89,12 +98,14 @@ def _parameter(name: str, hint: Any) -> inspect.Parameter:
     elif bool in kinds:
         annotation = bool
     elif str in kinds:
-        annotation, extra["metavar"] = str, "SIZE" if name == "memory" else "TEXT"
+        annotation, extra["metavar"] = str, "SIZE" if name in _SIZES else "TEXT"
     else:
         annotation = int if int in kinds else float
     shown = f" Default: {default:g}." if isinstance(default, float) else f" Default: {default}."
-    text = HELP[name] + ("" if default is None or default is False else shown)
-    option = typer.Option(None, *flags, help=text, rich_help_panel="Model and work", **extra)
+    if default is True:
+        flags, shown = [f"{flag(name)}/--no-{name.replace('_', '-')}"], " Default: yes."
+    text += "" if default in (None, False, "") else shown
+    option = typer.Option(None, *flags, help=text, rich_help_panel=panel, **extra)
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,

@@ -1,0 +1,37 @@
+"""`overtone serve`: the service."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+from typing import Any
+
+from overtone import config
+from overtone.cli import screen
+from overtone.cli.options import chosen, typed, with_settings
+from overtone.errors import UsageError
+from overtone.server.settings import HELP, Settings
+
+_NEEDED = ("fastapi", "uvicorn", "websockets", "prometheus_client", "python_multipart", "redis")
+
+
+@with_settings(Settings, HELP, "Service")
+def serve(**options: Any) -> int:
+    """Serve over HTTP and WebSocket, with a web page: many users, one model, inside the memory it is given."""
+    names = [field.name for field in dataclasses.fields(Settings)]
+    given = typed({name: options.pop(name) for name in names})
+    settings = Settings(**{**config.environment_of(config.SERVICE, Settings), **given})
+    made = chosen(options)
+    if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
+        raise UsageError(
+            f"the service needs {', '.join(missing)}: pip install 'overtone[server]'", code="missing_extra"
+        )
+    if settings.page and given.get("page") and importlib.util.find_spec("gradio") is None:
+        raise UsageError("--page needs gradio: pip install 'overtone[ui]'", code="missing_extra")
+    from overtone.server import logs
+    from overtone.server.server import start_with
+    from overtone.server.serving import serve as run
+
+    logs.configure(None if settings.log == "auto" else settings.log == "json", "info")
+    run(settings, start_with(made, settings), lambda address: screen.err.print(f"listening on {address}"))
+    return 0

@@ -1,0 +1,100 @@
+"""The ASGI app: routes, errors as problems, and the outermost layer."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+import overtone
+from overtone.errors import OvertoneError, RefusedError, UsageError
+from overtone.server import problems
+from overtone.server.logs import request_id
+from overtone.server.outside import Outside
+from overtone.server.routes import emotion, jobs, status, stream
+from overtone.server.schemas import Problem
+from overtone.server.server import Server
+
+_ABOUT = """
+The emotion in speech, over HTTP and WebSocket. Errors are `application/problem+json`, with the codes of the command
+line. `WS /v1/stream` takes PCM16 or Opus and tells the emotion as it is spoken; it is described in `docs/server.md`.
+"""
+
+_CODES = {404: "unknown", 405: "method"}
+
+
+def create_app(server: Server) -> FastAPI:
+    """The app of a server, which whoever runs it opens and closes."""
+    app = FastAPI(title="Overtone", version=overtone.__version__, description=_ABOUT, docs_url=None, redoc_url=None)
+    for part in (emotion, jobs, status, stream):
+        app.include_router(part.routes(server))
+    app.add_exception_handler(OvertoneError, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    if server.settings.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=server.settings.origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["authorization", "content-type", "x-request-id"],
+            expose_headers=["server-timing", "x-overtone-cache", "x-request-id", "retry-after", "location"],
+        )
+    _describe_problems(app)
+    return app
+
+
+def wrapped(app: FastAPI, server: Server) -> ASGIApp:
+    """The app with the outermost layer around it, which also sees what the framework itself refuses."""
+    return Outside(app, server.metrics)
+
+
+def _told(request: Request, error: OvertoneError) -> Response:
+    request.state.refused = problems.code_of(error)
+    return problems.answer(error, request_id() or "")
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, OvertoneError)
+    return _told(request, error)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    return _told(request, UsageError(f"{'.'.join(map(str, first['loc'][1:]))}: {first['msg']}"))
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = _CODES.get(error.status_code, "bad_request")
+    response = _told(request, RefusedError(f"{request.method} {request.url.path}: {error.detail}.", code=code))
+    response.headers.update(error.headers or {})
+    return response
+
+
+def _describe_problems(app: FastAPI) -> None:
+    """Put the schema of problems where the routes refer to it."""
+    made = app.openapi
+
+    def openapi() -> dict[str, object]:
+        whole = made()
+        schemas = whole.setdefault("components", {}).setdefault("schemas", {})
+        schemas[Problem.__name__] = Problem.model_json_schema()
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        for path in whole["paths"].values():
+            for operation in path.values():
+                operation["responses"].pop("422", None) if _is_default(operation) else None
+        return whole
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _is_default(operation: dict[str, object]) -> bool:
+    """Whether an operation's 422 is the framework's own, which never comes: what it means is told as 400 here."""
+    responses = operation["responses"]
+    assert isinstance(responses, dict)
+    return "HTTPValidationError" in str(responses.get("422"))

@@ -1,0 +1,104 @@
+"""`Call`: what one request wants of one file, and the answer as it is kept and sent."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from overtone.errors import UsageError
+from overtone.options import PER_CALL, Options, flag
+from overtone.record import json_chunks, to_json
+from overtone.server.keys import Owner
+from overtone.values import EmotionResult, Timings
+
+Found = Literal["hit", "shared", "miss"]
+"""Whether an answer was kept, was being made for somebody else, or was made for this request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """options: those of `overtone.options.PER_CALL` that were given. embedding: whether the record holds the vector."""
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    embedding: bool = False
+    owner: Owner | None = None
+
+    @property
+    def identity(self) -> Mapping[str, object]:
+        """What an answer depends on, beside the audio and the model."""
+        return {**self.options, "embedding": self.embedding}
+
+
+def options_of(given: Mapping[str, str], base: Options) -> dict[str, Any]:
+    """The options of a call from their text. UsageError for one that there is not, or a value that it cannot have."""
+    made: dict[str, Any] = {}
+    for name, text in given.items():
+        if name not in PER_CALL:
+            raise UsageError(f"there is no option {name!r} of a request; there are: {', '.join(PER_CALL)}.")
+        made[name] = _value(name, text)
+    base.for_call(**made)
+    return made
+
+
+def _value(name: str, text: str) -> Any:
+    if name in ("max_segment", "window", "hop"):
+        try:
+            return float(text)
+        except ValueError:
+            raise UsageError(f"{flag(name)} is {text!r}; it has to be a number of seconds.") from None
+    if name == "keep_silence":
+        if text.lower() not in ("true", "false", "1", "0"):
+            raise UsageError(f"{flag(name)} is {text!r}; it is true or false.")
+        return text.lower() in ("true", "1")
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The records of one file, as text that begins after the source's name, so that one answer serves all names.
+
+    duration_s: seconds of audio. timings: of the work that was done for it, whenever that was.
+    """
+
+    records: tuple[str, ...]
+    duration_s: float
+    timings: Timings
+    found: Found = "miss"
+
+    def lines(self, source: str) -> Iterator[str]:
+        """The records, of a file called `source`, each one line of JSON without its end."""
+        head = '{"source": ' + to_json(source) + ", "
+        for record in self.records:
+            yield head + record
+
+    def kept(self) -> bytes:
+        """As a cache keeps it."""
+        about = {"duration_s": self.duration_s, "timings": dataclasses.asdict(self.timings)}
+        return "\n".join([json.dumps(about), *self.records]).encode()
+
+    @classmethod
+    def from_kept(cls, value: bytes, found: Found) -> Answer:
+        """What `kept` gave."""
+        first, *records = value.decode().split("\n")
+        about = json.loads(first)
+        return cls(tuple(records), about["duration_s"], Timings(**about["timings"]), found)
+
+
+def answer_of(results: Sequence[EmotionResult], call: Call, base: Options) -> Answer:
+    """The answer that results make."""
+    granularity = base.for_call(**call.options).granularity
+    records = []
+    for result in results:
+        text = "".join(json_chunks(result, granularity))
+        text = text.removeprefix('{"source": ' + to_json(result.source) + ", ")
+        records.append(with_embedding(text, result) if call.embedding else text)
+    return Answer(tuple(records), results[0].duration, results[0].timings)
+
+
+def with_embedding(text: str, result: EmotionResult) -> str:
+    """A record with the vector at its end: float32, (dim,), in as few digits as tell it; null for silence."""
+    vector = None if result.embedding is None else [float(str(value)) for value in result.embedding]
+    return text[:-1] + ', "embedding": ' + to_json(vector) + "}"

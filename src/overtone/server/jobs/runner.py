@@ -1,0 +1,261 @@
+"""The runner of jobs: takes the next file, has it answered behind everybody who waits, and keeps what was said."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from overtone.emotion import EmotionRecognizer
+from overtone.errors import ModelError, OvertoneError, RefusedError
+from overtone.record import json_chunks
+from overtone.server.calls import with_embedding
+from overtone.server.jobs.answers import KeptAnswers, digest_of
+from overtone.server.jobs.progress import Progress
+from overtone.server.jobs.store import JobStore
+from overtone.server.jobs.values import Claim, Job, NewFile
+from overtone.server.reading import BoundedCaller, GuardedFile
+from overtone.server.service import Service
+from overtone.server.settings import Settings
+from overtone.values import EmotionResult, Output, Samples
+
+_LOG = logging.getLogger("overtone.server.jobs")
+
+_T = TypeVar("_T")
+
+MOST_ATTEMPTS = 3
+"""Times that a file is begun. One that takes the process or the model down each time is not given a fourth."""
+
+_WORTH_KEEPING_S = 60.0
+"""Seconds of audio. What a shorter file had answered when it was stopped is answered again before it is found."""
+
+_HOUSEKEEPING_S = 30.0
+"""Seconds between two looks for jobs whose time is over."""
+
+
+class JobCaller(BoundedCaller):
+    """A job's file: everybody else goes first, and what the model has said of it before is known."""
+
+    background = True
+
+    def __init__(self, most_s: float, told: Callable[[float], None], kept: KeptAnswers | None) -> None:
+        super().__init__(most_s, 0.0, told)
+        self._kept = kept
+        self.dropped = False
+
+    def drop(self) -> None:
+        """Stop it: the job was cancelled, or the service is ending."""
+        self.dropped = True
+        self.stop()
+
+    def recall(self, samples: Samples) -> Output | None:
+        """See Caller."""
+        return None if self._kept is None else self._kept.recall(digest_of(samples))
+
+    def keep(self, samples: Samples, output: Output) -> None:
+        """See Caller."""
+        if self._kept is not None:
+            self._kept.keep(digest_of(samples), output)
+
+
+class JobRunner:
+    """Runs what is in a store, so many files at a time. Used from the event loop."""
+
+    def __init__(self, service: Service, store: JobStore, settings: Settings) -> None:
+        self.store, self.progress = store, Progress()
+        self._service, self._settings = service, settings
+        self._threads = ThreadPoolExecutor(settings.jobs_at_once, thread_name_prefix="overtone-job")
+        self._tasks: list[asyncio.Task[None]] = []
+        self._callers: dict[tuple[str, int], JobCaller] = {}
+        self._deaths: Counter[tuple[str, int]] = Counter()
+        self._more = asyncio.Event()
+        self._ending = False
+        self.states: Mapping[str, int] = {}
+        self.waiting_s = 0.0
+
+    async def open(self) -> None:
+        """Go on with what a process before this one left."""
+        again = await asyncio.to_thread(self.store.requeue_running)
+        await asyncio.to_thread(self.store.sweep)
+        if again:
+            _LOG.warning("%d files of jobs go on where they were stopped", again)
+        await self._count()
+        self._tasks = [asyncio.create_task(self._work()) for _ in range(self._settings.jobs_at_once)]
+        self._tasks.append(asyncio.create_task(self._keep_house()))
+
+    async def add(self, owner: str | None, options: Mapping[str, Any], files: Sequence[NewFile]) -> Job:
+        """Take in a job. RefusedError (busy) where too much waits already, (no_space) where the disk is full."""
+        waiting = await asyncio.to_thread(self.store.waiting)
+        seconds = sum(file.claimed_s or 0.0 for file in files)
+        if waiting.files and waiting.claimed_s + seconds > self._settings.jobs_audio_s:
+            raise RefusedError(
+                f"{waiting.claimed_s:.0f} s of audio wait in jobs, and {self._settings.jobs_audio_s:.0f} s are the "
+                "most; hand it in later.",
+                code="busy",
+                retry_after_s=min(3600.0, max(1.0, seconds / max(self._service.host.rate, 1e-9))),
+            )
+        job = await asyncio.to_thread(self.store.add, owner, options, files, self._settings.jobs_kept_s)
+        self.wake()
+        await self._count()
+        return job
+
+    async def cancel(self, id: str) -> None:
+        """Nobody wants a job any more: what of it runs is stopped, and its files are gone when this returns."""
+        await asyncio.to_thread(self.store.cancel, id)
+        for (job, _), caller in tuple(self._callers.items()):
+            if job == id:
+                caller.drop()
+        self.progress.forget(id)
+        await self._count()
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        self._more.set()
+
+    def stop(self) -> None:
+        """Begin no more files, and stop those that run: they go on where they are after the next start."""
+        self._ending = True
+        self.wake()
+        for caller in tuple(self._callers.values()):
+            caller.drop()
+
+    async def close(self) -> None:
+        """Wait until nothing runs any more."""
+        self.stop()
+        if self._tasks:
+            self._tasks.pop().cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._threads.shutdown()
+
+    async def _keep_house(self) -> None:
+        while True:
+            await asyncio.sleep(_HOUSEKEEPING_S)
+            with suppress(OvertoneError):
+                await asyncio.to_thread(self.store.expire, time.time())
+                await self._count()
+
+    async def _count(self) -> None:
+        self.waiting_s = (await asyncio.to_thread(self.store.waiting)).claimed_s
+        self.states = await asyncio.to_thread(self.store.counts)
+
+    async def _work(self) -> None:
+        while not self._ending:
+            self._more.clear()
+            claim = None
+            if self._service.host.state == "ready":
+                try:
+                    claim = await asyncio.to_thread(self.store.claim_next)
+                except OvertoneError as error:
+                    _LOG.error("no job can be begun: %s", error)
+            if claim is None:
+                with suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self._more.wait(), 1.0)
+                continue
+            try:
+                await self._run(claim)
+            except Exception:  # noqa: BLE001 - one file must not end them all
+                _LOG.exception("a file of a job could not be finished")
+                await asyncio.to_thread(self.store.hand_back, claim.job, claim.file.number)
+                await asyncio.sleep(1.0)
+            await self._count()
+
+    async def _run(self, claim: Claim) -> None:
+        """Have one file answered, and keep the answer, or the reason why there is none."""
+        place = claim.job, claim.file.number
+        recognizer = self._service.host.recognizer
+        error: OvertoneError
+        try:
+            if claim.file.attempts > MOST_ATTEMPTS:
+                raise ModelError(f"it was begun {MOST_ATTEMPTS} times, and the service died each time", code="gave_up")
+            results = await self._answered(recognizer, claim)
+        except CancelledError:
+            # Of the caller: the job was cancelled, which has freed it, or the service is ending.
+            await asyncio.to_thread(self.store.hand_back, *place)
+            return
+        except ModelError as died:
+            if died.code != "gave_up" and await self._died(place):
+                return
+            error = died
+        except OvertoneError as refused:
+            error = refused
+        else:
+            await self._keep(claim, results)
+            return
+        failed = recognizer.unanswered(claim.file.name, error)
+        await asyncio.to_thread(self.store.failed, *place, _lines([failed], claim, recognizer))
+        self.progress.done(*place)
+        self._deaths.pop(place, None)
+
+    async def _died(self, place: tuple[str, int]) -> bool:
+        """The model was not there to answer: whether the file is to be begun again."""
+        if self._ending:
+            await asyncio.to_thread(self.store.hand_back, *place)
+            return True
+        self._deaths[place] += 1
+        if self._deaths[place] >= MOST_ATTEMPTS:
+            return False
+        await asyncio.to_thread(self.store.hand_back, *place)
+        await asyncio.sleep(1.0)
+        return True
+
+    async def _keep(self, claim: Claim, results: list[EmotionResult]) -> None:
+        recognizer = self._service.host.recognizer
+        lines = _lines(results, claim, recognizer)
+        place = claim.job, claim.file.number
+        if await asyncio.to_thread(self.store.done, *place, lines):
+            self._service.metrics.audio(results[0].duration, "job")
+            self._service.metrics.stage(results[0].timings)
+        self.progress.done(*place)
+        self._deaths.pop(place, None)
+
+    async def _answered(self, recognizer: EmotionRecognizer, claim: Claim) -> list[EmotionResult]:
+        kept = await asyncio.to_thread(self._kept, recognizer, claim)
+        place = claim.job, claim.file.number
+
+        def told(seconds: float) -> None:
+            self.progress.at(*place, seconds)
+
+        caller = JobCaller(self._settings.max_job_audio_s, told, kept)
+        self._callers[place] = caller
+        if self._ending:
+            caller.drop()
+
+        def work() -> list[EmotionResult]:
+            with GuardedFile(claim.path, claim.file.name, caller) as file:
+                return recognizer.each(file, caller, **claim.options["options"])
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except (Exception, asyncio.CancelledError):  # what the thread ends with when it is stopped comes as the loop's
+            if caller.dropped:
+                raise CancelledError from None  # whatever it says, that is why
+            raise
+        finally:
+            del self._callers[place]
+            if kept is not None:
+                await asyncio.to_thread(kept.close)
+
+    def _kept(self, recognizer: EmotionRecognizer, claim: Claim) -> KeptAnswers | None:
+        seconds = claim.file.claimed_s
+        if seconds is not None and seconds < _WORTH_KEEPING_S:
+            return None
+        runtime = recognizer.runtime
+        model = f"{self._service.host.fingerprint} {runtime.precision} {runtime.backend}"
+        return KeptAnswers(Path(claim.answers), runtime.network.dim, fingerprint=model)
+
+
+def _lines(results: Sequence[EmotionResult], claim: Claim, recognizer: EmotionRecognizer) -> Iterator[str]:
+    """The records of one file, a line for each channel."""
+    granularity = recognizer.options.for_call(**claim.options["options"]).granularity
+    for result in results:
+        if claim.options["embedding"] and result.ok:
+            yield with_embedding("".join(json_chunks(result, granularity)), result)
+        else:
+            yield from json_chunks(result, granularity)
+        yield "\n"

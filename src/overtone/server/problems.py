@@ -1,0 +1,85 @@
+"""Errors as HTTP tells them: one table from their codes to statuses, and `application/problem+json` (RFC 9457)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+
+from overtone.errors import BudgetError, InputError, OvertoneError, RefusedError, UsageError
+
+MEDIA_TYPE = "application/problem+json"
+
+CLIENT_CLOSED = 499
+"""What nginx calls a client that went before its answer; nobody receives it, and counts and logs do."""
+
+STATUSES: Mapping[str, tuple[int, str]] = {
+    "usage": (400, "The request is wrong"),
+    "bad_request": (400, "The request is wrong"),
+    "unauthorized": (401, "A key is needed"),
+    "unknown": (404, "There is no such thing"),
+    "not_found": (404, "There is no such thing"),
+    "method": (405, "That cannot be done here"),
+    "upload_timeout": (408, "The upload was too slow"),
+    "too_large": (413, "Too many bytes"),
+    "too_long": (413, "Too much audio"),
+    "over_budget": (413, "More than the memory can hold"),
+    "not_audio": (415, "Not audio"),
+    "unsupported_type": (415, "Not a form that is taken"),
+    "bad_input": (422, "The audio cannot be used"),
+    "busy": (429, "Too busy"),
+    "gone": (CLIENT_CLOSED, "The client has gone"),
+    "fault": (500, "A fault of the service"),
+    "not_ready": (503, "Not ready"),
+    "no_space": (503, "No room on disk"),
+    "deadline": (504, "Too late"),
+}
+"""Codes of errors, which the command line has too, and what HTTP says for them."""
+
+_NOT_THERE = frozenset({"closed", "cancelled", "unwritable", "broken_store", "missing_extra"})
+"""Codes of what is not the request's doing."""
+
+
+def code_of(error: BaseException) -> str:
+    """The row of the table that an error belongs to."""
+    if not isinstance(error, OvertoneError):
+        return "fault"
+    if error.code in STATUSES:
+        return error.code
+    if isinstance(error, InputError):
+        return "bad_input"
+    if isinstance(error, UsageError) and error.code not in _NOT_THERE:
+        return "usage"
+    return "over_budget" if isinstance(error, BudgetError) else "not_ready"
+
+
+def status_of(error: BaseException) -> int:
+    """What HTTP says for an error."""
+    return STATUSES[code_of(error)][0]
+
+
+def problem_of(error: BaseException, request_id: str) -> dict[str, Any]:
+    """The body that tells of an error. What is not meant for users is not in it."""
+    status, title = STATUSES[code_of(error)]
+    own = isinstance(error, OvertoneError)
+    return {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "code": error.code if isinstance(error, OvertoneError) else "fault",
+        "detail": str(error) if own else "The service met a fault of its own; its log has it under the request's id.",
+        "request_id": request_id,
+    }
+
+
+def answer(error: BaseException, request_id: str) -> Response:
+    """The response that tells of an error, with `Retry-After` where it is known when to ask again."""
+    status = status_of(error)
+    headers = {}
+    if isinstance(error, RefusedError) and error.retry_after_s is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(problem_of(error, request_id), status, headers, MEDIA_TYPE)

@@ -1,0 +1,70 @@
+"""Uploads as the decoder reads them, and the callers that wait for what is in them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+from overtone.audio import probe
+from overtone.caller import Caller
+from overtone.errors import RefusedError
+
+_GUESSED_RATE = 4000
+"""Bytes of a second of audio where a file does not say how long it is: speech at 32 kbit/s. More is known soon."""
+
+_STEP_S = 5.0
+"""Seconds of audio after which a caller whose file has more than it claimed says so."""
+
+
+class GuardedFile(io.FileIO):
+    """A file that cannot be read on once nobody waits for what is in it, so no decoder goes on with it.
+
+    name: what errors and results call it.
+    """
+
+    def __init__(self, path: Path, name: str, caller: Caller) -> None:
+        super().__init__(path, "rb")
+        self.name = name
+        self._caller = caller
+
+    def read(self, size: int | None = -1) -> bytes:
+        """As any file. InterruptedError once nobody waits."""
+        if self._caller.stopped:
+            raise InterruptedError("nobody waits for it any more")
+        return super().read(-1 if size is None else size) or b""
+
+
+class BoundedCaller(Caller):
+    """Waits for at most so many seconds of audio, and tells when there are more than were claimed.
+
+    told: called with the seconds decoded so far, in the decoder's thread, every few seconds beyond `claimed_s`.
+    """
+
+    def __init__(self, most_s: float, claimed_s: float, told: Callable[[float], None]) -> None:
+        super().__init__()
+        self._most_s, self._told = most_s, told
+        self._next_s = claimed_s + _STEP_S
+
+    def decoded(self, seconds: float) -> None:
+        """RefusedError (too_long) beyond the most that is taken."""
+        check_length(seconds, self._most_s)
+        if seconds >= self._next_s:
+            self._next_s = seconds + _STEP_S
+            self._told(seconds)
+
+
+def check_length(seconds: float, most_s: float) -> None:
+    """RefusedError (too_long) for more audio than is taken."""
+    if seconds > most_s:
+        raise RefusedError(
+            f"it has (or claims) {seconds:.0f} s of audio or more, and {most_s:g} s are the most that is taken here; "
+            "cut it, or send it as a job if it is no longer than those may be.",
+            code="too_long",
+        )
+
+
+def claimed_seconds(path: Path, name: str, size_bytes: int) -> float:
+    """Seconds by the file's header, or guessed from its size. InputError where it is no audio."""
+    claimed = probe(path, name).claimed_s
+    return size_bytes / _GUESSED_RATE if claimed is None else claimed

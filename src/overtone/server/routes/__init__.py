@@ -1,0 +1,1 @@
+"""The addresses of the service: each file has those of one noun."""

@@ -1,0 +1,133 @@
+"""What routes share: who asks, what is asked for, and whether anybody still waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from typing import Any, TypeVar, get_type_hints
+
+from starlette.requests import HTTPConnection, Request
+
+from overtone.errors import RefusedError, UsageError
+from overtone.options import HELP, PER_CALL, Options, kinds_of
+from overtone.server.calls import Call, options_of
+from overtone.server.keys import Keyring, Owner
+from overtone.server.problems import MEDIA_TYPE
+from overtone.server.schemas import Problem
+from overtone.server.server import Server
+
+_T = TypeVar("_T")
+
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+
+
+def owner_of(connection: HTTPConnection, keyring: Keyring | None) -> Owner | None:
+    """Whose key a request has; None where none is asked for. RefusedError (unauthorized)."""
+    if keyring is None:
+        return None
+    scheme, _, key = connection.headers.get("authorization", "").partition(" ")
+    owner = keyring.who(key.strip()) if scheme.lower() == "bearer" else None
+    if owner is None:
+        raise RefusedError("a key is needed, as `Authorization: Bearer KEY`, and this is none.", code="unauthorized")
+    connection.state.owner = owner.name
+    return owner
+
+
+def call_of(server: Server, owner: Owner | None, texts: Mapping[str, str], own: tuple[str, ...] = ()) -> Call:
+    """The call that parameters and form fields describe. own: names that the route reads itself.
+
+    UsageError for a name or a value that there is not, RefusedError (unknown) for a model that is not served.
+    """
+    recognizer = server.host.recognizer
+    given = {name: text for name, text in texts.items() if name not in own}
+    embedding = _boolean("embeddings", given.pop("embeddings", "false"))
+    model = given.pop("model", recognizer.runtime.network.name)
+    if model != recognizer.runtime.network.name:
+        raise RefusedError(
+            f"there is no model {model!r} here; there is {recognizer.runtime.network.name!r}.", code="unknown"
+        )
+    return Call(options_of(given, recognizer.options), embedding, owner)
+
+
+def parameters(request: Request, own: tuple[str, ...] = ()) -> dict[str, str]:
+    """The query's parameters, each of them once. UsageError for one that is given twice or has no meaning here."""
+    texts: dict[str, str] = {}
+    for name, text in request.query_params.multi_items():
+        if name in texts:
+            raise UsageError(f"{name} is given twice.")
+        if name not in (*PER_CALL, "model", "embeddings", *own):
+            known = ", ".join(("model", "embeddings", *PER_CALL, *own))
+            raise UsageError(f"there is no parameter {name!r}; there are: {known}.")
+        texts[name] = text
+    return texts
+
+
+def _boolean(name: str, text: str) -> bool:
+    if text.lower() not in _BOOLEANS:
+        raise UsageError(f"{name} is {text!r}; it is true or false.")
+    return _BOOLEANS[text.lower()]
+
+
+async def while_awaited(request: Request, work: Awaitable[_T]) -> _T:
+    """The outcome of the work, which is cancelled where the client goes before: RefusedError (gone).
+
+    Only once the body has been read: what comes after it can only be that the client has gone.
+    """
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise RefusedError("the client went away before it was answered.", code="gone")
+        return task.result()
+    finally:
+        for left in (task, gone):
+            left.cancel()
+        await asyncio.gather(task, gone, return_exceptions=True)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The problems that a route may answer with, for the OpenAPI page."""
+    schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}
+    return {
+        status: {"description": _TITLES[status], "content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses
+    }
+
+
+_TITLES = {
+    400: "The request is wrong: an option, a form.",
+    401: "A key is needed.",
+    404: "There is no such thing here.",
+    408: "The upload was too slow, or stopped.",
+    413: "Too many bytes, or too many seconds of audio.",
+    415: "The body's type is not taken, or the file is no audio.",
+    422: "It is audio, and cannot be used: damaged, too short, without a sample.",
+    429: "Too busy; `Retry-After` says when to ask again.",
+    503: "The service is not ready, or has no room.",
+    504: "It was not answered in time.",
+}
+
+UPLOADED = (400, 401, 404, 408, 413, 415, 422, 429, 503, 504)
+"""What a route with an upload may answer with."""
+
+
+def option_parameters(*names: str) -> list[dict[str, Any]]:
+    """The options of a call as OpenAPI has parameters, from the options themselves."""
+    return [_parameter(name) for name in names]
+
+
+def _parameter(name: str) -> dict[str, Any]:
+    kinds = [kind for kind in kinds_of(get_type_hints(Options)[name]) if kind is not type(None)]
+    schema: dict[str, Any]
+    if all(isinstance(kind, str) for kind in kinds):
+        schema = {"type": "string", "enum": kinds}
+    elif bool in kinds:
+        schema = {"type": "boolean"}
+    else:
+        schema = {"type": "number", "exclusiveMinimum": 0}
+    return {"name": name, "in": "query", "required": False, "description": HELP[name], "schema": schema}

@@ -1,0 +1,217 @@
+"""`/v1/emotion` and `/v1/embeddings`: a file in, its answer out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from overtone.embeddings import EmbeddingWriter
+from overtone.errors import InputError, RefusedError, UsageError
+from overtone.options import PER_CALL
+from overtone.server.calls import Answer, Call
+from overtone.server.metrics import server_timing
+from overtone.server.routes.common import (
+    UPLOADED,
+    call_of,
+    described,
+    option_parameters,
+    owner_of,
+    parameters,
+    while_awaited,
+)
+from overtone.server.schemas import Record, Vector
+from overtone.server.server import Server
+from overtone.server.uploads import Upload, receive
+from overtone.values import EmotionResult, Timings
+
+_LINES = "application/x-ndjson"
+
+_NPZ = "application/x-npz"
+
+_FORMATS = ("json", "npz")
+
+_FILE = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["file"],
+                "properties": {
+                    "file": {
+                        "type": "string",
+                        "format": "binary",
+                        "description": "What FFmpeg reads.",
+                    }
+                },
+            }
+        },
+        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+    },
+}
+
+_NAME = {
+    "name": "name",
+    "in": "query",
+    "required": False,
+    "description": "What the answer calls the file, where the body is the file itself.",
+    "schema": {"type": "string"},
+}
+
+_MODEL = {
+    "name": "model",
+    "in": "query",
+    "required": False,
+    "description": "The model that is served, to be sure of it; see /v1/models.",
+    "schema": {"type": "string"},
+}
+
+_EMBEDDINGS = {
+    "name": "embeddings",
+    "in": "query",
+    "required": False,
+    "description": "Put the embedding, the mean over all frames, into the record.",
+    "schema": {"type": "boolean", "default": False},
+}
+
+
+def routes(server: Server) -> APIRouter:
+    """The routes, of this server."""
+    router = APIRouter(tags=["emotion"])
+
+    @router.post(
+        "/v1/emotion",
+        summary="The emotion of a file",
+        responses={
+            200: {
+                "model": Record,
+                "description": "The record; with `channels=split` a line of JSON for each channel.",
+                "content": {_LINES: {"schema": {"type": "string"}}},
+            },
+            **described(*UPLOADED),
+        },
+        openapi_extra={
+            "requestBody": _FILE,
+            "parameters": [_NAME, _MODEL, _EMBEDDINGS, *option_parameters(*PER_CALL)],
+        },
+    )
+    async def emotion(request: Request) -> Response:
+        """Send a file as `multipart/form-data` (field `file`) or as the body. Options go into the query or the form."""
+
+        async def answered(upload: Upload, call: Call) -> Response:
+            return _told(await server.service.answer(upload, call), upload.name, request)
+
+        return await _with_upload(server, request, answered)
+
+    @router.post(
+        "/v1/embeddings",
+        summary="The embedding of a file",
+        responses={
+            200: {
+                "model": Vector,
+                "content": {"application/x-npz": {"schema": {"type": "string", "format": "binary"}}},
+            },
+            **described(*UPLOADED),
+        },
+        openapi_extra={
+            "requestBody": _FILE,
+            "parameters": [
+                _NAME,
+                _MODEL,
+                {
+                    "name": "format",
+                    "in": "query",
+                    "required": False,
+                    "description": "`npz`: NumPy arrays, with `granularity=frame` those of every frame.",
+                    "schema": {"type": "string", "enum": list(_FORMATS), "default": "json"},
+                },
+                *option_parameters("granularity", "segment", "max_segment", "window", "hop", "keep_silence"),
+            ],
+        },
+    )
+    async def embeddings(request: Request) -> Response:
+        """The vector alone: the mean over all frames with speech; with `format=npz` as NumPy reads it."""
+        form = request.query_params.get("format", "json")
+        if form not in _FORMATS:
+            raise UsageError(f"format is {form!r}; it is json or npz.")
+
+        async def answered(upload: Upload, call: Call) -> Response:
+            if call.options.get("channels") == "split":
+                raise UsageError("--channels split has several vectors; use /v1/emotion with embeddings=true.")
+            if form == "json":
+                vector = await server.service.answer(upload, Call(call.options, True, call.owner))
+                return _vector(vector, upload.name, request)
+            results = await server.service.results(upload, call)
+            frames = call.options.get("granularity") == "frame"
+            body = await asyncio.to_thread(_npz, results[0], server.spool.path, frames)
+            return Response(body, media_type=_NPZ, headers=_timed(results[0].timings, request, "miss"))
+
+        return await _with_upload(server, request, answered, ("format",))
+
+    return router
+
+
+async def _with_upload(
+    server: Server,
+    request: Request,
+    answered: Callable[[Upload, Call], Coroutine[Any, Any, Response]],
+    own: tuple[str, ...] = (),
+) -> Response:
+    """Take one file in, have it answered while its client waits, and remove it whatever happens."""
+    request.state.began = time.perf_counter()
+    owner = owner_of(request, server.keyring)
+    asked = parameters(request, ("name", *own))
+    own = ("name", *own)
+    server.service.check_room(call_of(server, owner, asked, own))
+    received = await receive(server.spool, request)
+    try:
+        if len(received.files) > 1:
+            raise RefusedError("it takes one file at a time; send several as a job.", code="bad_request")
+        if twice := asked.keys() & received.fields.keys():
+            raise UsageError(f"{min(twice)} is given twice.")
+        call = call_of(server, owner, {**asked, **received.fields}, own)
+        return await while_awaited(request, answered(received.files[0], call))
+    finally:
+        for upload in received.files:
+            await asyncio.to_thread(upload.remove)
+
+
+def _told(answer: Answer, name: str, request: Request) -> Response:
+    lines = list(answer.lines(name))
+    headers = _timed(answer.timings, request, answer.found)
+    if len(lines) > 1:
+        return Response("".join(f"{line}\n" for line in lines), media_type=_LINES, headers=headers)
+    return Response(lines[0], media_type="application/json", headers=headers)
+
+
+def _vector(answer: Answer, name: str, request: Request) -> Response:
+    record = json.loads(next(answer.lines(name)))
+    vector = record["embedding"]
+    body = {key: record[key] for key in ("source", "duration", "model")}
+    body |= {"dim": 0 if vector is None else len(vector), "embedding": vector}
+    headers = _timed(answer.timings, request, answer.found)
+    return Response(json.dumps(body), media_type="application/json", headers=headers)
+
+
+def _timed(timings: Timings, request: Request, found: str) -> dict[str, str]:
+    """What took how long, as headers. An answer that was kept took none of it."""
+    request.state.timings = timings if found == "miss" else None
+    total = time.perf_counter() - request.state.began
+    spent = server_timing(timings, {"service": total}) if found == "miss" else f"service;dur={1000 * total:.1f}"
+    return {"Server-Timing": f"{spent}, cache;desc={found}", "X-Overtone-Cache": found}
+
+
+def _npz(result: EmotionResult, folder: Path, frames: bool) -> bytes:
+    with tempfile.TemporaryDirectory(dir=folder) as own:
+        path = EmbeddingWriter(own, "frame" if frames else "utterance").write(result)
+        if path is None:
+            raise InputError(f"{result.source}: nobody speaks in it, so it has no embedding.", code="silence")
+        return path.read_bytes()

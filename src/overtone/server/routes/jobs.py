@@ -1,0 +1,236 @@
+"""`/v1/jobs`: long audio and many files, handed in now and fetched later."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import datetime, timezone
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request
+from starlette.concurrency import iterate_in_threadpool
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from overtone.errors import InputError, RefusedError, UsageError
+from overtone.options import PER_CALL
+from overtone.server.jobs.tables import parquet_of
+from overtone.server.jobs.values import Job, NewFile
+from overtone.server.keys import Owner
+from overtone.server.reading import check_length, claimed_seconds
+from overtone.server.routes.common import UPLOADED, call_of, described, option_parameters, owner_of, parameters
+from overtone.server.schemas import JobDetail, JobFileInfo, JobFiles, JobInfo, JobSeconds
+from overtone.server.server import Server
+from overtone.server.uploads import Received, Upload, receive
+
+_LINES = "application/x-ndjson"
+_PARQUET = "application/vnd.apache.parquet"
+
+_EVENT_S = 0.5
+"""Seconds between two looks at a job whose progress is watched."""
+
+_ALIVE_S = 15.0
+"""Seconds after which a comment is sent, so that proxies do not take a quiet stream for a dead one."""
+
+Id = Annotated[str, Path(description="The job's id.", min_length=1, max_length=64)]
+
+_FILES = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["file"],
+                "properties": {"file": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+            }
+        },
+        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+    },
+}
+
+
+def routes(server: Server) -> APIRouter:
+    """The routes, of this server."""
+    router = APIRouter(tags=["jobs"])
+
+    @router.post(
+        "/v1/jobs",
+        status_code=202,
+        summary="Hand in files",
+        response_model=JobInfo,
+        responses=described(*UPLOADED),
+        openapi_extra={
+            "requestBody": _FILES,
+            "parameters": [
+                {"name": name, "in": "query", "required": False, "schema": {"type": kind}, "description": text}
+                for name, kind, text in (
+                    ("name", "string", "What the answer calls the file, where the body is the file itself."),
+                    ("model", "string", "The model that is served, to be sure of it."),
+                    ("embeddings", "boolean", "Put the embeddings into the records."),
+                )
+            ]
+            + option_parameters(*PER_CALL),
+        },
+    )
+    async def hand_in(request: Request) -> Response:
+        """Send one or many files, as parts called `file` or as the body. They are answered behind live requests."""
+        owner = owner_of(request, server.keyring)
+        asked = parameters(request, ("name",))
+        call_of(server, owner, asked, ("name",))
+        server.service.check_open()
+        received = await receive(server.spool, request)
+        try:
+            call = call_of(server, owner, {**asked, **received.fields}, ("name",))
+            files = await asyncio.to_thread(_files, received, server.settings.max_job_audio_s)
+            kept = {"options": dict(call.options), "embedding": call.embedding}
+            job = await server.jobs.add(_name(owner), kept, files)
+        finally:
+            for upload in received.files:
+                await asyncio.to_thread(upload.remove)
+        location = f"/v1/jobs/{job.id}"
+        return JSONResponse((await _info(server, job)).model_dump(), 202, {"Location": location})
+
+    @router.get("/v1/jobs/{id}", summary="A job as it is now", responses=described(401, 404))
+    async def status(request: Request, id: Id) -> JobDetail:
+        """Its state, how far it is, and its files (the first thousand)."""
+        job = await _owned(server, request, id)
+        files = await asyncio.to_thread(server.store.files, id, 0, 1000)
+        inputs = [
+            JobFileInfo(number=f.number, name=f.name, state=f.state, claimed_s=f.claimed_s, size_bytes=f.size_bytes)
+            for f in files
+        ]
+        return JobDetail(**(await _info(server, job)).model_dump(), inputs=inputs)
+
+    @router.get(
+        "/v1/jobs/{id}/events",
+        summary="A job's progress as it happens",
+        response_class=StreamingResponse,
+        responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}, **described(401, 404)},
+    )
+    async def events(request: Request, id: Id) -> Response:
+        """Server-sent events: `progress` with the job whenever it changes, and `end` when it is finished."""
+        await _owned(server, request, id)
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return StreamingResponse(_events(server, id), media_type="text/event-stream", headers=headers)
+
+    @router.get(
+        "/v1/jobs/{id}/result",
+        summary="The records of a job",
+        response_class=StreamingResponse,
+        responses={
+            200: {"content": {_LINES: {"schema": {"type": "string"}}, _PARQUET: {"schema": {"type": "string"}}}},
+            **described(400, 401, 404, 422),
+        },
+        openapi_extra={
+            "parameters": [
+                {
+                    "name": "format",
+                    "in": "query",
+                    "required": False,
+                    "schema": {"type": "string", "enum": ["jsonl", "parquet"], "default": "jsonl"},
+                }
+            ]
+        },
+    )
+    async def result(request: Request, id: Id) -> Response:
+        """JSON lines, or Parquet, of the files that are done so far; the header `X-Overtone-Job` says its state."""
+        job = await _owned(server, request, id)
+        form = request.query_params.get("format", "jsonl")
+        if form not in ("jsonl", "parquet"):
+            raise UsageError(f"format is {form!r}; it is jsonl or parquet.")
+        if job.state == "cancelled":
+            raise RefusedError(f"job {id} was cancelled; nothing is kept of it.", code="unknown")
+        headers = {"X-Overtone-Job": job.state}
+        if form == "jsonl":
+            return StreamingResponse(
+                iterate_in_threadpool(server.store.results(id)), media_type=_LINES, headers=headers
+            )
+        recognizer = server.host.recognizer
+        pieces = await asyncio.to_thread(
+            parquet_of,
+            server.store.results(id),
+            server.spool.path,
+            recognizer.options.for_call(**job.options["options"]).granularity,
+            recognizer.labels,
+        )
+        return StreamingResponse(iterate_in_threadpool(pieces), media_type=_PARQUET, headers=headers)
+
+    @router.delete("/v1/jobs/{id}", status_code=204, summary="Cancel a job", responses=described(401, 404))
+    async def cancel(request: Request, id: Id) -> Response:
+        """What runs is stopped, and uploads and results are deleted at once; also of a finished job."""
+        await _owned(server, request, id)
+        await server.jobs.cancel(id)
+        return Response(status_code=204)
+
+    return router
+
+
+def _name(owner: Owner | None) -> str | None:
+    return None if owner is None else owner.name
+
+
+async def _owned(server: Server, request: Request, id: str) -> Job:
+    """A job, for who handed it in. RefusedError (unknown) for everybody else."""
+    owner = owner_of(request, server.keyring)
+    job = await asyncio.to_thread(server.store.get, id)
+    if job is None or job.owner != _name(owner):
+        raise RefusedError("there is no such job, or it has expired.", code="unknown")
+    return job
+
+
+def _files(received: Received, most_s: float) -> list[NewFile]:
+    """The uploads as files of a job. What is no audio is not refused here: its record will say so."""
+    return [NewFile(upload.name, upload.path, upload.digest, _claim(upload, most_s)) for upload in received.files]
+
+
+def _claim(upload: Upload, most_s: float) -> float | None:
+    try:
+        seconds = claimed_seconds(upload.path, upload.name, upload.size_bytes)
+        check_length(seconds, most_s)
+    except (InputError, RefusedError):
+        return None
+    return seconds
+
+
+async def _info(server: Server, job: Job) -> JobInfo:
+    done_s, total_s = await asyncio.to_thread(server.store.seconds, job.id)
+    done_s = min(total_s, done_s + server.jobs.progress.of(job.id)) if job.open else done_s
+    rate = server.jobs.progress.rate(job.id)
+    at = f"/v1/jobs/{job.id}"
+    return JobInfo(
+        id=job.id,
+        state=job.state,
+        made=_time(job.made_s),
+        changed=_time(job.changed_s),
+        expires=None if job.expires_s is None else _time(job.expires_s),
+        options={**job.options["options"], "embeddings": job.options["embedding"]},
+        files=JobFiles(**job.files),
+        seconds=JobSeconds(done=round(done_s, 3), total=round(total_s, 3)),
+        eta_s=round((total_s - done_s) / rate, 1) if job.open and rate else None,
+        links={"self": at, "events": f"{at}/events", "result": f"{at}/result"},
+    )
+
+
+def _time(unix_s: float) -> str:
+    return datetime.fromtimestamp(unix_s, timezone.utc).isoformat(timespec="seconds")
+
+
+async def _events(server: Server, id: str) -> AsyncIterator[str]:
+    """Progress until the job is finished, or the service ends. Made when asked for: a slow reader holds one of them."""
+    last, quiet_s = "", 0.0
+    while not server.service.draining.is_set():
+        job = await asyncio.to_thread(server.store.get, id)
+        if job is None:
+            break
+        text = json.dumps((await _info(server, job)).model_dump())
+        if text != last:
+            yield f"event: progress\ndata: {text}\n\n"
+            last, quiet_s = text, 0.0
+        elif quiet_s >= _ALIVE_S:
+            yield ": still here\n\n"
+            quiet_s = 0.0
+        if not job.open:
+            yield f"event: end\ndata: {json.dumps({'state': job.state})}\n\n"
+            return
+        await asyncio.sleep(_EVENT_S)
+        quiet_s += _EVENT_S

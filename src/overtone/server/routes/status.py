@@ -1,0 +1,116 @@
+"""What the service says of itself: models, health, readiness, metrics, and what a request would cost."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import JSONResponse, Response
+
+from overtone.errors import OvertoneError, RefusedError
+from overtone.memory import Shape
+from overtone.resources import rss_bytes
+from overtone.server.routes.common import described, owner_of
+from overtone.server.schemas import Health, ModelInfo, Models, Plan, PlannedMemory, Readiness
+from overtone.server.server import Server
+
+_DAY_S = 86_400.0
+
+
+def routes(server: Server) -> APIRouter:
+    """The routes, of this server."""
+    router = APIRouter(tags=["service"])
+
+    @router.get("/healthz", summary="Whether the process lives")
+    async def healthz() -> Health:
+        """Answers as long as the event loop turns."""
+        return Health(status="ok")
+
+    @router.get(
+        "/readyz",
+        summary="Whether requests are taken",
+        response_model=Readiness,
+        responses={503: {"model": Readiness, "description": "Not now."}},
+    )
+    async def readyz() -> Response:
+        """Ready only when the model answers: it has just done so, or is asked now."""
+        draining = server.service.draining.is_set()
+        ready = not draining and await server.host.answers()
+        said = Readiness(
+            ready=ready,
+            state="draining" if draining else server.host.state,
+            restarts=server.host.restarts,
+            cache=server.service.answers.trouble or "healthy",
+        )
+        return JSONResponse(said.model_dump(), 200 if ready else 503)
+
+    @router.get(
+        "/metrics",
+        summary="Metrics for Prometheus",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **described(401)},
+    )
+    async def metrics(request: Request) -> Response:
+        """In Prometheus' text format. Needs a key where the service has keys."""
+        owner_of(request, server.keyring)
+        body, kind = server.metrics.exposition()
+        return Response(body, headers={"Content-Type": kind})
+
+    @router.get("/v1/models", summary="What is served", responses=described(401, 503))
+    async def models(request: Request) -> Models:
+        """The model, what it can say, and where it runs."""
+        owner_of(request, server.keyring)
+        recognizer = server.host.recognizer
+        runtime = recognizer.runtime
+        return Models(
+            models=[
+                ModelInfo(
+                    id=runtime.network.name,
+                    labels=list(recognizer.labels),
+                    dim=runtime.network.dim,
+                    precision=runtime.precision,
+                    device=runtime.device,
+                    backend=runtime.backend,
+                    fingerprint=server.host.fingerprint,
+                    longest_segment_s=recognizer.options.longest_s,
+                )
+            ]
+        )
+
+    @router.get("/v1/plan", summary="What a request would cost now", responses=described(400, 401, 503))
+    async def plan(
+        request: Request, seconds: Annotated[float, Query(gt=0, le=_DAY_S, description="Of audio.", examples=[60])]
+    ) -> Plan:
+        """What a request of so many seconds of audio would wait, run and take now, and whether it would be let in."""
+        owner = owner_of(request, server.keyring)
+        recognizer, service, rate = server.service.check_open(), server.service, server.host.rate
+        budget = recognizer.runtime.engine.plan
+        refusal: OvertoneError | None = None
+        if seconds > service.bounds.most_audio_s:
+            refusal = RefusedError(f"{service.bounds.most_audio_s:g} s are the most that is answered at once.")
+        else:
+            try:
+                own_s = None if owner is None else owner.limit_s
+                service.admission.check(owner.name if owner else None, rate, seconds, own_s)
+            except RefusedError as busy:
+                refusal = busy
+        longest = min(seconds, budget.longest_s)
+        return Plan(
+            seconds=seconds,
+            admitted=refusal is None,
+            reason=None if refusal is None else str(refusal),
+            retry_after_s=refusal.retry_after_s if isinstance(refusal, RefusedError) else None,
+            wait_s=service.wait_s,
+            run_s=seconds / rate,
+            rate=rate,
+            queued_s=service.admission.queued_s,
+            room_s=service.admission.room_s(rate),
+            memory=PlannedMemory(
+                budget_bytes=budget.budget_bytes,
+                planned_bytes=budget.planned_bytes,
+                resident_bytes=rss_bytes(),
+                batch_bytes=min(budget.largest_batch_bytes, budget.cost.predict(Shape(1, longest))),
+            ),
+        )
+
+    return router

@@ -1,0 +1,222 @@
+"""`WS /v1/stream`: speech as it is spoken, emotion as it is heard.
+
+client: PCM16 or Opus in binary messages; the text `end` when it is over
+server: {"type": "ready", …}; {"type": "emotion", "start", "end", "label", "score", "scores"} every hop;
+        {"type": "summary", "record": {…}}, the record that a file of it would get; {"type": "error", "code", …}
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, WebSocket
+from starlette.websockets import WebSocketDisconnect
+
+from overtone.caller import Caller
+from overtone.errors import OvertoneError, RefusedError, UsageError
+from overtone.live import Live, Moment
+from overtone.record import rounded, seconds, to_json, to_record
+from overtone.server import problems
+from overtone.server.live_audio import Reader, open_reader
+from overtone.server.logs import request_id
+from overtone.server.routes.common import owner_of
+from overtone.server.server import Server
+from overtone.values import SAMPLE_RATE, SegmentResult
+
+_OPTIONS = ("window", "hop", "labels", "max_segment", "keep_silence", "granularity")
+_OWN = ("format", "rate", "channels", "name")
+
+_AHEAD_S = 30.0
+"""Seconds that a stream may be ahead of the clock: a connection that stalls catches up, and a file that is sent as a
+stream is taken at the speed of speech, which is what was let in."""
+
+_UNREAD = 32
+"""Answers that wait for a slow reader. Then nothing more is taken in, until it is stopped."""
+
+_SEND_S = 10.0
+"""Seconds that a reader may take for one answer."""
+
+_CODES: Mapping[str, int] = {"busy": 1013, "not_ready": 1013, "upload_timeout": 4408, "fault": 1011, "too_long": 1009}
+"""How a stream is closed for an error: RFC 6455, section 7.4.1, and 4000 and more are an application's own."""
+
+
+def routes(server: Server) -> APIRouter:
+    """The route, of this server."""
+    router = APIRouter()
+
+    @router.websocket("/v1/stream")
+    async def stream(socket: WebSocket) -> None:
+        try:
+            owner_of(socket, server.keyring)
+            asked = _asked(socket)
+            server.service.check_open()
+            reader = open_reader(asked.form, asked.rate, asked.channels)
+            rate = server.host.rate
+            caller = Caller()
+            live = server.host.recognizer.live(caller, name=asked.name, **asked.options)
+            place = server.service.admission.open_live(live.load, rate)
+        except OvertoneError as error:
+            await socket.send_denial_response(problems.answer(error, request_id() or ""))
+            return
+        try:
+            await socket.accept()
+            await _Conversation(server, socket, live, reader).run()
+        finally:
+            place.leave()
+            caller.stop()
+
+    return router
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    form: str
+    rate: int
+    channels: int
+    name: str
+    options: Mapping[str, Any]
+
+
+def _asked(socket: WebSocket) -> _Asked:
+    given = dict(socket.query_params)
+    if unknown := next((name for name in given if name not in (*_OPTIONS, *_OWN)), None):
+        raise UsageError(f"there is no parameter {unknown!r}; there are: {', '.join((*_OWN, *_OPTIONS))}.")
+    options: dict[str, Any] = {"hop": 1.0}
+    for name in ("window", "hop", "max_segment"):
+        if name in given:
+            options[name] = _number(name, given[name])
+    for name in ("labels", "granularity"):
+        if name in given:
+            options[name] = given[name]
+    if "keep_silence" in given:
+        options["keep_silence"] = given["keep_silence"].lower() in ("true", "1")
+    return _Asked(
+        given.get("format", "pcm16"),
+        int(_number("rate", given.get("rate", str(SAMPLE_RATE)))),
+        int(_number("channels", given.get("channels", "1"))),
+        given.get("name", "stream")[:200],
+        options,
+    )
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise UsageError(f"{name} is {text!r}; it has to be a number.") from None
+    if not 0 < value < 1e9:
+        raise UsageError(f"{name} is {text!r}; it has to be above 0.")
+    return value
+
+
+class _Conversation:
+    """One stream: takes audio in, sends answers out, and ends."""
+
+    def __init__(self, server: Server, socket: WebSocket, live: Live, reader: Reader) -> None:
+        self._server, self._socket, self._live, self._reader = server, socket, live, reader
+        self._moments: asyncio.Queue[Moment | None] = asyncio.Queue(_UNREAD)
+        self._settings = server.settings
+
+    async def run(self) -> None:
+        """Until the client or the service ends it."""
+        telling = asyncio.create_task(self._tell_all())
+        try:
+            await self._send({"type": "ready", "sample_rate": SAMPLE_RATE, "name": self._live.name})
+            listening = asyncio.create_task(self._listen())
+            try:
+                await asyncio.wait((listening, telling), return_when=asyncio.FIRST_COMPLETED)
+                if not listening.done():
+                    telling.result()  # it ends before listening does only by an error
+                listening.result()
+            finally:
+                listening.cancel()
+                await asyncio.gather(listening, return_exceptions=True)
+            await self._moments.put(None)
+            await telling
+            result = await asyncio.to_thread(self._live.finish)
+            self._server.metrics.audio(result.duration, "live")
+            await self._send({"type": "summary", "record": to_record(result, granularity=self._live.granularity)})
+            await self._socket.close()
+        except (WebSocketDisconnect, RuntimeError):
+            return  # it has gone; nobody is left to be told
+        except OvertoneError as error:
+            await self._refuse(error)
+        finally:
+            telling.cancel()
+            await asyncio.gather(telling, return_exceptions=True)
+
+    async def _refuse(self, error: OvertoneError) -> None:
+        told = problems.problem_of(error, request_id() or "")
+        with suppress(WebSocketDisconnect, RuntimeError, OvertoneError):
+            await self._send({**told, "type": "error"})
+            await self._socket.close(_CODES.get(problems.code_of(error), 1008))
+
+    async def _listen(self) -> None:
+        began = time.monotonic()
+        while True:
+            message = await self._next()
+            if message is None:
+                return
+            samples = self._reader.read(message)
+            heard_s = (self._live.samples + len(samples)) / SAMPLE_RATE
+            if heard_s > self._settings.max_job_audio_s:
+                raise RefusedError(
+                    f"a stream lasts {self._settings.max_job_audio_s:g} s at most; open another.", code="too_long"
+                )
+            await asyncio.sleep(max(0.0, heard_s - _AHEAD_S - (time.monotonic() - began)))
+            for moment in await asyncio.to_thread(self._live.push, samples):
+                await self._moments.put(moment)
+
+    async def _next(self) -> bytes | None:
+        """The next audio; None at the end. RefusedError where the client says nothing, or the service ends."""
+        silent_s = self._settings.live_idle_s
+        receiving = asyncio.ensure_future(self._socket.receive())
+        draining = asyncio.ensure_future(self._server.service.draining.wait())
+        try:
+            await asyncio.wait((receiving, draining), timeout=silent_s, return_when=asyncio.FIRST_COMPLETED)
+            if draining.done():
+                return None  # what was heard so far is answered
+            if not receiving.done():
+                raise RefusedError(
+                    f"nothing was heard for {silent_s:g} s, and the stream is closed.", code="upload_timeout"
+                )
+            message = receiving.result()
+        finally:
+            for waiting in (receiving, draining):
+                waiting.cancel()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code", 1005))
+        if message.get("bytes") is not None:
+            return bytes(message["bytes"])
+        if message.get("text", "").strip() in ("end", '{"type": "end"}', '{"type":"end"}'):
+            return None
+        raise UsageError("a text message that is not `end`; audio comes in binary messages.")
+
+    async def _tell_all(self) -> None:
+        while (moment := await self._moments.get()) is not None:
+            if moment.answer is not None:
+                with suppress(Exception):  # `tell` says it
+                    await asyncio.wrap_future(moment.answer)
+            await self._send({"type": "emotion", **_entry(self._live.tell(moment))})
+
+    async def _send(self, value: Mapping[str, Any]) -> None:
+        try:
+            await asyncio.wait_for(self._socket.send_text(to_json(value)), _SEND_S)
+        except asyncio.TimeoutError:
+            raise WebSocketDisconnect(1008) from None
+
+
+def _entry(said: SegmentResult) -> dict[str, Any]:
+    scores = None if said.scores is None else {label: rounded(score) for label, score in said.scores.items()}
+    return {
+        "start": seconds(said.span.start),
+        "end": seconds(said.span.stop),
+        "label": said.label,
+        "score": rounded(said.score),
+        "scores": scores,
+    }

@@ -1,0 +1,163 @@
+"""The way through the service, the same for HTTP, live streams, jobs and the page.
+
+upload → cache → admission → a thread that decodes, submits and waits → the answer, kept
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from overtone.caller import Caller
+from overtone.emotion import EmotionRecognizer
+from overtone.errors import ModelError, RefusedError
+from overtone.server.admission import Admission, Ticket
+from overtone.server.cache import Answers, key_of
+from overtone.server.calls import Answer, Call, answer_of
+from overtone.server.host import Host
+from overtone.server.metrics import Metrics
+from overtone.server.reading import BoundedCaller, GuardedFile, check_length, claimed_seconds
+from overtone.server.uploads import Upload
+from overtone.values import EmotionResult
+
+_LOG = logging.getLogger("overtone.server")
+
+_T = TypeVar("_T")
+
+MOST_WAITING = 64
+"""Threads that wait for answers at once: enough short clips to fill batches. More requests wait for a thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """most_audio_s: of one request that is answered at once. deadline_s: within which an answer is wanted."""
+
+    most_audio_s: float
+    deadline_s: float
+
+
+class Service:
+    """Answers files, many at a time. Used from the event loop; `close` it last."""
+
+    def __init__(self, host: Host, admission: Admission, answers: Answers, bounds: Bounds, metrics: Metrics) -> None:
+        self.host, self.admission, self.answers, self.bounds, self.metrics = host, admission, answers, bounds, metrics
+        self._threads = ThreadPoolExecutor(MOST_WAITING, thread_name_prefix="overtone-answer")
+        self.draining = asyncio.Event()
+        """Set once nothing new is let in."""
+
+    def check_open(self) -> EmotionRecognizer:
+        """The recogniser, where requests are taken now. RefusedError (not_ready)."""
+        if self.draining.is_set():
+            raise RefusedError(
+                "the service is ending and takes nothing new; ask another, or again later.",
+                code="not_ready",
+                retry_after_s=10.0,
+            )
+        return self.host.recognizer
+
+    def check_room(self, call: Call) -> None:
+        """RefusedError before anything of an upload is read, where it could not be let in now."""
+        self.check_open()
+        self.admission.check(_owner(call), self.host.rate, own_s=_own_s(call))
+
+    @property
+    def wait_s(self) -> float:
+        """Seconds until what is under way now is answered."""
+        return self.admission.wait_s(self.host.rate)
+
+    async def answer(self, upload: Upload, call: Call) -> Answer:
+        """The answer for a file that has been received.
+
+        Raises InputError, UsageError and RefusedError: busy, too_long, deadline, not_ready. Where it is cancelled, its
+        work ends, unless somebody else waits for the same.
+        """
+        recognizer = self.check_open()
+        key = key_of(upload.digest, self._model_of(recognizer), call.identity)
+        making = self.answers.get_or_make(key, partial(self._make, upload, call))
+        kept, found = await self._in_time(making)
+        answer = Answer.from_kept(kept, found)
+        self.metrics.audio(answer.duration_s, "interactive")
+        return answer
+
+    def _model_of(self, recognizer: EmotionRecognizer) -> str:
+        """What answers depend on beside the audio and the call."""
+        runtime, options = recognizer.runtime, recognizer.options
+        return repr((self.host.fingerprint, runtime.precision, runtime.backend, options.for_call()))
+
+    async def _in_time(self, making: Awaitable[_T]) -> _T:
+        try:
+            return await asyncio.wait_for(making, self.bounds.deadline_s)
+        except asyncio.TimeoutError:
+            raise RefusedError(
+                f"it was not answered within {self.bounds.deadline_s:g} s, and given up; send less at once, or a job.",
+                code="deadline",
+            ) from None
+
+    async def _make(self, upload: Upload, call: Call) -> bytes:
+        results = await self.results(upload, call)
+        return await asyncio.to_thread(answer_of(results, call, self.host.recognizer.options).kept)
+
+    async def results(self, upload: Upload, call: Call, *, envelope: bool = False) -> list[EmotionResult]:
+        """What the recogniser says of a file, a result for each channel asked for, once it is let in; never cached.
+
+        envelope: keep the waveform's outline. Raises as `answer`, but for the deadline, which is its caller's.
+        """
+        recognizer, loop = self.check_open(), asyncio.get_running_loop()
+        claimed_s = await asyncio.to_thread(claimed_seconds, upload.path, upload.name, upload.size_bytes)
+        check_length(claimed_s, self.bounds.most_audio_s)
+        ticket = self.admission.admit(_owner(call), claimed_s, self.host.rate, _own_s(call))
+
+        def told(seconds: float) -> None:
+            loop.call_soon_threadsafe(ticket.correct, seconds)
+
+        caller = BoundedCaller(self.bounds.most_audio_s, claimed_s, told)
+
+        def work() -> list[EmotionResult]:
+            with GuardedFile(upload.path, upload.name, caller) as file:
+                return recognizer.each(file, caller, envelope=envelope, **call.options)
+
+        results = await self._run(work, caller, ticket)
+        self.metrics.stage(results[0].timings)
+        return results
+
+    async def _run(self, work: Callable[[], _T], caller: Caller, ticket: Ticket) -> _T:
+        """Do the work in a thread, and stop it where nobody waits for it any more."""
+        running = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        # What it holds is given back when it ends, and not when nobody waits for it any more.
+        running.add_done_callback(partial(_ended, ticket))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            caller.stop()
+            running.cancel()  # never begun, if it had to wait for a thread
+            raise
+        except CancelledError as error:  # of the thread's own: the recogniser is closing
+            raise RefusedError("the service is ending; ask again later.", code="not_ready") from error
+        except ModelError as error:
+            # The model's end is not the request's doing: it is worth asking again once there is another.
+            raise RefusedError(str(error), code="not_ready", retry_after_s=5.0) from error
+
+    async def close(self) -> None:
+        """Let nothing in, and let go of the threads."""
+        self.draining.set()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        await self.answers.close()
+
+
+def _ended(ticket: Ticket, done: asyncio.Future[_T]) -> None:
+    ticket.leave()
+    if not done.cancelled():
+        done.exception()  # looked at, also where nobody waits for it any more
+
+
+def _owner(call: Call) -> str | None:
+    return None if call.owner is None else call.owner.name
+
+
+def _own_s(call: Call) -> float | None:
+    return None if call.owner is None else call.owner.limit_s
