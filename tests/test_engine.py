@@ -242,6 +242,32 @@ def test_a_failing_model_fails_its_batch_and_not_the_engine() -> None:
         assert running.submit(noise(2)).result(10).count == 100
 
 
+def test_a_segment_that_the_model_fails_on_takes_no_other_along() -> None:
+    class Fussy(GatedBackend):
+        def run(self, batch: Batch) -> list[Output]:
+            outputs = super().run(batch)
+            if any(waveform[0] == 7 for waveform in batch.waveforms):
+                raise ZeroDivisionError("kernel")
+            return outputs
+
+    backend = Fussy()
+    with engine(backend) as running:
+        running.submit(noise(9))  # holds the thread while the others gather
+        poisoned = noise(1)
+        poisoned[0] = 7
+        futures = [
+            running.submit(samples) for samples in (noise(1, 1), noise(1, 2), poisoned, noise(1, 3), noise(1, 4))
+        ]
+        backend.gate.set()
+        for index, future in enumerate(futures):
+            if index == 2:
+                with pytest.raises(ZeroDivisionError):
+                    future.result(10)
+            else:
+                assert future.result(10).count == 50
+    assert max(len(batch) for batch in backend.batches) == 5
+
+
 def test_work_cancelled_in_time_costs_nothing() -> None:
     backend = GatedBackend()
     with engine(backend) as running:

@@ -131,7 +131,7 @@ class Engine:
         reason = f"{self._backend.device} stopped working ({error!r})"
         for work in (*running, *self._waiting.leave(self._backend.device, reason)):
             if not work.future.done():
-                work.future.set_exception(ModelError(f"{reason}; start anew."))
+                work.future.set_exception(ModelError(f"{reason}; start anew.", code="died"))
 
     def _take(self) -> list[Work]:
         """Wait for work and choose the next batch; an empty one means the engine is closed and drained."""
@@ -182,10 +182,7 @@ class Engine:
             raise  # the device's end, and this thread's
         except Exception as error:  # noqa: BLE001 - it belongs to those who wait, not to this thread
             self.stages.end("run", started, shape)
-            # The traceback holds the batch, and an error is kept for as long as its result.
-            error = error.with_traceback(None)
-            for work in works:
-                work.future.set_exception(error)
+            self._part(works, error, notes)
             return
         elapsed = self.stages.end("run", started, shape)
         self._ceiling = min(self._plan.budget_bytes, self._ceiling * _REGAINED)  # what took it may be gone
@@ -230,6 +227,16 @@ class Engine:
         middle = len(works) // 2
         for half in (works[:middle], works[middle:]):
             self._run(half, (*notes, note))
+
+    def _part(self, works: Sequence[Work], error: Exception, notes: tuple[str, ...]) -> None:
+        """A batch failed, and not for want of memory: in halves, down to the one segment that it fails on."""
+        if len(works) > 1:
+            middle = len(works) // 2
+            for half in (works[:middle], works[middle:]):
+                self._run(half, notes)
+            return
+        # The traceback holds the batch, and an error is kept for as long as its result.
+        works[0].future.set_exception(error.with_traceback(None))
 
     def _count(self, works: Sequence[Work], shape: Shape, elapsed: float) -> None:
         self.stats.batches += 1
