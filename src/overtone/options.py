@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -201,9 +202,12 @@ WORDS: Mapping[Any, str] = {int: "a whole number", float: "a number", str: "text
 
 def check_types(settings: DataclassInstance) -> None:
     """UsageError for the first value of a dataclass that is not of its field's type; named as the flag that sets it."""
-    hints = get_type_hints(type(settings))
+    hints = _hints(type(settings))
     for field in dataclasses.fields(settings):
         _check_type(field.name, getattr(settings, field.name), hints[field.name])
+
+
+_hints = functools.cache(get_type_hints)
 
 
 def _check_type(name: str, value: Any, hint: Any) -> None:

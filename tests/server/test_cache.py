@@ -18,7 +18,7 @@ from loops import Boom, Clock, Work, giving, never, run, settle
 
 from overtone.errors import RefusedError, UsageError
 from overtone.memory import MIB
-from overtone.server.cache import Answers, MemoryStore, RedisStore, Store, answers, key_of, keys, open_store
+from overtone.server.cache import Answers, Flights, MemoryStore, RedisStore, Store, answers, key_of, keys, open_store
 from overtone.server.cache.memory import ENTRY_BYTES, LARGEST_SHARE
 from overtone.server.cache.redis_url import name_of
 
@@ -150,6 +150,17 @@ def test_answers_are_made_once_and_kept() -> None:
         assert front.trouble is None
         await front.close()
         assert front.held_bytes == 0
+
+    run(check())
+
+
+def test_flights_that_are_given_are_the_ones_used() -> None:
+    async def check() -> None:
+        flights = Flights()
+        front = Answers(MemoryStore(MIB), flights)
+        await front.close()
+        with pytest.raises(RefusedError):
+            await flights.run("k", giving(b"v"))
 
     run(check())
 

@@ -79,7 +79,7 @@ class Admission:
         )
 
     def admit(self, owner: str | None, seconds: float, rate: float, own_s: float | None = None) -> Ticket:
-        """Let in so many seconds of audio. RefusedError (busy) as `check`."""
+        """Let in so many seconds of audio. RefusedError (busy) where that is too much now. own_s: as `check`."""
         self.check(owner, rate, seconds, own_s)
         ticket = Ticket(self, owner)
         ticket.correct(seconds)

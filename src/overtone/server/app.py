@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -22,6 +24,8 @@ _ABOUT = """
 The emotion in speech, over HTTP and WebSocket. Errors are `application/problem+json`, with the codes of the command
 line. `WS /v1/stream` takes PCM16 or Opus and tells the emotion as it is spoken; it is described in `docs/server.md`.
 """
+
+_LOG = logging.getLogger("overtone.server")
 
 _CODES = {404: "unknown", 405: "method"}
 
@@ -53,6 +57,8 @@ def wrapped(app: FastAPI, server: Server) -> ASGIApp:
 
 def _told(request: Request, error: OvertoneError) -> Response:
     request.state.refused = problems.code_of(error)
+    if problems.status_of(error) >= 500 and not isinstance(error, RefusedError):
+        _LOG.error("%s", error)  # the answer does not say it
     return problems.answer(error, request_id() or "")
 
 

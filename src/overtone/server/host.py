@@ -95,6 +95,11 @@ class Host:
         return self._recognizer
 
     @property
+    def alive(self) -> bool:
+        """Whether there is a model whose thread works."""
+        return self.state == "ready" and self._recognizer is not None and self._recognizer.runtime.engine.alive
+
+    @property
     def last(self) -> EmotionRecognizer | None:
         """The one that answered last, for those who only look."""
         return self._recognizer
@@ -119,7 +124,7 @@ class Host:
 
     async def answers(self) -> bool:
         """Whether the model answers: it has just done so, or is asked now."""
-        if self.state != "ready" or self._recognizer is None or not self._recognizer.runtime.engine.alive:
+        if not self.alive or self._recognizer is None:
             return False
         if time.monotonic() - self._proof_at < _PROOF_S:
             return True

@@ -63,13 +63,14 @@ def status_of(error: BaseException) -> int:
 def problem_of(error: BaseException, request_id: str) -> dict[str, Any]:
     """The body that tells of an error. What is not meant for users is not in it."""
     status, title = STATUSES[code_of(error)]
-    own = isinstance(error, OvertoneError)
+    # What is wrong with the service itself may name its files.
+    told = isinstance(error, RefusedError) or (isinstance(error, OvertoneError) and status < 500)
     return {
         "type": "about:blank",
         "title": title,
         "status": status,
         "code": error.code if isinstance(error, OvertoneError) else "fault",
-        "detail": str(error) if own else "The service met a fault of its own; its log has it under the request's id.",
+        "detail": str(error) if told else "The service met a fault of its own; its log has it under the request's id.",
         "request_id": request_id,
     }
 

@@ -10,7 +10,7 @@ from overtone.audio import probe
 from overtone.caller import Caller
 from overtone.errors import RefusedError
 
-_GUESSED_RATE = 4000
+LEAST_RATE = 4000
 """Bytes of a second of audio where a file does not say how long it is: speech at 32 kbit/s. More is known soon."""
 
 _STEP_S = 5.0
@@ -67,4 +67,4 @@ def check_length(seconds: float, most_s: float) -> None:
 def claimed_seconds(path: Path, name: str, size_bytes: int) -> float:
     """Seconds by the file's header, or guessed from its size. InputError where it is no audio."""
     claimed = probe(path, name).claimed_s
-    return size_bytes / _GUESSED_RATE if claimed is None else claimed
+    return size_bytes / LEAST_RATE if claimed is None else claimed

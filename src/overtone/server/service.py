@@ -15,13 +15,13 @@ from typing import TypeVar
 
 from overtone.caller import Caller
 from overtone.emotion import EmotionRecognizer
-from overtone.errors import ModelError, RefusedError
+from overtone.errors import InputError, ModelError, RefusedError
 from overtone.server.admission import Admission, Ticket
 from overtone.server.cache import Answers, key_of
 from overtone.server.calls import Answer, Call, answer_of
 from overtone.server.host import Host
 from overtone.server.metrics import Metrics
-from overtone.server.reading import BoundedCaller, GuardedFile, check_length, claimed_seconds
+from overtone.server.reading import LEAST_RATE, BoundedCaller, GuardedFile, check_length, claimed_seconds
 from overtone.server.uploads import Upload
 from overtone.values import EmotionResult
 
@@ -31,6 +31,15 @@ _T = TypeVar("_T")
 
 MOST_WAITING = 64
 """Threads that wait for answers at once: enough short clips to fill batches. More requests wait for a thread."""
+
+_TYPICAL_S = 5.0
+"""Seconds of audio that a request is taken for before there was one."""
+
+_COMING_S = 2.0
+"""Seconds for which a place is kept. Who sends slowly takes none from others, and may find none when it is done."""
+
+_TYPICAL_SHARE = 0.05
+"""Of the last request in what is typical: some twenty of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +56,7 @@ class Service:
     def __init__(self, host: Host, admission: Admission, answers: Answers, bounds: Bounds, metrics: Metrics) -> None:
         self.host, self.admission, self.answers, self.bounds, self.metrics = host, admission, answers, bounds, metrics
         self._threads = ThreadPoolExecutor(MOST_WAITING, thread_name_prefix="overtone-answer")
+        self._typical_s = _TYPICAL_S
         self.draining = asyncio.Event()
         """Set once nothing new is let in."""
 
@@ -60,25 +70,32 @@ class Service:
             )
         return self.host.recognizer
 
-    def check_room(self, call: Call) -> None:
-        """RefusedError before anything of an upload is read, where it could not be let in now."""
+    def expect(self, call: Call, announced_bytes: int) -> Ticket:
+        """A place for an upload that is about to come, which is taken for as long as others of late.
+
+        RefusedError (busy) before anything of it is read, where it could not be let in: many that come at once would
+        all be received only for most of them to be refused. Leave it, whatever comes of it.
+        """
         self.check_open()
-        self.admission.check(_owner(call), self.host.rate, own_s=_own_s(call))
+        expected_s = min(self._typical_s, announced_bytes / LEAST_RATE) if announced_bytes else self._typical_s
+        place = self.admission.admit(_owner(call), expected_s, self.host.rate, _own_s(call))
+        asyncio.get_running_loop().call_later(_COMING_S, place.leave)
+        return place
 
     @property
     def wait_s(self) -> float:
         """Seconds until what is under way now is answered."""
         return self.admission.wait_s(self.host.rate)
 
-    async def answer(self, upload: Upload, call: Call) -> Answer:
-        """The answer for a file that has been received.
+    async def answer(self, upload: Upload, call: Call, place: Ticket | None = None) -> Answer:
+        """The answer for a file that has been received. place: what `expect` gave for it.
 
         Raises InputError, UsageError and RefusedError: busy, too_long, deadline, not_ready. Where it is cancelled, its
         work ends, unless somebody else waits for the same.
         """
         recognizer = self.check_open()
         key = key_of(upload.digest, self._model_of(recognizer), call.identity)
-        making = self.answers.get_or_make(key, partial(self._make, upload, call))
+        making = self.answers.get_or_make(key, partial(self._make, upload, call, place))
         kept, found = await self._in_time(making)
         answer = Answer.from_kept(kept, found)
         self.metrics.audio(answer.duration_s, "interactive")
@@ -87,7 +104,7 @@ class Service:
     def _model_of(self, recognizer: EmotionRecognizer) -> str:
         """What answers depend on beside the audio and the call."""
         runtime, options = recognizer.runtime, recognizer.options
-        return repr((self.host.fingerprint, runtime.precision, runtime.backend, options.for_call()))
+        return repr((self.host.fingerprint, runtime.precision, runtime.backend, options))
 
     async def _in_time(self, making: Awaitable[_T]) -> _T:
         try:
@@ -98,18 +115,24 @@ class Service:
                 code="deadline",
             ) from None
 
-    async def _make(self, upload: Upload, call: Call) -> bytes:
-        results = await self.results(upload, call)
+    async def _make(self, upload: Upload, call: Call, place: Ticket | None) -> bytes:
+        results = await self.results(upload, call, place)
         return await asyncio.to_thread(answer_of(results, call, self.host.recognizer.options).kept)
 
-    async def results(self, upload: Upload, call: Call, *, envelope: bool = False) -> list[EmotionResult]:
+    async def results(
+        self, upload: Upload, call: Call, place: Ticket | None = None, *, envelope: bool = False
+    ) -> list[EmotionResult]:
         """What the recogniser says of a file, a result for each channel asked for, once it is let in; never cached.
 
-        envelope: keep the waveform's outline. Raises as `answer`, but for the deadline, which is its caller's.
+        place: as for `answer`. envelope: keep the waveform's outline. Raises as `answer`, but for the deadline, which
+        is its caller's.
         """
         recognizer, loop = self.check_open(), asyncio.get_running_loop()
         claimed_s = await asyncio.to_thread(claimed_seconds, upload.path, upload.name, upload.size_bytes)
         check_length(claimed_s, self.bounds.most_audio_s)
+        self._typical_s += _TYPICAL_SHARE * (claimed_s - self._typical_s)
+        if place is not None:
+            place.leave()  # for one of the right size
         ticket = self.admission.admit(_owner(call), claimed_s, self.host.rate, _own_s(call))
 
         def told(seconds: float) -> None:
@@ -139,8 +162,13 @@ class Service:
         except CancelledError as error:  # of the thread's own: the recogniser is closing
             raise RefusedError("the service is ending; ask again later.", code="not_ready") from error
         except ModelError as error:
+            _LOG.error("the model did not answer: %s", error)
+            if self.host.alive and error.code == ModelError.default_code:
+                text = "the model cannot run on this audio; the service's log says why."
+                raise InputError(text, code="model_failed") from error
             # The model's end is not the request's doing: it is worth asking again once there is another.
-            raise RefusedError(str(error), code="not_ready", retry_after_s=5.0) from error
+            text = "the model died or is being closed; ask again in a few seconds."
+            raise RefusedError(text, code="not_ready", retry_after_s=5.0) from error
 
     async def close(self) -> None:
         """Let nothing in, and let go of the threads."""

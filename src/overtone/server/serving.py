@@ -18,13 +18,11 @@ import uvicorn
 from overtone.emotion import EmotionRecognizer
 from overtone.errors import ModelError, UsageError
 from overtone.server.app import create_app, wrapped
+from overtone.server.connections import Connection, allow_connections, most_connections
 from overtone.server.server import Server
 from overtone.server.settings import Settings
 
 _LOG = logging.getLogger("overtone.server")
-
-_MOST_CONNECTIONS = 2000
-"""Open at once. Each costs some 50 KB; admission bounds what they may ask for."""
 
 _KEEP_ALIVE_S = 15
 
@@ -43,6 +41,7 @@ def serve(settings: Settings, start: Callable[[], EmotionRecognizer], told: Call
     Raises UsageError where the address is not to be had, what loading the model raises, and ModelError when it died for
     good.
     """
+    allow_connections()
     with contextlib.closing(listen(settings)) as listening:
         asyncio.run(_serve(settings, start, told, listening))
 
@@ -56,7 +55,8 @@ async def _serve(
 def listen(settings: Settings) -> socket.socket:
     """Bound before the model is loaded: who cannot have the address need not wait to hear it."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    # Named TCP, or asyncio does not know it is and leaves small answers waiting for the acknowledgement of others.
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((settings.host, settings.port))
@@ -133,7 +133,8 @@ def _config(settings: Settings, server: Server) -> uvicorn.Config:
         server_header=False,
         date_header=True,
         lifespan="on",
-        limit_concurrency=_MOST_CONNECTIONS,
+        http=Connection,
+        limit_concurrency=most_connections(),
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_FLUSH_S,
         ws_max_size=_WS_MESSAGE_BYTES,

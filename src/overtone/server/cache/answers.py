@@ -49,7 +49,7 @@ class Answers:
         self.dropped = 0
         """Answers not kept, as too many were on their way to the store."""
         self._store = store
-        self._flights = flights or Flights()
+        self._flights = Flights() if flights is None else flights
         self._keeping: dict[str, _Kept] = {}
         self._keeping_bytes = 0
 

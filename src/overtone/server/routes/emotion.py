@@ -16,6 +16,7 @@ from starlette.responses import Response
 from overtone.embeddings import EmbeddingWriter
 from overtone.errors import InputError, RefusedError, UsageError
 from overtone.options import PER_CALL
+from overtone.server.admission import Ticket
 from overtone.server.calls import Answer, Call
 from overtone.server.metrics import server_timing
 from overtone.server.routes.common import (
@@ -29,7 +30,7 @@ from overtone.server.routes.common import (
 )
 from overtone.server.schemas import Record, Vector
 from overtone.server.server import Server
-from overtone.server.uploads import Upload, receive
+from overtone.server.uploads import Received, Upload, announced_bytes, receive
 from overtone.values import EmotionResult, Timings
 
 _LINES = "application/x-ndjson"
@@ -106,8 +107,8 @@ def routes(server: Server) -> APIRouter:
     async def emotion(request: Request) -> Response:
         """Send a file as `multipart/form-data` (field `file`) or as the body. Options go into the query or the form."""
 
-        async def answered(upload: Upload, call: Call) -> Response:
-            return _told(await server.service.answer(upload, call), upload.name, request)
+        async def answered(upload: Upload, call: Call, place: Ticket) -> Response:
+            return _told(await server.service.answer(upload, call, place), upload.name, request)
 
         return await _with_upload(server, request, answered)
 
@@ -143,13 +144,13 @@ def routes(server: Server) -> APIRouter:
         if form not in _FORMATS:
             raise UsageError(f"format is {form!r}; it is json or npz.")
 
-        async def answered(upload: Upload, call: Call) -> Response:
+        async def answered(upload: Upload, call: Call, place: Ticket) -> Response:
             if call.options.get("channels") == "split":
                 raise UsageError("--channels split has several vectors; use /v1/emotion with embeddings=true.")
             if form == "json":
-                vector = await server.service.answer(upload, Call(call.options, True, call.owner))
+                vector = await server.service.answer(upload, Call(call.options, True, call.owner), place)
                 return _vector(vector, upload.name, request)
-            results = await server.service.results(upload, call)
+            results = await server.service.results(upload, call, place)
             frames = call.options.get("granularity") == "frame"
             body = await asyncio.to_thread(_npz, results[0], server.spool.path, frames)
             return Response(body, media_type=_NPZ, headers=_timed(results[0].timings, request, "miss"))
@@ -162,7 +163,7 @@ def routes(server: Server) -> APIRouter:
 async def _with_upload(
     server: Server,
     request: Request,
-    answered: Callable[[Upload, Call], Coroutine[Any, Any, Response]],
+    answered: Callable[[Upload, Call, Ticket], Coroutine[Any, Any, Response]],
     own: tuple[str, ...] = (),
 ) -> Response:
     """Take one file in, have it answered while its client waits, and remove it whatever happens."""
@@ -170,18 +171,21 @@ async def _with_upload(
     owner = owner_of(request, server.keyring)
     asked = parameters(request, ("name", *own))
     own = ("name", *own)
-    server.service.check_room(call_of(server, owner, asked, own))
-    received = await receive(server.spool, request)
+    place = server.service.expect(call_of(server, owner, asked, own), announced_bytes(request))
+    received: Received | None = None
     try:
+        received = await receive(server.spool, request)
         if len(received.files) > 1:
             raise RefusedError("it takes one file at a time; send several as a job.", code="bad_request")
         if twice := asked.keys() & received.fields.keys():
             raise UsageError(f"{min(twice)} is given twice.")
         call = call_of(server, owner, {**asked, **received.fields}, own)
-        return await while_awaited(request, answered(received.files[0], call))
+        return await while_awaited(request, answered(received.files[0], call, place))
     finally:
-        for upload in received.files:
-            await asyncio.to_thread(upload.remove)
+        place.leave()
+        if received is not None:
+            for upload in received.files:
+                await asyncio.to_thread(upload.remove)
 
 
 def _told(answer: Answer, name: str, request: Request) -> Response:

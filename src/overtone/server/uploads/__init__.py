@@ -6,7 +6,7 @@ of the `Spool` until it is an `Upload`.
 
 from overtone.server.uploads.file import Upload
 from overtone.server.uploads.limits import UploadLimits
-from overtone.server.uploads.receiving import Received, receive
+from overtone.server.uploads.receiving import Received, announced_bytes, receive
 from overtone.server.uploads.spool import Spool
 
-__all__ = ["Received", "Spool", "Upload", "UploadLimits", "receive"]
+__all__ = ["Received", "Spool", "Upload", "UploadLimits", "announced_bytes", "receive"]

@@ -58,10 +58,10 @@ async def receive(spool: Spool, request: Request) -> Received:
     limits, arrivals, pace = spool.limits, Arrivals(spool), Pace(spool.limits)
     body = _body(request, arrivals)
     added_bytes = FORM_BYTES if isinstance(body, Form) else 0
-    announced_bytes = _announced_bytes(request)
-    if announced_bytes > limits.most_bytes + added_bytes:
+    announced = announced_bytes(request)
+    if announced > limits.most_bytes + added_bytes:
         raise too_large(limits.most_bytes)
-    spool.expect(announced_bytes - added_bytes)
+    spool.expect(announced - added_bytes)
     try:
         async with aclosing(request.stream()) as stream:
             while (piece := await _next(stream, pace)) is not None:
@@ -96,7 +96,7 @@ def _body(request: Request, arrivals: Arrivals) -> Form | _Plain:
     raise RefusedError(f"the body has to be of the type {TYPES}, which its Content-Type says.", code="unsupported_type")
 
 
-def _announced_bytes(request: Request) -> int:
+def announced_bytes(request: Request) -> int:
     """What Content-Length says; 0 where it is left out. RefusedError (bad_request) where it is no number."""
     text = request.headers.get("content-length", "0")
     if not (text.isascii() and text.isdecimal() and len(text) < 20):
