@@ -6,14 +6,16 @@ take a batch; run it; on out-of-memory halve it and run again; hand each output 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from overtone.backends.base import Backend
+from overtone.backends.base import Backend, Interrupted
 from overtone.errors import BudgetError, DeviceError, ModelError, OutOfMemory, OvertoneError
 from overtone.memory import Ledger, Shape, format_size
-from overtone.plan import DRIFT_BYTES, Limits, Plan, bucket, enough_for, shape_of
+from overtone.plan import DRIFT_BYTES, GIVES_WAY_S, Limits, Plan, bucket, enough_for, shape_of
 from overtone.stages import OFF, Stages
 from overtone.values import SAMPLE_RATE, Batch, Output, Samples
 from overtone.waiting import Waiting, Work
@@ -27,7 +29,11 @@ _LOOSE_BYTES = 8 << 20
 
 @dataclass(slots=True)
 class EngineStats:
-    """What the engine has done so far. Seconds; `padded_s` is what was charged, `audio_s` what was asked."""
+    """What the engine has done so far. Seconds; `padded_s` is what was charged, `audio_s` what was asked.
+
+    `splits`: batches halved for want of memory. `interrupted`: batches of background work that gave way, and were begun
+    again.
+    """
 
     batches: int = 0
     segments: int = 0
@@ -36,6 +42,7 @@ class EngineStats:
     run_s: float = 0.0
     idle_s: float = 0.0
     splits: int = 0
+    interrupted: int = 0
 
 
 class Engine:
@@ -54,7 +61,9 @@ class Engine:
         # What is being cut has not come to the engine yet; it is never the engine's to use.
         audio = plan.audio_bytes - plan.cutting_bytes
         self._waiting = Waiting() if waiting is None else waiting
-        self._waiting.join(backend.device, audio)
+        self._waiting.join(backend.device, audio, self._give_way)
+        self._behind: tuple[float, float] | None = None  # of a batch that gives way: when it began, and padded seconds
+        self._giving_way = threading.Lock()
         self._ledger = Ledger(plan.budget_bytes - plan.cutting_bytes, audio, backend.used_bytes, self._waiting.audio)
         self.stages = stages
         self.stats = EngineStats()
@@ -169,7 +178,8 @@ class Engine:
             padded = bucket(max(len(work) for work in works))
             batch = Batch(tuple(work.samples for work in works), padded, works[0].want_frames)
             used, peak = self._backend.used_bytes(), self._backend.peak_bytes()
-            outputs = self._backend.run(batch)
+            with self._behind_others(works, started, shape):
+                outputs = self._backend.run(batch)
             if (reached := self._backend.peak_bytes()) > peak:
                 # A new peak is this batch's own, and tells what it took: the one measurement that costs nothing.
                 self._cost = self._cost.widened(shape, reached - used)
@@ -180,6 +190,11 @@ class Engine:
             return
         except DeviceError:
             raise  # the device's end, and this thread's
+        except Interrupted:
+            self.stages.end("run", started, shape)
+            self.stats.interrupted += 1
+            self._waiting.put_back(works)
+            return
         except Exception as error:  # noqa: BLE001 - it belongs to those who wait, not to this thread
             self.stages.end("run", started, shape)
             self._part(works, error, notes)
@@ -193,6 +208,30 @@ class Engine:
             told = (*output.notes, *notes, *self._waiting.lost)
             device = self._backend.device
             work.future.set_result(replace(output, wait_s=started - work.since, run_s=share, notes=told, device=device))
+
+    @contextmanager
+    def _behind_others(self, works: Sequence[Work], started: float, shape: Shape) -> Iterator[None]:
+        """While the block runs, the batch gives way to whoever comes, if it was begun because nobody else waited."""
+        with self._giving_way:
+            self._behind = (started, shape.padded_s) if all(work.gives_way for work in works) else None
+        try:
+            yield
+        finally:
+            with self._giving_way:
+                self._behind = None
+
+    def _give_way(self) -> bool:
+        """Interrupt what runs if somebody who has just come should not wait for it."""
+        with self._giving_way:
+            if self._behind is None or not self.stats.run_s:
+                return False
+            began, padded_s = self._behind
+            left_s = padded_s - (time.perf_counter() - began) * self.stats.padded_s / self.stats.run_s
+            if left_s <= GIVES_WAY_S:
+                return False
+            self._behind = None
+            self._backend.interrupt()
+            return True
 
     def _check_room(self, shape: Shape) -> None:
         """A single segment larger than the budget leaves is refused before it is tried."""

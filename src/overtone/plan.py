@@ -112,6 +112,10 @@ BACKGROUND_SHARE = 0.1
 BACKGROUND_BATCH = 0.25
 """Share of a full batch that background work runs at once: whoever comes meanwhile waits for no more."""
 
+GIVES_WAY_S = 5.0
+"""Seconds of audio. A batch of background work that was begun while nobody waited, and has more than this left to run
+when somebody comes, gives way: it is begun again later. One with less is nearly done, and its work would be lost."""
+
 _MOST_EARNED_S = 60.0
 """Seconds of audio. What background work was owed an hour ago is no reason to make everybody wait now."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -16,12 +16,18 @@ from overtone.values import SAMPLE_RATE, Output, Samples
 
 @dataclass(slots=True, eq=False)
 class Work:
-    """One segment that waits or runs. `since`: when it came, by `time.perf_counter`. `background`: others go first."""
+    """One segment that waits or runs. `since`: when it came, by `time.perf_counter`.
+
+    background: others go first. begun: it was taken before, and gave way. gives_way: it was taken while nobody else
+    waited, and may be made to.
+    """
 
     samples: Samples
     want_frames: bool
     background: bool = False
     future: Future[Output] = field(default_factory=Future)
+    begun: bool = False
+    gives_way: bool = False
     since: float = field(default_factory=time.perf_counter)
 
     def __len__(self) -> int:
@@ -43,6 +49,7 @@ class Waiting:
         self._changed = threading.Condition()
         self._closed = False
         self._devices: list[str] = []
+        self._runners: list[Callable[[], bool]] = []
         self._lost: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -58,10 +65,14 @@ class Waiting:
         """What is to be said of devices that died while others went on."""
         return self._lost
 
-    def join(self, device: str, audio_bytes: int) -> None:
-        """A device that will take, and the audio that may wait for it beside what waits for the others."""
+    def join(self, device: str, audio_bytes: int, give_way: Callable[[], bool] = lambda: False) -> None:
+        """A device that will take, and the audio that may wait for it beside what waits for the others.
+
+        give_way: called when something comes that is not background work: whether what the device runs gives way to it.
+        """
         with self._changed:
             self._devices.append(device)
+            self._runners.append(give_way)
             self.audio.capacity += audio_bytes
             self._background.capacity += audio_bytes // 2
 
@@ -91,7 +102,15 @@ class Waiting:
                 return work.future
             self._works.append(work)
             self._changed.notify()
+            runners = () if background else tuple(self._runners)
+        any(give_way() for give_way in runners)  # the first that does is enough
         return work.future
+
+    def put_back(self, works: Sequence[Work]) -> None:
+        """Work that was taken and gave way waits again, before all that came after it."""
+        with self._changed:
+            self._works[:0] = works
+            self._changed.notify()
 
     def wait(self) -> bool:
         """Wait until there is something to take; False once it is closed and drained."""
@@ -117,7 +136,12 @@ class Waiting:
             self._turns.took(seconds, background=first, others=bool(kinds[not first]))
             taken = set(map(id, batch))
             self._works = [work for work in self._works if id(work) not in taken]
-        return [work for work in batch if work.future.set_running_or_notify_cancel()]
+            for work in batch:
+                work.gives_way = first and not foreground
+        begun = [work for work in batch if work.begun or work.future.set_running_or_notify_cancel()]
+        for work in begun:
+            work.begun = True
+        return begun
 
     def close(self, *, drain: bool) -> None:
         """Take in no more; without `drain`, cancel what waits. May be called twice."""
@@ -127,7 +151,8 @@ class Waiting:
             self._works = self._works if drain else []
             self._changed.notify_all()
         for work in dropped:
-            work.future.cancel()
+            if not work.future.cancel():  # begun once
+                work.future.set_exception(UsageError("it was closed before this could be run", code="closed"))
         self._close_gates()
 
     def _close_gates(self) -> None:

@@ -11,6 +11,10 @@ from overtone.memory import CostModel, Shape
 from overtone.values import SAMPLE_RATE, Batch, Output
 
 
+class Interrupted(Exception):  # noqa: N818 - no error: it was asked for
+    """A batch was interrupted; nothing of it was kept."""
+
+
 class Backend(Protocol):
     """One model, resident on one device. Used by one thread at a time, the engine's."""
 
@@ -28,6 +32,9 @@ class Backend(Protocol):
 
     def run(self, batch: Batch) -> list[Output]:
         """One output per waveform, in order. Raises OutOfMemory, with nothing kept, where the batch does not fit."""
+
+    def interrupt(self) -> None:
+        """Have `run` end soon with `Interrupted`, if one is under way and that can be done. Called by other threads."""
 
     def used_bytes(self) -> int:
         """Bytes in use now on what the budget bounds: the process on a CPU, the device on a GPU."""
@@ -83,6 +90,7 @@ class FakeBackend:
         self.peak = resident_bytes
         self.batches: list[tuple[int, ...]] = []
         self.trimmed = 0
+        self.interrupts = 0
         self.closed = False
 
     name = "fake"
@@ -107,6 +115,10 @@ class FakeBackend:
             kept = frames.astype(np.float32) if batch.want_frames else None
             outputs.append(Output(count, frames.sum(axis=0), kept))
         return outputs
+
+    def interrupt(self) -> None:
+        """See Backend; counts the calls, and interrupts nothing."""
+        self.interrupts += 1
 
     def used_bytes(self) -> int:
         """See Backend."""

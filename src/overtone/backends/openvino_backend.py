@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.backends import probing
+from overtone.backends.base import Interrupted
 from overtone.backends.blockwise import BlockwiseEncoder
 from overtone.compiled import HINTS, CompiledModel, has_fast_bf16, version
 from overtone.errors import DeviceError, OutOfMemory
@@ -58,6 +59,7 @@ class OpenvinoBackend:
         self._features.warm_up({"waveforms": np.zeros((1, self._features.samples), np.float32)})
         self._whole = whole
         self._untidy_s = 0.0
+        self._interrupted = False
         encoder = BlockwiseEncoder if whole else CompiledModel
         self._encoder = encoder(folder / "encoder.xml", threads=threads, precision=precision)
         for frames in _PACKED_FOR:
@@ -67,9 +69,12 @@ class OpenvinoBackend:
     def run(self, batch: Batch) -> list[Output]:
         """See Backend. The waveforms are normalised over their own lengths here."""
         refusal: str | None = None
+        self._interrupted = False
         try:
             return self._run(batch)
         except (RuntimeError, MemoryError) as error:
+            if self._interrupted:
+                raise Interrupted from None
             refusal = memory_refusal(error)
             if refusal is None:
                 raise
@@ -77,10 +82,18 @@ class OpenvinoBackend:
         self.trim()
         raise OutOfMemory(refusal)
 
+    def interrupt(self) -> None:
+        """See Backend. OpenVINO looks between two operations, so it takes milliseconds."""
+        self._interrupted = True
+        self._features.cancel()
+        self._encoder.cancel()
+
     def _run(self, batch: Batch) -> list[Output]:
         a = self._architecture
         counts = [a.frames_of(len(waveform)) for waveform in batch.waveforms]
         features = self.features(batch.waveforms, frames_for(max(counts), a.num_extra_tokens))
+        if self._interrupted:
+            raise Interrupted
         embeddings = self._encoder.infer({"features": features, "counts": np.array(counts)})
         outputs = [_output(rows[:count], batch) for rows, count in zip(embeddings, counts, strict=True)]
         self._tidy(sum(len(waveform) for waveform in batch.waveforms) / SAMPLE_RATE)
@@ -99,6 +112,8 @@ class OpenvinoBackend:
         tape, starts = self._tape(waveforms)
         made = np.empty((a.frames_of(len(tape)), a.embed_dim), np.float32)
         for chunk, stretch in enumerate(self._stretches(tape)):
+            if self._interrupted:
+                raise Interrupted
             made[chunk * self._chunk : (chunk + 1) * self._chunk] = self._features.infer({"waveforms": stretch})[0]
         counts = [a.frames_of(len(waveform)) for waveform in waveforms]
         features = np.zeros((len(counts), frames or max(counts), a.embed_dim), np.float32)

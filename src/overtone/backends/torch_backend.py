@@ -85,6 +85,9 @@ class TorchBackend:
         if self._flex is not None:
             network.attend_by(self._flex)
 
+    def interrupt(self) -> None:
+        """See Backend. What PyTorch has been given is run to its end; on a GPU that is soon."""
+
     def run(self, batch: Batch) -> list[Output]:
         """See Backend. The waveforms are normalised over their own lengths here.
 

@@ -94,6 +94,8 @@ def _engine(stats: EngineStats) -> Iterator[Metric]:
     yield _counter("overtone_engine_padded_seconds", "Seconds of audio run, with padding: what was paid for.", padded_s)
     yield _counter("overtone_engine_run_seconds", "Seconds spent running batches, over all devices.", stats.run_s)
     yield _counter("overtone_engine_idle_seconds", "Seconds spent with nothing to run, over all devices.", stats.idle_s)
+    text = "Batches of jobs that gave way to somebody who came, and were begun again."
+    yield _counter("overtone_engine_interrupted", text, stats.interrupted)
     yield _counter("overtone_engine_splits", "Batches halved because memory ran out.", stats.splits)
     yield _gauge(
         "overtone_batch_fill_ratio",
