@@ -134,10 +134,6 @@ class CompiledModel:
         found: Array = self._request.infer(inputs, share_inputs=True, share_outputs=True)[0]
         return found
 
-    def cancel(self) -> None:
-        """End an `infer` that is under way in another thread with a RuntimeError; without one, nothing."""
-        self._request.cancel()
-
     def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         """All outputs by name; valid until the next run. `inputs` may hold more than the model takes."""
         return _run(self._request, {name: inputs[name] for name in self.inputs})

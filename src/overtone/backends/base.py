@@ -34,7 +34,7 @@ class Backend(Protocol):
         """One output per waveform, in order. Raises OutOfMemory, with nothing kept, where the batch does not fit."""
 
     def interrupt(self) -> None:
-        """Have `run` end soon with `Interrupted`, if one is under way and that can be done. Called by other threads."""
+        """Have `run` end with `Interrupted` where that can still be done soon. Called by other threads."""
 
     def used_bytes(self) -> int:
         """Bytes in use now on what the budget bounds: the process on a CPU, the device on a GPU."""

@@ -53,11 +53,6 @@ class BlockwiseEncoder:
             values = self._by_stretches(piece, values)
         return values["embeddings"][:, extra:]
 
-    def cancel(self) -> None:
-        """See CompiledModel."""
-        for piece in self._pieces:
-            piece.cancel()
-
     @staticmethod
     def _by_stretches(piece: CompiledModel, values: dict[str, Array]) -> dict[str, Array]:
         """Run a piece on some tokens at a time: between two attentions each token stands alone."""
