@@ -8,8 +8,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
-from contextlib import contextmanager
+from concurrent.futures import Future, InvalidStateError
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from overtone.backends.base import Backend, Interrupted
@@ -133,13 +133,14 @@ class Engine:
                 self._run(batch)
         except Exception as error:  # noqa: BLE001 - a device that is gone, say: nobody may wait for ever
             self._fail(batch, error)
-        self._backend.close()
+        finally:
+            self._backend.close()
 
     def _fail(self, running: Sequence[Work], error: Exception) -> None:
         """The thread ends here, and whoever waits for it is told why; what waits, only if no other device takes it."""
         reason = f"{self._backend.device} stopped working ({error!r})"
         for work in (*running, *self._waiting.leave(self._backend.device, reason)):
-            if not work.future.done():
+            with suppress(InvalidStateError):  # answered, or dropped meanwhile
                 work.future.set_exception(ModelError(f"{reason}; start anew.", code="died"))
 
     def _take(self) -> list[Work]:

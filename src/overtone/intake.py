@@ -63,7 +63,7 @@ class Intake:
         self._stages = runtime.engine.stages
         self._vad = SileroVad()
         self._cutting = Gate(runtime.decoders)
-        self._behind = Gate(runtime.beside.sources or runtime.decoders)
+        self._behind = Gate(runtime.beside.background or runtime.decoders)
         processes = runtime.options.decode_processes
         self._pool = DecoderPool(processes) if processes else None
         self._lock = threading.Lock()
@@ -135,7 +135,11 @@ class Intake:
         began = self._stages.begin()
         self._places(caller).take(count)
         self._stages.end("wait", began)
-        return [self.track(wishes, caller, count) for _ in range(count)]
+        try:
+            return [self.track(wishes, caller, count) for _ in range(count)]
+        except BaseException:
+            self._places(caller).give(count)
+            raise
 
     def _check_channels(self, count: int, name: str) -> None:
         """BudgetError where a source has more channels than were planned for, and they cannot be held either."""

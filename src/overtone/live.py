@@ -59,9 +59,11 @@ class Live:
         self._next = self._hop
         self._began = time.perf_counter()
         self._asked: set[Future[Output]] = set()
+        self._stopped = False
         caller.when_stopped(self._drop)
 
     def _drop(self) -> None:
+        self._stopped = True
         for answer in tuple(self._asked):
             answer.cancel()
 
@@ -88,7 +90,7 @@ class Live:
     def push(self, samples: Samples) -> list[Moment]:
         """Take in float32 (samples,) at 16 kHz; may wait for room in the engine. The moments that this completes."""
         moments = []
-        while len(samples):
+        while len(samples) and not self._stopped:
             until = min(len(samples), self._next - self._track.samples)
             self._track.push(samples[:until])
             self._recent = np.concatenate([self._recent, samples[:until]])[-self._window :]
@@ -108,6 +110,8 @@ class Live:
         answer = self._runtime.engine.submit(self._recent)
         self._asked.add(answer)
         answer.add_done_callback(self._asked.discard)
+        if self._stopped:  # meanwhile
+            answer.cancel()
         return Moment(span, answer)
 
     def tell(self, moment: Moment) -> SegmentResult:

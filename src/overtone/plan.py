@@ -125,14 +125,17 @@ class Turns:
     """Whose turn it is where background work waits beside other work. Seconds of audio; knows no clock.
 
     Background work runs when nothing else waits. For what it is passed over it earns a share, and once that pays
-    for its oldest segment it goes first: it is never starved, and takes no more than the share.
+    for its oldest segment it goes first: it is never starved, and takes no more than the share. `needed_s`: what that
+    segment takes.
     """
 
     earned_s: float = 0.0
+    needed_s: float = 0.0
 
     def background_first(self, foreground: int, background_s: float | None) -> bool:
         """Whether the next batch is of background work. foreground: other segments that wait; background_s: the oldest
         background segment, None for none."""
+        self.needed_s = background_s or 0.0
         if background_s is None:
             return False
         return not foreground or self.earned_s >= background_s
@@ -142,7 +145,7 @@ class Turns:
         if not others:
             return
         earned = -seconds if background else seconds * BACKGROUND_SHARE / (1 - BACKGROUND_SHARE)
-        self.earned_s = min(_MOST_EARNED_S, max(0.0, self.earned_s + earned))
+        self.earned_s = min(max(_MOST_EARNED_S, self.needed_s), max(0.0, self.earned_s + earned))
 
 
 @dataclass(frozen=True, slots=True)

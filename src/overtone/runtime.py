@@ -63,11 +63,12 @@ class Network:
 class Beside:
     """What a process does beside feeding the engine from its decoders, and the plan is to leave room for.
 
-    sources: cut at the same time, such as those of callers in the background, and live ones. held_bytes: of what else
-    the process will hold, such as a cache.
+    background, live: sources that are cut at the same time, of callers in the background and of live speech.
+    held_bytes: of what else the process will hold, such as a cache.
     """
 
-    sources: int = 0
+    background: int = 0
+    live: int = 0
     held_bytes: int = 0
 
 
@@ -150,7 +151,7 @@ def _start(
         backend.warm_up()
         cost = _cost(backend, architecture, options, threads)
     backend.trim()  # what probing left behind is not resident
-    feeders = decoders_for(options) + beside.sources
+    feeders = decoders_for(options) + beside.background + beside.live
     if loaded.offload is not None:
         _move_over(loaded.offload, options, budget - backend.used_bytes(), cost, feeders)
     used = backend.used_bytes() + (beside.held_bytes if device == "cpu" else 0)

@@ -83,8 +83,7 @@ def test_live_streams_are_bounded_by_number_and_by_what_the_model_can_do() -> No
     first.leave()
     assert (door.live, door.live_load) == (1, 4.0)
     second.leave()
-    slow = admission()
-    slow.open_live(50.0, RATE)  # the only one is let in on any machine, and told late if it is too slow
+    refused(lambda: admission().open_live(50.0, RATE))  # more than there is, also for the only one
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), st.floats(0.0, 60.0), st.floats(0.0, 90.0), st.booleans())))

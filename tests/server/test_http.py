@@ -196,7 +196,7 @@ def test_what_cannot_be_used(service: Running) -> None:
 
 def test_every_row_of_the_table_is_a_status_that_there_is() -> None:
     assert {status for status, _ in STATUSES.values()} == {
-        *(400, 401, 404, 405, 408, 413, 415, 422, 429, 499, 500, 503, 504)
+        *(400, 401, 403, 404, 405, 408, 413, 415, 422, 429, 499, 500, 503, 504)
     }
 
 
@@ -265,7 +265,12 @@ def test_work_of_a_client_that_has_gone_is_not_done(tmp_path: Path) -> None:
         body = wav(9.0, seed=2)
         for _ in range(5):
             with socket.create_connection(("127.0.0.1", one.http.base_url.port)) as client:
-                head = "POST /v1/emotion HTTP/1.1", "Host: x", "Content-Type: audio/wav", f"Content-Length: {len(body)}"
+                head = (
+                    "POST /v1/emotion HTTP/1.1",
+                    "Host: 127.0.0.1",
+                    "Content-Type: audio/wav",
+                    f"Content-Length: {len(body)}",
+                )
                 client.sendall("\r\n".join((*head, "", "")).encode() + body)
                 until(lambda: one.server.service.admission.queued_s > 5)
             until(lambda: one.server.service.admission.queued_s < 5)
@@ -438,3 +443,96 @@ def test_pages_of_others_may_call_it_only_where_they_are_named(service: Running,
         assert allowed["access-control-allow-origin"] == "https://elsewhere.example"
         other = shared.http.get("/healthz", headers={"Origin": "https://other.example"}).headers
         assert "access-control-allow-origin" not in other
+
+
+# Pages of others
+
+
+@pytest.mark.parametrize(
+    ("headers", "refused"),
+    [
+        ({"Host": "evil.example"}, True),  # a name that was made to mean 127.0.0.1
+        ({"Host": "localhost:1"}, False),
+        ({"Host": "[::1]:8765"}, False),
+        ({"Host": "[broken"}, True),
+        ({"Origin": "https://evil.example"}, True),
+        ({"Origin": "null"}, True),
+    ],
+)
+def test_a_browser_reaches_it_only_from_its_own_pages(service: Running, headers: dict[str, str], refused: bool) -> None:
+    answer = service.http.get("/v1/models", headers=headers)
+    if refused:
+        problem(answer, 403, "foreign")
+    else:
+        assert answer.status_code == 200
+    own = str(service.http.base_url).rstrip("/")
+    assert service.http.get("/v1/models", headers={"Origin": own}).status_code == 200
+
+
+# What somebody else's request leaves
+
+
+def test_who_joins_anothers_request_is_not_touched_by_how_that_ends(tmp_path: Path) -> None:
+    with serving(tmp_path) as one:
+        backend = one.server.host.recognizer.runtime.engine.backend
+        begun, go = threading.Event(), threading.Event()
+        run = backend.run
+
+        def held(batch: Any) -> Any:
+            begun.set()
+            assert go.wait(20)
+            return run(batch)
+
+        backend.run = held
+        body = b"not audio " * 100
+        first = ThreadPoolExecutor(1).submit(post, one, file=wav(1.0, 1))
+        assert begun.wait(10)
+        names = ["alice-secret.wav", "bob.wav"]
+        with ThreadPoolExecutor(2) as pool:
+            said = list(
+                pool.map(lambda n: one.http.post("/v1/emotion", files={"file": (n, body)}).json()["detail"], names)
+            )
+        assert [detail.startswith(name) for detail, name in zip(said, names, strict=True)] == [True, True]
+        go.set()
+        assert first.result().status_code == 200
+
+
+def test_what_is_run_is_what_is_let_in(service: Running) -> None:
+    refused = problem(post(service, params={"segment": "window", "window": 20, "hop": 0.1}), 400, "usage")
+    assert "heard 200 times" in refused
+    assert post(service, params={"segment": "window", "window": 4, "hop": 1}).status_code == 200
+
+
+def test_a_fault_is_told_as_a_problem(tmp_path: Path) -> None:
+    with serving(tmp_path) as broken:
+
+        def fault(*_: Any) -> None:
+            raise ZeroDivisionError("secret")
+
+        broken.server.service.expect = fault  # type: ignore[method-assign]
+        assert "secret" not in problem(post(broken), 500, "fault")
+        assert 'overtone_refused_total{code="fault"} 1.0' in broken.http.get("/metrics").text
+
+
+def test_a_job_that_meets_a_fault_each_time_is_given_up_and_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from overtone.server.jobs import runner
+
+    monkeypatch.setattr(runner, "_AFTER_FAULT_S", 0.05)
+    with serving(tmp_path) as one:
+        answered = one.server.jobs._answered
+
+        async def faulty(recognizer: Any, claim: Any) -> Any:
+            if claim.file.name == "bad.wav":
+                raise ZeroDivisionError("a bug")
+            return await answered(recognizer, claim)
+
+        one.server.jobs._answered = faulty  # type: ignore[method-assign]
+        bad, good = (
+            one.http.post("/v1/jobs", files={"file": (name, wav(1.0, 5))}).json() for name in ("bad.wav", "good.wav")
+        )
+        assert finished(one, good)["state"] == "done"
+        assert finished(one, bad)["state"] == "failed"
+        record = json.loads(one.http.get(bad["links"]["result"]).text)
+        assert record["error"]["code"] == "gave_up"

@@ -16,7 +16,7 @@ from overtone.options import HELP, Options, flag, kinds_of
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _SHORT = {"model": ["-m"], "memory": []}
-_SIZES = ("memory", "max_upload", "uploads_size", "cache_size")
+_SIZES = ("memory", "max_upload", "uploads_size", "jobs_size", "cache_size")
 
 
 def exits(command: Callable[..., int]) -> Callable[..., None]:

@@ -13,10 +13,14 @@ from overtone.errors import RefusedError
 _MARGIN = 0.9
 """Of the time until a deadline: rates are estimates, and an answer that comes just too late was for nothing."""
 
+_LONGEST_WAIT_S = 3600.0
+"""Nobody is told to come back later than that."""
+
 
 @dataclass(frozen=True, slots=True)
 class AdmissionLimits:
-    """queue_s: most seconds of audio under way. owner_s: of one owner, where there are several; None for no such bound.
+    """queue_s: most seconds of audio under way. owner_s: of one owner, where there are several; None for no such bound
+    (with one, an owner has half of the live streams at most).
     deadline_s: seconds of the clock within which an answer is wanted. live: most live streams."""
 
     queue_s: float
@@ -37,6 +41,7 @@ class Admission:
         self.limits = limits
         self._held: Counter[str | None] = Counter()  # of owners, in milliseconds: integers add up to nothing again
         self._live_ms = 0
+        self._live_of: Counter[str | None] = Counter()
         self.live = 0
 
     @property
@@ -70,12 +75,12 @@ class Admission:
     def _refuse_over(self, held: float, seconds: float, room: float, rate: float, whose: str) -> None:
         if not held or (held + seconds <= room and held < room):
             return
-        after = max(0.0, held + seconds - room) / max(rate - self.live_load, 1e-9)
+        after = min(_LONGEST_WAIT_S, max(0.0, held + seconds - room) / max(rate - self.live_load, 1e-9))
         raise RefusedError(
             f"{held:.0f} s of audio{whose} are under way, and {room:.0f} s are the most; ask again in "
             f"{max(1.0, after):.0f} s.",
             code="busy",
-            retry_after_s=min(after, 3600.0),
+            retry_after_s=after,
         )
 
     def admit(self, owner: str | None, seconds: float, rate: float, own_s: float | None = None) -> Ticket:
@@ -90,22 +95,23 @@ class Admission:
         """Seconds of audio that live streams have answered in a second."""
         return self._live_ms / 1000
 
-    def open_live(self, load: float, rate: float) -> LivePlace:
+    def open_live(self, load: float, rate: float, owner: str | None = None) -> LivePlace:
         """Let in a live stream that has `load` seconds of audio answered in each second. RefusedError (busy)."""
-        if self.live >= self.limits.live:
+        own = self._live_of[owner]
+        if self.live >= self.limits.live or (self.limits.owner_s is not None and own >= max(1, self.limits.live // 2)):
             raise RefusedError(
-                f"{self.live} live streams are open, the most there may be; ask again later.",
+                f"{self.live} live streams are open, {own} of them yours, the most there may be; ask again later.",
                 code="busy",
                 retry_after_s=10.0,
             )
-        if self.live and self.live_load + load > rate * _MARGIN:
+        if self.live_load + load > rate * _MARGIN:
             raise RefusedError(
                 f"the model answers {rate:.0f} s of audio in a second, and the {self.live} live streams need "
                 f"{self.live_load:.0f}; take a longer hop, or ask again later.",
                 code="busy",
                 retry_after_s=10.0,
             )
-        return LivePlace(self, load)
+        return LivePlace(self, load, owner)
 
 
 class Ticket:
@@ -134,9 +140,10 @@ class Ticket:
 class LivePlace:
     """A live stream's place."""
 
-    def __init__(self, admission: Admission, load: float) -> None:
-        self._admission, self._load_ms = admission, round(load * 1000)
+    def __init__(self, admission: Admission, load: float, owner: str | None) -> None:
+        self._admission, self._load_ms, self._owner = admission, round(load * 1000), owner
         self._left = False
+        admission._live_of[owner] += 1
         admission.live += 1
         admission._live_ms += self._load_ms
 
@@ -145,4 +152,5 @@ class LivePlace:
         if not self._left:
             self._left = True
             self._admission.live -= 1
+            self._admission._live_of[self._owner] -= 1
             self._admission._live_ms -= self._load_ms

@@ -9,12 +9,12 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
-from starlette.types import ASGIApp
 
 import overtone
 from overtone.errors import OvertoneError, RefusedError, UsageError
 from overtone.server import problems
 from overtone.server.logs import request_id
+from overtone.server.neighbours import Neighbours
 from overtone.server.outside import Outside
 from overtone.server.routes import emotion, jobs, status, stream
 from overtone.server.schemas import Problem
@@ -27,6 +27,9 @@ line. `WS /v1/stream` takes PCM16 or Opus and tells the emotion as it is spoken;
 
 _LOG = logging.getLogger("overtone.server")
 
+_TOLD = ["server-timing", "x-overtone-cache", "x-overtone-job", "x-request-id", "retry-after", "location"]
+"""Headers of answers that pages of others may read, where they may call at all."""
+
 _CODES = {404: "unknown", 405: "method"}
 
 
@@ -38,21 +41,31 @@ def create_app(server: Server) -> FastAPI:
     app.add_exception_handler(OvertoneError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _fault)
     if server.settings.origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=server.settings.origins,
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["authorization", "content-type", "x-request-id"],
-            expose_headers=["server-timing", "x-overtone-cache", "x-request-id", "retry-after", "location"],
+            expose_headers=[
+                "server-timing",
+                "x-overtone-cache",
+                "x-request-id",
+                "retry-after",
+                "location",
+                "x-overtone-job",
+            ],
         )
     _describe_problems(app)
     return app
 
 
-def wrapped(app: FastAPI, server: Server) -> ASGIApp:
+def wrapped(app: FastAPI, server: Server) -> Outside:
     """The app with the outermost layer around it, which also sees what the framework itself refuses."""
-    return Outside(app, server.metrics)
+    settings = server.settings
+    private = settings.loopback and server.keyring is None and not settings.allow_anyone
+    return Outside(app, server.metrics, Neighbours(settings.origins, private=private, host=settings.host))
 
 
 def _told(request: Request, error: OvertoneError) -> Response:
@@ -71,6 +84,12 @@ async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     return _told(request, UsageError(f"{'.'.join(map(str, first['loc'][1:]))}: {first['msg']}"))
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    """Whatever it is; it is raised on after this, and told in the log."""
+    request.state.refused = problems.code_of(error)
+    return problems.answer(error, request_id() or "")
 
 
 async def _http(request: Request, error: Exception) -> Response:

@@ -14,6 +14,9 @@ from overtone.record import json_chunks, to_json
 from overtone.server.keys import Owner
 from overtone.values import EmotionResult, Timings
 
+MOST_OVERLAP = 16
+"""Of windows: 4 s every quarter of a second. Nobody is to have hours run of a minute."""
+
 Found = Literal["hit", "shared", "miss"]
 """Whether an answer was kept, was being made for somebody else, or was made for this request."""
 
@@ -39,8 +42,21 @@ def options_of(given: Mapping[str, str], base: Options) -> dict[str, Any]:
         if name not in PER_CALL:
             raise UsageError(f"there is no option {name!r} of a request; there are: {', '.join(PER_CALL)}.")
         made[name] = _value(name, text)
-    base.for_call(**made)
+    if (times := overlap(base.for_call(**made))) > MOST_OVERLAP:
+        raise UsageError(f"--hop is so short that all is heard {times:.0f} times; {MOST_OVERLAP} times are the most.")
     return made
+
+
+def overlap(options: Options) -> float:
+    """How often each second of a source is run: once, but where windows overlap."""
+    if options.segment != "window" or options.hop is None:
+        return 1.0
+    return max(1.0, options.window / options.hop)
+
+
+def work_s(options: Options, seconds: float, channels: int) -> float:
+    """Seconds of audio that the model runs for so many of a source: windows may overlap, channels stand alone."""
+    return seconds * overlap(options) * (channels if options.channels == "split" else 1)
 
 
 def _value(name: str, text: str) -> Any:

@@ -25,7 +25,8 @@ _BEYOND = 20
 """Connections that are told that there are too many; what comes on top of them is closed unheard."""
 
 _OWN = 200
-"""Descriptors of the service itself. A connection has one, and one for the file that comes through it."""
+"""Descriptors of the service itself. A connection has one, and one for the file that comes through it; where none
+come, there is room for connections that have come and are not counted yet."""
 
 
 class Connection(H11Protocol):

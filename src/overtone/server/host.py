@@ -41,6 +41,15 @@ _ASKED_S = 5.0
 """Seconds that it has to answer half a second of noise. A batch that runs meanwhile is proof as well."""
 
 
+_GONE = frozenset({"died", "closed", "cancelled"})
+"""Codes of what was met where there was no model to answer: it died over it, or before it, or was being closed."""
+
+
+def was_gone(error: OvertoneError) -> bool:
+    """Whether an error says that there was no model, and nothing of what was asked."""
+    return error.code in _GONE
+
+
 class Host:
     """Owns the recogniser. Methods are called from the event loop, but for `recognizer`, which any thread may ask for.
 
@@ -138,8 +147,11 @@ class Host:
         try:
             submitted = await asyncio.wait_for(asyncio.to_thread(engine.submit, noise), _ASKED_S)
             await asyncio.wait_for(asyncio.wrap_future(submitted), _ASKED_S)
-        except (asyncio.TimeoutError, OvertoneError, CancelledError):
+        except (asyncio.TimeoutError, CancelledError):
             return engine.alive and engine.stats.batches > batches  # busy with others, and answering them
+        except Exception as error:  # noqa: BLE001 - whatever a model says to half a second of noise, it is no answer
+            _LOG.error("the model does not answer: %s", error)
+            return False
         self._proof_at = time.monotonic()
         return True
 
@@ -167,8 +179,8 @@ class Host:
         _LOG.error("the model died; it is started anew, once")
         self._before = _added(self._before, dead.runtime.engine.stats)
         self._recognizer, self._batches = None, 0
-        await self._aside(lambda: dead.close(drain=False))
         try:
+            await self._aside(lambda: dead.close(drain=False))
             await self._load()
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing answers any more
             self.state = "failed"
@@ -184,7 +196,7 @@ class Host:
             self._watching.cancel()
         if self._recognizer is not None:
             await self._aside(self._recognizer.close)
-        self._threads.shutdown()
+        await asyncio.to_thread(self._threads.shutdown)  # a model may be on its way
 
 
 @dataclass(slots=True)

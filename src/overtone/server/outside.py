@@ -9,11 +9,13 @@ import time
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
-from overtone.errors import OvertoneError
+from overtone.errors import OvertoneError, RefusedError
 from overtone.server import problems
 from overtone.server.logs import new_request_id, set_request_id
 from overtone.server.metrics import Metrics
+from overtone.server.neighbours import Neighbours
 
 _LOG = logging.getLogger("overtone.server.requests")
 
@@ -32,10 +34,14 @@ _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 class Outside:
-    """Wraps an ASGI app."""
+    """Wraps an ASGI app. neighbours: who may call it from a browser.
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app, self._metrics = app, metrics
+    `under_way`: requests that are not answered yet.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, neighbours: Neighbours) -> None:
+        self._app, self._metrics, self._neighbours = app, metrics, neighbours
+        self.under_way = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -46,16 +52,24 @@ class Outside:
         request = _Request(scope, receive, send, new_request_id(given))
         set_request_id(request.id)
         began = time.perf_counter()
+        counts = scope["path"].startswith("/v1/")  # the page's own connections last as long as it is looked at
+        self.under_way += counts
         try:
+            self._neighbours.check(scope)
             await self._app(scope, request.receive, request.send)
         except asyncio.CancelledError:
-            request.status = request.status or problems.CLIENT_CLOSED
-            raise
+            # By the end of the service and nothing else: the time to finish what was admitted is over.
+            if request.status or scope["type"] != "http":
+                raise
+            await request.refuse(
+                RefusedError("the service ended before it was answered; ask again later.", code="not_ready")
+            )
         except Exception as error:  # noqa: BLE001 - nothing may go unanswered
             if not isinstance(error, OvertoneError):
                 _LOG.exception("a fault of the service")
             await request.refuse(error)
         finally:
+            self.under_way -= counts
             self._told(scope, request, time.perf_counter() - began)
             set_request_id(None)
 
@@ -104,9 +118,10 @@ class _Request:
         if message["type"] in ("http.response.start", "websocket.http.response.start"):
             self.status = message["status"]
             headers = [*message.get("headers", ()), (b"x-request-id", self.id.encode())]
-            if self.status >= 400 and not self._read_all:
-                await self._drain()
-                if not self._read_all:
+            if not self._read_all:
+                if self.status >= 400:
+                    await self._drain()
+                if not self._read_all:  # what is left of the body is not waited for
                     headers.append((b"connection", b"close"))
             message = {**message, "headers": headers}
         await self._send(message)
@@ -123,6 +138,10 @@ class _Request:
 
     async def refuse(self, error: Exception) -> None:
         """Tell of an error, if nothing was told yet."""
-        if self.status == 0 and self._scope["type"] == "http":
-            self._scope.setdefault("state", {})["refused"] = problems.code_of(error)
+        if self.status:
+            return
+        self._scope.setdefault("state", {})["refused"] = problems.code_of(error)
+        if self._scope["type"] == "http":
             await problems.answer(error, self.id)(self._scope, self.receive, self.send)
+        elif "websocket.http.response" in self._scope.get("extensions", {}):
+            await WebSocket(self._scope, self.receive, self.send).send_denial_response(problems.answer(error, self.id))

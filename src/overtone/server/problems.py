@@ -19,6 +19,7 @@ STATUSES: Mapping[str, tuple[int, str]] = {
     "usage": (400, "The request is wrong"),
     "bad_request": (400, "The request is wrong"),
     "unauthorized": (401, "A key is needed"),
+    "foreign": (403, "Not from there"),
     "unknown": (404, "There is no such thing"),
     "not_found": (404, "There is no such thing"),
     "method": (405, "That cannot be done here"),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from overtone.audio import probe
 from overtone.caller import Caller
@@ -12,6 +14,8 @@ from overtone.errors import RefusedError
 
 LEAST_RATE = 4000
 """Bytes of a second of audio where a file does not say how long it is: speech at 32 kbit/s. More is known soon."""
+
+_PIECE_BYTES = 64 << 10
 
 _STEP_S = 5.0
 """Seconds of audio after which a caller whose file has more than it claimed says so."""
@@ -64,7 +68,22 @@ def check_length(seconds: float, most_s: float) -> None:
         )
 
 
-def claimed_seconds(path: Path, name: str, size_bytes: int) -> float:
-    """Seconds by the file's header, or guessed from its size. InputError where it is no audio."""
-    claimed = probe(path, name).claimed_s
-    return size_bytes / LEAST_RATE if claimed is None else claimed
+def in_pieces(file: BinaryIO) -> Iterator[bytes]:
+    """What is in a file, which is closed after."""
+    with file:
+        while piece := file.read(_PIECE_BYTES):
+            yield piece
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a file says of itself: seconds of audio, guessed from its size where it does not say, and channels."""
+
+    seconds: float
+    channels: int
+
+
+def claimed(path: Path, name: str, size_bytes: int) -> Claimed:
+    """Read a file's header. InputError where it is no audio."""
+    said = probe(path, name)
+    return Claimed(size_bytes / LEAST_RATE if said.claimed_s is None else said.claimed_s, said.channels)

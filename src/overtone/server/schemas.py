@@ -155,7 +155,7 @@ class Readiness(_Schema):
     ready: bool
     state: str
     restarts: int
-    cache: str = Field(description="`healthy`, or what is wrong with it; answers come either way.")
+    cache: str = Field(description="`healthy`, or `in trouble`; answers come either way.")
 
 
 class Health(_Schema):

@@ -39,7 +39,7 @@ def recognizer_for(options: Options, settings: Settings) -> EmotionRecognizer:
         raise UsageError("a service cuts what it is sent, so that nobody waits for an hour of another's; leave out "
                          "--context full and --segment none.")  # fmt: skip
     cache_bytes = parse_size(settings.cache_size) if settings.cache == "memory" else 0
-    beside = Beside(settings.jobs_at_once + settings.live_streams, cache_bytes + _REQUESTS_BYTES)
+    beside = Beside(settings.jobs_at_once, settings.live_streams, cache_bytes + _REQUESTS_BYTES)
     return EmotionRecognizer.with_options(options, OFF, beside=beside)
 
 

@@ -8,20 +8,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from concurrent.futures import CancelledError, ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
 from overtone.caller import Caller
 from overtone.emotion import EmotionRecognizer
-from overtone.errors import InputError, ModelError, RefusedError
+from overtone.errors import InputError, ModelError, OvertoneError, RefusedError
 from overtone.server.admission import Admission, Ticket
 from overtone.server.cache import Answers, key_of
-from overtone.server.calls import Answer, Call, answer_of
-from overtone.server.host import Host
+from overtone.server.calls import Answer, Call, answer_of, work_s
+from overtone.server.host import Host, was_gone
 from overtone.server.metrics import Metrics
-from overtone.server.reading import LEAST_RATE, BoundedCaller, GuardedFile, check_length, claimed_seconds
+from overtone.server.reading import LEAST_RATE, BoundedCaller, GuardedFile, check_length, claimed
 from overtone.server.uploads import Upload
 from overtone.values import EmotionResult
 
@@ -31,6 +31,11 @@ _T = TypeVar("_T")
 
 MOST_WAITING = 64
 """Threads that wait for answers at once: enough short clips to fill batches. More requests wait for a thread."""
+
+_NAMELESS = "upload"
+"""What a file is called while its answer is made, which others may get too."""
+
+_LARGE_BYTES = 256 << 10
 
 _TYPICAL_S = 5.0
 """Seconds of audio that a request is taken for before there was one."""
@@ -56,6 +61,8 @@ class Service:
     def __init__(self, host: Host, admission: Admission, answers: Answers, bounds: Bounds, metrics: Metrics) -> None:
         self.host, self.admission, self.answers, self.bounds, self.metrics = host, admission, answers, bounds, metrics
         self._threads = ThreadPoolExecutor(MOST_WAITING, thread_name_prefix="overtone-answer")
+        # Live streams wait for room in the engine in threads of their own, and nobody for them.
+        self._live_threads = ThreadPoolExecutor(max(1, admission.limits.live), thread_name_prefix="overtone-live")
         self._typical_s = _TYPICAL_S
         self.draining = asyncio.Event()
         """Set once nothing new is let in."""
@@ -95,18 +102,41 @@ class Service:
         """
         recognizer = self.check_open()
         key = key_of(upload.digest, self._model_of(recognizer), call.identity)
-        making = self.answers.get_or_make(key, partial(self._make, upload, call, place))
-        kept, found = await self._in_time(making)
-        answer = Answer.from_kept(kept, found)
+        answer = await self.in_time(self._answer(key, upload, call, place))
         self.metrics.audio(answer.duration_s, "interactive")
         return answer
+
+    async def _answer(self, key: str, upload: Upload, call: Call, place: Ticket | None) -> Answer:
+        """From the cache, from who is being answered the same just now, or made."""
+        own = False
+
+        def make() -> Awaitable[bytes]:
+            nonlocal own
+            own = True
+            return self._make(upload, call, place)
+
+        try:
+            kept, found = await self.answers.get_or_make(key, make)
+            return await _aside_if_large(kept, lambda: Answer.from_kept(kept, found))
+        except InputError as error:
+            if own or error.code != "not_found":
+                # It was made for a file without a name, as others may wait for it who called theirs otherwise.
+                said = str(error).removeprefix(f"{_NAMELESS}: ")
+                raise InputError(f"{upload.name}: {said}", code=error.code) from None
+        except (OSError, RefusedError, ValueError, KeyError, TypeError):
+            if own:
+                raise
+        # What the other's request ended with was its own: its upload gone, its key's share used up; or what was kept
+        # cannot be read any more.
+        return Answer.from_kept(await self._make(upload, call, place), "miss")
 
     def _model_of(self, recognizer: EmotionRecognizer) -> str:
         """What answers depend on beside the audio and the call."""
         runtime, options = recognizer.runtime, recognizer.options
         return repr((self.host.fingerprint, runtime.precision, runtime.backend, options))
 
-    async def _in_time(self, making: Awaitable[_T]) -> _T:
+    async def in_time(self, making: Awaitable[_T]) -> _T:
+        """The outcome, or RefusedError (deadline)."""
         try:
             return await asyncio.wait_for(making, self.bounds.deadline_s)
         except asyncio.TimeoutError:
@@ -116,8 +146,9 @@ class Service:
             ) from None
 
     async def _make(self, upload: Upload, call: Call, place: Ticket | None) -> bytes:
-        results = await self.results(upload, call, place)
-        return await asyncio.to_thread(answer_of(results, call, self.host.recognizer.options).kept)
+        options = self.host.recognizer.options
+        results = await self.results(replace(upload, name=_NAMELESS), call, place)
+        return await asyncio.to_thread(lambda: answer_of(results, call, options).kept())
 
     async def results(
         self, upload: Upload, call: Call, place: Ticket | None = None, *, envelope: bool = False
@@ -127,54 +158,68 @@ class Service:
         place: as for `answer`. envelope: keep the waveform's outline. Raises as `answer`, but for the deadline, which
         is its caller's.
         """
-        recognizer, loop = self.check_open(), asyncio.get_running_loop()
-        claimed_s = await asyncio.to_thread(claimed_seconds, upload.path, upload.name, upload.size_bytes)
-        check_length(claimed_s, self.bounds.most_audio_s)
-        self._typical_s += _TYPICAL_SHARE * (claimed_s - self._typical_s)
+        # Who has a place was let in, also where the service has been told to end since.
+        recognizer = self.check_open() if place is None else self.host.recognizer
+        loop = asyncio.get_running_loop()
+        said = await asyncio.to_thread(claimed, upload.path, upload.name, upload.size_bytes)
+        check_length(said.seconds, self.bounds.most_audio_s)
+        work = partial(work_s, recognizer.options.for_call(**call.options), channels=said.channels)
+        self._typical_s += _TYPICAL_SHARE * (work(said.seconds) - self._typical_s)
         if place is not None:
             place.leave()  # for one of the right size
-        ticket = self.admission.admit(_owner(call), claimed_s, self.host.rate, _own_s(call))
+        ticket = self.admission.admit(_owner(call), work(said.seconds), self.host.rate, _own_s(call))
 
         def told(seconds: float) -> None:
-            loop.call_soon_threadsafe(ticket.correct, seconds)
+            loop.call_soon_threadsafe(ticket.correct, work(seconds))
 
-        caller = BoundedCaller(self.bounds.most_audio_s, claimed_s, told)
+        caller = BoundedCaller(self.bounds.most_audio_s, said.seconds, told)
 
-        def work() -> list[EmotionResult]:
+        def answered() -> list[EmotionResult]:
             with GuardedFile(upload.path, upload.name, caller) as file:
                 return recognizer.each(file, caller, envelope=envelope, **call.options)
 
-        results = await self._run(work, caller, ticket)
+        results = await self._run(answered, caller, ticket)
         self.metrics.stage(results[0].timings)
         return results
 
     async def _run(self, work: Callable[[], _T], caller: Caller, ticket: Ticket) -> _T:
         """Do the work in a thread, and stop it where nobody waits for it any more."""
-        running = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        begun = self._threads.submit(work)
+        running = asyncio.wrap_future(begun)
         # What it holds is given back when it ends, and not when nobody waits for it any more.
         running.add_done_callback(partial(_ended, ticket))
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
             caller.stop()
-            running.cancel()  # never begun, if it had to wait for a thread
+            begun.cancel()  # it never begins, if it still waits for a thread
             raise
-        except CancelledError as error:  # of the thread's own: the recogniser is closing
-            raise RefusedError("the service is ending; ask again later.", code="not_ready") from error
-        except ModelError as error:
+        except OvertoneError as error:
+            if not (isinstance(error, ModelError) or was_gone(error)):
+                raise
             _LOG.error("the model did not answer: %s", error)
-            if self.host.alive and error.code == ModelError.default_code:
+            if self.host.alive and not was_gone(error):
                 text = "the model cannot run on this audio; the service's log says why."
                 raise InputError(text, code="model_failed") from error
             # The model's end is not the request's doing: it is worth asking again once there is another.
             text = "the model died or is being closed; ask again in a few seconds."
             raise RefusedError(text, code="not_ready", retry_after_s=5.0) from error
 
+    async def live(self, work: Callable[[], _T]) -> _T:
+        """Do a live stream's work in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._live_threads, work)
+
     async def close(self) -> None:
         """Let nothing in, and let go of the threads."""
+        self._live_threads.shutdown(wait=False, cancel_futures=True)
         self.draining.set()
         self._threads.shutdown(wait=False, cancel_futures=True)
         await self.answers.close()
+
+
+async def _aside_if_large(kept: bytes, work: Callable[[], _T]) -> _T:
+    """Done here, or in a thread where it would hold up the loop for milliseconds."""
+    return work() if len(kept) < _LARGE_BYTES else await asyncio.to_thread(work)
 
 
 def _ended(ticket: Ticket, done: asyncio.Future[_T]) -> None:

@@ -19,10 +19,14 @@ from overtone.emotion import EmotionRecognizer
 from overtone.errors import ModelError, UsageError
 from overtone.server.app import create_app, wrapped
 from overtone.server.connections import Connection, allow_connections, most_connections
+from overtone.server.outside import Outside
 from overtone.server.server import Server
 from overtone.server.settings import Settings
 
 _LOG = logging.getLogger("overtone.server")
+
+_BACKLOG = 128
+"""Connections that the system keeps until they are taken. So many are taken at once, before any of them is counted."""
 
 _KEEP_ALIVE_S = 15
 
@@ -73,10 +77,11 @@ async def serve_on(listening: socket.socket, server: Server, told: Callable[[str
 
     Signals are obeyed where this runs in the main thread. Raises as `serve`.
     """
-    running = _Uvicorn(_config(server.settings, server), server)
+    app = _app(server)
+    running = _Uvicorn(_config(app), server)
     # Liveness and readiness are answered while the model loads.
     opening = asyncio.create_task(_open(server, running, told, _address(listening)))
-    watching = asyncio.create_task(_end_with(server, running))
+    watching = asyncio.create_task(_end_with(server, running, app))
     try:
         await running.serve(sockets=[listening])
         opening.cancel()
@@ -98,7 +103,7 @@ async def _open(server: Server, running: _Uvicorn, told: Callable[[str], None], 
     told(address)
 
 
-async def _end_with(server: Server, running: _Uvicorn) -> None:
+async def _end_with(server: Server, running: _Uvicorn, app: Outside) -> None:
     """End when the model has died, or when the server is told to and what was admitted is finished.
 
     Until then it listens: who comes is told that it is ending, and where a balancer asks, that it is not ready.
@@ -107,7 +112,7 @@ async def _end_with(server: Server, running: _Uvicorn) -> None:
     try:
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         until = time.monotonic() + server.settings.grace_s
-        while not server.idle and not server.died.is_set() and time.monotonic() < until:
+        while not (server.idle and not app.under_way) and not server.died.is_set() and time.monotonic() < until:
             await asyncio.sleep(_LOOK_S)
         running.should_exit = True
     finally:
@@ -120,14 +125,18 @@ def _address(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _config(settings: Settings, server: Server) -> uvicorn.Config:
+def _app(server: Server) -> Outside:
     app = create_app(server)
-    if settings.page and importlib.util.find_spec("gradio") is not None:
+    if server.settings.page and importlib.util.find_spec("gradio") is not None:
         from overtone.server.ui import mount
 
         app = mount(app, server)
+    return wrapped(app, server)
+
+
+def _config(app: Outside) -> uvicorn.Config:
     return uvicorn.Config(
-        wrapped(app, server),
+        app,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -135,6 +144,7 @@ def _config(settings: Settings, server: Server) -> uvicorn.Config:
         lifespan="on",
         http=Connection,
         limit_concurrency=most_connections(),
+        backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_FLUSH_S,
         ws_max_size=_WS_MESSAGE_BYTES,

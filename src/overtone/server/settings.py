@@ -47,6 +47,7 @@ class Settings:
     jobs: str | None = None
     jobs_at_once: int = 2
     jobs_audio_s: float = 360_000.0
+    jobs_size: str = "16GiB"
     jobs_kept_s: float = 86_400.0
     cache: str = "memory"
     cache_size: str = "64MiB"
@@ -59,7 +60,7 @@ class Settings:
         for name, (low, high) in _RANGES.items():
             if not low <= getattr(self, name) <= high:
                 raise UsageError(f"{flag(name)} is {getattr(self, name):g}; {low:g} to {high:g} is possible.")
-        for name in ("max_upload", "uploads_size", "cache_size"):
+        for name in SIZES:
             try:
                 parse_size(getattr(self, name))
             except UsageError as error:
@@ -89,6 +90,9 @@ class Settings:
         """A copy with some of it changed."""
         return dataclasses.replace(self, **changes)
 
+
+SIZES = ("max_upload", "uploads_size", "jobs_size", "cache_size")
+"""Settings that are sizes in memory or on disk."""
 
 _DAY_S = 86_400.0
 
@@ -127,13 +131,14 @@ HELP: Mapping[str, str] = {
     "upload_rate": "Least bytes per second of an upload, on average.",
     "deadline_s": "Seconds after which an answer is of no use to whoever waits for it.",
     "queue_audio_s": "Most seconds of audio under way at once; what does not come out by the deadline is not let in.",
-    "key_share": "Most of that queue that one key may have.",
+    "key_share": "Most of that queue, and of the audio that waits in jobs, that one key may have.",
     "live_streams": "Live streams at once.",
     "live_idle_s": "Seconds without audio after which a live stream is closed.",
     "grace_s": "Seconds to finish what was admitted when it is told to end.",
     "jobs": "Folder of the jobs. Default: in your data folder.",
     "jobs_at_once": "Files of jobs under way at once.",
     "jobs_audio_s": "Most seconds of audio that wait in jobs.",
+    "jobs_size": "Most bytes of uploads and results of jobs on disk.",
     "jobs_kept_s": "Seconds that a finished job and its results are kept.",
     "cache": "Where answers are kept: memory, off, or redis://host:port/0.",
     "cache_size": "Most bytes of answers in memory.",

@@ -133,12 +133,12 @@ class Rows:
                 db.execute(_END, (id,))
         return bool(found)
 
-    def hand_back(self, id: str, number: int) -> None:
-        """A running file waits again, and does not count as begun."""
+    def hand_back(self, id: str, number: int, *, begun: bool = False) -> None:
+        """A running file waits again, and does not count as begun unless it is said to."""
         with self._db.change() as db:
             db.execute(
-                f"UPDATE files SET state = 'queued', attempts = attempts - 1 WHERE state = 'running' AND {_FILE}",
-                (id, number),
+                f"UPDATE files SET state = 'queued', attempts = attempts - ? WHERE state = 'running' AND {_FILE}",
+                (0 if begun else 1, id, number),
             )
             db.execute(f"{_PAUSE} AND id = ?", (time.time(), id))
 

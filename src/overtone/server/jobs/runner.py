@@ -9,21 +9,24 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from overtone.emotion import EmotionRecognizer
-from overtone.errors import ModelError, OvertoneError, RefusedError
+from overtone.errors import InputError, ModelError, OvertoneError, RefusedError
+from overtone.memory import format_size, parse_size
 from overtone.record import json_chunks
 from overtone.server.calls import with_embedding
+from overtone.server.host import was_gone
 from overtone.server.jobs.answers import KeptAnswers, digest_of
 from overtone.server.jobs.progress import Progress
 from overtone.server.jobs.store import JobStore
 from overtone.server.jobs.values import Claim, Job, NewFile
-from overtone.server.reading import BoundedCaller, GuardedFile
+from overtone.server.reading import BoundedCaller, GuardedFile, check_length
 from overtone.server.service import Service
 from overtone.server.settings import Settings
-from overtone.values import EmotionResult, Output, Samples
+from overtone.values import EmotionResult, Granularity, Output, Samples
 
 _LOG = logging.getLogger("overtone.server.jobs")
 
@@ -34,6 +37,12 @@ MOST_ATTEMPTS = 3
 
 _WORTH_KEEPING_S = 60.0
 """Seconds of audio. What a shorter file had answered when it was stopped is answered again before it is found."""
+
+_AFTER_FAULT_S = 3.0
+"""Seconds after which a file that met a fault of the service, such as a full disk, is begun again."""
+
+_COUNT_S = 1.0
+"""Seconds between two countings of what waits."""
 
 _HOUSEKEEPING_S = 30.0
 """Seconds between two looks for jobs whose time is over."""
@@ -73,9 +82,10 @@ class JobRunner:
         self._threads = ThreadPoolExecutor(settings.jobs_at_once, thread_name_prefix="overtone-job")
         self._tasks: list[asyncio.Task[None]] = []
         self._callers: dict[tuple[str, int], JobCaller] = {}
-        self._deaths: Counter[tuple[str, int]] = Counter()
+        self._failures: Counter[tuple[str, int]] = Counter()
         self._more = asyncio.Event()
         self._ending = False
+        self._counted_at = -_COUNT_S
         self.states: Mapping[str, int] = {}
         self.waiting_s = 0.0
 
@@ -89,17 +99,32 @@ class JobRunner:
         self._tasks = [asyncio.create_task(self._work()) for _ in range(self._settings.jobs_at_once)]
         self._tasks.append(asyncio.create_task(self._keep_house()))
 
-    async def add(self, owner: str | None, options: Mapping[str, Any], files: Sequence[NewFile]) -> Job:
-        """Take in a job. RefusedError (busy) where too much waits already, (no_space) where the disk is full."""
-        waiting = await asyncio.to_thread(self.store.waiting)
-        seconds = sum(file.claimed_s or 0.0 for file in files)
-        if waiting.files and waiting.claimed_s + seconds > self._settings.jobs_audio_s:
+    async def check_room(self, owner: str | None, seconds: float, size_bytes: int) -> None:
+        """RefusedError (busy) where so much more audio cannot wait, of all or of this owner, (no_space) for bytes."""
+        most_s, share = self._settings.jobs_audio_s, self._settings.key_share
+        bounds = [(await asyncio.to_thread(self.store.waiting), most_s, "")]
+        if owner is not None:
+            bounds.append((await asyncio.to_thread(self.store.waiting_of, owner), most_s * share, " of this key"))
+        for load, bound_s, whose in bounds:
+            if load.files and load.claimed_s + seconds > bound_s:
+                raise RefusedError(
+                    f"{load.claimed_s:.0f} s of audio{whose} wait in jobs, and {bound_s:.0f} s are the most; hand it "
+                    "in later.",
+                    code="busy",
+                    retry_after_s=min(3600.0, max(1.0, seconds / max(self._service.host.rate, 1e-9))),
+                )
+        held, most = await asyncio.to_thread(self.store.held_bytes), parse_size(self._settings.jobs_size)
+        if held + size_bytes > most:
             raise RefusedError(
-                f"{waiting.claimed_s:.0f} s of audio wait in jobs, and {self._settings.jobs_audio_s:.0f} s are the "
-                "most; hand it in later.",
-                code="busy",
-                retry_after_s=min(3600.0, max(1.0, seconds / max(self._service.host.rate, 1e-9))),
+                f"jobs and their results take {format_size(held)}, and {format_size(most)} are the most; fetch and "
+                "delete some, or hand it in later.",
+                code="no_space",
+                retry_after_s=60.0,
             )
+
+    async def add(self, owner: str | None, options: Mapping[str, Any], files: Sequence[NewFile]) -> Job:
+        """Take in a job. RefusedError as `check_room`, and (no_space) where the disk is full."""
+        await self.check_room(owner, sum(file.claimed_s or 0.0 for file in files), 0)
         job = await asyncio.to_thread(self.store.add, owner, options, files, self._settings.jobs_kept_s)
         self.wake()
         await self._count()
@@ -108,6 +133,8 @@ class JobRunner:
     async def cancel(self, id: str) -> None:
         """Nobody wants a job any more: what of it runs is stopped, and its files are gone when this returns."""
         await asyncio.to_thread(self.store.cancel, id)
+        for place in [place for place in self._failures if place[0] == id]:
+            del self._failures[place]
         for (job, _), caller in tuple(self._callers.items()):
             if job == id:
                 caller.drop()
@@ -141,8 +168,12 @@ class JobRunner:
                 await self._count()
 
     async def _count(self) -> None:
-        self.waiting_s = (await asyncio.to_thread(self.store.waiting)).claimed_s
-        self.states = await asyncio.to_thread(self.store.counts)
+        if (now := time.monotonic()) < self._counted_at + _COUNT_S:
+            return  # a backlog takes its time to be added up
+        self._counted_at = now
+        with suppress(OvertoneError):  # it is for show; what is done is done
+            self.waiting_s = (await asyncio.to_thread(self.store.waiting)).claimed_s
+            self.states = await asyncio.to_thread(self.store.counts)
 
     async def _work(self) -> None:
         while not self._ending:
@@ -159,11 +190,27 @@ class JobRunner:
                 continue
             try:
                 await self._run(claim)
-            except Exception:  # noqa: BLE001 - one file must not end them all
+            except Exception as error:  # noqa: BLE001 - one file must not end them all
                 _LOG.exception("a file of a job could not be finished")
-                await asyncio.to_thread(self.store.hand_back, claim.job, claim.file.number)
-                await asyncio.sleep(1.0)
+                await self._hand_back(claim, begun=not isinstance(error, RefusedError))
             await self._count()
+
+    async def _hand_back(self, claim: Claim, *, begun: bool) -> None:
+        """Have a file wait again, once that can be written down: a disk that was full may not be for ever.
+
+        begun: it counts as one of its attempts, so that a file that is never finished does not keep others waiting.
+        """
+        while True:
+            self._more.clear()
+            if not self._ending:
+                with suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self._more.wait(), _AFTER_FAULT_S)
+            try:
+                place = claim.job, claim.file.number
+                return await asyncio.to_thread(partial(self.store.hand_back, *place, begun=begun))
+            except OvertoneError:
+                if self._ending:
+                    return None  # the next start does it
 
     async def _run(self, claim: Claim) -> None:
         """Have one file answered, and keep the answer, or the reason why there is none."""
@@ -172,47 +219,53 @@ class JobRunner:
         error: OvertoneError
         try:
             if claim.file.attempts > MOST_ATTEMPTS:
-                raise ModelError(f"it was begun {MOST_ATTEMPTS} times, and the service died each time", code="gave_up")
+                text = (
+                    f"{claim.file.name}: it was begun {MOST_ATTEMPTS} times, and never finished; see the service's log"
+                )
+                raise ModelError(text, code="gave_up")
+            check_length(claim.file.claimed_s or 0.0, self._settings.max_job_audio_s)
             results = await self._answered(recognizer, claim)
         except CancelledError:
             # Of the caller: the job was cancelled, which has freed it, or the service is ending.
             await asyncio.to_thread(self.store.hand_back, *place)
             return
-        except ModelError as died:
-            if died.code != "gave_up" and await self._died(place):
-                return
-            error = died
         except OvertoneError as refused:
+            if await self._again(place, refused):
+                return
             error = refused
         else:
-            await self._keep(claim, results)
+            await self._keep(claim, results, recognizer)
             return
+        if isinstance(error, ModelError) and error.code != "gave_up":
+            _LOG.error("the model did not answer: %s", error)
+            error = InputError(f"{claim.file.name}: the model cannot run on this audio", code="model_failed")
         failed = recognizer.unanswered(claim.file.name, error)
         await asyncio.to_thread(self.store.failed, *place, _lines([failed], claim, recognizer))
         self.progress.done(*place)
-        self._deaths.pop(place, None)
+        self._failures.pop(place, None)
 
-    async def _died(self, place: tuple[str, int]) -> bool:
-        """The model was not there to answer: whether the file is to be begun again."""
-        if self._ending:
-            await asyncio.to_thread(self.store.hand_back, *place)
-            return True
-        self._deaths[place] += 1
-        if self._deaths[place] >= MOST_ATTEMPTS:
+    async def _again(self, place: tuple[str, int], error: OvertoneError) -> bool:
+        """Whether a file that met an error is to be begun again, and then it waits again."""
+        if not (was_gone(error) or isinstance(error, ModelError)) or error.code == "gave_up":
             return False
-        await asyncio.to_thread(self.store.hand_back, *place)
-        await asyncio.sleep(1.0)
+        if not was_gone(error):
+            self._failures[place] += 1
+            if self._failures[place] >= MOST_ATTEMPTS:
+                return False
+        # What it died over may have been this file: that counts, or it would take down one service after another.
+        await asyncio.to_thread(self.store.hand_back, *place, begun=error.code == "died")
+        if not self._ending:
+            await asyncio.sleep(1.0)
         return True
 
-    async def _keep(self, claim: Claim, results: list[EmotionResult]) -> None:
-        recognizer = self._service.host.recognizer
+    async def _keep(self, claim: Claim, results: list[EmotionResult], recognizer: EmotionRecognizer) -> None:
         lines = _lines(results, claim, recognizer)
         place = claim.job, claim.file.number
         if await asyncio.to_thread(self.store.done, *place, lines):
             self._service.metrics.audio(results[0].duration, "job")
             self._service.metrics.stage(results[0].timings)
         self.progress.done(*place)
-        self._deaths.pop(place, None)
+        self._failures.pop(place, None)
 
     async def _answered(self, recognizer: EmotionRecognizer, claim: Claim) -> list[EmotionResult]:
         kept = await asyncio.to_thread(self._kept, recognizer, claim)
@@ -252,7 +305,7 @@ class JobRunner:
 
 def _lines(results: Sequence[EmotionResult], claim: Claim, recognizer: EmotionRecognizer) -> Iterator[str]:
     """The records of one file, a line for each channel."""
-    granularity = recognizer.options.for_call(**claim.options["options"]).granularity
+    granularity: Granularity = claim.options["options"].get("granularity", recognizer.options.granularity)
     for result in results:
         if claim.options["embedding"] and result.ok:
             yield with_embedding("".join(json_chunks(result, granularity)), result)

@@ -134,10 +134,13 @@ class JobStore:
             self._folders.remove(id)
         return wanted
 
-    def hand_back(self, id: str, number: int) -> None:
-        """A running file waits again, as if it had not been begun: for a service that is being stopped."""
+    def hand_back(self, id: str, number: int, *, begun: bool = False) -> None:
+        """A running file waits again, as if it had not been begun: for a service that is being stopped.
+
+        begun: this time counts, as what ended it may have been the file.
+        """
         if is_id(id):
-            self._rows.hand_back(id, number)
+            self._rows.hand_back(id, number, begun=begun)
 
     def requeue_running(self) -> int:
         """What was running when the last process died waits again. How many files. Their `attempts` stay, so that a
@@ -147,10 +150,16 @@ class JobStore:
     def cancel(self, id: str) -> bool:
         """Nobody wants a job any more, finished or not: its uploads and results are deleted now. It is known until it
         expires. False for an unknown one."""
-        if not (is_id(id) and self._rows.cancel(id)):
+        if not is_id(id):
             return False
-        self._folders.remove(id)
-        return True
+        try:
+            known = self._rows.cancel(id)
+        except RefusedError:  # the disk is full, and this is what makes room on it
+            self._folders.remove(id)
+            known = self._rows.cancel(id)
+        if known:
+            self._folders.remove(id)
+        return known
 
     def expire(self, now_s: float) -> int:
         """Remove the finished and cancelled jobs whose time is over at `now_s`, unix seconds. How many."""

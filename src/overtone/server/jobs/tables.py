@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,44 +11,36 @@ import numpy as np
 
 from overtone.errors import InputError
 from overtone.formats import open_sink
+from overtone.server.reading import in_pieces
 from overtone.spool import FrameSpool
 from overtone.values import SAMPLE_RATE, EmotionResult, FrameResult, Granularity, SegmentResult, Span, Timings
 
-_PIECE_BYTES = 64 << 10
 
+def parquet_of(pieces: Iterable[bytes], path: Path, granularity: Granularity, labels: Sequence[str]) -> Iterator[bytes]:
+    """Records, JSON lines in pieces, as a Parquet file in pieces. It is made before this returns, and unnamed after.
 
-def parquet_of(
-    pieces: Iterable[bytes], folder: Path, granularity: Granularity, labels: Sequence[str]
-) -> Iterator[bytes]:
-    """Records, JSON lines in pieces, as a Parquet file in pieces. It is made before this returns, in `folder`, unnamed.
-
-    UsageError where pyarrow is not installed.
+    path: where it is made. UsageError where pyarrow is not installed.
     """
-    handle, path = tempfile.mkstemp(suffix=".parquet", dir=folder)
-    os.close(handle)
     try:
-        with open_sink(path, granularity=granularity, labels=labels, format="parquet") as sink:
+        with open_sink(str(path), granularity=granularity, labels=labels, format="parquet") as sink:
             for line in _lines(pieces):
                 sink.write(read_record(json.loads(line)))
-        file = open(path, "rb")  # noqa: SIM115 - closed when it has been read
+        return in_pieces(open(path, "rb"))
     finally:
-        os.unlink(path)
-
-    def read() -> Iterator[bytes]:
-        with file:
-            while piece := file.read(_PIECE_BYTES):
-                yield piece
-
-    return read()
+        path.unlink(missing_ok=True)
 
 
 def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    rest = b""
+    """Lines, joined once each however many pieces they came in."""
+    begun: list[bytes] = []
     for piece in pieces:
-        *whole, rest = (rest + piece).split(b"\n")
-        yield from whole
-    if rest:
-        yield rest
+        first, *others = piece.split(b"\n")
+        begun.append(first)
+        for other in others:
+            yield b"".join(begun)
+            begun = [other]
+    if last := b"".join(begun):
+        yield last
 
 
 def read_record(record: Mapping[str, Any]) -> EmotionResult:

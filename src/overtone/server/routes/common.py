@@ -40,7 +40,7 @@ def call_of(server: Server, owner: Owner | None, texts: Mapping[str, str], own: 
     """
     recognizer = server.host.recognizer
     given = {name: text for name, text in texts.items() if name not in own}
-    embedding = _boolean("embeddings", given.pop("embeddings", "false"))
+    embedding = boolean("embeddings", given.pop("embeddings", "false"))
     model = given.pop("model", recognizer.runtime.network.name)
     if model != recognizer.runtime.network.name:
         raise RefusedError(
@@ -62,7 +62,8 @@ def parameters(request: Request, own: tuple[str, ...] = ()) -> dict[str, str]:
     return texts
 
 
-def _boolean(name: str, text: str) -> bool:
+def boolean(name: str, text: str) -> bool:
+    """What a parameter says. UsageError where it is neither true nor false."""
     if text.lower() not in _BOOLEANS:
         raise UsageError(f"{name} is {text!r}; it is true or false.")
     return _BOOLEANS[text.lower()]

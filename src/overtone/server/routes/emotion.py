@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import tempfile
+import shutil
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from fastapi import APIRouter, Request
-from starlette.responses import Response
+from starlette.concurrency import iterate_in_threadpool
+from starlette.responses import Response, StreamingResponse
 
 from overtone.embeddings import EmbeddingWriter
 from overtone.errors import InputError, RefusedError, UsageError
@@ -19,6 +20,7 @@ from overtone.options import PER_CALL
 from overtone.server.admission import Ticket
 from overtone.server.calls import Answer, Call
 from overtone.server.metrics import server_timing
+from overtone.server.reading import in_pieces
 from overtone.server.routes.common import (
     UPLOADED,
     call_of,
@@ -148,12 +150,15 @@ def routes(server: Server) -> APIRouter:
             if call.options.get("channels") == "split":
                 raise UsageError("--channels split has several vectors; use /v1/emotion with embeddings=true.")
             if form == "json":
-                vector = await server.service.answer(upload, Call(call.options, True, call.owner), place)
+                vector = await server.service.answer(
+                    upload, Call({**call.options, "granularity": "utterance"}, True, call.owner), place
+                )
                 return _vector(vector, upload.name, request)
-            results = await server.service.results(upload, call, place)
+            results = await server.service.in_time(server.service.results(upload, call, place))
             frames = call.options.get("granularity") == "frame"
-            body = await asyncio.to_thread(_npz, results[0], server.spool.path, frames)
-            return Response(body, media_type=_NPZ, headers=_timed(results[0].timings, request, "miss"))
+            file = await asyncio.to_thread(_npz, results[0], server.spool.new_path(), frames)
+            headers = _timed(results[0].timings, request, "miss")
+            return StreamingResponse(iterate_in_threadpool(in_pieces(file)), media_type=_NPZ, headers=headers)
 
         return await _with_upload(server, request, answered, ("format",))
 
@@ -213,9 +218,12 @@ def _timed(timings: Timings, request: Request, found: str) -> dict[str, str]:
     return {"Server-Timing": f"{spent}, cache;desc={found}", "X-Overtone-Cache": found}
 
 
-def _npz(result: EmotionResult, folder: Path, frames: bool) -> bytes:
-    with tempfile.TemporaryDirectory(dir=folder) as own:
-        path = EmbeddingWriter(own, "frame" if frames else "utterance").write(result)
+def _npz(result: EmotionResult, folder: Path, frames: bool) -> BinaryIO:
+    """The file, open and without a name: nothing is left of it once it has been sent. folder: to make, for a moment."""
+    try:
+        path = EmbeddingWriter(str(folder), "frame" if frames else "utterance").write(result)
         if path is None:
             raise InputError(f"{result.source}: nobody speaks in it, so it has no embedding.", code="silence")
-        return path.read_bytes()
+        return open(path, "rb")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

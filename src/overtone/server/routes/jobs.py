@@ -17,11 +17,11 @@ from overtone.options import PER_CALL
 from overtone.server.jobs.tables import parquet_of
 from overtone.server.jobs.values import Job, NewFile
 from overtone.server.keys import Owner
-from overtone.server.reading import check_length, claimed_seconds
+from overtone.server.reading import claimed
 from overtone.server.routes.common import UPLOADED, call_of, described, option_parameters, owner_of, parameters
 from overtone.server.schemas import JobDetail, JobFileInfo, JobFiles, JobInfo, JobSeconds
 from overtone.server.server import Server
-from overtone.server.uploads import Received, Upload, receive
+from overtone.server.uploads import Received, Upload, announced_bytes, receive
 
 _LINES = "application/x-ndjson"
 _PARQUET = "application/vnd.apache.parquet"
@@ -32,7 +32,10 @@ _EVENT_S = 0.5
 _ALIVE_S = 15.0
 """Seconds after which a comment is sent, so that proxies do not take a quiet stream for a dead one."""
 
-Id = Annotated[str, Path(description="The job's id.", min_length=1, max_length=64)]
+_FRAMES_S = 1800.0
+"""Seconds of audio. Their frames are some 7 MB of JSON, and ten times that as Python has them."""
+
+Id = Annotated[str, Path(description="The job's id.")]
 
 _FILES = {
     "required": True,
@@ -52,6 +55,7 @@ _FILES = {
 def routes(server: Server) -> APIRouter:
     """The routes, of this server."""
     router = APIRouter(tags=["jobs"])
+    tabling = asyncio.Lock()  # a record of many frames is large while it is read back
 
     @router.post(
         "/v1/jobs",
@@ -78,10 +82,11 @@ def routes(server: Server) -> APIRouter:
         asked = parameters(request, ("name",))
         call_of(server, owner, asked, ("name",))
         server.service.check_open()
+        await server.jobs.check_room(_name(owner), 0.0, announced_bytes(request))
         received = await receive(server.spool, request)
         try:
             call = call_of(server, owner, {**asked, **received.fields}, ("name",))
-            files = await asyncio.to_thread(_files, received, server.settings.max_job_audio_s)
+            files = await asyncio.to_thread(_files, received)
             kept = {"options": dict(call.options), "embedding": call.embedding}
             job = await server.jobs.add(_name(owner), kept, files)
         finally:
@@ -105,7 +110,7 @@ def routes(server: Server) -> APIRouter:
         "/v1/jobs/{id}/events",
         summary="A job's progress as it happens",
         response_class=StreamingResponse,
-        responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}, **described(401, 404)},
+        responses={200: {"content": {"text/event-stream": {}}}, **described(401, 404)},
     )
     async def events(request: Request, id: Id) -> Response:
         """Server-sent events: `progress` with the job whenever it changes, and `end` when it is finished."""
@@ -146,13 +151,12 @@ def routes(server: Server) -> APIRouter:
                 iterate_in_threadpool(server.store.results(id)), media_type=_LINES, headers=headers
             )
         recognizer = server.host.recognizer
-        pieces = await asyncio.to_thread(
-            parquet_of,
-            server.store.results(id),
-            server.spool.path,
-            recognizer.options.for_call(**job.options["options"]).granularity,
-            recognizer.labels,
-        )
+        granularity = job.options["options"].get("granularity", recognizer.options.granularity)
+        if granularity == "frame" and (await asyncio.to_thread(server.store.seconds, id))[1] > _FRAMES_S:
+            raise UsageError(f"Parquet of frames is made of up to {_FRAMES_S:.0f} s of audio; take JSON lines.")
+        async with tabling:
+            results, path = server.store.results(id), server.spool.new_path()
+            pieces = await asyncio.to_thread(parquet_of, results, path, granularity, recognizer.labels)
         return StreamingResponse(iterate_in_threadpool(pieces), media_type=_PARQUET, headers=headers)
 
     @router.delete("/v1/jobs/{id}", status_code=204, summary="Cancel a job", responses=described(401, 404))
@@ -178,18 +182,16 @@ async def _owned(server: Server, request: Request, id: str) -> Job:
     return job
 
 
-def _files(received: Received, most_s: float) -> list[NewFile]:
-    """The uploads as files of a job. What is no audio is not refused here: its record will say so."""
-    return [NewFile(upload.name, upload.path, upload.digest, _claim(upload, most_s)) for upload in received.files]
+def _files(received: Received) -> list[NewFile]:
+    """The uploads as files of a job. What is no audio, or too long, is not refused here: its record will say so."""
+    return [NewFile(upload.name, upload.path, upload.digest, _claim(upload)) for upload in received.files]
 
 
-def _claim(upload: Upload, most_s: float) -> float | None:
+def _claim(upload: Upload) -> float | None:
     try:
-        seconds = claimed_seconds(upload.path, upload.name, upload.size_bytes)
-        check_length(seconds, most_s)
-    except (InputError, RefusedError):
+        return claimed(upload.path, upload.name, upload.size_bytes).seconds
+    except InputError:
         return None
-    return seconds
 
 
 async def _info(server: Server, job: Job) -> JobInfo:

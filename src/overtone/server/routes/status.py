@@ -21,11 +21,13 @@ def routes(server: Server) -> APIRouter:
     """The routes, of this server."""
     router = APIRouter(tags=["service"])
 
+    @router.head("/healthz", include_in_schema=False)
     @router.get("/healthz", summary="Whether the process lives")
     async def healthz() -> Health:
         """Answers as long as the event loop turns."""
         return Health(status="ok")
 
+    @router.head("/readyz", include_in_schema=False)
     @router.get(
         "/readyz",
         summary="Whether requests are taken",
@@ -40,7 +42,7 @@ def routes(server: Server) -> APIRouter:
             ready=ready,
             state="draining" if draining else server.host.state,
             restarts=server.host.restarts,
-            cache=server.service.answers.trouble or "healthy",
+            cache="healthy" if server.service.answers.healthy else "in trouble",
         )
         return JSONResponse(said.model_dump(), 200 if ready else 503)
 

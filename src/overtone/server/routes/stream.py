@@ -8,10 +8,12 @@ server: {"type": "ready", …}; {"type": "emotion", "start", "end", "label", "sc
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, WebSocket
@@ -24,9 +26,11 @@ from overtone.record import rounded, seconds, to_json, to_record
 from overtone.server import problems
 from overtone.server.live_audio import Reader, open_reader
 from overtone.server.logs import request_id
-from overtone.server.routes.common import owner_of
+from overtone.server.routes.common import boolean, owner_of
 from overtone.server.server import Server
 from overtone.values import SAMPLE_RATE, SegmentResult
+
+_LOG = logging.getLogger("overtone.server")
 
 _OPTIONS = ("window", "hop", "labels", "max_segment", "keep_silence", "granularity")
 _OWN = ("format", "rate", "channels", "name")
@@ -52,15 +56,16 @@ def routes(server: Server) -> APIRouter:
     @router.websocket("/v1/stream")
     async def stream(socket: WebSocket) -> None:
         try:
-            owner_of(socket, server.keyring)
+            owner = owner_of(socket, server.keyring)
             asked = _asked(socket)
             server.service.check_open()
             reader = open_reader(asked.form, asked.rate, asked.channels)
             rate = server.host.rate
             caller = Caller()
             live = server.host.recognizer.live(caller, name=asked.name, **asked.options)
-            place = server.service.admission.open_live(live.load, rate)
+            place = server.service.admission.open_live(live.load, rate, None if owner is None else owner.name)
         except OvertoneError as error:
+            socket.state.refused = problems.code_of(error)
             await socket.send_denial_response(problems.answer(error, request_id() or ""))
             return
         try:
@@ -84,6 +89,8 @@ class _Asked:
 
 def _asked(socket: WebSocket) -> _Asked:
     given = dict(socket.query_params)
+    if len(given) != len(socket.query_params.multi_items()):
+        raise UsageError("a parameter is given twice.")
     if unknown := next((name for name in given if name not in (*_OPTIONS, *_OWN)), None):
         raise UsageError(f"there is no parameter {unknown!r}; there are: {', '.join((*_OWN, *_OPTIONS))}.")
     options: dict[str, Any] = {"hop": 1.0}
@@ -94,11 +101,11 @@ def _asked(socket: WebSocket) -> _Asked:
         if name in given:
             options[name] = given[name]
     if "keep_silence" in given:
-        options["keep_silence"] = given["keep_silence"].lower() in ("true", "1")
+        options["keep_silence"] = boolean("keep_silence", given["keep_silence"])
     return _Asked(
         given.get("format", "pcm16"),
-        int(_number("rate", given.get("rate", str(SAMPLE_RATE)))),
-        int(_number("channels", given.get("channels", "1"))),
+        _whole("rate", given.get("rate", str(SAMPLE_RATE))),
+        _whole("channels", given.get("channels", "1")),
         given.get("name", "stream")[:200],
         options,
     )
@@ -112,6 +119,13 @@ def _number(name: str, text: str) -> float:
     if not 0 < value < 1e9:
         raise UsageError(f"{name} is {text!r}; it has to be above 0.")
     return value
+
+
+def _whole(name: str, text: str) -> int:
+    value = _number(name, text)
+    if value != int(value):
+        raise UsageError(f"{name} is {text!r}; it has to be a whole number.")
+    return int(value)
 
 
 class _Conversation:
@@ -138,54 +152,63 @@ class _Conversation:
                 await asyncio.gather(listening, return_exceptions=True)
             await self._moments.put(None)
             await telling
-            result = await asyncio.to_thread(self._live.finish)
+            result = await self._server.service.live(self._live.finish)
             self._server.metrics.audio(result.duration, "live")
             await self._send({"type": "summary", "record": to_record(result, granularity=self._live.granularity)})
             await self._socket.close()
-        except (WebSocketDisconnect, RuntimeError):
-            return  # it has gone; nobody is left to be told
-        except OvertoneError as error:
+        except WebSocketDisconnect:
+            return  # nobody is left to be told
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told
+            if not isinstance(error, OvertoneError):
+                _LOG.exception("a live stream met a fault")
             await self._refuse(error)
         finally:
             telling.cancel()
             await asyncio.gather(telling, return_exceptions=True)
 
-    async def _refuse(self, error: OvertoneError) -> None:
+    async def _refuse(self, error: Exception) -> None:
+        self._socket.state.refused = problems.code_of(error)
         told = problems.problem_of(error, request_id() or "")
-        with suppress(WebSocketDisconnect, RuntimeError, OvertoneError):
+        with suppress(WebSocketDisconnect, RuntimeError):
             await self._send({**told, "type": "error"})
             await self._socket.close(_CODES.get(problems.code_of(error), 1008))
 
     async def _listen(self) -> None:
-        began = time.monotonic()
+        began = silent_since = time.monotonic()
         while True:
-            message = await self._next()
+            message = await self._next(silent_since)
             if message is None:
                 return
-            samples = self._reader.read(message)
+            samples = await self._server.service.live(partial(self._reader.read, message))
             heard_s = (self._live.samples + len(samples)) / SAMPLE_RATE
             if heard_s > self._settings.max_job_audio_s:
                 raise RefusedError(
                     f"a stream lasts {self._settings.max_job_audio_s:g} s at most; open another.", code="too_long"
                 )
             await asyncio.sleep(max(0.0, heard_s - _AHEAD_S - (time.monotonic() - began)))
-            for moment in await asyncio.to_thread(self._live.push, samples):
+            if len(samples):
+                silent_since = time.monotonic()
+            for moment in await self._server.service.live(partial(self._live.push, samples)):
                 await self._moments.put(moment)
 
-    async def _next(self) -> bytes | None:
-        """The next audio; None at the end. RefusedError where the client says nothing, or the service ends."""
+    async def _next(self, since: float) -> bytes | None:
+        """The next audio; None at the end. RefusedError where there was none `since` too long, or the service ends."""
         silent_s = self._settings.live_idle_s
+        patience_s = max(0.0, since + silent_s - time.monotonic())
         receiving = asyncio.ensure_future(self._socket.receive())
         draining = asyncio.ensure_future(self._server.service.draining.wait())
         try:
-            await asyncio.wait((receiving, draining), timeout=silent_s, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((receiving, draining), timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
             if draining.done():
                 return None  # what was heard so far is answered
             if not receiving.done():
                 raise RefusedError(
                     f"nothing was heard for {silent_s:g} s, and the stream is closed.", code="upload_timeout"
                 )
-            message = receiving.result()
+            try:
+                message = receiving.result()
+            except RuntimeError:  # it had gone before
+                raise WebSocketDisconnect(1006) from None
         finally:
             for waiting in (receiving, draining):
                 waiting.cancel()
@@ -207,7 +230,7 @@ class _Conversation:
     async def _send(self, value: Mapping[str, Any]) -> None:
         try:
             await asyncio.wait_for(self._socket.send_text(to_json(value)), _SEND_S)
-        except asyncio.TimeoutError:
+        except (asyncio.TimeoutError, RuntimeError):  # it does not read, or has gone
             raise WebSocketDisconnect(1008) from None
 
 
