@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import tempfile
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -66,7 +69,7 @@ class Server:
         )
         bounds = Bounds(settings.max_audio_s, settings.deadline_s)
         self.service = Service(self.host, Admission(admission), Answers(cache), bounds, self.metrics)
-        self.spool = Spool(None if settings.uploads is None else Path(settings.uploads), _upload_limits(settings))
+        self.spool = Spool(_uploads_folder(settings), _upload_limits(settings))
         try:
             self.store = JobStore(settings.jobs_folder)
         except BaseException:
@@ -131,6 +134,18 @@ class Server:
             precision="" if last is None else last.runtime.precision,
             device="" if last is None else last.runtime.device,
         )
+
+
+def _uploads_folder(settings: Settings) -> Path | None:
+    """Where uploads are kept: by default a folder of this user's, so that what a killed service left is found again."""
+    if settings.uploads is not None:
+        return Path(settings.uploads)
+    own = Path(tempfile.gettempdir()) / f"overtone-{os.getuid()}"
+    with suppress(OSError):
+        own.mkdir(mode=0o700, exist_ok=True)
+        if not own.is_symlink() and own.stat().st_uid == os.getuid():
+            return own
+    return None  # somebody else has that name
 
 
 def _upload_limits(settings: Settings) -> UploadLimits:

@@ -68,6 +68,6 @@ def _sweep(parent: Path) -> None:
                 continue
             with _lock(left / _IN_USE).acquire(timeout=0):
                 for file in left.glob(FILE_PREFIX + "*"):
-                    file.unlink()
+                    shutil.rmtree(file) if file.is_dir() and not file.is_symlink() else file.unlink()
                 if os.listdir(left) == [_IN_USE]:
                     shutil.rmtree(left)
