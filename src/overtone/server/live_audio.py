@@ -56,7 +56,7 @@ class PcmReader:
         self._rest = data[whole:]
         frames = np.frombuffer(data[:whole], "<i2").reshape(-1, self._channels)
         mono = (frames.mean(axis=1) / 32768.0).astype(np.float32)
-        return _only(self._resampler.push(mono[None]))
+        return _resampled(self._resampler, mono)
 
 
 class OpusReader:
@@ -76,11 +76,13 @@ class OpusReader:
             arrays = [frame.to_ndarray().reshape(-1, frame.samples) for frame in frames]
         mono = [array.mean(axis=0, dtype=np.float32) for array in arrays]
         samples = np.concatenate(mono) if mono else np.zeros(0, np.float32)
-        return _only(self._resampler.push(np.nan_to_num(samples)[None]))
+        return _resampled(self._resampler, np.nan_to_num(samples))
 
 
-def _only(channels: Samples) -> Samples:
-    samples: Samples = channels[0]
+def _resampled(resampler: Resampler, mono: Samples) -> Samples:
+    if not len(mono):  # of a message that completes no sample, and FFmpeg takes no frame without any
+        return mono
+    samples: Samples = resampler.push(mono[None])[0]
     return samples
 
 

@@ -30,7 +30,10 @@ _DRAINING_S = 3.0
 """Seconds that all of its pieces may take: one that trickles would keep its connection for ever."""
 
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
-"""Asked every few seconds by machines, and logged only where they fail."""
+"""Asked every few seconds by machines, and logged only where they fail, as what belongs to the page is."""
+
+_PAGES = "/gradio_api/"
+"""Connections of an open page, which last as long as it is looked at and say nothing of how fast answers are."""
 
 
 class Outside:
@@ -78,11 +81,12 @@ class Outside:
         route = getattr(scope.get("route"), "path", None)
         method = "WEBSOCKET" if scope["type"] == "websocket" else scope["method"]
         status = request.status or (101 if scope["type"] == "websocket" else 500)
-        self._metrics.request(route, method, status, elapsed_s)
+        if not scope["path"].startswith(_PAGES):
+            self._metrics.request(route, method, status, elapsed_s)
         code = state.get("refused")
         if code is not None:
             self._metrics.refused(code)
-        if route in _QUIET and status < 400:
+        if status < 400 and (route in _QUIET or not scope["path"].startswith("/v1/")):
             return
         fields: dict[str, Any] = {"method": method, "route": route, "status": status, "ms": round(1000 * elapsed_s, 2)}
         if (owner := state.get("owner")) is not None:

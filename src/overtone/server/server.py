@@ -27,6 +27,7 @@ from overtone.server.keys import Keyring
 from overtone.server.metrics import Metrics, Snapshot
 from overtone.server.service import Bounds, Service
 from overtone.server.settings import Settings
+from overtone.server.ui.kept import SHELF_BYTES
 from overtone.server.uploads import Spool, UploadLimits
 from overtone.stages import OFF
 
@@ -42,7 +43,8 @@ def recognizer_for(options: Options, settings: Settings) -> EmotionRecognizer:
         raise UsageError("a service cuts what it is sent, so that nobody waits for an hour of another's; leave out "
                          "--context full and --segment none.")  # fmt: skip
     cache_bytes = parse_size(settings.cache_size) if settings.cache == "memory" else 0
-    beside = Beside(settings.jobs_at_once, settings.live_streams, cache_bytes + _REQUESTS_BYTES)
+    held_bytes = cache_bytes + _REQUESTS_BYTES + (SHELF_BYTES if settings.page else 0)
+    beside = Beside(settings.jobs_at_once, settings.live_streams, held_bytes)
     return EmotionRecognizer.with_options(options, OFF, beside=beside)
 
 

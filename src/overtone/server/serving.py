@@ -148,6 +148,9 @@ def _config(app: Outside) -> uvicorn.Config:
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_FLUSH_S,
         ws_max_size=_WS_MESSAGE_BYTES,
+        # A stream that is ahead of the clock is not read for a while, not even for the answer to a ping, and one that
+        # says nothing is closed without them.
+        ws_ping_interval=None,
         ws_per_message_deflate=False,
         h11_max_incomplete_event_size=32 << 10,
     )

@@ -185,7 +185,9 @@ class _Conversation:
                 raise RefusedError(
                     f"a stream lasts {self._settings.max_job_audio_s:g} s at most; open another.", code="too_long"
                 )
-            await asyncio.sleep(max(0.0, heard_s - _AHEAD_S - (time.monotonic() - began)))
+            if (ahead_s := heard_s - _AHEAD_S - (time.monotonic() - began)) > 0:
+                with suppress(asyncio.TimeoutError):  # or until the service ends, which answers what was heard
+                    await asyncio.wait_for(self._server.service.draining.wait(), ahead_s)
             if len(samples):
                 silent_since = time.monotonic()
             for moment in await self._server.service.live(partial(self._live.push, samples)):

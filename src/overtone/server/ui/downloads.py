@@ -1,0 +1,167 @@
+"""Results as files to download, made when they are asked for, in the private folder of uploads, and gone once sent."""
+
+from __future__ import annotations
+
+import asyncio
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.responses import FileResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from overtone.embeddings import EmbeddingWriter
+from overtone.errors import InputError
+from overtone.formats import base_name, open_sink
+from overtone.record import json_chunks
+from overtone.server.ui.kept import Kept
+from overtone.server.uploads import Spool
+from overtone.values import EmotionResult, Granularity
+
+KINDS = ("json", "csv", "srt", "npz")
+"""What results can be downloaded as."""
+
+_TYPES = {
+    "json": "application/json",
+    "csv": "text/csv; charset=utf-8",
+    "srt": "application/x-subrip",
+    "npz": "application/x-npz",
+    "zip": "application/zip",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A file to send. name: what the browser is to call it. kind: one of the types, `zip` among them."""
+
+    path: Path
+    name: str
+    kind: str
+
+
+def make(kept: Sequence[Kept], kind: str, spool: Spool) -> Made:
+    """Make the file of that kind, one for all the results. Blocks; the caller removes it from the spool.
+
+    json: the record, of several an array of them. csv: one table. srt, npz: the file, of several a zip of them.
+    InputError (silence) for embeddings of nothing but silence. RefusedError (no_space).
+    """
+    results = [result for one in kept for result in one.results]
+    name = base_name(results[0]) if len(kept) == 1 else "overtone"
+    with _reading(kept):
+        if kind in ("json", "csv"):
+            return Made(
+                _filled(spool, lambda path: _table(path, results, kept[0].granularity, kind)), f"{name}.{kind}", kind
+            )
+        write = _srt if kind == "srt" else _npz_writer(spool, kept[0].granularity)
+        if len(results) == 1:
+            return Made(_filled(spool, lambda path: write(path, results[0])), f"{name}.{kind}", kind)
+        return Made(_filled(spool, lambda path: _zip(path, results, kind, write, spool)), f"{name}.zip", "zip")
+
+
+@contextmanager
+def _reading(kept: Sequence[Kept]) -> Iterator[None]:
+    """Nobody else reads frames meanwhile. Taken in one order, so that two who want the same never block each other."""
+    with ExitStack() as held:
+        for one in sorted(kept, key=id):
+            held.enter_context(one.lock)
+        yield
+
+
+def _filled(spool: Spool, fill: Callable[[Path], None]) -> Path:
+    """A new file of the spool with what `fill` writes, its bytes counted; none where that fails."""
+    path = spool.new_path()
+    try:
+        fill(path)
+        spool.take(path, path.stat().st_size)
+    except BaseException:
+        spool.remove(path)
+        raise
+    return path
+
+
+def _table(path: Path, results: Sequence[EmotionResult], granularity: Granularity, kind: str) -> None:
+    if kind == "json" and len(results) == 1:
+        with open(path, "w", encoding="utf-8", newline="") as file:
+            file.writelines(json_chunks(results[0], granularity))
+            file.write("\n")
+        return
+    with open_sink(str(path), granularity=granularity, labels=_labels(results), format=kind, many=True) as sink:
+        for result in results:
+            sink.write(result)
+
+
+def _labels(results: Sequence[EmotionResult]) -> tuple[str, ...]:
+    """The model's classes, as the first result that has some tells them."""
+    return next((tuple(result.scores) for result in results if result.scores), ())
+
+
+def _srt(path: Path, result: EmotionResult) -> None:
+    with open_sink(str(path), granularity="segment", labels=(), format="srt") as sink:
+        sink.write(result)
+
+
+class _Embedding(EmbeddingWriter):
+    """Writes to the place it is told."""
+
+    def __init__(self, folder: Path, granularity: Granularity, path: Path) -> None:
+        super().__init__(str(folder), "frame" if granularity == "frame" else "utterance")
+        self._path = path
+
+    def path_of(self, result: EmotionResult) -> Path:
+        """That place."""
+        return self._path
+
+
+def _npz_writer(spool: Spool, granularity: Granularity) -> Callable[[Path, EmotionResult], None]:
+    def write(path: Path, result: EmotionResult) -> None:
+        if _Embedding(spool.path, granularity, path).write(result) is None:
+            raise InputError(f"{result.source}: nobody speaks in it, so it has no embedding.", code="silence")
+
+    return write
+
+
+def _zip(
+    path: Path, results: Sequence[EmotionResult], kind: str, write: Callable[[Path, EmotionResult], None], spool: Spool
+) -> None:
+    names: set[str] = set()
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED if kind == "srt" else zipfile.ZIP_STORED) as archive:
+        for result in results:
+            member = _free(base_name(result), kind, names)
+            with suppress(InputError):  # a silent file has no embedding, and the others have
+                part = _filled(spool, lambda path, result=result: write(path, result))  # type: ignore[misc]
+                try:
+                    archive.write(part, member)
+                finally:
+                    spool.remove(part)
+
+
+def _free(base: str, kind: str, taken: set[str]) -> str:
+    """A name that is not taken yet, also where two files are called the same."""
+    name, count = f"{base}.{kind}", 1
+    while name.casefold() in taken:
+        count += 1
+        name = f"{base}-{count}.{kind}"
+    taken.add(name.casefold())
+    return name
+
+
+class _Sent(FileResponse):
+    """Sends a file and removes it then, also where the client has gone."""
+
+    def __init__(self, made: Made, spool: Spool) -> None:
+        headers = {"Cache-Control": "no-store"}
+        super().__init__(made.path, media_type=_TYPES[made.kind], filename=made.name, headers=headers)
+        self._made, self._spool = made, spool
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await asyncio.shield(asyncio.to_thread(self._spool.remove, self._made.path))
+
+
+async def sent(kept: Sequence[Kept], kind: str, spool: Spool) -> Response:
+    """The response with the file, of which nothing stays here. Raises as `make`."""
+    return _Sent(await asyncio.to_thread(make, kept, kind, spool), spool)

@@ -1,0 +1,285 @@
+"""The page: what happens when something on it is touched."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import gradio as gr
+from gradio.components.plot import PlotData
+
+from overtone.errors import OvertoneError
+from overtone.memory import parse_size
+from overtone.options import Options
+from overtone.server.calls import Call, options_of
+from overtone.server.server import Server
+from overtone.server.ui import markup
+from overtone.server.ui.asked import Facts, options_given, place_of
+from overtone.server.ui.door import Door
+from overtone.server.ui.errors import Limits, explained
+from overtone.server.ui.kept import Kept, Shelf
+from overtone.server.ui.layout import Changes, Layout
+from overtone.server.ui.picture import Look, figure
+from overtone.server.ui.routes import FOLDER
+from overtone.server.ui.run import Run
+from overtone.server.ui.scratch import scratch_folder
+from overtone.server.ui.sessions import Session, Sessions
+from overtone.server.ui.texts import Language, language_of, text
+from overtone.values import EmotionResult
+
+MOST_FILES = 100
+"""Of one click; more are for jobs."""
+
+MOST_AT_WORK = 32
+"""Pages that may have work under way at once: fewer than Gradio has places, so that the others still react."""
+
+_LOOK_S = 0.5
+"""Seconds between two looks at what is under way."""
+
+_ALIVE_S = 5.0
+"""Seconds after which something is sent even where nothing changed: so it is noticed that a browser has gone."""
+
+
+class Page:
+    """The page of a server. `blocks` is what Gradio serves."""
+
+    def __init__(self, server: Server) -> None:
+        settings = server.settings
+        self._server = server
+        self.door = Door(server.keyring)
+        self.sessions = Sessions(Shelf(server.spool))
+        most_files = min(MOST_FILES, settings.max_files)
+        self._limits = Limits(parse_size(settings.max_upload), settings.max_audio_s, most_files)
+        with scratch_folder():
+            self._layout = layout = Layout(self._limits)
+            self.blocks = layout.blocks
+            with self.blocks:
+                self._wire(layout)
+            self.blocks.queue(default_concurrency_limit=None, api_open=False)
+
+    def _wire(self, on: Layout) -> None:
+        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        all_texts = [on.heading, *on.texts("en", Options()), on.files, on.panel, on.verdict, on.details]
+        client: dict[str, Any] = {"fn": None, "api_visibility": "private"}
+
+        opened = self.blocks.load(**client, outputs=on.facts, js="() => overtone.facts()")
+        opened = opened.then(self.opened, on.facts, [on.ticket, *all_texts, *on.options.values()], **quiet)
+        opened.then(**client, inputs=on.language, js="(language) => overtone.ready(language)")
+        self.blocks.unload(self.left)
+
+        on.language.input(self.spoken, [on.ticket, on.language], all_texts, **quiet).then(
+            **client, inputs=on.language, js="(language) => overtone.remember(language)"
+        )
+        on.cut.input(on.cutting, on.cut, [on.max_segment, on.windows], **quiet)
+        started = on.analyse.click(
+            **client, inputs=on.ticket, outputs=on.facts, js="(ticket) => overtone.start(ticket)"
+        )
+        started.then(
+            self.analysed,
+            {on.ticket, on.facts, *on.options.values()},
+            on.results,
+            concurrency_limit=MOST_AT_WORK,
+            **quiet,
+        )
+        on.stop.click(self.stopped, on.ticket, None, js="(ticket) => { overtone.stop(); return ticket; }", **quiet)
+        on.files.select(self.chosen, on.ticket, on.results, **quiet)
+
+    # Called by Gradio.
+
+    async def opened(self, facts: str, request: gr.Request) -> Changes:
+        """A browser has loaded the page."""
+        on, user = self._layout, request.username
+        language = _language(request)
+        told = Facts.of(facts)
+        try:
+            self.door.owner(user)
+        except OvertoneError as error:
+            return self._sorry(error, language)
+        session = self.sessions.open(user, request.session_hash or "")
+        session.language = told.language or language
+        session.dark, session.touched = told.dark, told.touched
+        options = {"granularity": "segment", "segment": "vad", "channels": "mix"}
+        changes = self._texts(session) | {
+            on.ticket: session.ticket,
+            on.files: markup.note(text(session.language, "nothing")),
+        }
+        changes[on.language]["value"] = session.language
+        for name, value in options.items():
+            changes[on.options[name]]["value"] = value
+        return changes
+
+    async def spoken(self, ticket: str, language: str) -> Changes:
+        """Another language was chosen."""
+        chosen: Language = "zh" if language == "zh" else "en"
+        try:
+            session = self._session(ticket)
+        except OvertoneError as error:
+            return self._layout.texts(chosen, Options()) | self._sorry(error, chosen)
+        session.language = chosen
+        shown = {} if session.shown is None else await self._panel(session)
+        return self._texts(session) | self._files(session) | shown
+
+    async def analysed(self, given: Mapping[Any, Any], request: gr.Request) -> AsyncIterator[Changes]:
+        """Analyse was pressed: the table as it changes, until nothing is under way any more."""
+        on, language = self._layout, _language(request)
+        try:
+            session = self._session(given[on.ticket])
+            told = Facts.of(given[on.facts])
+            names = told.names[: self._limits.most_files]
+            language = session.language
+            session.dark, session.touched = told.dark, told.touched
+            call = self._call(session, {name: given[part] for name, part in on.options.items()})
+            if not names:
+                yield {on.files: markup.note(text(language, "none_chosen"), "bad")}
+                return
+            await self._begin(session, names, call)
+        except OvertoneError as error:
+            yield self._sorry(error, language)
+            return
+        async for changes in self._progress(session):
+            yield changes
+
+    async def chosen(self, ticket: str, event: gr.EventData, request: gr.Request) -> Changes:
+        """A result was chosen in the table."""
+        try:
+            session = self._session(ticket)
+        except OvertoneError as error:
+            return self._sorry(error, _language(request))
+        session.shown = place_of(event._data)
+        return self._files(session) | await self._panel(session)
+
+    async def stopped(self, ticket: str) -> None:
+        """Stop was pressed."""
+        with suppress(OvertoneError):
+            self.sessions.stop(self._session(ticket))
+
+    async def left(self, request: gr.Request) -> None:
+        """A browser has gone."""
+        self.sessions.left(request.session_hash or "")
+
+    # The work.
+
+    async def _begin(self, session: Session, names: Sequence[str], call: Call) -> None:
+        if session.working is not None:
+            session.working.cancel()
+            await asyncio.wait([session.working])
+        self.sessions.clear(session)
+        session.runs += 1
+        granularity = self._server.host.recognizer.options.for_call(**call.options).granularity
+
+        def keep(at: int, results: Sequence[EmotionResult]) -> None:
+            if session.run is run:
+                self.sessions.keep(session, at, Kept.of(names[at], granularity, results))
+
+        session.run = run = Run(self._server, session.runs, names, call, keep)
+        session.working = asyncio.create_task(run.go())
+
+    async def _progress(self, session: Session) -> AsyncIterator[Changes]:
+        on, run, working = self._layout, session.run, session.working
+        assert run is not None
+        assert working is not None
+        buttons = {on.analyse: gr.update(interactive=False), on.stop: gr.update(visible=True)}
+        changes = buttons | {on.panel: gr.update(visible=False)}
+        last, sent = "", 0.0
+        try:
+            while session.run is run:
+                over = working.done()
+                if session.shown is None:
+                    changes |= await self._first(session, run)
+                table = self._table(session, run)
+                if table != last or changes or time.monotonic() - sent > _ALIVE_S:
+                    yield {on.files: table} | changes
+                    last, sent, changes = table, time.monotonic(), {}
+                if over:
+                    break
+                await run.changed(_LOOK_S)
+            if session.run is run or session.run is None:
+                yield {on.analyse: gr.update(interactive=True), on.stop: gr.update(visible=False)}
+        finally:
+            working.cancel()
+
+    async def _first(self, session: Session, run: Run) -> Changes:
+        """The first result is shown, unless another was chosen."""
+        at = next((at for at, row in enumerate(run.rows) if row.state == "done"), None)
+        if at is None:
+            return {}
+        session.shown = (at, 0)
+        return await self._panel(session)
+
+    def _call(self, session: Session, values: Mapping[str, Any]) -> Call:
+        """What was asked for. RefusedError, and UsageError for what cannot be."""
+        base = self._server.service.check_open().options
+        return Call(options_of(options_given(values), base), False, self.door.owner(session.user))
+
+    # What is shown.
+
+    def _texts(self, session: Session) -> Changes:
+        on, language = self._layout, session.language
+        last = self._server.host.last
+        served = text(language, "starting")
+        if last is not None:
+            runtime = last.runtime
+            served = text(
+                language, "served", model=runtime.network.name, precision=runtime.precision, device=runtime.device
+            )
+        base = Options() if last is None else last.options
+        return {on.heading: markup.heading(language, served, session.user)} | on.texts(language, base)
+
+    def _files(self, session: Session) -> Changes:
+        if session.run is None:
+            return {self._layout.files: markup.note(text(session.language, "nothing"))}
+        return {self._layout.files: self._table(session, session.run)}
+
+    def _table(self, session: Session, run: Run) -> str:
+        service = self._server.service
+        for row in run.rows:
+            if row.state == "running" and not row.due:
+                row.due = time.monotonic() + service.wait_s
+        wait = service.admission.queued_s, service.wait_s
+        return markup.files(run, markup.Around(session.language, self._limits, _base(session), wait, session.shown))
+
+    async def _panel(self, session: Session) -> Changes:
+        """The result that is to be shown."""
+        on = self._layout
+        at, place = session.shown or (0, 0)
+        kept = self.sessions.kept(session, at)
+        if kept is None or not 0 <= place < len(kept.results):
+            gone = markup.note(text(session.language, "gone"), "bad")
+            return {on.panel: gr.update(visible=True), on.verdict: gone, on.picture: None, on.details: ""}
+        result, look = kept.results[place], Look(session.language, session.dark, session.touched)
+        drawn = await asyncio.to_thread(_drawn, kept, result, look)
+        return {
+            on.panel: gr.update(visible=True),
+            on.verdict: markup.verdict(kept, result, session.language),
+            on.picture: gr.update(value=PlotData(type="plotly", plot=drawn), label=text(session.language, "picture")),
+            on.details: markup.details(kept, result, f"{_base(session)}/{at}", session.language),
+        }
+
+    def _session(self, ticket: Any) -> Session:
+        """The page with that ticket. RefusedError: expired, or unauthorized where its key is withdrawn."""
+        session = self.sessions.get(str(ticket))
+        self.door.owner(session.user)
+        return session
+
+    def _sorry(self, error: OvertoneError, language: Language) -> Changes:
+        """What the page says where nothing can be done."""
+        leave = text(language, "sign_out", name="") if error.code == "unauthorized" else ""
+        told = explained(error, "", self._limits, language)
+        return {self._layout.files: markup.note(told, "bad", leave=leave)}
+
+
+def _drawn(kept: Kept, result: EmotionResult, look: Look) -> str:
+    with kept.lock:
+        return json.dumps(figure(result, look, whole=kept.granularity == "utterance"), allow_nan=False)
+
+
+def _base(session: Session) -> str:
+    return f"{FOLDER}/{session.ticket}/results"
+
+
+def _language(request: gr.Request) -> Language:
+    return language_of(request.headers.get("accept-language", ""))
