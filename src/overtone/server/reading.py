@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -68,7 +68,7 @@ def check_length(seconds: float, most_s: float) -> None:
         )
 
 
-def in_pieces(file: BinaryIO) -> Iterator[bytes]:
+def in_pieces(file: BinaryIO) -> Generator[bytes, None, None]:
     """What is in a file, which is closed after."""
     with file:
         while piece := file.read(_PIECE_BYTES):

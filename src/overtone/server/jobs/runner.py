@@ -86,6 +86,7 @@ class JobRunner:
         self._more = asyncio.Event()
         self._ending = False
         self._counted_at = -_COUNT_S
+        self._uncounted = False
         self.states: Mapping[str, int] = {}
         self.waiting_s = 0.0
 
@@ -168,8 +169,9 @@ class JobRunner:
                 await self._count()
 
     async def _count(self) -> None:
-        if (now := time.monotonic()) < self._counted_at + _COUNT_S:
-            return  # a backlog takes its time to be added up
+        self._uncounted = (now := time.monotonic()) < self._counted_at + _COUNT_S
+        if self._uncounted:
+            return  # a backlog takes its time to be added up; a worker that waits does it
         self._counted_at = now
         with suppress(OvertoneError):  # it is for show; what is done is done
             self.waiting_s = (await asyncio.to_thread(self.store.waiting)).claimed_s
@@ -187,6 +189,8 @@ class JobRunner:
             if claim is None:
                 with suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(self._more.wait(), 1.0)
+                if self._uncounted:
+                    await self._count()
                 continue
             try:
                 await self._run(claim)

@@ -6,7 +6,7 @@ changed. What a kill leaves in between, files that no row speaks of, `sweep` tak
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +186,7 @@ class JobStore:
                 self._folders.tidy(id, self._rows.numbers(id, "queued", "running"))
         return removed
 
-    def results(self, id: str) -> Iterator[bytes]:
+    def results(self, id: str) -> Generator[bytes, None, None]:
         """The records of the files that are done or failed so far, in order, in pieces; joined, they are lines of JSON.
 
         RefusedError (unknown) if the job is cancelled or expires before the last piece.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ from overtone.spool import FrameSpool
 from overtone.values import SAMPLE_RATE, EmotionResult, FrameResult, Granularity, SegmentResult, Span, Timings
 
 
-def parquet_of(pieces: Iterable[bytes], path: Path, granularity: Granularity, labels: Sequence[str]) -> Iterator[bytes]:
+def parquet_of(
+    pieces: Iterable[bytes], path: Path, granularity: Granularity, labels: Sequence[str]
+) -> Generator[bytes, None, None]:
     """Records, JSON lines in pieces, as a Parquet file in pieces. It is made before this returns, and unnamed after.
 
     path: where it is made. UsageError where pyarrow is not installed.

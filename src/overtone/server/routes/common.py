@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Generator, Mapping
 from typing import Any, TypeVar, get_type_hints
 
+from starlette.concurrency import iterate_in_threadpool
 from starlette.requests import HTTPConnection, Request
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from overtone.errors import RefusedError, UsageError
 from overtone.options import HELP, PER_CALL, Options, kinds_of
@@ -67,6 +70,21 @@ def boolean(name: str, text: str) -> bool:
     if text.lower() not in _BOOLEANS:
         raise UsageError(f"{name} is {text!r}; it is true or false.")
     return _BOOLEANS[text.lower()]
+
+
+class Pieces(StreamingResponse):
+    """An answer in pieces of files, which are closed also where the client goes before the last of them."""
+
+    def __init__(self, pieces: Generator[bytes, None, None], media_type: str, headers: Mapping[str, str]) -> None:
+        super().__init__(iterate_in_threadpool(pieces), media_type=media_type, headers=headers)
+        self._pieces = pieces
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send them."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._pieces.close()
 
 
 async def while_awaited(request: Request, work: Awaitable[_T]) -> _T:

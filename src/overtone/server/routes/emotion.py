@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from fastapi import APIRouter, Request
-from starlette.concurrency import iterate_in_threadpool
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from overtone.embeddings import EmbeddingWriter
 from overtone.errors import InputError, RefusedError, UsageError
@@ -23,6 +22,7 @@ from overtone.server.metrics import server_timing
 from overtone.server.reading import in_pieces
 from overtone.server.routes.common import (
     UPLOADED,
+    Pieces,
     call_of,
     described,
     option_parameters,
@@ -158,7 +158,7 @@ def routes(server: Server) -> APIRouter:
             frames = call.options.get("granularity") == "frame"
             file = await asyncio.to_thread(_npz, results[0], server.spool.new_path(), frames)
             headers = _timed(results[0].timings, request, "miss")
-            return StreamingResponse(iterate_in_threadpool(in_pieces(file)), media_type=_NPZ, headers=headers)
+            return Pieces(in_pieces(file), _NPZ, headers)
 
         return await _with_upload(server, request, answered, ("format",))
 

@@ -9,7 +9,6 @@ from datetime import datetime, timezone
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
-from starlette.concurrency import iterate_in_threadpool
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from overtone.errors import InputError, RefusedError, UsageError
@@ -18,7 +17,7 @@ from overtone.server.jobs.tables import parquet_of
 from overtone.server.jobs.values import Job, NewFile
 from overtone.server.keys import Owner
 from overtone.server.reading import claimed
-from overtone.server.routes.common import UPLOADED, call_of, described, option_parameters, owner_of, parameters
+from overtone.server.routes.common import UPLOADED, Pieces, call_of, described, option_parameters, owner_of, parameters
 from overtone.server.schemas import JobDetail, JobFileInfo, JobFiles, JobInfo, JobSeconds
 from overtone.server.server import Server
 from overtone.server.uploads import Received, Upload, announced_bytes, receive
@@ -147,9 +146,7 @@ def routes(server: Server) -> APIRouter:
             raise RefusedError(f"job {id} was cancelled; nothing is kept of it.", code="unknown")
         headers = {"X-Overtone-Job": job.state}
         if form == "jsonl":
-            return StreamingResponse(
-                iterate_in_threadpool(server.store.results(id)), media_type=_LINES, headers=headers
-            )
+            return Pieces(server.store.results(id), _LINES, headers)
         recognizer = server.host.recognizer
         granularity = job.options["options"].get("granularity", recognizer.options.granularity)
         if granularity == "frame" and (await asyncio.to_thread(server.store.seconds, id))[1] > _FRAMES_S:
@@ -157,7 +154,7 @@ def routes(server: Server) -> APIRouter:
         async with tabling:
             results, path = server.store.results(id), server.spool.new_path()
             pieces = await asyncio.to_thread(parquet_of, results, path, granularity, recognizer.labels)
-        return StreamingResponse(iterate_in_threadpool(pieces), media_type=_PARQUET, headers=headers)
+        return Pieces(pieces, _PARQUET, headers)
 
     @router.delete("/v1/jobs/{id}", status_code=204, summary="Cancel a job", responses=described(401, 404))
     async def cancel(request: Request, id: Id) -> Response:
