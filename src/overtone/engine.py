@@ -139,9 +139,11 @@ class Engine:
     def _fail(self, running: Sequence[Work], error: Exception) -> None:
         """The thread ends here, and whoever waits for it is told why; what waits, only if no other device takes it."""
         reason = f"{self._backend.device} stopped working ({error!r})"
-        for work in (*running, *self._waiting.leave(self._backend.device, reason)):
-            with suppress(InvalidStateError):  # answered, or dropped meanwhile
-                work.future.set_exception(ModelError(f"{reason}; start anew.", code="died"))
+        waiting = self._waiting.leave(self._backend.device, reason)
+        for works, code in ((running, "died"), (waiting, "closed")):  # what it died over may be among the first
+            for work in works:
+                with suppress(InvalidStateError):  # answered, or dropped meanwhile
+                    work.future.set_exception(ModelError(f"{reason}; start anew.", code=code))
 
     def _take(self) -> list[Work]:
         """Wait for work and choose the next batch; an empty one means the engine is closed and drained."""

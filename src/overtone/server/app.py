@@ -71,7 +71,8 @@ def wrapped(app: FastAPI, server: Server) -> Outside:
 def _told(request: Request, error: OvertoneError) -> Response:
     request.state.refused = problems.code_of(error)
     if problems.status_of(error) >= 500 and not isinstance(error, RefusedError):
-        _LOG.error("%s", error)  # the answer does not say it
+        # The answer does not say it; and no log has paths.
+        _LOG.error("the service could not do it: %s (%s)", error.code, getattr(error.__cause__, "strerror", None))
     return problems.answer(error, request_id() or "")
 
 

@@ -30,7 +30,7 @@ import numpy as np
 from overtone.server.jobs.disk import private
 from overtone.values import Output, Samples
 
-RECALLED = "parts were answered before a restart"
+RECALLED = "parts were answered before"
 """The note of an output that was recalled; what it cost then is not in this run's timings."""
 
 _MAGIC = b"OVTNSAID"
