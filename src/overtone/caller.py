@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from types import MethodType
+from weakref import WeakMethod
 
 from overtone.values import Output, Samples
 
@@ -20,7 +22,7 @@ class Caller:
     def __init__(self) -> None:
         self._stopped = False
         self._lock = threading.Lock()
-        self._when_stopped: list[Callable[[], None]] = []
+        self._when_stopped: list[Callable[[], Callable[[], None] | None]] = []
 
     @property
     def stopped(self) -> bool:
@@ -32,14 +34,19 @@ class Caller:
         with self._lock:
             self._stopped = True
             todo, self._when_stopped = self._when_stopped, []
-        for work in todo:
-            work()
+        for recalled in todo:
+            if (work := recalled()) is not None:
+                work()
 
     def when_stopped(self, work: Callable[[], None]) -> None:
-        """Have `work` done once nobody waits any more; at once if that is so already."""
+        """Have `work` done once nobody waits any more; at once if that is so already.
+
+        An object's method does not keep the object: what works for a caller knows it, and the two would hold each
+        other, with all their audio, until Python's collector comes by.
+        """
         with self._lock:
             if not self._stopped:
-                self._when_stopped.append(work)
+                self._when_stopped.append(WeakMethod(work) if isinstance(work, MethodType) else lambda: work)
                 return
         work()
 

@@ -181,7 +181,8 @@ class Intake:
             answer.set_result(known)
             return answer
         answer = self._runtime.engine.submit(samples, want_frames=frames, background=caller.background)
-        answer.add_done_callback(partial(_keep, caller, samples))
+        if type(caller).keep is not Caller.keep:
+            answer.add_done_callback(partial(_keep, caller, samples))
         return answer
 
     def _cutter(self, options: Options, channels: int) -> Cutter:

@@ -96,7 +96,7 @@ class Waiting:
         for gate in gates:
             gate.take(size)
             work.future.add_done_callback(lambda _, gate=gate: gate.give(size))  # type: ignore[misc]
-        work.future.add_done_callback(lambda future: self._forget(work) if future.cancelled() else None)
+        work.future.add_done_callback(self._forget)
         with self._changed:
             if self._closed:
                 work.future.set_exception(UsageError("it was closed before this could be run", code="closed"))
@@ -107,10 +107,11 @@ class Waiting:
         any(give_way() for give_way in runners)  # the first that does is enough
         return work.future
 
-    def _forget(self, work: Work) -> None:
-        """Nobody waits for it: its samples are not held until its turn would have come."""
-        with self._changed:
-            self._works = [other for other in self._works if other is not work]
+    def _forget(self, future: Future[Output]) -> None:
+        """Nobody waits for it, if it was cancelled: its samples are not held until its turn would have come."""
+        if future.cancelled():
+            with self._changed:
+                self._works = [work for work in self._works if work.future is not future]
 
     def put_back(self, works: Sequence[Work]) -> None:
         """Work that was taken and gave way waits again, before all that came after it."""
