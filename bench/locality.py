@@ -29,14 +29,14 @@ from overtone import checkpoints
 from overtone.options import Options
 from overtone.loaded import load
 from overtone.models.locality import SKIPPED_SHARE, bands
-from overtone.values import Batch
+from overtone.values import FRAMES, Batch
 
 checkpoint = checkpoints.read(Path(arguments["model"]), name="base")
 name = arguments["backend"]
 loaded = load(checkpoint, Options(backend=name, context="full"), "cpu", arguments["threads"])
 where = {"openvino": "overtone.backends.block_attention", "torch": "overtone.models.attention"}[name]
 samples = round(arguments["seconds"] * 16000)
-batch = Batch((np.resize(speech(), samples),), samples, want_frames=True)
+batch = Batch((np.resize(speech(), samples),), samples, wish=FRAMES)
 
 def run(share, ask=bands):
     with ExitStack() as stack:

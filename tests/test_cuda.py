@@ -17,7 +17,7 @@ from overtone.errors import DeviceError, OutOfMemory
 from overtone.models.attention import alibi_slopes, attend
 from overtone.models.flex import FlexAttend, flex_is_here
 from overtone.models.loading import load
-from overtone.values import Batch
+from overtone.values import FRAMES, Batch
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is here")
 
@@ -136,9 +136,9 @@ def test_pinned_memory_that_is_used_again_mixes_no_answers_up(small_checkpoint: 
     network, _ = load(checkpoints.read(small_checkpoint, name="s"))
     backend = TorchBackend(network, device="cuda:0", precision="fp32", threads=1)
     clips = [voice(1.0 + i % 4, seed=i) for i in range(12)]
-    alone = [backend.run(Batch((clip,), len(clip), want_frames=True))[0] for clip in clips]
+    alone = [backend.run(Batch((clip,), len(clip), wish=FRAMES))[0] for clip in clips]
     kept = [(output.total.copy(), output.frames.copy()) for output in alone if output.frames is not None]
-    together = backend.run(Batch(tuple(clips), 64_000, want_frames=True))
+    together = backend.run(Batch(tuple(clips), 64_000, wish=FRAMES))
     for first, (total, frames), second in zip(alone, kept, together, strict=True):
         assert (first.total == total).all()  # nothing that came back is changed by what came after
         assert first.frames is not None

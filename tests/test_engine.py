@@ -16,7 +16,7 @@ from overtone.engine import Engine
 from overtone.errors import BudgetError, ModelError, OutOfMemory, UsageError
 from overtone.memory import MIB, CostModel, Shape
 from overtone.plan import DRIFT_BYTES, bucket, make_plan
-from overtone.values import Batch, Output
+from overtone.values import FRAMES, Batch, Output
 
 PER_SECOND = CostModel(0.0, 1.0 * MIB, 0.0, margin=1.0)
 
@@ -308,7 +308,7 @@ def test_closing_without_draining_drops_what_waits() -> None:
 
 def test_frames_come_when_they_are_asked_for() -> None:
     with engine(FakeBackend()) as running:
-        with_frames, without = running.submit(noise(1), want_frames=True), running.submit(noise(1))
+        with_frames, without = running.submit(noise(1), wish=FRAMES), running.submit(noise(1))
         frames = with_frames.result(10).frames
         assert frames is not None
         assert frames.shape == (50, 2)

@@ -120,7 +120,7 @@ def test_a_device_that_dies_when_it_was_woken_wakes_another() -> None:
     for thread in threads:
         thread.start()
         time.sleep(0.1)  # it waits now, the first before the second
-    waiting.put(noise(1), want_frames=False)
+    waiting.put(noise(1))
     for thread in threads:
         thread.join(10)
     assert woken == ["first", "second"]

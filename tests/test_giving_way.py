@@ -15,7 +15,7 @@ from overtone.caller import Caller
 from overtone.engine import Engine
 from overtone.errors import UsageError
 from overtone.models import seeded
-from overtone.plan import GIVES_WAY_S
+from overtone.turns import GIVES_WAY_S
 from overtone.values import Batch, Output
 from test_engine import engine, noise, wait_until
 

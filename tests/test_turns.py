@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overtone.memory import CostModel
-from overtone.plan import BACKGROUND_SHARE, Limits, Turns
+from overtone.plan import Limits
+from overtone.turns import BACKGROUND_SHARE, Turns
 from overtone.values import SAMPLE_RATE
 from overtone.waiting import Waiting
 

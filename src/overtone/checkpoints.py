@@ -34,6 +34,9 @@ BUNDLED = "tiny"
 
 _TEXTS = ("config.yaml", "configuration.json", "tokens.txt")
 _WEIGHTS = ("model.pt", "model.safetensors")
+EMOTION = ("Emotion2vec",)
+"""Classes, as `config.yaml` names them, whose tokens are the labels they tell."""
+
 CONVERTED = "overtone.json"
 """The file that says that a folder holds a model converted for the CPU; see `overtone.converted`."""
 
@@ -56,6 +59,22 @@ class Checkpoint:
     def published(self) -> bool:
         """Whether the published weights are here, and not only converted ones."""
         return self.weights.suffix != ".bin"
+
+    @property
+    def kind(self) -> str:
+        """What kind of network it is, as `config.yaml` names its class."""
+        return str(self.config.get("model"))
+
+    def file(self, name: str) -> Path:
+        """A file of the folder by its name. CheckpointError where it is not there, or would lie elsewhere."""
+        path = _inside(self.folder, name, name, self.name)
+        if not path.is_file():
+            raise CheckpointError(f"{self.name}: {name} is not in {self.folder}; copy the whole published folder.")
+        return path
+
+    def text(self, name: str) -> str:
+        """The text of such a file, in UTF-8, 4 MiB at most."""
+        return _text(self.file(name), self.name)
 
     @property
     def weight_bytes(self) -> int:
@@ -152,7 +171,7 @@ def read(folder: Path, *, name: str) -> Checkpoint:
             "copy the whole published folder."
         )
     labels = None
-    if config.get("tokenizer") is not None:
+    if config.get("model") in EMOTION and config.get("tokenizer") is not None:
         if not tokens.is_file():
             raise CheckpointError(f"{name}: config.yaml names a tokenizer, but {tokens.name} is not in {folder}.")
         labels = tuple(line.strip() for line in _text(tokens, name).splitlines() if line.strip())
@@ -191,7 +210,7 @@ def _read_metas(folder: Path, name: str) -> Mapping[str, str]:
 def _inside(folder: Path, named: str | None, default: str, name: str) -> Path:
     path = folder / (named or default)
     if named is not None and (Path(named).is_absolute() or ".." in Path(named).parts):
-        raise CheckpointError(f"{name}: configuration.json names {named!r}, which is outside the checkpoint's folder.")
+        raise CheckpointError(f"{name}: it names {named!r}, which is outside the checkpoint's folder.")
     return path
 
 

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 from overtone.backends.base import Backend, Interrupted
 from overtone.errors import BudgetError, DeviceError, ModelError, OutOfMemory, OvertoneError
 from overtone.memory import Ledger, Shape, format_size
-from overtone.plan import DRIFT_BYTES, GIVES_WAY_S, Limits, Plan, bucket, enough_for, shape_of
+from overtone.plan import DRIFT_BYTES, Limits, Plan, bucket, enough_for, shape_of
 from overtone.stages import OFF, Stages
-from overtone.values import SAMPLE_RATE, Batch, Output, Samples
+from overtone.turns import GIVES_WAY_S
+from overtone.values import SAMPLE_RATE, Batch, Samples
 from overtone.waiting import Waiting, Work
 
 _REGAINED = 1.02
@@ -110,15 +112,16 @@ class Engine:
         """Whether it still takes work: it was not closed, and not every device that shares its work has died."""
         return not self._waiting.closed
 
-    def submit(self, samples: Samples, *, want_frames: bool = False, background: bool = False) -> Future[Output]:
+    def submit(self, samples: Samples, *, wish: Hashable = None, background: bool = False) -> Future[Any]:
         """Queue one segment's samples, float32 (samples,), 16 kHz. Blocks while audio in flight is at its bound.
 
-        background: what is not goes first; see `overtone.plan.Turns`.
+        wish: what is asked of the model; a batch has one. background: what is not goes first; see
+        `overtone.turns.Turns`.
         The future fails with BudgetError if the segment alone cannot be held, and with UsageError once the engine
         is closed. A future cancelled in time costs nothing.
         """
         began = self.stages.begin()
-        future = self._waiting.put(samples, want_frames, background=background)
+        future = self._waiting.put(samples, wish, background=background)
         self.stages.end("wait", began)
         return future
 
@@ -179,7 +182,7 @@ class Engine:
         try:
             self._check_room(shape)
             padded = bucket(max(len(work) for work in works))
-            batch = Batch(tuple(work.samples for work in works), padded, works[0].want_frames)
+            batch = Batch(tuple(work.samples for work in works), padded, works[0].wish)
             used, peak = self._backend.used_bytes(), self._backend.peak_bytes()
             with self._behind_others(works, started, shape):
                 outputs = self._backend.run(batch)

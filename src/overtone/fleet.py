@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from concurrent.futures import Future
+from typing import Any
 
 from overtone.engine import Engine, EngineStats
 from overtone.plan import Plan
 from overtone.stages import Stages
-from overtone.values import Output, Samples
+from overtone.values import Samples
 from overtone.waiting import Waiting
 
 
@@ -74,10 +75,10 @@ class Fleet:
         """See Engine."""
         return self._waiting.audio.held
 
-    def submit(self, samples: Samples, *, want_frames: bool = False, background: bool = False) -> Future[Output]:
+    def submit(self, samples: Samples, *, wish: Hashable = None, background: bool = False) -> Future[Any]:
         """See Engine."""
         # It is the same list.
-        return self._engines[0].submit(samples, want_frames=want_frames, background=background)
+        return self._engines[0].submit(samples, wish=wish, background=background)
 
     def wait_until_idle(self) -> None:
         """See Engine."""

@@ -21,7 +21,7 @@ from overtone.runtime import Runtime
 from overtone.segment import Cutter, PauseSegmenter, WholeCutter, WindowCutter
 from overtone.track import Track
 from overtone.vad import SileroVad
-from overtone.values import SAMPLE_RATE, Output, Samples
+from overtone.values import FRAMES, SAMPLE_RATE, Output, Samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ class Intake:
             answer: Future[Output] = Future()
             answer.set_result(known)
             return answer
-        answer = self._runtime.engine.submit(samples, want_frames=frames, background=caller.background)
+        answer = self._runtime.engine.submit(samples, wish=FRAMES if frames else None, background=caller.background)
         if type(caller).keep is not Caller.keep:
             answer.add_done_callback(partial(_keep, caller, samples))
         return answer

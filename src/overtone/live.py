@@ -52,9 +52,8 @@ class Live:
         self._hop, self._window = (round(seconds * SAMPLE_RATE) for seconds in (hop_s, options.window))
         self._wishes, self._name, self._finished = wishes, name, finished
         self._track = intake.track(wishes, caller)
-        self._labels = () if runtime.network.head is None else runtime.network.head.labels(
-            as_published=options.labels == "published"
-        )  # fmt: skip
+        head = runtime.network.head
+        self._labels = head.labels(as_published=options.labels == "published") if head else ()
         self._recent = np.zeros(0, np.float32)
         self._next = self._hop
         self._began = time.perf_counter()

@@ -5,9 +5,9 @@ source ─decode→ Block ─cut→ Segment ─submit→ [waiting ─take_batch�
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -83,31 +83,76 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Segments that run together, each padded to `padded` samples. `want_frames`: keep frame embeddings."""
+    """Segments that run together, each padded to `padded` samples. `wish`: what all of them are asked for."""
 
     waveforms: tuple[Samples, ...]
     padded: int
-    want_frames: bool = False
+    wish: Hashable = None
+
+    @property
+    def want_frames(self) -> bool:
+        """Whether frame embeddings are kept."""
+        return self.wish == FRAMES
+
+
+FRAMES: Final = "frames"
+"""The wish for the embedding of every frame."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Answer:
+    """What some model says of one segment, and how that came about.
+
+    `wait_s`, `run_s`: seconds in the queue, and this segment's share of its batch's run.
+    `notes`: what was unusual, such as a batch that had to be halved. `device`: what it ran on.
+    """
+
+    wait_s: float = 0.0
+    run_s: float = 0.0
+    notes: tuple[str, ...] = ()
+    device: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Output:
-    """What the model says of one segment.
+class Output(Answer):
+    """What an emotion model says of one segment.
 
     `total`: sum over the segment's frames of the final embeddings, float64, shape (dim,). Sums compose:
     the mean over a whole file is the sum of totals over the sum of counts.
     `frames`: the frame embeddings, float32, shape (count, dim), only where they were asked for.
-    `wait_s`, `run_s`: seconds in the queue, and this segment's share of its batch's run.
-    `notes`: what was unusual, such as a batch that had to be halved. `device`: what it ran on.
     """
 
     count: int
     total: npt.NDArray[np.float64]
     frames: npt.NDArray[np.float32] | None = None
-    wait_s: float = 0.0
-    run_s: float = 0.0
-    notes: tuple[str, ...] = ()
-    device: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recognized(Answer):
+    """What a recogniser heard in one segment.
+
+    `tokens`: ids in the model's vocabulary, int32 (n,), without blanks, marks of sentence ends and tags.
+    `times`: first and last millisecond of each token from the segment's start, half-open, int32 (n, 2); None where the
+    model tells none. `confidences`: the model's probability of each token, float32 (n,).
+    `tags`: what the model says besides words, in its own words, such as `<|zh|>`, `<|HAPPY|>`, `<|Speech|>`.
+    """
+
+    tokens: npt.NDArray[np.int32]
+    times: npt.NDArray[np.int32] | None
+    confidences: npt.NDArray[np.float32]
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Voices(Answer):
+    """Whose voice is heard in one segment, window by window.
+
+    `embeddings`: float32 (windows, dim). `spans`: first and last sample of each window from the segment's start,
+    half-open, int32 (windows, 2).
+    """
+
+    embeddings: npt.NDArray[np.float32]
+    spans: npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,23 +199,15 @@ class FrameResult:
     embeddings: FrameSpool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class EmotionResult:
-    """The answer for one source (or one channel of it).
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Result:
+    """What is told of one source (or one channel of it), whatever was asked.
 
-    `label`, `score`, `scores`: of the whole source: the head applied to the mean over all frames of all
-    segments with speech. None where there is nothing to say: an error, no classes, or (`label` "silence")
-    no speech at all.
-    `embedding`: that mean, float32, shape (dim,).
     `duration`: seconds of audio decoded. `backend`: what ran the model, `openvino` or `torch`.
     """
 
     source: str
     duration: float
-    label: str | None
-    score: float | None
-    scores: Mapping[str, float] | None
-    segments: Sequence[SegmentResult]
     model: str
     precision: str
     device: str
@@ -181,15 +218,87 @@ class EmotionResult:
     channel: int | None = None
     channels: int | None = None
     warnings: tuple[str, ...] = ()
-    embedding: npt.NDArray[np.float32] | None = None
-    frames: FrameResult | None = None
-    envelope: npt.NDArray[np.float32] | None = field(default=None, repr=False)
-    """Peak envelope for pictures: rows of (lowest, highest) sample, shape (n, 2), of equal stretches of the source."""
 
     @property
     def ok(self) -> bool:
         """True if this input was processed."""
         return self.error is None
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class EmotionResult(Result):
+    """The emotion in one source.
+
+    `label`, `score`, `scores`: of the whole source: the head applied to the mean over all frames of all
+    segments with speech. None where there is nothing to say: an error, no classes, or (`label` "silence")
+    no speech at all.
+    `embedding`: that mean, float32, shape (dim,).
+    """
+
+    label: str | None
+    score: float | None
+    scores: Mapping[str, float] | None
+    segments: Sequence[SegmentResult]
+    embedding: npt.NDArray[np.float32] | None = None
+    frames: FrameResult | None = None
+    envelope: npt.NDArray[np.float32] | None = field(default=None, repr=False)
+    """Peak envelope for pictures: rows of (lowest, highest) sample, shape (n, 2), of equal stretches of the source."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word, or one character of a script without blanks. Seconds from the source's start, half-open; None where the
+    model tells no times. `confidence`: 0 to 1, the mean of its tokens' probabilities."""
+
+    text: str
+    start: float | None
+    end: float | None
+    confidence: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Emotion:
+    """The emotion of one sentence. `score` and `scores` are None where a recogniser only names it."""
+
+    label: str
+    score: float | None = None
+    scores: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One sentence, or what was said between two pauses where nothing tells sentences apart. Seconds, half-open.
+
+    `text`: with punctuation, where that was asked for. `speaker`: 0 for who speaks first, then 1 and so on.
+    `language`: as the recogniser names it (`zh`, `en`, `yue`, `ja`, `ko`). `event`: what is heard beside speech (`BGM`,
+    `Laughter`, `Applause`). `confidence`: mean of its words'. All None where nobody was asked, or there is none.
+    """
+
+    start: float
+    end: float
+    text: str
+    words: tuple[Word, ...] = ()
+    speaker: int | None = None
+    emotion: Emotion | None = None
+    language: str | None = None
+    event: str | None = None
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Transcript(Result):
+    """What was said in one source, by whom and in what mood.
+
+    `text`: all of it. `sentences`: in order of time. `language`: what most of it is in. `speakers`: how many were told
+    apart; None where nobody was asked. `models`: what else was used, by role: `vad`, `punctuation`, `speakers`,
+    `emotion`.
+    """
+
+    text: str
+    sentences: Sequence[Sentence]
+    language: str | None = None
+    speakers: int | None = None
+    models: Mapping[str, str] = field(default_factory=dict)
 
 
 SILENCE = "silence"

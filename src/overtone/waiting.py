@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import Any
 
 from overtone.errors import UsageError
 from overtone.memory import Gate
-from overtone.plan import Limits, Turns, take_batch
-from overtone.values import SAMPLE_RATE, Output, Samples
+from overtone.plan import Limits, take_batch
+from overtone.turns import Turns
+from overtone.values import SAMPLE_RATE, Samples
 
 
 @dataclass(slots=True, eq=False)
@@ -23,9 +25,9 @@ class Work:
     """
 
     samples: Samples
-    want_frames: bool
+    wish: Hashable
     background: bool = False
-    future: Future[Output] = field(default_factory=Future)
+    future: Future[Any] = field(default_factory=Future)
     begun: bool = False
     gives_way: bool = False
     since: float = field(default_factory=time.perf_counter)
@@ -89,9 +91,9 @@ class Waiting:
         self._close_gates()
         return orphans
 
-    def put(self, samples: Samples, want_frames: bool, *, background: bool = False) -> Future[Output]:
+    def put(self, samples: Samples, wish: Hashable = None, *, background: bool = False) -> Future[Any]:
         """Queue one segment; waits while audio in flight is at its bound. UsageError in the future once closed."""
-        work, size = Work(samples, want_frames, background), samples.nbytes
+        work, size = Work(samples, wish, background), samples.nbytes
         gates = (self._background, self.audio) if background else (self.audio,)
         for gate in gates:
             gate.take(size)
@@ -107,7 +109,7 @@ class Waiting:
         any(give_way() for give_way in runners)  # the first that does is enough
         return work.future
 
-    def _forget(self, future: Future[Output]) -> None:
+    def _forget(self, future: Future[Any]) -> None:
         """Nobody waits for it, if it was cancelled: its samples are not held until its turn would have come."""
         if future.cancelled():
             with self._changed:
@@ -136,8 +138,8 @@ class Waiting:
             foreground, background = kinds
             oldest_s = len(background[0]) / SAMPLE_RATE if background else None
             first = self._turns.background_first(len(foreground), oldest_s)
-            # Frames are kept for a whole batch or not at all.
-            queue = [work for work in kinds[first] if work.want_frames == kinds[first][0].want_frames]
+            # A batch has one wish.
+            queue = [work for work in kinds[first] if work.wish == kinds[first][0].wish]
             batch = [queue[i] for i in take_batch([len(w) for w in queue], limits.background if first else limits)]
             seconds = sum(len(work) for work in batch) / SAMPLE_RATE
             self._turns.took(seconds, background=first, others=bool(kinds[not first]))

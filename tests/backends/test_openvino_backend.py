@@ -20,7 +20,7 @@ from overtone.errors import DeviceError, ModelError
 from overtone.models import seeded
 from overtone.models.loading import load
 from overtone.plan import bucket
-from overtone.values import Batch, Output
+from overtone.values import FRAMES, Batch, Output
 
 Precisely = Callable[[Batch], list[Output]]
 
@@ -65,7 +65,7 @@ def in_float64(folder: Path) -> Precisely:
 
 def batch_of(*seconds: float) -> Batch:
     clips = tuple(voice(length, seed=place) for place, length in enumerate(seconds))
-    return Batch(clips, bucket(max(len(clip) for clip in clips)), want_frames=True)
+    return Batch(clips, bucket(max(len(clip) for clip in clips)), wish=FRAMES)
 
 
 def difference(ours: list[Output], theirs: list[Output]) -> float:
@@ -84,7 +84,7 @@ def test_any_batch_equals_the_network_and_each_alone(
     batch = batch_of(*lengths)
     found = backend.run(batch)
     assert difference(found, precisely(batch)) < 1e-5
-    alone = [backend.run(Batch((clip,), len(clip), want_frames=True))[0] for clip in batch.waveforms]
+    alone = [backend.run(Batch((clip,), len(clip), wish=FRAMES))[0] for clip in batch.waveforms]
     assert difference(found, alone) < 1e-5
     for output in found:
         assert output.frames is not None

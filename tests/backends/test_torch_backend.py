@@ -15,7 +15,7 @@ from overtone import checkpoints
 from overtone.backends.torch_backend import TorchBackend
 from overtone.errors import DeviceError, OutOfMemory
 from overtone.models.loading import load
-from overtone.values import Batch
+from overtone.values import FRAMES, Batch
 
 
 @pytest.fixture
@@ -201,11 +201,11 @@ def test_what_the_allocator_keeps_and_could_give_back_is_told(
 
 
 def test_what_a_batch_answered_is_not_changed_by_the_next(backend: TorchBackend) -> None:
-    first = backend.run(Batch((voice(2.0), voice(1.0, seed=1)), 32_000, want_frames=True))
+    first = backend.run(Batch((voice(2.0), voice(1.0, seed=1)), 32_000, wish=FRAMES))
     kept = [(output.total.copy(), output.frames) for output in first]
     assert all(frames is not None and frames.base is None for _, frames in kept)  # nor is the whole batch kept alive
     frames = [output.frames.copy() for output in first if output.frames is not None]
-    backend.run(Batch((voice(2.0, seed=2), voice(2.0, seed=3)), 32_000, want_frames=True))
+    backend.run(Batch((voice(2.0, seed=2), voice(2.0, seed=3)), 32_000, wish=FRAMES))
     for output, (total, _), rows in zip(first, kept, frames, strict=True):
         assert (output.total == total).all()
         assert (output.frames == rows).all()

@@ -14,7 +14,7 @@ from overtone.backends.torch_offload import Offload
 from overtone.errors import DeviceError, OutOfMemory
 from overtone.models.emotion2vec import Emotion2vec
 from overtone.models.loading import load
-from overtone.values import Batch
+from overtone.values import FRAMES, Batch
 
 PRENET = "modality_encoders.AUDIO.context_encoder.blocks.0"
 
@@ -36,7 +36,7 @@ def test_blocks_wait_outside_and_everything_else_is_there(network: Emotion2vec) 
 
 
 def test_answers_are_the_same_wherever_the_blocks_are(network: Emotion2vec, small_checkpoint: Path) -> None:
-    batch = Batch((voice(1.0), voice(2.1, seed=1)), 34_000, want_frames=True)
+    batch = Batch((voice(1.0), voice(2.1, seed=1)), 34_000, wish=FRAMES)
     expected = backend(network, offload=False).run(batch)
     moved = backend(load(checkpoints.read(small_checkpoint, name="small"))[0], offload=True)
     assert moved.offload is not None

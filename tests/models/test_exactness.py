@@ -19,7 +19,7 @@ from overtone.models.attention import attend
 from overtone.models.loading import load
 from overtone.models.locality import SKIPPED_SHARE
 from overtone.plan import bucket
-from overtone.values import Batch, Output
+from overtone.values import FRAMES, Batch, Output
 
 TOLERANCE = 1e-5
 """Absolute, on embeddings of the order of 1 to 5: a few units in the last place of float32."""
@@ -42,7 +42,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> TorchBackend:
 
 def run(backend: TorchBackend, clips: list[np.ndarray], padded: int | None = None) -> list[Output]:
     longest = max(len(clip) for clip in clips)
-    return backend.run(Batch(tuple(clips), padded or bucket(longest), want_frames=True))
+    return backend.run(Batch(tuple(clips), padded or bucket(longest), wish=FRAMES))
 
 
 def assert_same(together: list[Output], alone: list[Output]) -> None:

@@ -20,7 +20,6 @@ from serving_process import serving
 from command import environment
 from overtone.memory import parse_size
 from overtone.options import PER_CALL, flag
-from overtone.plan import BACKGROUND_SHARE
 from overtone.server import host, live_audio
 from overtone.server.app import create_app
 from overtone.server.jobs import values
@@ -28,6 +27,7 @@ from overtone.server.problems import STATUSES
 from overtone.server.routes import stream
 from overtone.server.server import Server
 from overtone.server.settings import Settings
+from overtone.turns import BACKGROUND_SHARE
 from test_docs import ROOT, _blocks, _commands, _same, _without_code
 
 PAGE = ROOT / "docs" / "server.md"

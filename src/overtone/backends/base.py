@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 
 from overtone.errors import OutOfMemory
 from overtone.memory import CostModel, Shape
-from overtone.values import SAMPLE_RATE, Batch, Output
+from overtone.values import SAMPLE_RATE, Answer, Batch, Output
 
 
 class Interrupted(Exception):  # noqa: N818 - no error: it was asked for
@@ -30,7 +31,7 @@ class Backend(Protocol):
     def precision(self) -> str:
         """In what it runs, as results name it: `fp32`, `bf16`."""
 
-    def run(self, batch: Batch) -> list[Output]:
+    def run(self, batch: Batch) -> Sequence[Answer]:
         """One output per waveform, in order. Raises OutOfMemory, with nothing kept, where the batch does not fit."""
 
     def interrupt(self) -> None:

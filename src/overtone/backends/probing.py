@@ -10,7 +10,7 @@ import numpy as np
 
 from overtone.memory import CostModel, Shape
 from overtone.resources import PeakSampler, rss_bytes
-from overtone.values import SAMPLE_RATE, Batch
+from overtone.values import FRAMES, SAMPLE_RATE, Batch
 
 _PADDING = 512
 """Samples (32 ms) that noise is padded by: a frame, so that the masks of a padded batch are part of the cost."""
@@ -20,7 +20,7 @@ def noise(shape: Shape) -> Batch:
     """A batch of this shape, each row as long as the shape says, and padded by a little more."""
     samples = round(shape.seconds * SAMPLE_RATE)
     waveform = np.random.default_rng(0).standard_normal(samples).astype(np.float32)
-    return Batch((waveform,) * shape.rows, samples + _PADDING, want_frames=True)
+    return Batch((waveform,) * shape.rows, samples + _PADDING, wish=FRAMES)
 
 
 def process_peak(run: Callable[[Batch], object], batch: Batch) -> int:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,17 +11,15 @@ import torch
 from overtone.checkpoints import Checkpoint
 from overtone.errors import CheckpointError
 from overtone.head import Head
-from overtone.memory import memory_refusal
 from overtone.models.architecture import Architecture
 from overtone.models.emotion2vec import Emotion2vec
+from overtone.models.weights import read_tensors, some
 
 _TRAINING_ONLY = re.compile(
     r"^(modality_encoders\.AUDIO\.decoder\.|_ema|ema\.|shared_decoder\.|recon_proj\.|cls_proj\.|center$|"
     r"num_updates$|.*\.num_batches_tracked$)"
 )
 """Tensors that pre-training needs and inference does not."""
-
-_SHOWN = 4
 
 
 def load(checkpoint: Checkpoint, *, strict: bool = True) -> tuple[Emotion2vec, Head | None]:
@@ -38,7 +35,7 @@ def load(checkpoint: Checkpoint, *, strict: bool = True) -> tuple[Emotion2vec, H
             "published checkpoint it was made from."
         )
     architecture = Architecture.from_config(checkpoint.config, checkpoint.name)
-    tensors = _unwrapped(_read(checkpoint), checkpoint)
+    tensors = _unwrapped(read_tensors(checkpoint), checkpoint)
     with torch.device("meta"):
         network = Emotion2vec(architecture)
     expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
@@ -53,36 +50,6 @@ def load(checkpoint: Checkpoint, *, strict: bool = True) -> tuple[Emotion2vec, H
     network.load_state_dict(found, assign=True)
     network.requires_grad_(False)
     return network.eval(), head
-
-
-def _read(checkpoint: Checkpoint) -> Mapping[str, Any]:
-    """The mapping that the weights file holds. Nothing in it is executed: `weights_only` and safetensors."""
-    path = checkpoint.weights
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        # Not mapped: tensors are read one by one, so nothing is held twice, and a file that is replaced while it is in
-        # use cannot take the process down.
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{checkpoint.name}: {path.name} is not a plain file of tensors (it is damaged, or holds objects whose "
-            "code would have to run; overtone never runs code from a checkpoint). Fetch it again; if it is a training "
-            "checkpoint, save its state_dict alone with torch.save({'model': state_dict}, path)."
-        ) from error
-    except Exception as error:  # torch and safetensors raise many kinds for a broken file
-        if memory_refusal(error) is not None:
-            raise
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise CheckpointError(f"{checkpoint.name}: {path.name} is broken ({reason}); fetch it again.") from error
-    for wrapper in ("state_dict", "model_state_dict", "model"):
-        if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
-            state = state[wrapper]
-    if not isinstance(state, Mapping):
-        raise CheckpointError(f"{checkpoint.name}: {path.name} holds no mapping of names to tensors.")
-    return state
 
 
 def _unwrapped(state: Mapping[str, Any], checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
@@ -108,7 +75,7 @@ def _chosen(
     where = f"{checkpoint.name}: {checkpoint.weights.name}"
     if missing := [key for key in expected if key not in tensors]:
         raise CheckpointError(
-            f"{where} lacks {len(missing)} of {len(expected)} tensors ({_some(missing)}); it is not the file that "
+            f"{where} lacks {len(missing)} of {len(expected)} tensors ({some(missing)}); it is not the file that "
             "config.yaml describes. Copy the whole published folder again."
         )
     for key, shape in expected.items():
@@ -125,12 +92,7 @@ def _chosen(
     unknown = [key for key in tensors if key not in expected and not _TRAINING_ONLY.match(key)]
     if strict and unknown:
         raise CheckpointError(
-            f"{where} holds {len(unknown)} tensors that this network does not know ({_some(unknown)}). If they do not "
+            f"{where} holds {len(unknown)} tensors that this network does not know ({some(unknown)}). If they do not "
             "matter for inference, pass --ignore-unknown-tensors."
         )
     return {key: tensors[key].float() for key in expected}
-
-
-def _some(names: Iterable[str]) -> str:
-    listed = list(names)
-    return ", ".join(listed[:_SHOWN]) + (", …" if len(listed) > _SHOWN else "")

@@ -27,7 +27,7 @@ line. `WS /v1/stream` takes PCM16 or Opus and tells the emotion as it is spoken;
 
 _LOG = logging.getLogger("overtone.server")
 
-_TOLD = ["server-timing", "x-overtone-cache", "x-overtone-job", "x-request-id", "retry-after", "location"]
+_EXPOSED = ["server-timing", "x-overtone-cache", "x-overtone-job", "x-request-id", "retry-after", "location"]
 """Headers of answers that pages of others may read, where they may call at all."""
 
 _CODES = {404: "unknown", 405: "method"}
@@ -48,14 +48,7 @@ def create_app(server: Server) -> FastAPI:
             allow_origins=server.settings.origins,
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["authorization", "content-type", "x-request-id"],
-            expose_headers=[
-                "server-timing",
-                "x-overtone-cache",
-                "x-request-id",
-                "retry-after",
-                "location",
-                "x-overtone-job",
-            ],
+            expose_headers=_EXPOSED,
         )
     _describe_problems(app)
     return app
@@ -116,7 +109,7 @@ def _describe_problems(app: FastAPI) -> None:
                 operation["responses"].pop("422", None) if _is_default(operation) else None
         return whole
 
-    app.openapi = openapi  # type: ignore[method-assign]
+    app.openapi = openapi  # type: ignore[method-assign]  # how FastAPI has its page extended
 
 
 def _is_default(operation: dict[str, object]) -> bool:

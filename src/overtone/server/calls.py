@@ -17,6 +17,8 @@ from overtone.values import EmotionResult, Timings
 MOST_OVERLAP = 16
 """Of windows: 4 s every quarter of a second. Nobody is to have hours run of a minute."""
 
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+
 Found = Literal["hit", "shared", "miss"]
 """Whether an answer was kept, was being made for somebody else, or was made for this request."""
 
@@ -66,10 +68,15 @@ def _value(name: str, text: str) -> Any:
         except ValueError:
             raise UsageError(f"{flag(name)} is {text!r}; it has to be a number of seconds.") from None
     if name == "keep_silence":
-        if text.lower() not in ("true", "false", "1", "0"):
-            raise UsageError(f"{flag(name)} is {text!r}; it is true or false.")
-        return text.lower() in ("true", "1")
+        return boolean(flag(name), text)
     return text
+
+
+def boolean(name: str, text: str) -> bool:
+    """What a parameter says. UsageError where it is neither true nor false."""
+    if text.lower() not in _BOOLEANS:
+        raise UsageError(f"{name} is {text!r}; it is true or false.")
+    return _BOOLEANS[text.lower()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import tempfile
 from collections import Counter
@@ -31,8 +30,6 @@ from overtone.server.ui.kept import SHELF_BYTES
 from overtone.server.uploads import Spool, UploadLimits
 from overtone.stages import OFF
 
-_LOG = logging.getLogger("overtone.server")
-
 _REQUESTS_BYTES = 64 * MIB
 """What requests under way hold beside their audio: pieces of uploads on their way to disk, answers on their way out."""
 
@@ -40,8 +37,10 @@ _REQUESTS_BYTES = 64 * MIB
 def recognizer_for(options: Options, settings: Settings) -> EmotionRecognizer:
     """A recogniser with room planned for what the service holds beside it. UsageError for files that run whole."""
     if options.whole:
-        raise UsageError("a service cuts what it is sent, so that nobody waits for an hour of another's; leave out "
-                         "--context full and --segment none.")  # fmt: skip
+        raise UsageError(
+            "a service cuts what it is sent, so that nobody waits for an hour of another's; leave out "
+            "--context full and --segment none."
+        )
     cache_bytes = parse_size(settings.cache_size) if settings.cache == "memory" else 0
     held_bytes = cache_bytes + _REQUESTS_BYTES + (SHELF_BYTES if settings.page else 0)
     beside = Beside(settings.jobs_at_once, settings.live_streams, held_bytes)

@@ -6,12 +6,12 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from overtone.emotion import EmotionRecognizer
 from overtone.errors import InputError, ModelError, OvertoneError, RefusedError
@@ -19,18 +19,17 @@ from overtone.memory import format_size, parse_size
 from overtone.record import json_chunks
 from overtone.server.calls import with_embedding
 from overtone.server.host import was_gone
-from overtone.server.jobs.answers import KeptAnswers, digest_of
+from overtone.server.jobs.answers import KeptAnswers
+from overtone.server.jobs.caller import JobCaller
 from overtone.server.jobs.progress import Progress
 from overtone.server.jobs.store import JobStore
 from overtone.server.jobs.values import Claim, Job, NewFile
-from overtone.server.reading import BoundedCaller, GuardedFile, check_length
+from overtone.server.reading import GuardedFile, check_length
 from overtone.server.service import Service
 from overtone.server.settings import Settings
-from overtone.values import EmotionResult, Granularity, Output, Samples
+from overtone.values import EmotionResult, Granularity
 
 _LOG = logging.getLogger("overtone.server.jobs")
-
-_T = TypeVar("_T")
 
 MOST_ATTEMPTS = 3
 """Times that a file is begun. One that takes the process or the model down each time is not given a fourth."""
@@ -46,31 +45,6 @@ _COUNT_S = 1.0
 
 _HOUSEKEEPING_S = 30.0
 """Seconds between two looks for jobs whose time is over."""
-
-
-class JobCaller(BoundedCaller):
-    """A job's file: everybody else goes first, and what the model has said of it before is known."""
-
-    background = True
-
-    def __init__(self, most_s: float, told: Callable[[float], None], kept: KeptAnswers | None) -> None:
-        super().__init__(most_s, 0.0, told)
-        self._kept = kept
-        self.dropped = False
-
-    def drop(self) -> None:
-        """Stop it: the job was cancelled, or the service is ending."""
-        self.dropped = True
-        self.stop()
-
-    def recall(self, samples: Samples) -> Output | None:
-        """See Caller."""
-        return None if self._kept is None else self._kept.recall(digest_of(samples))
-
-    def keep(self, samples: Samples, output: Output) -> None:
-        """See Caller."""
-        if self._kept is not None:
-            self._kept.keep(digest_of(samples), output)
 
 
 class JobRunner:
@@ -245,8 +219,7 @@ class JobRunner:
             error = InputError(f"{claim.file.name}: the model cannot run on this audio", code="model_failed")
         failed = recognizer.unanswered(claim.file.name, error)
         await asyncio.to_thread(self.store.failed, *place, _lines([failed], claim, recognizer))
-        self.progress.done(*place)
-        self._failures.pop(place, None)
+        self._ended(place)
 
     async def _again(self, place: tuple[str, int], error: OvertoneError) -> bool:
         """Whether a file that met an error is to be begun again, and then it waits again."""
@@ -268,6 +241,10 @@ class JobRunner:
         if await asyncio.to_thread(self.store.done, *place, lines):
             self._service.metrics.audio(results[0].duration, "job")
             self._service.metrics.stage(results[0].timings)
+        self._ended(place)
+
+    def _ended(self, place: tuple[str, int]) -> None:
+        """A file has its record, and is not looked at any more."""
         self.progress.done(*place)
         self._failures.pop(place, None)
 

@@ -13,15 +13,13 @@ from starlette.types import Receive, Scope, Send
 
 from overtone.errors import RefusedError, UsageError
 from overtone.options import HELP, PER_CALL, Options, kinds_of
-from overtone.server.calls import Call, options_of
+from overtone.server.calls import Call, boolean, options_of
 from overtone.server.keys import Keyring, Owner
 from overtone.server.problems import MEDIA_TYPE
 from overtone.server.schemas import Problem
 from overtone.server.server import Server
 
 _T = TypeVar("_T")
-
-_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
 def owner_of(connection: HTTPConnection, keyring: Keyring | None) -> Owner | None:
@@ -63,13 +61,6 @@ def parameters(request: Request, own: tuple[str, ...] = ()) -> dict[str, str]:
             raise UsageError(f"there is no parameter {name!r}; there are: {known}.")
         texts[name] = text
     return texts
-
-
-def boolean(name: str, text: str) -> bool:
-    """What a parameter says. UsageError where it is neither true nor false."""
-    if text.lower() not in _BOOLEANS:
-        raise UsageError(f"{name} is {text!r}; it is true or false.")
-    return _BOOLEANS[text.lower()]
 
 
 class Pieces(StreamingResponse):
@@ -149,4 +140,32 @@ def _parameter(name: str) -> dict[str, Any]:
         schema = {"type": "boolean"}
     else:
         schema = {"type": "number", "exclusiveMinimum": 0}
-    return {"name": name, "in": "query", "required": False, "description": HELP[name], "schema": schema}
+    return query(name, HELP[name], **schema)
+
+
+LINES = "application/x-ndjson"
+"""JSON lines."""
+
+
+def query(name: str, text: str, **schema: Any) -> dict[str, Any]:
+    """A parameter of the query as OpenAPI has it. schema: `type`, and what else there is to say of its values."""
+    return {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
+
+
+UPLOAD_PARAMETERS = (
+    query("name", "What the answer calls the file, where the body is the file itself.", type="string"),
+    query("model", "The model that is served, to be sure of it; see /v1/models.", type="string"),
+)
+"""What every route with an upload takes."""
+
+EMBEDDINGS = query(
+    "embeddings", "Put the embedding, the mean over all frames, into the record.", type="boolean", default=False
+)
+
+
+def upload_body(file: dict[str, Any]) -> dict[str, Any]:
+    """The body of a route with an upload as OpenAPI has it. file: the schema of the form's field."""
+    form = {"type": "object", "required": ["file"], "properties": {"file": file}}
+    plain = {"schema": {"type": "string", "format": "binary"}}
+    content = {"multipart/form-data": {"schema": form}, "application/octet-stream": plain}
+    return {"required": True, "content": content}

@@ -21,6 +21,9 @@ from overtone.server.calls import Answer, Call
 from overtone.server.metrics import server_timing
 from overtone.server.reading import in_pieces
 from overtone.server.routes.common import (
+    EMBEDDINGS,
+    LINES,
+    UPLOAD_PARAMETERS,
     UPLOADED,
     Pieces,
     call_of,
@@ -28,6 +31,8 @@ from overtone.server.routes.common import (
     option_parameters,
     owner_of,
     parameters,
+    query,
+    upload_body,
     while_awaited,
 )
 from overtone.server.schemas import Record, Vector
@@ -35,55 +40,11 @@ from overtone.server.server import Server
 from overtone.server.uploads import Received, Upload, announced_bytes, receive
 from overtone.values import EmotionResult, Timings
 
-_LINES = "application/x-ndjson"
-
 _NPZ = "application/x-npz"
 
 _FORMATS = ("json", "npz")
 
-_FILE = {
-    "required": True,
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["file"],
-                "properties": {
-                    "file": {
-                        "type": "string",
-                        "format": "binary",
-                        "description": "What FFmpeg reads.",
-                    }
-                },
-            }
-        },
-        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-    },
-}
-
-_NAME = {
-    "name": "name",
-    "in": "query",
-    "required": False,
-    "description": "What the answer calls the file, where the body is the file itself.",
-    "schema": {"type": "string"},
-}
-
-_MODEL = {
-    "name": "model",
-    "in": "query",
-    "required": False,
-    "description": "The model that is served, to be sure of it; see /v1/models.",
-    "schema": {"type": "string"},
-}
-
-_EMBEDDINGS = {
-    "name": "embeddings",
-    "in": "query",
-    "required": False,
-    "description": "Put the embedding, the mean over all frames, into the record.",
-    "schema": {"type": "boolean", "default": False},
-}
+_FILE = upload_body({"type": "string", "format": "binary", "description": "What FFmpeg reads."})
 
 
 def routes(server: Server) -> APIRouter:
@@ -97,13 +58,13 @@ def routes(server: Server) -> APIRouter:
             200: {
                 "model": Record,
                 "description": "The record; with `channels=split` a line of JSON for each channel.",
-                "content": {_LINES: {"schema": {"type": "string"}}},
+                "content": {LINES: {"schema": {"type": "string"}}},
             },
             **described(*UPLOADED),
         },
         openapi_extra={
             "requestBody": _FILE,
-            "parameters": [_NAME, _MODEL, _EMBEDDINGS, *option_parameters(*PER_CALL)],
+            "parameters": [*UPLOAD_PARAMETERS, EMBEDDINGS, *option_parameters(*PER_CALL)],
         },
     )
     async def emotion(request: Request) -> Response:
@@ -120,22 +81,21 @@ def routes(server: Server) -> APIRouter:
         responses={
             200: {
                 "model": Vector,
-                "content": {"application/x-npz": {"schema": {"type": "string", "format": "binary"}}},
+                "content": {_NPZ: {"schema": {"type": "string", "format": "binary"}}},
             },
             **described(*UPLOADED),
         },
         openapi_extra={
             "requestBody": _FILE,
             "parameters": [
-                _NAME,
-                _MODEL,
-                {
-                    "name": "format",
-                    "in": "query",
-                    "required": False,
-                    "description": "`npz`: NumPy arrays, with `granularity=frame` those of every frame.",
-                    "schema": {"type": "string", "enum": list(_FORMATS), "default": "json"},
-                },
+                *UPLOAD_PARAMETERS,
+                query(
+                    "format",
+                    "`npz`: NumPy arrays, with `granularity=frame` those of every frame.",
+                    type="string",
+                    enum=list(_FORMATS),
+                    default="json",
+                ),
                 *option_parameters("granularity", "segment", "max_segment", "window", "hop", "keep_silence"),
             ],
         },
@@ -197,7 +157,7 @@ def _told(answer: Answer, name: str, request: Request) -> Response:
     lines = list(answer.lines(name))
     headers = _timed(answer.timings, request, answer.found)
     if len(lines) > 1:
-        return Response("".join(f"{line}\n" for line in lines), media_type=_LINES, headers=headers)
+        return Response("".join(f"{line}\n" for line in lines), media_type=LINES, headers=headers)
     return Response(lines[0], media_type="application/json", headers=headers)
 
 

@@ -17,12 +17,24 @@ from overtone.server.jobs.tables import parquet_of
 from overtone.server.jobs.values import Job, NewFile
 from overtone.server.keys import Owner
 from overtone.server.reading import claimed
-from overtone.server.routes.common import UPLOADED, Pieces, call_of, described, option_parameters, owner_of, parameters
+from overtone.server.routes.common import (
+    EMBEDDINGS,
+    LINES,
+    UPLOAD_PARAMETERS,
+    UPLOADED,
+    Pieces,
+    call_of,
+    described,
+    option_parameters,
+    owner_of,
+    parameters,
+    query,
+    upload_body,
+)
 from overtone.server.schemas import JobDetail, JobFileInfo, JobFiles, JobInfo, JobSeconds
 from overtone.server.server import Server
 from overtone.server.uploads import Received, Upload, announced_bytes, receive
 
-_LINES = "application/x-ndjson"
 _PARQUET = "application/vnd.apache.parquet"
 
 _EVENT_S = 0.5
@@ -36,19 +48,7 @@ _FRAMES_S = 1800.0
 
 Id = Annotated[str, Path(description="The job's id.")]
 
-_FILES = {
-    "required": True,
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["file"],
-                "properties": {"file": {"type": "array", "items": {"type": "string", "format": "binary"}}},
-            }
-        },
-        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-    },
-}
+_FILES = upload_body({"type": "array", "items": {"type": "string", "format": "binary"}})
 
 
 def routes(server: Server) -> APIRouter:
@@ -64,15 +64,7 @@ def routes(server: Server) -> APIRouter:
         responses=described(*UPLOADED),
         openapi_extra={
             "requestBody": _FILES,
-            "parameters": [
-                {"name": name, "in": "query", "required": False, "schema": {"type": kind}, "description": text}
-                for name, kind, text in (
-                    ("name", "string", "What the answer calls the file, where the body is the file itself."),
-                    ("model", "string", "The model that is served, to be sure of it."),
-                    ("embeddings", "boolean", "Put the embeddings into the records."),
-                )
-            ]
-            + option_parameters(*PER_CALL),
+            "parameters": [*UPLOAD_PARAMETERS, EMBEDDINGS, *option_parameters(*PER_CALL)],
         },
     )
     async def hand_in(request: Request) -> Response:
@@ -122,18 +114,11 @@ def routes(server: Server) -> APIRouter:
         summary="The records of a job",
         response_class=StreamingResponse,
         responses={
-            200: {"content": {_LINES: {"schema": {"type": "string"}}, _PARQUET: {"schema": {"type": "string"}}}},
+            200: {"content": {LINES: {"schema": {"type": "string"}}, _PARQUET: {"schema": {"type": "string"}}}},
             **described(400, 401, 404, 422),
         },
         openapi_extra={
-            "parameters": [
-                {
-                    "name": "format",
-                    "in": "query",
-                    "required": False,
-                    "schema": {"type": "string", "enum": ["jsonl", "parquet"], "default": "jsonl"},
-                }
-            ]
+            "parameters": [query("format", "Of the answer.", type="string", enum=["jsonl", "parquet"], default="jsonl")]
         },
     )
     async def result(request: Request, id: Id) -> Response:
@@ -146,7 +131,7 @@ def routes(server: Server) -> APIRouter:
             raise RefusedError(f"job {id} was cancelled; nothing is kept of it.", code="unknown")
         headers = {"X-Overtone-Job": job.state}
         if form == "jsonl":
-            return Pieces(server.store.results(id), _LINES, headers)
+            return Pieces(server.store.results(id), LINES, headers)
         recognizer = server.host.recognizer
         granularity = job.options["options"].get("granularity", recognizer.options.granularity)
         if granularity == "frame" and (await asyncio.to_thread(server.store.seconds, id))[1] > _FRAMES_S:

@@ -24,9 +24,10 @@ from overtone.errors import OvertoneError, RefusedError, UsageError
 from overtone.live import Live, Moment
 from overtone.record import rounded, seconds, to_json, to_record
 from overtone.server import problems
+from overtone.server.calls import boolean
 from overtone.server.live_audio import Reader, open_reader
 from overtone.server.logs import request_id
-from overtone.server.routes.common import boolean, owner_of
+from overtone.server.routes.common import owner_of
 from overtone.server.server import Server
 from overtone.values import SAMPLE_RATE, SegmentResult
 

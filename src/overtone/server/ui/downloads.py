@@ -130,7 +130,7 @@ def _zip(
         for result in results:
             member = _free(base_name(result), kind, names)
             with suppress(InputError):  # a silent file has no embedding, and the others have
-                part = _filled(spool, lambda path, result=result: write(path, result))  # type: ignore[misc]
+                part = _filled(spool, lambda path, result=result: write(path, result))  # type: ignore[misc]  # a default is no part of its type
                 try:
                     archive.write(part, member)
                 finally:

@@ -1,0 +1,41 @@
+"""A task stands between the engine and the graphs of one model. It knows no runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy.typing as npt
+
+from overtone.values import Answer, Batch
+
+Array = npt.NDArray[Any]
+
+
+class Run(Protocol):
+    """Runs one graph of the model. What it gives is valid until the same graph is run again."""
+
+    def __call__(self, graph: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        """Outputs by name, of inputs by name; inputs are C-contiguous, float32 or int64."""
+
+
+class Task(Protocol):
+    """One model's work on a batch of waveforms. Made once, used by one thread at a time, without state between calls.
+
+    Everything it reads from the checkpoint's folder is read when it is made; CheckpointError where that is broken.
+    """
+
+    @property
+    def graphs(self) -> Sequence[str]:
+        """Names of the graphs it runs, those that `overtone.models.networks.build` makes."""
+
+    @property
+    def hop(self) -> int:
+        """Samples from one frame of the answer to the next."""
+
+    @property
+    def shortest(self) -> int:
+        """Samples below which the model has nothing to work on."""
+
+    def answer(self, run: Run, batch: Batch) -> list[Answer]:
+        """One answer per waveform, in order: what each would get alone, but for float rounding."""
