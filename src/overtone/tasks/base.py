@@ -37,5 +37,15 @@ class Task(Protocol):
     def shortest(self) -> int:
         """Samples below which the model has nothing to work on."""
 
-    def answer(self, run: Run, batch: Batch) -> list[Answer]:
+    def answer(self, run: Run, batch: Batch) -> Sequence[Answer]:
         """One answer per waveform, in order: what each would get alone, but for float rounding."""
+
+
+class Vocabulary(Protocol):
+    """What a recogniser's tokens mean."""
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """The text of token ids."""
+
+    def words(self, tokens: Sequence[int]) -> Sequence[tuple[str, int, int]]:
+        """The words of the same text, each with the places of its first and its last token in `tokens`."""

@@ -1,0 +1,57 @@
+"""What a published CAM++ says of its network, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from overtone.errors import CheckpointError
+
+MELS = 80
+"""Filters of its features. FunASR computes no others, whatever `feat_dim` says."""
+
+_NUMBERS: Mapping[str, tuple[int, int]] = {
+    "embedding_size": (192, 4096),
+    "growth_rate": (32, 1024),
+    "bn_size": (4, 64),
+    "init_channels": (128, 8192),
+}
+"""What each is where `config.yaml` does not say, and the largest it may be."""
+
+_ONLY: Mapping[str, Any] = {"feat_dim": MELS, "config_str": "batchnorm-relu", "output_level": "segment"}
+"""What is known of the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class CamPlusConfig:
+    """Sizes of a CAM++.
+
+    embedding: numbers that tell a voice. growth: channels that each layer adds. bottleneck: times as many inside it.
+    channels: of the first layer.
+    """
+
+    embedding: int = 192
+    growth: int = 32
+    bottleneck: int = 4
+    channels: int = 128
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], name: str) -> CamPlusConfig:
+        """Read a `config.yaml`. CheckpointError naming the key, with the checkpoint's name, for what is not known."""
+        if config.get("model") != "CAMPPlus":
+            raise CheckpointError(f"{name}: config.yaml says model: {config.get('model')}, and not CAMPPlus.")
+        conf = config.get("model_conf", {})
+        if not isinstance(conf, Mapping):
+            raise CheckpointError(f"{name}: model_conf in config.yaml is not a mapping.")
+        for key, only in _ONLY.items():
+            if conf.get(key, only) != only:
+                raise CheckpointError(f"{name}: model_conf.{key} is {conf[key]!r}; only {only!r} is known.")
+        sizes = {}
+        for key, (usual, most) in _NUMBERS.items():
+            value = sizes[key] = conf.get(key, usual)
+            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+                raise CheckpointError(f"{name}: model_conf.{key} is {value!r}, not a number from 1 to {most}.")
+        if sizes["growth_rate"] * sizes["bn_size"] % 2:
+            raise CheckpointError(f"{name}: model_conf.growth_rate times bn_size must be even.")
+        return cls(sizes["embedding_size"], sizes["growth_rate"], sizes["bn_size"], sizes["init_channels"])

@@ -1,0 +1,50 @@
+"""Every network but emotion2vec: built from its published checkpoint, and as OpenVINO models.
+
+The graphs are traced from the modules that PyTorch runs, so there is one definition of each.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from overtone.checkpoints import Checkpoint
+from overtone.compiled import openvino
+from overtone.models import campplus, ct_transformer, fsmn_vad, paraformer, paraformer_streaming, sense_voice
+from overtone.models.graph import Graph
+
+_BUILDERS: Mapping[str, Callable[..., dict[str, Graph]]] = {
+    "SenseVoiceSmall": sense_voice.build,
+    "Paraformer": paraformer.build,
+    "BiCifParaformer": paraformer.build,
+    "SeacoParaformer": paraformer.build,
+    "ParaformerStreaming": paraformer_streaming.build,
+    "FsmnVADStreaming": fsmn_vad.build,
+    "CTTransformer": ct_transformer.build,
+    "CAMPPlus": campplus.build,
+}
+
+
+def build(checkpoint: Checkpoint, *, strict: bool = True) -> dict[str, Graph]:
+    """The graphs of a checkpoint by name, with its weights, in float32. Raises CheckpointError.
+
+    strict: refuse tensors that the network does not know.
+    """
+    return _BUILDERS[checkpoint.kind](checkpoint, strict=strict)
+
+
+def exported(graph: Graph) -> Any:
+    """A graph as an `openvino.Model`, float32, with the names and shapes of its inputs and outputs. It shares the
+    network's weights in memory."""
+    with warnings.catch_warnings(), torch.inference_mode():
+        # What tracing says of PyTorch's own deprecations is nobody's concern here.
+        warnings.simplefilter("ignore")
+        model = openvino().convert_model(graph, example_input=graph.example())
+    model.reshape({place: list(shape) for place, shape in enumerate(graph.inputs.values())})
+    for places, names in ((model.inputs, tuple(graph.inputs)), (model.outputs, graph.outputs)):
+        for place, name in zip(places, names, strict=True):
+            place.get_tensor().set_names({name})
+    return model

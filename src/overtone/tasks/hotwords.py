@@ -1,0 +1,84 @@
+"""Hot words as SeACo-Paraformer is given them: the ids of each word's tokens, divided as the checkpoint says."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from overtone.checkpoints import Checkpoint
+from overtone.errors import CheckpointError
+from overtone.tasks.characters import UNKNOWN, CharTokens
+
+_FILE = "seg_dict"
+_LARGEST = 64 << 20
+"""Bytes. The published list has 8 MB."""
+_CHARACTERS = re.compile(r"[\u4E00-\u9FA50-9]+")
+"""What is divided into characters where the list does not have it as a word."""
+
+
+class Hotwords:
+    """`seg_dict`, a word and its tokens in each line; where a checkpoint has none, words are tokens as they are."""
+
+    def __init__(self, checkpoint: Checkpoint, tokens: CharTokens, start: int) -> None:
+        """start: the id that stands for "no hot word", which is always among them. CheckpointError: a broken list."""
+        self._tokens, self._start = tokens, start
+        self._lines = _read(checkpoint) if (checkpoint.folder / _FILE).is_file() else None
+        self._ids = lru_cache(maxsize=8)(self._ids_of)  # every batch of a call has the same
+
+    def ids(self, hotwords: tuple[str, ...]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Tokens of each hot word and, last, what stands for none: int64 (words + 1, longest), zeros past the end of
+        each; and how many each has, int64 (words + 1,)."""
+        return self._ids(hotwords)
+
+    def _ids_of(self, hotwords: tuple[str, ...]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        words = [
+            [self._tokens.id(token) for part in word.split() for token in self._divided(part)] for word in hotwords
+        ]
+        words = [word for word in words if word] + [[self._start]]
+        lengths = np.array([len(word) for word in words], np.int64)
+        padded = np.zeros((len(words), int(lengths.max())), np.int64)
+        for row, word in zip(padded, words, strict=True):
+            row[: len(word)] = word
+        return padded, lengths
+
+    def _divided(self, word: str) -> list[str]:
+        if self._lines is None:
+            return [word]
+        word = word.lower()
+        whole = self._listed(word)
+        if whole is not None:
+            return whole
+        if not _CHARACTERS.fullmatch(word):
+            return [UNKNOWN]
+        parts = (self._listed(character) for character in word)
+        return [token for part in parts for token in ([UNKNOWN] if part is None else part)]
+
+    def _listed(self, word: str) -> list[str] | None:
+        """The tokens that the list gives for a word; of several lines the last one counts."""
+        assert self._lines is not None
+        mark = b"\n%b " % word.encode()
+        found = self._lines.rfind(mark)
+        if found < 0:
+            return None
+        begin = found + len(mark)
+        return self._lines[begin : self._lines.index(b"\n", begin)].decode().split()
+
+
+def _read(checkpoint: Checkpoint) -> bytes:
+    """The list as one string, searched as it is: a dictionary of it would take ten times the memory."""
+    path = checkpoint.file(_FILE)
+    if path.stat().st_size > _LARGEST:
+        raise CheckpointError(f"{checkpoint.name}: {_FILE} is larger than {_LARGEST >> 20} MiB; it cannot be right.")
+    try:
+        with path.open(encoding="utf-8") as file:
+            lines = [
+                b"%b %b\n" % (words[0].encode(), " ".join(words[1:]).encode())
+                for words in map(str.split, file)
+                if words
+            ]
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{checkpoint.name}: {_FILE} cannot be read ({error}).") from error
+    return b"\n" + b"".join(lines)

@@ -1,0 +1,103 @@
+"""Which networks there are beside emotion2vec, by the class that `config.yaml` names, and what each is for."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Literal
+
+from overtone.checkpoints import EMOTION, Checkpoint
+from overtone.errors import CheckpointError, UsageError
+from overtone.tasks.base import Task, Vocabulary
+
+Role = Literal["recognizer", "live", "vad", "punctuation", "speakers", "emotion"]
+
+ROLES: Mapping[str, Role] = {
+    **dict.fromkeys(EMOTION, "emotion"),
+    "SenseVoiceSmall": "recognizer",
+    "Paraformer": "recognizer",
+    "BiCifParaformer": "recognizer",
+    "SeacoParaformer": "recognizer",
+    "ParaformerStreaming": "live",
+    "FsmnVADStreaming": "vad",
+    "CTTransformer": "punctuation",
+    "CAMPPlus": "speakers",
+}
+"""What a network is for."""
+
+_CALLED: Mapping[Role, str] = {
+    "recognizer": "speech recognition",
+    "live": "speech recognition while somebody speaks",
+    "vad": "voice activity detection",
+    "punctuation": "punctuation",
+    "speakers": "telling speakers apart",
+    "emotion": "emotion",
+}
+
+
+def check_role(checkpoint: Checkpoint, role: Role) -> None:
+    """CheckpointError for a network that is not known, or is for something else."""
+    found = ROLES.get(checkpoint.kind)
+    if found == role:
+        return
+    wanted = ", ".join(kind for kind, its in ROLES.items() if its == role)
+    if found is None:
+        raise CheckpointError(
+            f"{checkpoint.name}: config.yaml names the network {checkpoint.kind!r}, which Overtone does not run; for "
+            f"{_CALLED[role]} it runs {wanted}."
+        )
+    raise CheckpointError(
+        f"{checkpoint.name}: is a model for {_CALLED[found]} ({checkpoint.kind}); {_CALLED[role]} takes {wanted}."
+    )
+
+
+def purpose(checkpoint: Checkpoint) -> str:
+    """What a model is for, in words. CheckpointError for a network that is not known."""
+    if checkpoint.kind not in ROLES:
+        check_role(checkpoint, "recognizer")
+    return _CALLED[ROLES[checkpoint.kind]]
+
+
+def task_of(checkpoint: Checkpoint) -> Task:
+    """What a recogniser or a speaker model does with waveforms. CheckpointError where its folder is broken."""
+    if checkpoint.kind == "SenseVoiceSmall":
+        from overtone.tasks.sense_voice import SenseVoiceTask
+
+        return SenseVoiceTask(checkpoint)
+    if checkpoint.kind == "CAMPPlus":
+        from overtone.tasks.campplus import SpeakerTask
+
+        return SpeakerTask(checkpoint)
+    from overtone.tasks.paraformer import ParaformerTask
+
+    return ParaformerTask(checkpoint)
+
+
+def wish_of(task: Task, *, language: str, itn: bool, hotwords: tuple[str, ...]) -> Hashable:
+    """What a recogniser is asked. UsageError for what it cannot do."""
+    from overtone.tasks.paraformer import ParaformerTask, ParaformerWish
+
+    if isinstance(task, ParaformerTask):
+        if language != "auto":
+            raise UsageError("--language is for SenseVoice; a Paraformer knows the language it was made for.")
+        if hotwords and "seaco" not in task.graphs:
+            raise UsageError("--hotwords takes a Paraformer with SeACo, such as paraformer-zh.")
+        return ParaformerWish(hotwords)
+    from overtone.tasks.sense_voice import SenseVoiceWish
+
+    if hotwords:
+        raise UsageError("--hotwords takes a Paraformer with SeACo, such as paraformer-zh; SenseVoice has none.")
+    return SenseVoiceWish(language=language, itn=itn)
+
+
+def punctuates(checkpoint: Checkpoint) -> bool:
+    """Whether a recogniser writes punctuation by itself."""
+    return checkpoint.kind == "SenseVoiceSmall"
+
+
+def vocabulary_of(task: Task) -> Vocabulary:
+    """What a recogniser's tokens mean."""
+    from overtone.tasks.paraformer import ParaformerTask
+    from overtone.tasks.sense_voice import SenseVoiceTask
+
+    assert isinstance(task, ParaformerTask | SenseVoiceTask)
+    return task.tokens if isinstance(task, ParaformerTask) else task.pieces

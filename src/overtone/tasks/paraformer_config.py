@@ -1,0 +1,234 @@
+"""The shape of a Paraformer network, read from its own `config.yaml`. No torch here.
+
+Three classes share it: `Paraformer`; `BiCifParaformer`, which also tells when each token was said; and
+`SeacoParaformer`, which besides listens for hot words. The encoder's own settings are read where it is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from overtone.errors import CheckpointError
+
+KINDS = ("Paraformer", "BiCifParaformer", "SeacoParaformer")
+"""Classes that take whole segments, as `config.yaml` names them."""
+
+STREAMING = "ParaformerStreaming"
+"""The class that takes speech chunk by chunk; its encoder has a class of its own, of the same layers."""
+
+_ENCODERS = {**dict.fromkeys(KINDS, "SANMEncoder"), STREAMING: "SANMEncoderChunkOpt"}
+
+SCORING_LAYERS = 6
+"""Layers of the hot words' decoder that it takes to score hot words: attention of the last of them is the score."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderConfig:
+    """A `ParaformerSANMDecoder`: tokens from acoustic embeddings, all at once.
+
+    heads: of attention. units: of each feed-forward layer. attending: layers that attend to the encoder; more:
+    layers after them that do not. kernel: tokens that the memory sees, `shift` of them moved from after to before.
+    """
+
+    heads: int
+    units: int
+    attending: int
+    more: int
+    kernel: int
+    shift: int
+
+    @classmethod
+    def from_config(cls, conf: Any, name: str, key: str) -> DecoderConfig:
+        """Read `decoder_conf` (or what `key` is). CheckpointError for what this network does not implement."""
+        reader = Reader(conf, name, key)
+        reader.only("normalize_before", True)
+        reader.only("concat_after", False)
+        reader.only("lora_list", None)
+        kernel, blocks, attending = (
+            reader.count(word, default)
+            for word, default in (("kernel_size", 21), ("num_blocks", 6), ("att_layer_num", 6))
+        )
+        shift = reader.get("sanm_shfit", 0)
+        if shift is None:
+            shift = (kernel - 1) // 2
+        if not isinstance(shift, int) or not 0 <= shift <= kernel // 2:
+            raise CheckpointError(f"{name}: {key}.sanm_shfit is {shift!r}, which no kernel of {kernel} allows.")
+        return cls(
+            heads=reader.count("attention_heads", 4),
+            units=reader.count("linear_units", 2048),
+            attending=attending,
+            more=max(0, blocks - attending),
+            kernel=kernel,
+            shift=shift,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PredictorConfig:
+    """A `CifPredictorV2` or `V3`: how much of a token each frame holds.
+
+    left, right: neighbouring frames it sees. smooth, noise: a weight becomes `max(0, weight * smooth - noise)`.
+    tail: added past the last frame, so that a token begun there still comes out. times: whether it also says when
+    (V3), with `upsample` weights a frame, after `recurrent` layers or none, from its own `convolved` frames or the
+    encoder's, and with smoothing of its own.
+    """
+
+    left: int
+    right: int
+    smooth: float
+    noise: float
+    tail: float
+    times: bool
+    upsample: int = 1
+    recurrent: bool = False
+    convolved: bool = False
+    smooth_times: float = 1.0
+    noise_times: float = 0.0
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], name: str, dim: int) -> PredictorConfig:
+        """Read `predictor` and `predictor_conf`. CheckpointError for what this network does not implement."""
+        kind = config.get("predictor")
+        if kind not in ("CifPredictorV2", "CifPredictorV3"):
+            raise CheckpointError(f"{name}: predictor is {kind!r}; CifPredictorV2 and CifPredictorV3 are known.")
+        reader = Reader(config.get("predictor_conf"), name, "predictor_conf")
+        reader.only("idim", dim)
+        reader.only("threshold", 1.0)
+        times = kind == "CifPredictorV3"
+        upsampling = reader.get("upsample_type", "cnn") if times else "cnn"
+        if upsampling not in ("cnn", "cnn_blstm"):
+            raise CheckpointError(
+                f"{name}: predictor_conf.upsample_type is {upsampling!r}; cnn and cnn_blstm are known."
+            )
+        return cls(
+            left=reader.count("l_order", None, least=0),
+            right=reader.count("r_order", None, least=0),
+            smooth=reader.number("smooth_factor", 1.0),
+            noise=reader.number("noise_threshold", 0.0),
+            tail=reader.number("tail_threshold", 0.0),
+            times=times,
+            upsample=reader.count("upsample_times", 5) if times else 1,
+            recurrent=upsampling == "cnn_blstm",
+            convolved=times and bool(reader.get("use_cif1_cnn", True)),
+            smooth_times=reader.number("smooth_factor2", 1.0),
+            noise_times=reader.number("noise_threshold2", 0.0),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ParaformerConfig:
+    """What is needed to build the network and to read what it says.
+
+    dim: numbers in one frame of the encoder, which has so many blocks, and heads in each. silent: ids that stand for no
+    word (blank, start, end). start: the id which stands for "no hot word" among hot words. hotwords: the decoder of hot
+    words, None where there is none. no_hotword: what that decoder says where none was said.
+    """
+
+    kind: str
+    dim: int
+    encoder_blocks: int
+    encoder_heads: int
+    vocabulary: int
+    silent: tuple[int, ...]
+    start: int
+    decoder: DecoderConfig
+    predictor: PredictorConfig
+    hotwords: DecoderConfig | None
+    no_hotword: int
+
+    @property
+    def scores_hotwords(self) -> bool:
+        """Whether its decoder of hot words is deep enough to choose among many."""
+        return self.hotwords is not None and self.hotwords.attending >= SCORING_LAYERS
+
+    @classmethod
+    def from_config(
+        cls, config: Mapping[str, Any], vocabulary: int, name: str, *, kinds: Sequence[str] = KINDS
+    ) -> ParaformerConfig:
+        """Read a FunASR `config.yaml`. vocabulary: how many tokens there are. name: for messages. kinds: known classes.
+
+        Raises CheckpointError for a class, or a setting, that this network does not implement.
+        """
+        kind = str(config.get("model"))
+        if kind not in kinds:
+            raise CheckpointError(
+                f"{name}: config.yaml describes the model {kind!r}; what is read here: {', '.join(kinds)}."
+            )
+        for key, known in (("encoder", _ENCODERS[kind]), ("decoder", "ParaformerSANMDecoder"), ("normalize", None)):
+            if config.get(key) != known:
+                raise CheckpointError(f"{name}: {key} in config.yaml is {config.get(key)!r}; only {known!r} is known.")
+        encoder = Reader(config.get("encoder_conf"), name, "encoder_conf")
+        dim = encoder.count("output_size", 256)
+        model = Reader(config.get("model_conf"), name, "model_conf")
+        blank, start, end = (
+            model.count(word, default, least=0) for word, default in (("blank_id", 0), ("sos", 1), ("eos", 2))
+        )
+        decoder = DecoderConfig.from_config(config.get("decoder_conf"), name, "decoder_conf")
+        predictor = PredictorConfig.from_config(config, name, dim)
+        hotwords = _hotwords(config, model, dim, name) if kind == "SeacoParaformer" else None
+        if kind == "BiCifParaformer" and not predictor.times:
+            raise CheckpointError(f"{name}: a BiCifParaformer needs the predictor CifPredictorV3.")
+        for key, heads in (("decoder_conf", decoder.heads), ("seaco_decoder_conf", hotwords.heads if hotwords else 1)):
+            if dim % heads:
+                raise CheckpointError(f"{name}: {key}.attention_heads {heads} do not divide output_size {dim}.")
+        return cls(
+            kind=kind,
+            dim=dim,
+            encoder_blocks=encoder.count("num_blocks", 6),
+            encoder_heads=encoder.count("attention_heads", 4),
+            vocabulary=vocabulary,
+            silent=(blank, start, end),
+            start=start,
+            decoder=decoder,
+            predictor=predictor,
+            hotwords=hotwords,
+            no_hotword=model.count("NO_BIAS", 8377),
+        )
+
+
+def _hotwords(config: Mapping[str, Any], model: Reader, dim: int, name: str) -> DecoderConfig:
+    model.only("inner_dim", dim, absent=256)
+    model.only("bias_encoder_type", "lstm")
+    model.only("bias_encoder_bid", False)
+    model.only("share_embedding", False)
+    if config.get("seaco_decoder") != "ParaformerSANMDecoder":
+        raise CheckpointError(
+            f"{name}: seaco_decoder is {config.get('seaco_decoder')!r}; only 'ParaformerSANMDecoder' is known."
+        )
+    Reader(config.get("seaco_decoder_conf"), name, "seaco_decoder_conf").only("use_output_layer", False, absent=True)
+    return DecoderConfig.from_config(config["seaco_decoder_conf"], name, "seaco_decoder_conf")
+
+
+class Reader:
+    """Checked look-ups in one mapping of a `config.yaml`, with one clear error each."""
+
+    def __init__(self, mapping: Any, name: str, key: str) -> None:
+        if not isinstance(mapping, Mapping):
+            raise CheckpointError(f"{name}: {key} in config.yaml is not a mapping.")
+        self._mapping, self._name, self._key = mapping, name, key
+
+    def get(self, word: str, default: Any) -> Any:
+        """What is said, or the default."""
+        return self._mapping.get(word, default)
+
+    def only(self, word: str, known: Any, *, absent: Any = None) -> None:
+        """Refuse anything but one value. absent: what is meant where nothing is said, if not that value."""
+        found = self._mapping.get(word, known if absent is None else absent)
+        if found != known:
+            raise CheckpointError(f"{self._name}: {self._key}.{word} is {found!r}; only {known!r} is known.")
+
+    def count(self, word: str, default: int | None, *, least: int = 1) -> int:
+        """A whole number."""
+        found = self._mapping.get(word, default)
+        if not isinstance(found, int) or isinstance(found, bool) or not least <= found <= 1 << 20:
+            raise CheckpointError(f"{self._name}: {self._key}.{word} is {found!r}, not a number of at least {least}.")
+        return found
+
+    def number(self, word: str, default: float) -> float:
+        """A number of 0 or more."""
+        found = self._mapping.get(word, default)
+        if not isinstance(found, (int, float)) or isinstance(found, bool) or not 0 <= found < 1e6:
+            raise CheckpointError(f"{self._name}: {self._key}.{word} is {found!r}, not a number of 0 or more.")
+        return float(found)
