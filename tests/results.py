@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 
 from overtone.spool import FrameSpool
-from overtone.values import EmotionResult, FrameResult, SegmentResult, Span, Timings
+from overtone.values import (
+    Emotion,
+    EmotionResult,
+    FrameResult,
+    SegmentResult,
+    Sentence,
+    Span,
+    Timings,
+    Transcript,
+    Word,
+)
 
 LABELS = ("angry", "happy", "neutral")
 
@@ -69,3 +79,49 @@ def frames(count: int, labels: Sequence[str] = LABELS, dim: int = 4) -> Iterator
         for spool in (starts, embeddings, scores):
             if spool is not None:
                 spool.close()
+
+
+def words(text: str, start: float, end: float) -> tuple[Word, ...]:
+    """The words of `text`, without marks and equally long; each character of a Chinese text is one."""
+    bare = "".join(c if c.isalnum() else " " for c in text)
+    found = bare.split() if bare.isascii() else [c for c in bare if c != " "]
+    step = (end - start) / max(len(found), 1)
+    return tuple(Word(w, start + i * step, start + (i + 1) * step, 0.9) for i, w in enumerate(found))
+
+
+def sentence(start: float, end: float, text: str, **changes: Any) -> Sentence:
+    """A sentence with words and their times; whatever `changes` says instead."""
+    fields: dict[str, Any] = {"words": words(text, start, end), "confidence": 0.9}
+    return Sentence(start, end, text, **(fields | changes))
+
+
+def transcript(source: str = "call.mp3", **changes: Any) -> Transcript:
+    """Six seconds of two speakers, in two languages and moods; whatever `changes` says instead."""
+    fields: dict[str, Any] = {
+        "source": source,
+        "duration": 6.0,
+        "text": "Hello, who is it? 是我。",
+        "sentences": [
+            sentence(0.5, 2.5, "Hello, who is it?", speaker=0, language="en", emotion=Emotion("neutral")),
+            sentence(3.0, 4.0, "是我。", speaker=1, language="zh", emotion=Emotion("happy", 0.75, {"happy": 0.75})),
+            sentence(5.0, 6.0, "", speaker=None, words=(), confidence=None, event="Laughter"),
+        ],
+        "language": "en",
+        "speakers": 2,
+        "model": "sensevoice-small",
+        "models": {"vad": "fsmn-vad", "speakers": "campplus"},
+        "precision": "fp32",
+        "device": "cpu",
+        "backend": "openvino",
+        "timings": Timings(total_s=0.25),
+    }
+    return Transcript(**(fields | changes))
+
+
+def failed_transcript(source: str = "broken.wav", **changes: Any) -> Transcript:
+    """An input that could not be read."""
+    from overtone.errors import InputError
+
+    nothing: dict[str, Any] = {"duration": 0.0, "text": "", "sentences": [], "language": None, "speakers": None}
+    error = InputError(f"{source}: not audio", code="not_audio")
+    return transcript(source, **(nothing | {"error": error} | changes))

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from overtone.errors import UsageError
 from overtone.formats.target import replacing
+from overtone.record import DETAILS
 
 WHOLE_LINE_BYTES = 4 << 20
 """Longer lines (frames of hours) are not parsed as a whole but only at both ends."""
@@ -25,8 +26,11 @@ END_BYTES = 64 << 10
 COPY_BYTES = 1 << 20
 
 _OPENING = b'{"source": "'
-_HEAD_ENDS = b', "label": '
+_EMOTION_STARTS = b', "label": '
+_TRANSCRIPT_STARTS = b', "text": "'
 _TAIL_STARTS = b', "model": "'
+
+_IN_TRANSCRIPTS: dict[str, type] = {"models": dict, "sentences": list}
 
 
 def key_of(source: str, id: str | None = None) -> str:
@@ -48,6 +52,7 @@ def recover(
     granularity: str,
     channels: str | None = None,
     labels: Sequence[str] | None = None,
+    models: Mapping[str, str] | None = None,
 ) -> set[str]:
     """The keys (`key_of`) of the inputs that `path` holds in full; an empty set where there is no file.
 
@@ -56,18 +61,22 @@ def recover(
     not grow with the length of a line.
 
     UsageError, with the file untouched: records of another model, precision, granularity, way with channels
-    (`mix`, `split`), or with other labels (not looked for in very long lines); lines that are no records of Overtone,
-    named by number.
+    (`mix`, `split`), with other labels (not looked for in very long lines), or of a transcript's other `models`;
+    transcripts where emotions are to come, or the other way round, which `granularity` says; lines that are no
+    records of Overtone, named by number.
     """
     if not os.path.exists(path):
         return set()
     if not os.path.isfile(path):
         raise UsageError(f"{path} is not a file, so no run can be resumed from it; use another -o")
-    wanted = {"model": model, "precision": precision, "granularity": granularity}
+    task = "transcription" if granularity in DETAILS else "emotion"
+    wanted = {"task": task, "model": model, "precision": precision, "granularity": granularity}
     if channels is not None:
         wanted["channels"] = channels
     if labels is not None:
         wanted["labels"] = ", ".join(labels)
+    if models is not None:
+        wanted["models"] = _listed(models)
     journal = _Journal()
     for line in _lines(path):
         record = _parse(line, path)
@@ -178,31 +187,41 @@ def _parse(line: _Line, path: str) -> dict[str, Any] | None:
 
 
 def _is_record(record: Any) -> bool:
-    kinds = {"source": str, "model": str, "precision": str}
-    return (
-        isinstance(record, dict)
-        and "error" in record
-        and all(isinstance(record.get(key), kind) for key, kind in kinds.items())
-    )
+    if not isinstance(record, dict) or "error" not in record:
+        return False
+    kinds: dict[str, type] = {"source": str, "model": str, "precision": str}
+    kinds |= {key: kind for key, kind in _IN_TRANSCRIPTS.items() if key in record}
+    return all(isinstance(record.get(key), kind) for key, kind in kinds.items())
 
 
 def _both_ends(head: bytes, tail: bytes) -> dict[str, Any]:
-    """A record without its label, scores, segments and frames. ValueError if the ends do not look like one's.
+    """A record without what it tells, but with what shows how fine. ValueError if the ends do not look like one's.
 
     Quotes inside JSON strings are escaped, so the marks are found only where they are keys.
     """
-    head_end, tail_start = head.find(_HEAD_ENDS), tail.rfind(_TAIL_STARTS)
-    if head_end < 0 or tail_start < 0:
+    starts = [at for at in (head.find(_EMOTION_STARTS), head.find(_TRANSCRIPT_STARTS)) if at >= 0]
+    tail_start = tail.rfind(_TAIL_STARTS)
+    if not starts or tail_start < 0:
         raise ValueError("a long line that does not begin and end as a record does")
-    record: dict[str, Any] = json.loads(head[:head_end] + tail[tail_start:])
-    # The frames are an object, the segments before them an array.
-    return record | ({"segments": []} if tail[:tail_start].endswith(b"]") else {"segments": [], "frames": None})
+    record: dict[str, Any] = json.loads(head[: min(starts)] + tail[tail_start:])
+    told = tail[:tail_start]
+    if "models" not in record:
+        # The frames are an object, the segments before them an array.
+        return record | ({"segments": []} if told.endswith(b"]") else {"segments": [], "frames": None})
+    if not told.endswith(b"]"):
+        return record
+    # The words are an array at the end of each sentence.
+    return record | {"sentences": [{"words": []} if told.endswith(b"]}]") else {}]}
 
 
 def _check(record: dict[str, Any], wanted: dict[str, str], path: str, number: int) -> None:
-    found = {"model": record["model"], "precision": record["precision"]}
+    # Only transcripts name what else was used, failed ones as well.
+    task = "transcription" if "models" in record else "emotion"
+    found = {"task": task, "model": record["model"], "precision": record["precision"]}
+    if task == "transcription":
+        found["models"] = _listed(record["models"])
     if record["error"] is None:  # a failed input has nothing to tell its granularity by
-        found["granularity"] = "frame" if "frames" in record else "segment" if "segments" in record else "utterance"
+        found["granularity"] = _granularity(record, task, wanted["granularity"])
         found["channels"] = "mix" if record.get("channel") is None else "split"
         if record.get("scores"):
             found["labels"] = ", ".join(record["scores"])
@@ -213,6 +232,21 @@ def _check(record: dict[str, Any], wanted: dict[str, str], path: str, number: in
                 f"use another -o, or the same {key}.",
                 code="other_run",
             )
+
+
+def _granularity(record: dict[str, Any], task: str, wanted: str) -> str:
+    """How fine a record is. One without any sentence is as fine as is wanted: there are no words in it to miss."""
+    if task == "emotion":
+        return "frame" if "frames" in record else "segment" if "segments" in record else "utterance"
+    if "sentences" not in record:
+        return "text"
+    if record["sentences"]:
+        return "word" if "words" in record["sentences"][0] else "sentence"
+    return "sentence" if wanted == "text" else wanted
+
+
+def _listed(models: Mapping[str, str]) -> str:
+    return ", ".join(f"{role} {name}" for role, name in sorted(models.items())) or "none"
 
 
 def _take_out(path: str, stretches: list[tuple[int, int]]) -> None:

@@ -1,7 +1,7 @@
 """The JSON record of one result: one line per input, the same keys in the same order every time.
 
-Seconds have three decimals, scores six (of a frame: four). The text is strict JSON in valid UTF-8, whatever
-bytes a file name is made of.
+Seconds have three decimals, scores six (of a frame: four), confidences four. The text is strict JSON in valid
+UTF-8, whatever bytes a file name is made of.
 """
 
 from __future__ import annotations
@@ -11,55 +11,87 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, get_args
 
 import numpy as np
 
-from overtone.values import SAMPLE_RATE, EmotionResult, FrameResult, Granularity, SegmentResult, Timings
+from overtone.values import (
+    SAMPLE_RATE,
+    Emotion,
+    EmotionResult,
+    FrameResult,
+    Granularity,
+    Result,
+    SegmentResult,
+    Sentence,
+    Timings,
+    Transcript,
+    Word,
+)
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+Detail = Literal["text", "sentence", "word"]
+"""How fine a transcript is told: all of its text; and its sentences; and their words."""
+
+Level = Literal[Granularity, Detail]
+"""How fine a result is told. Emotions and transcripts have words of their own, so a level tells its kind as well."""
+
+DETAILS: Final[tuple[Detail, ...]] = get_args(Detail)
+
 SECOND_DIGITS = 3
 SCORE_DIGITS = 6
 FRAME_SCORE_DIGITS = 4
+CONFIDENCE_DIGITS = 4
 
-_SEGMENTS_AT_ONCE = 256
+_AT_ONCE = 64
 
 # Lone surrogates (bytes of a file name that are not UTF-8) cannot be encoded; the other three are
 # line ends to many readers, and a record is one line.
 _UNSAFE = re.compile("[\x85\u2028\u2029\ud800-\udfff]")
 
+_Kind = TypeVar("_Kind", bound=Result)
 
-def to_record(result: EmotionResult, *, granularity: Granularity) -> dict[str, Any]:
+
+def of_kind(result: Result, kind: type[_Kind]) -> _Kind:
+    """`result` itself. TypeError if it is of another kind than `kind`."""
+    if not isinstance(result, kind):
+        raise TypeError(f"{kind.__name__} is what is written here, not {type(result).__name__}")
+    return result
+
+
+def to_record(result: Result, *, granularity: Level) -> dict[str, Any]:
     """The record of `result` as a dict in the order of its keys, all of it in memory.
 
-    A failed input has no `label`, `score`, `scores`, `segments` or `frames`. Numbers that are not finite
-    become None, as JSON has no word for them.
+    A failed input has no answer: of an emotion no `label`, `score`, `scores`, `segments` or `frames`; of a
+    transcript no `text`, `language`, `speakers` or `sentences`. Numbers that are not finite become None, as JSON
+    has no word for them. TypeError for a granularity that is not of the result's kind.
     """
-    record = _head(result)
-    if granularity != "utterance" and result.ok:
-        record["segments"] = [_segment(segment) for segment in result.segments]
-    if granularity == "frame" and result.ok:
-        record["frames"] = None if result.frames is None else _frames(result.frames)
+    record = _head(result, granularity)
+    if result.ok:
+        record |= {key: list(items) for key, items in _lists(result, granularity)}
+        if granularity == "frame":
+            frames = of_kind(result, EmotionResult).frames
+            record["frames"] = None if frames is None else _frames(frames)
     return record | _tail(result)
 
 
-def json_chunks(result: EmotionResult, granularity: Granularity) -> Iterator[str]:
+def json_chunks(result: Result, granularity: Level) -> Iterator[str]:
     """The same record as pieces of text; joined they are one line of JSON, without the line end.
 
-    Segments and frames are written piece by piece, so a record of any length takes little memory.
+    Segments, sentences and frames are written piece by piece, so a record of any length takes little memory.
     """
-    yield to_json(_head(result))[:-1]
-    if granularity != "utterance" and result.ok:
-        segments, separator = iter(result.segments), ', "segments": ['
-        while some := list(itertools.islice(segments, _SEGMENTS_AT_ONCE)):
-            yield separator + ", ".join(to_json(_segment(segment)) for segment in some)
-            separator = ", "
-        yield "]" if separator == ", " else separator + "]"
-    if granularity == "frame" and result.ok:
-        yield ', "frames": '
-        yield from ["null"] if result.frames is None else _frame_chunks(result.frames)
+    yield to_json(_head(result, granularity))[:-1]
+    if result.ok:
+        for key, items in _lists(result, granularity):
+            yield f', "{key}": ['
+            yield from _items(_groups(items))
+            yield "]"
+        if granularity == "frame":
+            frames = of_kind(result, EmotionResult).frames
+            yield ', "frames": '
+            yield from ["null"] if frames is None else _frame_chunks(frames)
     yield ", " + to_json(_tail(result))[1:]
 
 
@@ -90,20 +122,36 @@ def frame_scores(rows: npt.NDArray[Any]) -> list[list[float | None]]:
     return lists
 
 
-def _head(result: EmotionResult) -> dict[str, Any]:
+def _head(result: Result, level: Level) -> dict[str, Any]:
+    if (level in DETAILS) != isinstance(result, Transcript):
+        raise TypeError(f"{type(result).__name__} has no granularity {level!r}")
     record: dict[str, Any] = {"source": result.source}
     for key in ("id", "channel", "channels"):
         if (value := getattr(result, key)) is not None:
             record[key] = value
     record["duration"] = rounded(result.duration, SECOND_DIGITS)
-    if result.ok:
-        record |= {"label": result.label, "score": rounded(result.score), "scores": _scores(result.scores)}
-    return record
+    if not result.ok:
+        return record
+    if not isinstance(result, Transcript):
+        return record | _opinion(of_kind(result, EmotionResult))
+    record |= {"text": result.text, "language": result.language}
+    return record if result.speakers is None else record | {"speakers": result.speakers}
 
 
-def _tail(result: EmotionResult) -> dict[str, Any]:
-    record: dict[str, Any] = {
-        "model": result.model,
+def _lists(result: Result, level: Level) -> Iterator[tuple[str, Iterator[dict[str, Any]]]]:
+    """The lists of a record, by key: its timeline, if that is wanted."""
+    if not isinstance(result, Transcript):
+        if level != "utterance":
+            yield "segments", map(_segment, of_kind(result, EmotionResult).segments)
+    elif level != "text":
+        yield "sentences", (_sentence(sentence, words=level == "word") for sentence in result.sentences)
+
+
+def _tail(result: Result) -> dict[str, Any]:
+    record: dict[str, Any] = {"model": result.model}
+    if isinstance(result, Transcript):
+        record["models"] = dict(result.models)
+    record |= {
         "precision": result.precision,
         "device": result.device,
         "backend": result.backend,
@@ -116,17 +164,42 @@ def _tail(result: EmotionResult) -> dict[str, Any]:
     return record
 
 
+def _opinion(told: EmotionResult | SegmentResult | Emotion) -> dict[str, Any]:
+    return {"label": told.label, "score": rounded(told.score), "scores": _scores(told.scores)}
+
+
 def _scores(scores: Mapping[str, float] | None) -> dict[str, float | None] | None:
     return None if scores is None else {label: rounded(score) for label, score in scores.items()}
 
 
 def _segment(segment: SegmentResult) -> dict[str, Any]:
+    return {"start": seconds(segment.span.start), "end": seconds(segment.span.stop), **_opinion(segment)}
+
+
+def _sentence(sentence: Sentence, *, words: bool) -> dict[str, Any]:
+    """What was not asked, or is not there, has no key."""
+    start, end = rounded(sentence.start, SECOND_DIGITS), rounded(sentence.end, SECOND_DIGITS)
+    record: dict[str, Any] = {"start": start, "end": end, "text": sentence.text}
+    if sentence.speaker is not None:
+        record["speaker"] = sentence.speaker
+    if sentence.emotion is not None:
+        record["emotion"] = {key: value for key, value in _opinion(sentence.emotion).items() if value is not None}
+    if sentence.language is not None:
+        record["language"] = sentence.language
+    if sentence.event is not None:
+        record["event"] = sentence.event
+    record["confidence"] = rounded(sentence.confidence, CONFIDENCE_DIGITS)
+    if words:
+        record["words"] = [_word(word) for word in sentence.words]
+    return record
+
+
+def _word(word: Word) -> dict[str, Any]:
     return {
-        "start": seconds(segment.span.start),
-        "end": seconds(segment.span.stop),
-        "label": segment.label,
-        "score": rounded(segment.score),
-        "scores": _scores(segment.scores),
+        "text": word.text,
+        "start": rounded(word.start, SECOND_DIGITS),
+        "end": rounded(word.end, SECOND_DIGITS),
+        "confidence": rounded(word.confidence, CONFIDENCE_DIGITS),
     }
 
 
@@ -160,6 +233,11 @@ def _frame_chunks(frames: FrameResult) -> Iterator[str]:
     yield '], "scores": ['
     yield from _items(frame_scores(chunk) for chunk in frames.scores.chunks())
     yield "]}"
+
+
+def _groups(items: Iterator[Any]) -> Iterator[list[Any]]:
+    while some := list(itertools.islice(items, _AT_ONCE)):
+        yield some
 
 
 def _items(lists: Iterator[Any]) -> Iterator[str]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from rich.markup import escape
 
 from overtone.cli import screen
-from overtone.values import SILENCE, EmotionResult, Granularity, SegmentResult
+from overtone.formats.sink import Closing
+from overtone.record import of_kind
+from overtone.values import SILENCE, EmotionResult, Granularity, Result, SegmentResult
 
 _BAR = 20
 _SEGMENTS_SHOWN = 12
@@ -20,37 +22,48 @@ _COLOURS = {
 }
 
 
-class TableSink:
+def heading(result: Result) -> str:
+    """The markup of what a result is of, and how long that is or what was wrong with it."""
+    channel = "" if result.channel is None else f" [dim]channel {result.channel}[/]"
+    name = f"[bold]{escape(screen.printable(result.source))}[/]{channel}"
+    if result.error is not None:
+        return f"{name}  [red]{escape(screen.printable(str(result.error)))}[/]"
+    return f"{name}  [dim]{screen.duration(result.duration)}[/]"
+
+
+def show_warnings(result: Result) -> None:
+    """What was wrong with the source and did not stop it."""
+    for warning in result.warnings:
+        screen.out.print(f"  [yellow]{escape(screen.printable(warning))}[/]")
+
+
+class TableSink(Closing):
     """A sink (see `overtone.formats`) that prints."""
 
     def __init__(self, granularity: Granularity) -> None:
         self._timeline = granularity != "utterance"
 
-    def write(self, result: EmotionResult) -> None:
+    def write(self, result: Result) -> None:
         """Print one result."""
-        name = escape(screen.printable(result.source))
-        channel = "" if result.channel is None else f" [dim]channel {result.channel}[/]"
-        if result.error is not None:
-            screen.out.print(f"[bold]{name}[/]{channel}  [red]{escape(screen.printable(str(result.error)))}[/]")
+        told = of_kind(result, EmotionResult)
+        if not told.ok:
+            screen.out.print(heading(told))
             return
-        length = screen.duration(result.duration)
-        screen.out.print(f"[bold]{name}[/]{channel}  [dim]{length}[/]  {_verdict(result.label, result.score)}")
-        for warning in result.warnings:
-            screen.out.print(f"  [yellow]{escape(screen.printable(warning))}[/]")
-        if self._timeline and len(result.segments) > 1:
-            for segment in result.segments[:_SEGMENTS_SHOWN]:
+        screen.out.print(f"{heading(told)}  {_verdict(told.label, told.score)}")
+        show_warnings(told)
+        if self._timeline and len(told.segments) > 1:
+            for segment in told.segments[:_SEGMENTS_SHOWN]:
                 screen.out.print(_row(segment))
-            if (more := len(result.segments) - _SEGMENTS_SHOWN) > 0:
+            if (more := len(told.segments) - _SEGMENTS_SHOWN) > 0:
                 screen.out.print(f"  [dim]… {more} more; -o timeline.csv or .srt holds them all[/]")
 
     def close(self) -> None:
         """Nothing is held."""
 
-    def __enter__(self) -> TableSink:
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+def colour(label: str) -> str:
+    """The colour of an emotion."""
+    return _COLOURS.get(label, "white")
 
 
 def _row(segment: SegmentResult) -> str:
@@ -61,9 +74,9 @@ def _row(segment: SegmentResult) -> str:
 def _verdict(label: str | None, score: float | None) -> str:
     if label is None:
         return "[dim]no classes (embeddings only)[/]"
-    colour = _COLOURS.get(label, "white")
+    hue = colour(label)
     if score is None:
-        return f"[{colour}]{escape(label)}[/]"
+        return f"[{hue}]{escape(label)}[/]"
     filled = round(score * _BAR)
-    bar = f"[{colour}]{'█' * filled}[/][bright_black]{'░' * (_BAR - filled)}[/]"
-    return f"[{colour}]{escape(label):<10}[/] {score:.2f} {bar}"
+    bar = f"[{hue}]{'█' * filled}[/][bright_black]{'░' * (_BAR - filled)}[/]"
+    return f"[{hue}]{escape(label):<10}[/] {score:.2f} {bar}"

@@ -1,9 +1,10 @@
 """Results to files: `open_sink` picks the writer, by the ending of the file or by name.
 
     .jsonl one record per line (the form that resumes)    .srt .vtt  subtitles
-    .json  one array of records                           .txt       Audacity labels
-    .csv .parquet  rows, one per input, segment or frame  .rttm      NIST RTTM
+    .json  one array of records                           .txt       Audacity labels, or plain text
+    .csv .parquet  rows: inputs, segments, sentences, …   .rttm      NIST RTTM
 
+Emotions and transcripts go through the same sinks; how fine they are to be told (`record.Level`) tells them apart.
 All but .jsonl appear under their name only when closed; until then they end in `.part`.
 """
 

@@ -8,13 +8,11 @@ work; other text gets the customary leading `'`. JSON and Parquet carry every na
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
 
 from overtone.formats.sink import TextSink
-from overtone.formats.table import Cell, Column, columns, rows
+from overtone.formats.table import DIGITS, Cell, Column, Table
 from overtone.formats.target import Target
-from overtone.record import FRAME_SCORE_DIGITS, SCORE_DIGITS, SECOND_DIGITS
-from overtone.values import EmotionResult, Granularity
+from overtone.values import Result
 
 # The wide forms are read as operators by spreadsheets in East Asian locales.
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
@@ -28,27 +26,25 @@ def harmless(text: str, *, path: bool = False) -> str:
 
 
 class Csv(TextSink):
-    """One row per input, segment or frame, the columns as `table.columns` says."""
+    """The rows of a table, which must have no lists in its cells."""
 
-    def __init__(self, path: str | None, granularity: Granularity, labels: Sequence[str]) -> None:
+    def __init__(self, path: str | None, table: Table) -> None:
         super().__init__(Target(path))
-        self._granularity = granularity
-        self._labels = labels
-        self._columns = columns(granularity, labels)
-        self._score_digits = FRAME_SCORE_DIGITS if granularity == "frame" else SCORE_DIGITS
+        self._table = table
         self._csv = csv.writer(self._target)
-        self._csv.writerow([harmless(column.name) for column in self._columns])
+        self._csv.writerow([harmless(column.name) for column in table.columns])
 
-    def _put(self, result: EmotionResult) -> None:
-        for row in rows(result, self._granularity, self._labels):
-            self._csv.writerow([self._text(*pair) for pair in zip(self._columns, row, strict=True)])
+    def _put(self, result: Result) -> None:
+        for row in self._table.rows(result):
+            self._csv.writerow([_text(*pair) for pair in zip(self._table.columns, row, strict=True)])
 
-    def _text(self, column: Column, cell: Cell) -> str:
-        if cell is None:
-            return ""
-        if isinstance(cell, str):
-            return harmless(cell, path=column.name == "source")
-        if column.kind == "integer":
-            return str(cell)
-        # Fixed notation: 0.00001 as 1e-05 is text to some readers.
-        return f"{cell:.{SECOND_DIGITS if column.kind == 'seconds' else self._score_digits}f}"
+
+def _text(column: Column, cell: Cell) -> str:
+    if cell is None:
+        return ""
+    if isinstance(cell, str):
+        return harmless(cell, path=column.name == "source")
+    if column.kind == "integer":
+        return str(cell)
+    # Fixed notation: 0.00001 as 1e-05 is text to some readers.
+    return f"{cell:.{DIGITS[column.kind]}f}"

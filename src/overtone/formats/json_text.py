@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from overtone.formats.sink import TextSink
 from overtone.formats.target import Target
-from overtone.record import json_chunks
-from overtone.values import EmotionResult, Granularity
+from overtone.record import Level, json_chunks
+from overtone.values import Result
 
 
 class JsonLines(TextSink):
     """One line per input, in place: a killed run leaves the finished lines and at most a half-written one."""
 
-    def __init__(self, path: str | None, granularity: Granularity, *, append: bool = False) -> None:
+    def __init__(self, path: str | None, granularity: Level, *, append: bool = False) -> None:
         super().__init__(Target(path, in_place=True, append=append))
         self._granularity = granularity
 
-    def _put(self, result: EmotionResult) -> None:
+    def _put(self, result: Result) -> None:
         for text in json_chunks(result, self._granularity):
             self._target.write(text)
         self._target.write("\n")
@@ -24,12 +24,12 @@ class JsonLines(TextSink):
 class JsonArray(TextSink):
     """An array of records, one per line; valid JSON once closed."""
 
-    def __init__(self, path: str | None, granularity: Granularity) -> None:
+    def __init__(self, path: str | None, granularity: Level) -> None:
         super().__init__(Target(path))
         self._granularity = granularity
         self._before = "[\n"
 
-    def _put(self, result: EmotionResult) -> None:
+    def _put(self, result: Result) -> None:
         self._target.write(self._before)
         for text in json_chunks(result, self._granularity):
             self._target.write(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import PurePath
 
-from overtone.values import EmotionResult
+from overtone.values import Result
 
 MAX_NAME_BYTES = 180
 """File systems allow 255; the rest is for `-2`, a hash, an ending and `.part`."""
@@ -13,7 +13,7 @@ MAX_NAME_BYTES = 180
 _NOT_IN_NAMES = frozenset('/\\:*?"<>|')
 
 
-def source_name(result: EmotionResult) -> str:
+def source_name(result: Result) -> str:
     """The name for an input: its id, else the stem of its source; the same for all its channels.
 
     Never empty, hidden, or more than one path component; always valid UTF-8.
@@ -21,7 +21,7 @@ def source_name(result: EmotionResult) -> str:
     return _safe(result.id if result.id is not None else _stem(result.source))
 
 
-def base_name(result: EmotionResult) -> str:
+def base_name(result: Result) -> str:
     """The name for `result`'s files, without ending: the input's, then `.ch0` for a channel."""
     return source_name(result) + _channel(result)
 
@@ -40,11 +40,11 @@ class Names:
         """The name of an input before there is a result of it: `of_source` will give the same."""
         return self._unique((source, id, None), _safe(id if id is not None else _stem(source)).replace(" ", "_"))
 
-    def take(self, result: EmotionResult) -> str:
+    def take(self, result: Result) -> str:
         """The name for the result's files, without ending."""
         return self._unique((result.source, result.id, result.channel), base_name(result))
 
-    def of_source(self, result: EmotionResult) -> str:
+    def of_source(self, result: Result) -> str:
         """The name of the result's input, without blanks; its channels share it."""
         return self.reserve(result.source, result.id)
 
@@ -60,7 +60,7 @@ class Names:
         return self._given[key]
 
 
-def _channel(result: EmotionResult) -> str:
+def _channel(result: Result) -> str:
     return "" if result.channel is None else f".ch{result.channel}"
 
 

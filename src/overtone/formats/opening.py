@@ -9,13 +9,18 @@ from pathlib import Path
 
 from overtone.errors import UsageError
 from overtone.formats.csv_text import Csv
+from overtone.formats.emotion_rows import EmotionRows
 from overtone.formats.json_text import JsonArray, JsonLines
 from overtone.formats.names import Names
 from overtone.formats.parquet import Parquet
+from overtone.formats.rttm import NO_SPEAKERS, Rttm
 from overtone.formats.sink import Closing, Sink
+from overtone.formats.table import Table
 from overtone.formats.target import make_folder
-from overtone.formats.timeline import AudacityLabels, Rttm, Srt, Vtt, many_message
-from overtone.values import EmotionResult, Granularity
+from overtone.formats.timeline import AudacityLabels, PlainText, Srt, Vtt, many_message
+from overtone.formats.transcript_rows import TranscriptRows
+from overtone.record import DETAILS, Level
+from overtone.values import Result
 
 FORMATS = ("jsonl", "json", "csv", "parquet", "srt", "vtt", "txt", "rttm")
 """Names for `--format`, which are also the endings for `-o`."""
@@ -30,19 +35,21 @@ _ONE_TIMELINE = (*_ONE_INPUT, "rttm")
 def open_sink(
     path: str | None,
     *,
-    granularity: Granularity,
-    labels: Sequence[str],
+    granularity: Level,
+    labels: Sequence[str] = (),
     format: str | None = None,
     append: bool = False,
     many: bool = False,
+    speakers: bool = True,
 ) -> Sink:
     """The sink for `path`, or for standard output where it is None.
 
     `format`: one of `FORMATS`; without it the ending of `path` decides (standard output: jsonl).
     A `path` with `{name}` in it, or a folder (an existing one, or ending in `/`) together with `format`,
-    makes one file per input. `labels`: the model's classes, for the columns of tables.
-    `append`: add to an existing .jsonl. `many`: several results are to come, so refuse a form that cannot
-    hold them before any work is done.
+    makes one file per input. `granularity` also says what is to come: emotions, or transcripts.
+    `labels`: an emotion model's classes, for the columns of tables. `append`: add to an existing .jsonl.
+    `many`: several results are to come; `speakers`: transcripts say who speaks. A form that does not fit is
+    refused before any work is done.
 
     UsageError: unknown format, a folder without a format, a form that does not fit, an output that
     cannot be written, a missing extra.
@@ -50,6 +57,8 @@ def open_sink(
     kind, template = _destination(path, format)
     if append and (kind != "jsonl" or template is not None or path is None):
         raise UsageError(f"only one .jsonl file can be resumed, not {path or 'standard output'} as {kind}")
+    if kind == "rttm" and granularity in DETAILS and not speakers:
+        raise UsageError(NO_SPEAKERS, code="no_speakers")
     if template is not None:
         return SinkPerInput(template, kind, granularity, labels)
     if many and kind in _ONE_INPUT:
@@ -67,7 +76,7 @@ def already_there(path: str, format: str | None = None) -> str | None:
 class SinkPerInput(Closing):
     """One file for each result, named from its input; a name that is taken gets `-2`."""
 
-    def __init__(self, template: str, kind: str, granularity: Granularity, labels: Sequence[str]) -> None:
+    def __init__(self, template: str, kind: str, granularity: Level, labels: Sequence[str]) -> None:
         self._template = template
         self._names = Names()
         self._skips_failed = kind in _ONE_TIMELINE
@@ -76,7 +85,7 @@ class SinkPerInput(Closing):
             Parquet.check()
         make_folder(str(Path(template.split(NAME, 1)[0] + "x").parent))
 
-    def write(self, result: EmotionResult) -> None:
+    def write(self, result: Result) -> None:
         """Write the file of one result. A failed input has none in the forms of timelines."""
         name = self._names.take(result)
         if result.ok or not self._skips_failed:
@@ -116,21 +125,28 @@ def _kind(path: str | None, format: str | None, folder: bool) -> str:
     return kind
 
 
-def _make(
-    path: str | None, kind: str, granularity: Granularity, labels: Sequence[str], *, append: bool = False
-) -> Sink:
+def _make(path: str | None, kind: str, level: Level, labels: Sequence[str], *, append: bool = False) -> Sink:
     if kind == "jsonl":
-        return JsonLines(path, granularity, append=append)
+        return JsonLines(path, level, append=append)
     if kind == "json":
-        return JsonArray(path, granularity)
+        return JsonArray(path, level)
     if kind == "csv":
-        return Csv(path, granularity, labels)
+        # A cell of CSV holds no list of words.
+        return Csv(path, _table("sentence" if level == "word" else level, labels))
     if kind == "parquet":
-        return Parquet(path, granularity, labels)
+        return Parquet(path, _table(level, labels))
     timelines: dict[str, Callable[[str | None], Sink]] = {
         "srt": Srt,
         "vtt": Vtt,
-        "txt": AudacityLabels,
+        "txt": PlainText if level in DETAILS else AudacityLabels,
         "rttm": Rttm,
     }
     return timelines[kind](path)
+
+
+def _table(level: Level, labels: Sequence[str]) -> Table:
+    match level:
+        case "text" | "sentence" | "word":
+            return TranscriptRows(level)
+        case _:
+            return EmotionRows(level, labels)

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from overtone.errors import UsageError, spelled_out
 from overtone.formats.sink import Closing
-from overtone.formats.table import Cell, columns, rows
+from overtone.formats.table import Cell, Table
 from overtone.formats.target import Target, writing
-from overtone.values import EmotionResult, Granularity
+from overtone.values import Result, Transcript
 
 ROW_GROUP_ROWS = 32_768
-"""Rows kept in memory before they are written as one row group."""
+"""Rows kept in memory before they are written as one row group; each word of a row counts as one more."""
 
 
 class Parquet(Closing):
-    """One row per input, segment or frame; model, precision and device in the file's metadata.
+    """The rows of a table; models, precision and device in the file's metadata.
 
-    An input that is interrupted midway at frame granularity may leave some of its rows.
+    An input that is interrupted midway may leave some of its rows, where it has more than a row group.
     """
 
-    def __init__(self, path: str | None, granularity: Granularity, labels: Sequence[str]) -> None:
+    def __init__(self, path: str | None, table: Table) -> None:
         self._arrow = _pyarrow()
-        self._granularity = granularity
-        self._labels = labels
-        self._columns = columns(granularity, labels)
+        self._table = table
         self._rows: list[tuple[Cell, ...]] = []
+        self._kept = 0
         self._writer: Any = None
-        self._about: dict[str, str] = {"overtone.granularity": granularity}
+        self._about: dict[str, str] = {"overtone.granularity": table.level}
         self._target = Target(path)
 
     @staticmethod
@@ -36,15 +34,18 @@ class Parquet(Closing):
         """UsageError if pyarrow is not installed."""
         _pyarrow()
 
-    def write(self, result: EmotionResult) -> None:
+    def write(self, result: Result) -> None:
         """Add one result."""
         if self._writer is None and "overtone.model" not in self._about:
             about = {"model": result.model, "precision": result.precision, "device": result.device}
             about["backend"] = result.backend or ""
+            if isinstance(result, Transcript):
+                about |= {f"models.{role}": name for role, name in result.models.items()}
             self._about |= {f"overtone.{key}": spelled_out(value) for key, value in about.items()}
-        for row in rows(result, self._granularity, self._labels):
+        for row in self._table.rows(result):
             self._rows.append(row)
-            if len(self._rows) >= ROW_GROUP_ROWS:
+            self._kept += 1 + sum(len(cell) for cell in row if isinstance(cell, list))
+            if self._kept >= ROW_GROUP_ROWS:
                 self._write_group()
 
     def close(self) -> None:
@@ -59,11 +60,11 @@ class Parquet(Closing):
             self._target.close()
 
     def _write_group(self) -> None:
-        kept, self._rows = self._rows, []
-        cells = zip(*kept, strict=True) if kept else ((),) * len(self._columns)
+        kept, self._rows, self._kept = self._rows, [], 0
+        cells = zip(*kept, strict=True) if kept else ((),) * len(self._table.columns)
         schema = self._schema()
         arrays = [
-            self._arrow.array([spelled_out(c) if isinstance(c, str) else c for c in column], field.type)
+            self._arrow.array([_plain(cell) for cell in column], field.type)
             for column, field in zip(cells, schema, strict=True)
         ]
         with writing(self._target.name):
@@ -76,7 +77,7 @@ class Parquet(Closing):
     def _open(self, schema: Any) -> Any:
         import pyarrow.parquet
 
-        text = [column.name for column in self._columns if column.kind == "text"]
+        text = [column.name for column in self._table.columns if column.kind == "text"]
         return pyarrow.parquet.ParquetWriter(self._target, schema, compression="zstd", use_dictionary=text)
 
     def _schema(self) -> Any:
@@ -86,9 +87,19 @@ class Parquet(Closing):
             "integer": arrow.int32(),
             "seconds": arrow.float64(),
             "score": arrow.float32(),
+            "share": arrow.float32(),
         }
-        fields = [arrow.field(column.name, types[column.kind]) for column in self._columns]
+        word = {"text": "text", "start": "seconds", "end": "seconds", "confidence": "share"}
+        types["words"] = arrow.list_(arrow.struct([arrow.field(name, types[kind]) for name, kind in word.items()]))
+        fields = [arrow.field(column.name, types[column.kind]) for column in self._table.columns]
         return arrow.schema(fields, metadata=self._about)
+
+
+def _plain(cell: Cell) -> Cell:
+    """A cell as Arrow takes it: all text encodable."""
+    if isinstance(cell, list):
+        return [(spelled_out(word[0]), *word[1:]) for word in cell]
+    return spelled_out(cell) if isinstance(cell, str) else cell
 
 
 def _pyarrow() -> Any:

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Protocol, TypeVar
 
 from overtone.formats.target import Target
-from overtone.values import EmotionResult
+from overtone.values import Result
 
 _Self = TypeVar("_Self")  # typing.Self needs Python 3.11
 
@@ -19,7 +19,7 @@ class Sink(Protocol):
     BrokenPipeError where the reader of standard output has gone.
     """
 
-    def write(self, result: EmotionResult) -> None:
+    def write(self, result: Result) -> None:
         """Add one result."""
 
     def close(self) -> None:
@@ -54,7 +54,7 @@ class TextSink(Closing):
     def __init__(self, target: Target) -> None:
         self._target = target
 
-    def write(self, result: EmotionResult) -> None:
+    def write(self, result: Result) -> None:
         """Add one result."""
         with self._target.record():
             self._put(result)
@@ -64,4 +64,4 @@ class TextSink(Closing):
         self._target.close()
 
     @abstractmethod
-    def _put(self, result: EmotionResult) -> None: ...
+    def _put(self, result: Result) -> None: ...

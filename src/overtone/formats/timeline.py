@@ -1,32 +1,26 @@
-"""The timeline as text that players and annotation tools show: SRT, WebVTT, Audacity labels, RTTM.
+"""The timeline as text that players and people read: SRT, WebVTT, Audacity labels, plain text.
 
-All write the segments with speech, whatever the granularity. Silence is the gap between two entries;
-a failed input has none.
+All write the segments with speech, or the sentences, whatever the granularity. Silence is the gap between two
+entries; a failed input has none.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 
 from overtone.errors import UsageError
-from overtone.formats.names import Names
+from overtone.formats.cues import Cue, cues, labelled, one_line, speaker_name
 from overtone.formats.sink import TextSink
 from overtone.formats.target import Target
-from overtone.record import rounded
-from overtone.values import SAMPLE_RATE, SILENCE, EmotionResult, SegmentResult
+from overtone.record import of_kind
+from overtone.values import EmotionResult, Result, Transcript
 
 
 def timestamp(milliseconds: int, mark: str) -> str:
     """`HH:MM:SS` and thousands after `mark`; more than two digits of hours where needed."""
     whole, rest = divmod(milliseconds, 1000)
     return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}{mark}{rest:03d}"
-
-
-def cues(result: EmotionResult) -> Iterator[tuple[str, SegmentResult]]:
-    """Label and segment of each stretch of speech that has a label; the label on one line."""
-    for segment in result.segments:
-        if segment.label is not None and segment.label != SILENCE:
-            yield " ".join(segment.label.split()), segment
 
 
 class TimelineSink(TextSink):
@@ -39,7 +33,7 @@ class TimelineSink(TextSink):
         super().__init__(Target(path))
         self._count = 0
 
-    def write(self, result: EmotionResult) -> None:
+    def write(self, result: Result) -> None:
         """Add the timeline of the one result. UsageError for a second."""
         if not result.ok:
             return
@@ -55,13 +49,13 @@ class TimelineSink(TextSink):
         else:
             self._target.discard()
 
-    def _put(self, result: EmotionResult) -> None:
+    def _put(self, result: Result) -> None:
         self._target.write(self.header)
-        for index, (label, segment) in enumerate(cues(result), start=1):
-            self._target.write(self._cue(index, label, segment))
+        for entry in self._entries(result):
+            self._target.write(entry)
 
-    def _cue(self, index: int, label: str, segment: SegmentResult) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def _entries(self, result: Result) -> Iterator[str]: ...
 
 
 class Srt(TimelineSink):
@@ -69,21 +63,23 @@ class Srt(TimelineSink):
 
     form = "srt"
 
-    def _cue(self, index: int, label: str, segment: SegmentResult) -> str:
-        text = _with_score(label, segment).replace("<", "‹").replace(">", "›")
-        return f"{index}\n{_times(segment, ',')}\n{text}\n\n"
+    def _entries(self, result: Result) -> Iterator[str]:
+        for index, cue in enumerate(cues(result), start=1):
+            text = _named(cue.speaker) + cue.text.replace("<", "‹").replace(">", "›")
+            yield f"{index}\n{_times(cue, ',')}\n{text}\n\n"
 
 
 class Vtt(TimelineSink):
-    """WebVTT subtitles."""
+    """WebVTT subtitles, with the speaker as their voice."""
 
     form = "vtt"
     header = "WEBVTT\n\n"
 
-    def _cue(self, index: int, label: str, segment: SegmentResult) -> str:
-        text = _with_score(label, segment)
-        text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-        return f"{_times(segment, '.')}\n{text}\n\n"
+    def _entries(self, result: Result) -> Iterator[str]:
+        for cue in cues(result):
+            voice = "" if cue.speaker is None else f"<v {speaker_name(cue.speaker)}>"
+            text = cue.text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+            yield f"{_times(cue, '.')}\n{voice}{text}\n\n"
 
 
 class AudacityLabels(TimelineSink):
@@ -91,33 +87,20 @@ class AudacityLabels(TimelineSink):
 
     form = "txt"
 
-    def _cue(self, index: int, label: str, segment: SegmentResult) -> str:
-        return f"{segment.span.start_s:.6f}\t{segment.span.stop_s:.6f}\t{label}\n"
+    def _entries(self, result: Result) -> Iterator[str]:
+        for label, segment in labelled(of_kind(result, EmotionResult)):
+            yield f"{segment.span.start_s:.6f}\t{segment.span.stop_s:.6f}\t{label}\n"
 
 
-class Rttm(TextSink):
-    """NIST RTTM lines of all inputs; the label stands where the speaker's name would.
+class PlainText(TimelineSink):
+    """What was said, a line for each sentence, after its speaker's name where that is known."""
 
-    The file field is the input's id or the stem of its name, `-2` after it for a second input of that stem.
-    Fields hold no blanks; those in names and labels become `_`. Channels count from 1.
-    """
+    form = "txt"
 
-    def __init__(self, path: str | None) -> None:
-        super().__init__(Target(path))
-        self._names = Names()
-
-    def _put(self, result: EmotionResult) -> None:
-        if not result.ok:
-            return
-        name = self._names.of_source(result)
-        channel = 1 if result.channel is None else result.channel + 1
-        for label, segment in cues(result):
-            start, length = segment.span.start_s, len(segment.span) / SAMPLE_RATE
-            score = rounded(segment.score)
-            shown = "<NA>" if score is None else f"{score:.6f}"
-            self._target.write(
-                f"SPEAKER {name} {channel} {start:.3f} {length:.3f} <NA> <NA> {label.replace(' ', '_')} {shown} <NA>\n"
-            )
+    def _entries(self, result: Result) -> Iterator[str]:
+        for sentence in of_kind(result, Transcript).sentences:
+            if text := one_line(sentence.text):
+                yield f"{_named(sentence.speaker)}{text}\n"
 
 
 def many_message(form: str, name: str) -> str:
@@ -128,16 +111,9 @@ def many_message(form: str, name: str) -> str:
     )
 
 
-def _milliseconds(samples: int) -> int:
-    return (samples * 1000 + SAMPLE_RATE // 2) // SAMPLE_RATE
+def _named(speaker: int | None) -> str:
+    return "" if speaker is None else f"{speaker_name(speaker)}: "
 
 
-def _times(segment: SegmentResult, mark: str) -> str:
-    start, end = _milliseconds(segment.span.start), _milliseconds(segment.span.stop)
-    # Both forms want a cue to end after it starts.
-    return f"{timestamp(start, mark)} --> {timestamp(max(end, start + 1), mark)}"
-
-
-def _with_score(label: str, segment: SegmentResult) -> str:
-    score = rounded(segment.score)
-    return label if score is None else f"{label} {score:.2f}"
+def _times(cue: Cue, mark: str) -> str:
+    return f"{timestamp(cue.start_ms, mark)} --> {timestamp(cue.end_ms, mark)}"

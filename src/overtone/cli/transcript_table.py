@@ -1,0 +1,98 @@
+"""Transcripts for a person at a terminal: a line for each sentence, its text wrapped beside its time and speaker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from unicodedata import category
+
+from rich.table import Table
+from rich.text import Text
+
+from overtone.cli import screen
+from overtone.cli.table import colour, heading, show_warnings
+from overtone.formats.cues import one_line, speaker_name
+from overtone.formats.sink import Closing
+from overtone.record import of_kind
+from overtone.values import Result, Sentence, Transcript
+
+_AT_ONCE = 50
+_HEARD_COLUMNS = 16
+_VOICES = ("cyan", "magenta", "green", "yellow", "blue", "red")
+
+
+class TranscriptTable(Closing):
+    """A sink (see `overtone.formats`) that prints."""
+
+    def write(self, result: Result) -> None:
+        """Print one transcript."""
+        told = of_kind(result, Transcript)
+        if not told.ok:
+            screen.out.print(heading(told))
+            return
+        screen.out.print(f"{heading(told)}[dim]{_about(told)}[/]")
+        show_warnings(told)
+        shown: Iterator[Sentence] = (s for s in told.sentences if s.text or s.event)
+        widths = _widths(told.sentences)
+        # In pieces, as a table is laid out in memory as a whole.
+        while some := list(islice(shown, _AT_ONCE)):
+            screen.out.print(_table(some, widths))
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def _about(result: Transcript) -> str:
+    if not any(sentence.text for sentence in result.sentences) and not result.text:
+        return "  nobody speaks"
+    language = "" if result.language is None else f"  {result.language}"
+    if result.speakers is None:
+        return language
+    return f"{language}  {result.speakers} speaker{'' if result.speakers == 1 else 's'}"
+
+
+def _widths(sentences: Sequence[Sentence]) -> list[int]:
+    """Columns of time, speaker and what is heard beside words; 0 for what no sentence has."""
+    widths = [0, 0, 0]
+    for sentence in sentences:
+        for at, text in enumerate(_cells(sentence)[:-1]):
+            widths[at] = max(widths[at], text.cell_len)
+    return [*widths[:2], min(widths[2], _HEARD_COLUMNS)]
+
+
+def _table(sentences: Sequence[Sentence], widths: Sequence[int]) -> Table:
+    table = Table(box=None, show_header=False, padding=(0, 0, 0, 2), pad_edge=True, expand=True)
+    for at, width in enumerate(widths):
+        if width:
+            table.add_column(width=width, justify="right" if at == 0 else "left")
+    table.add_column(ratio=1, overflow="fold")
+    for sentence in sentences:
+        *few, text = _cells(sentence)
+        table.add_row(*(cell for cell, width in zip(few, widths, strict=True) if width), text)
+    return table
+
+
+def _cells(sentence: Sentence) -> tuple[Text, Text, Text, Text]:
+    """Time, speaker, emotion and event, text."""
+    speaker, heard = Text(), Text()
+    if sentence.speaker is not None:
+        speaker = Text(speaker_name(sentence.speaker), style=_VOICES[sentence.speaker % len(_VOICES)])
+    if sentence.emotion is not None:
+        heard.append(_shown(sentence.emotion.label), style=colour(sentence.emotion.label))
+    if sentence.event is not None:
+        heard.append((" " if heard else "") + _shown(sentence.event), style="dim")
+    return Text(_clock(sentence.start), style="dim"), speaker, heard, Text(_shown(sentence.text))
+
+
+def _shown(text: str) -> str:
+    """Text on one line without what would steer a terminal."""
+    return screen.printable("".join("�" if category(c) == "Cc" else c for c in one_line(text)))
+
+
+def _clock(seconds: float) -> str:
+    """`3:05.2`, `1:02:03.4`."""
+    tenths = round(seconds * 10)
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    whole = f"{hours}:{minutes:02}" if hours else f"{minutes}"
+    return f"{whole}:{rest // 10:02}.{rest % 10}"

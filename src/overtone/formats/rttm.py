@@ -1,0 +1,80 @@
+"""NIST RTTM: who speaks when, or in what mood."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from overtone.errors import UsageError
+from overtone.formats.cues import labelled, speaker_name
+from overtone.formats.names import Names
+from overtone.formats.sink import TextSink
+from overtone.formats.target import Target
+from overtone.record import SECOND_DIGITS, of_kind, rounded
+from overtone.values import EmotionResult, Result, Transcript
+
+NO_SPEAKERS = "RTTM says who speaks when; ask for that with --speakers, or choose another format."
+
+
+class Rttm(TextSink):
+    """RTTM lines of all inputs: a line for each turn of a speaker; of emotions, the label stands for the speaker.
+
+    The file field is the input's id or the stem of its name, `-2` after it for a second input of that stem.
+    Fields hold no blanks; those in names and labels become `_`. Channels count from 1.
+    """
+
+    def __init__(self, path: str | None) -> None:
+        super().__init__(Target(path))
+        self._names = Names()
+
+    def _put(self, result: Result) -> None:
+        if not result.ok:
+            return
+        name = self._names.of_source(result)
+        channel = 1 if result.channel is None else result.channel + 1
+        for turn in _turns(result):
+            score = "<NA>" if turn.score is None else f"{turn.score:.6f}"
+            self._target.write(
+                f"SPEAKER {name} {channel} {turn.start_s:.3f} {turn.length_s:.3f} <NA> <NA> "
+                f"{turn.who.replace(' ', '_')} {score} <NA>\n"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    start_s: float
+    end_s: float
+    who: str
+    score: float | None = None
+
+    @property
+    def length_s(self) -> float:
+        return self.end_s - self.start_s
+
+
+def _turns(result: Result) -> Iterator[_Turn]:
+    if isinstance(result, Transcript):
+        yield from _speakers(result)
+        return
+    for label, segment in labelled(of_kind(result, EmotionResult)):
+        yield _Turn(segment.span.start_s, segment.span.stop_s, label, rounded(segment.score))
+
+
+def _speakers(result: Transcript) -> Iterator[_Turn]:
+    """Sentences that follow on each other, by one speaker, are one turn. UsageError where nobody was told apart."""
+    if result.speakers is None:
+        raise UsageError(NO_SPEAKERS, code="no_speakers")
+    turn: _Turn | None = None
+    for sentence in result.sentences:
+        if sentence.speaker is None:
+            continue
+        start, end = round(sentence.start, SECOND_DIGITS), round(sentence.end, SECOND_DIGITS)
+        who = speaker_name(sentence.speaker)
+        if turn is not None and turn.who == who and start <= turn.end_s:
+            turn = replace(turn, end_s=max(turn.end_s, end))
+            continue
+        if turn is not None:
+            yield turn
+        turn = _Turn(start, end, who)
+    if turn is not None:
+        yield turn
