@@ -41,7 +41,7 @@ def is_silent(samples: Samples) -> bool:
     return bool(loudest < 10.0 ** (SILENCE_DBFS / 10))
 
 
-class _Held:
+class Held:
     """Samples not yet given out, addressed by their place in the whole stream."""
 
     def __init__(self) -> None:
@@ -50,6 +50,7 @@ class _Held:
         self._blocks: list[Samples] = []
 
     def add(self, samples: Samples) -> None:
+        """These come next."""
         self._blocks.append(samples)
         self.stop += len(samples)
 
@@ -58,6 +59,7 @@ class _Held:
         return np.array(self._joined()[start - self.start : stop - self.start])
 
     def drop(self, before: int) -> None:
+        """Let go of what is before a place; where that is not here yet, of all there is."""
         before = min(before, self.stop)
         if before > self.start:
             self._blocks = [self._joined()[before - self.start :].copy()]
@@ -72,7 +74,7 @@ class _Held:
 class _Maker:
     """Numbers segments, and decides by level which are silent."""
 
-    def __init__(self, held: _Held, *, keep_silence: bool) -> None:
+    def __init__(self, held: Held, *, keep_silence: bool) -> None:
         self._held, self._keep = held, keep_silence
         self._count = 0
 
@@ -89,7 +91,7 @@ class WholeCutter:
     """No cutting: the whole file is one segment. `admit(samples)` may raise where that many cannot be held."""
 
     def __init__(self, admit: Callable[[int], None], *, keep_silence: bool = False) -> None:
-        self._held = _Held()
+        self._held = Held()
         self._maker = _Maker(self._held, keep_silence=keep_silence)
         self._admit = admit
 
@@ -121,7 +123,7 @@ class WindowCutter:
     def __init__(self, window: int, hop: int, *, keep_silence: bool = False) -> None:
         self._window, self._hop = window, hop
         self._tail = _shortest_tail(hop)
-        self._held = _Held()
+        self._held = Held()
         self._maker = _Maker(self._held, keep_silence=keep_silence)
         self._next = 0
 
@@ -150,7 +152,7 @@ class PauseSegmenter:
         self._longest = longest
         self._vad = vad
         self._keep = keep_silence
-        self._held = _Held()
+        self._held = Held()
         self._maker = _Maker(self._held, keep_silence=keep_silence)
         frames = longest // FRAME
         # Silence that is kept is held until it is given out, so it may not grow without bound.
