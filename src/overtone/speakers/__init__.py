@@ -1,0 +1,1 @@
+"""Who speaks when: windows' embeddings into voices told apart, voices into turns, turns to sentences."""
