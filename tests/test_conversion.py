@@ -232,8 +232,8 @@ def test_what_came_to_be_there_meanwhile_is_left_alone(
 ) -> None:
     copy = making.copy
 
-    def slowly(reference: on_disk.Converted, folder: Path) -> None:
-        copy(reference, folder)
+    def slowly(checkpoint: checkpoints.Checkpoint, reference: on_disk.Converted, folder: Path) -> None:
+        copy(checkpoint, reference, folder)
         (tmp_path / "made").mkdir()
         (tmp_path / "made" / "mine.txt").write_text("keep me")
 

@@ -19,6 +19,8 @@ from overtone.devices import resolve_devices
 from overtone.engine import Engine
 from overtone.errors import DeviceError, ModelError, UsageError
 from overtone.fleet import Fleet
+from overtone.options import Options
+from overtone.parts import Part
 from overtone.plan import make_plan
 from overtone.values import Batch, Output
 from overtone.waiting import Waiting
@@ -279,14 +281,19 @@ def test_where_one_device_cannot_be_started_none_is_left_running(
 ) -> None:
     monkeypatch.setattr(runtime, "resolve_devices", lambda _: ["cpu", "cuda:0"])
 
-    def none_free(device: str) -> int:
-        assert any(thread.name == "overtone-cpu" for thread in threading.enumerate())  # the first one runs
+    closed = []
+
+    def budget(_: Options, device: str) -> int:
+        if device == "cpu":
+            return 4 << 30
         raise DeviceError(f"{device} is gone")
 
-    monkeypatch.setattr(runtime, "_free_on", none_free)
+    monkeypatch.setattr(runtime, "budget_of", budget)
+    monkeypatch.setattr(Part, "close", lambda part: closed.append(part.device))
     before = {thread.name for thread in threading.enumerate()}
     with pytest.raises(DeviceError, match="cuda:0 is gone"):
         EmotionRecognizer(
             str(small_checkpoint),
         )
+    assert closed == ["cpu"]
     assert {thread.name for thread in threading.enumerate()} == before

@@ -12,7 +12,7 @@ from pathlib import Path
 from overtone import checkpoints
 from overtone.conversion.making import export
 from overtone.conversion.store import sha256
-from overtone.converted import FILES
+from overtone.converted import made_in
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     tiny = checkpoints.find("tiny")
     with tempfile.TemporaryDirectory() as temporary:
         export(tiny, Path(temporary), sha256(tiny.weights), strict=True)
-        for name in (*FILES, checkpoints.CONVERTED):
+        for name in (*made_in(Path(temporary)), checkpoints.CONVERTED):
             shutil.copyfile(Path(temporary) / name, tiny.folder / name)
 
 

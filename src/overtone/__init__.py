@@ -1,4 +1,4 @@
-"""Overtone: the emotion in speech, at any length, inside the memory it is given.
+"""Overtone: the emotion and the words in speech, at any length, inside the memory it is given.
 
     from overtone import EmotionRecognizer
 
@@ -20,6 +20,7 @@ _HOMES = {
     "Audio": "values",
     "BudgetError": "errors",
     "DeviceError": "errors",
+    "Emotion": "values",
     "EmotionRecognizer": "emotion",
     "EmotionResult": "values",
     "FailedInput": "inputs",
@@ -29,9 +30,14 @@ _HOMES = {
     "Options": "options",
     "OvertoneError": "errors",
     "SegmentResult": "values",
+    "Sentence": "values",
     "Span": "values",
     "Timings": "values",
+    "TranscribeOptions": "transcribe_options",
+    "Transcriber": "transcribe",
+    "Transcript": "values",
     "UsageError": "errors",
+    "Word": "values",
     "expand": "inputs",
 }
 
@@ -49,11 +55,17 @@ if TYPE_CHECKING:
     from overtone.inputs import Input as Input
     from overtone.inputs import expand as expand
     from overtone.options import Options as Options
+    from overtone.transcribe import Transcriber as Transcriber
+    from overtone.transcribe_options import TranscribeOptions as TranscribeOptions
     from overtone.values import Audio as Audio
+    from overtone.values import Emotion as Emotion
     from overtone.values import EmotionResult as EmotionResult
     from overtone.values import SegmentResult as SegmentResult
+    from overtone.values import Sentence as Sentence
     from overtone.values import Span as Span
     from overtone.values import Timings as Timings
+    from overtone.values import Transcript as Transcript
+    from overtone.values import Word as Word
 
 
 def __getattr__(name: str) -> Any:

@@ -26,13 +26,40 @@ ALIASES: Mapping[str, Mapping[Hub, str]] = {
     "plus-seed": {"hf": "emotion2vec/emotion2vec_plus_seed", "ms": "iic/emotion2vec_plus_seed"},
     "plus-base": {"hf": "emotion2vec/emotion2vec_plus_base", "ms": "iic/emotion2vec_plus_base"},
     "plus-large": {"hf": "emotion2vec/emotion2vec_plus_large", "ms": "iic/emotion2vec_plus_large"},
+    "sensevoice": {"hf": "FunAudioLLM/SenseVoiceSmall", "ms": "iic/SenseVoiceSmall"},
+    "paraformer-zh": {
+        "hf": "funasr/paraformer-zh",
+        "ms": "iic/speech_seaco_paraformer_large_asr_nat-zh-cn-16k-common-vocab8404-pytorch",
+    },
+    "paraformer-zh-streaming": {
+        "hf": "funasr/paraformer-zh-streaming",
+        "ms": "iic/speech_paraformer-large_asr_nat-zh-cn-16k-common-vocab8404-online",
+    },
+    "paraformer-en": {
+        "hf": "funasr/paraformer-en",
+        "ms": "iic/speech_paraformer-large-vad-punc_asr_nat-en-16k-common-vocab10020",
+    },
+    "fsmn-vad": {"hf": "funasr/fsmn-vad", "ms": "iic/speech_fsmn_vad_zh-cn-16k-common-pytorch"},
+    "ct-punc": {"hf": "funasr/ct-punc", "ms": "iic/punc_ct-transformer_cn-en-common-vocab471067-large"},
+    "cam++": {"hf": "funasr/campplus", "ms": "iic/speech_campplus_sv_zh-cn_16k-common"},
 }
 """Short names of the published checkpoints on the Hugging Face Hub and on ModelScope."""
 
 BUNDLED = "tiny"
 """The model inside the package."""
 
-_TEXTS = ("config.yaml", "configuration.json", "tokens.txt")
+_TEXTS = (
+    "config.yaml",
+    "configuration.json",
+    "tokens.txt",
+    "tokens.json",
+    "am.mvn",
+    "seg_dict",
+    "jieba_usr_dict",
+    "*.model",
+)
+"""What a published folder holds beside its weights, as far as it is read."""
+
 _WEIGHTS = ("model.pt", "model.safetensors")
 EMOTION = ("Emotion2vec",)
 """Classes, as `config.yaml` names them, whose tokens are the labels they tell."""
@@ -42,6 +69,9 @@ CONVERTED = "overtone.json"
 
 _LARGEST_TEXT = 4 << 20
 """Bytes. No config or label list comes near; a bigger one is not read."""
+
+_LARGEST_VOCABULARY = 64 << 20
+"""Bytes. That of the larger punctuation model, half a million words, has some eight million."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +83,12 @@ class Checkpoint:
     config: Mapping[str, Any]
     labels: tuple[str, ...] | None
     weights: Path
-    """The published weights, or those of the converted encoder where there are no others."""
+    """The published weights, or `overtone.json` of a converted model where there are none."""
 
     @property
     def published(self) -> bool:
         """Whether the published weights are here, and not only converted ones."""
-        return self.weights.suffix != ".bin"
+        return self.weights.name != CONVERTED
 
     @property
     def kind(self) -> str:
@@ -73,13 +103,15 @@ class Checkpoint:
         return path
 
     def text(self, name: str) -> str:
-        """The text of such a file, in UTF-8, 4 MiB at most."""
-        return _text(self.file(name), self.name)
+        """The text of such a file, in UTF-8, 64 MiB at most."""
+        return _text(self.file(name), self.name, _LARGEST_VOCABULARY)
 
     @property
     def weight_bytes(self) -> int:
-        """Size of the weights file."""
-        return self.weights.stat().st_size
+        """Size of the weights."""
+        if self.published:
+            return self.weights.stat().st_size
+        return sum(path.stat().st_size for path in self.folder.glob("*.bin"))
 
 
 def find(model: str, *, hub: Hub = "hf", download: bool = True) -> Checkpoint:
@@ -164,7 +196,7 @@ def read(folder: Path, *, name: str) -> Checkpoint:
     if not weights.is_file():
         weights = folder / "model.safetensors"
     if not weights.is_file() and (folder / CONVERTED).is_file():
-        weights = folder / "encoder.bin"
+        weights = folder / CONVERTED
     if not weights.is_file():
         raise CheckpointError(
             f"{name}: no weights in {folder} (looked for model.pt and model.safetensors); "
@@ -214,10 +246,10 @@ def _inside(folder: Path, named: str | None, default: str, name: str) -> Path:
     return path
 
 
-def _text(path: Path, name: str) -> str:
+def _text(path: Path, name: str, most: int = _LARGEST_TEXT) -> str:
     try:
-        if path.stat().st_size > _LARGEST_TEXT:
-            raise CheckpointError(f"{name}: {path.name} is larger than {_LARGEST_TEXT >> 20} MiB; it cannot be right.")
+        if path.stat().st_size > most:
+            raise CheckpointError(f"{name}: {path.name} is larger than {most >> 20} MiB; it cannot be right.")
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{name}: {path.name} cannot be read ({error}).") from error

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from overtone.errors import CheckpointError
+from overtone.errors import CheckpointError, DeviceError
 from overtone.resources import drop_mapped, trim_heap
 
 Array = npt.NDArray[Any]
@@ -64,6 +64,17 @@ def _core() -> Any:
 def has_fast_bf16() -> bool:
     """Whether this processor multiplies bf16 natively."""
     return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def check_precision(precision: str) -> None:
+    """DeviceError for a precision that this processor does not run, or would only emulate."""
+    if precision not in HINTS:
+        raise DeviceError(f"{precision} is for CUDA devices; on the CPU use --precision {', '.join(HINTS)}.")
+    if precision == "bf16" and not has_fast_bf16():
+        raise DeviceError(
+            "this processor has no fast bf16 (avx512_bf16, amx_bf16 or Arm's bf16), so it would be slower than "
+            "fp32 and less exact; use --precision fp32 or int8."
+        )
 
 
 def version() -> str:

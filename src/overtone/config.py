@@ -12,12 +12,13 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import platformdirs
 
 from overtone.errors import UsageError
-from overtone.options import WORDS, Options, check_names, flag, kinds_of
+from overtone.options import NAMES, WORDS, Options, check_names, flag, kinds_of
+from overtone.transcribe_options import FIELDS, TranscribeOptions
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -30,6 +31,14 @@ _NOT_OPTIONS = ("CACHE", "CONFIG", "KEY")
 SERVICE = _PREFIX + "SERVE_"
 """What variables of `overtone serve` begin with; they are none of the options."""
 
+RECOGNIZER = "recognizer"
+"""What `model` of transcription is called where other options are, too."""
+
+_STORED: Mapping[str, Any] = {**get_type_hints(TranscribeOptions), RECOGNIZER: str}
+"""What a file or the environment may say, with its type."""
+
+_Options = TypeVar("_Options", bound=Options)
+
 _Stored = dict[str, tuple[Any, str]]
 """Values by the option's name, each with the place that it was read from."""
 
@@ -41,9 +50,24 @@ def load(*, profile: str | os.PathLike[str] | None = None, **given: Any) -> Opti
     """
     check_names(given)
     stored = {**_settings(), **({} if profile is None else _from_profile(Path(profile)))}
+    return _made(Options, {name: value for name, value in stored.items() if name in NAMES}, given)
+
+
+def load_transcription(*, profile: str | os.PathLike[str] | None = None, **given: Any) -> TranscribeOptions:
+    """The same for transcription. `model` of a file or the environment is an emotion model; its recogniser is
+    `recognizer` there (`OVERTONE_RECOGNIZER`)."""
+    check_names(given, FIELDS)
+    stored = {**_settings(), **({} if profile is None else _from_profile(Path(profile)))}
+    stored.pop("model", None)
+    if RECOGNIZER in stored:
+        stored["model"] = stored[RECOGNIZER]
+    return _made(TranscribeOptions, {name: value for name, value in stored.items() if name in FIELDS}, given)
+
+
+def _made(kind: type[_Options], stored: _Stored, given: Mapping[str, Any]) -> _Options:
     stored = {name: value for name, value in stored.items() if name not in given}
     try:
-        return Options(**_values(stored), **given)
+        return kind(**_values(stored), **given)
     except UsageError as error:
         named = (where for name, (_, where) in stored.items() if re.search(rf"{flag(name)}(?![\w-])", str(error)))
         if not (places := " and ".join(dict.fromkeys(named))):
@@ -53,7 +77,7 @@ def load(*, profile: str | os.PathLike[str] | None = None, **given: Any) -> Opti
 
 def settings() -> dict[str, Any]:
     """What the config file and the environment say, by name. UsageError names what is wrong."""
-    return _values(_settings())
+    return {name: value for name, value in _values(_settings()).items() if name in NAMES}
 
 
 def _settings() -> _Stored:
@@ -99,7 +123,7 @@ def _read(path: Path, where: str) -> _Stored:
     """The options in a file, called `where` in messages. UsageError where it cannot be read or holds anything else."""
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-        check_names(values)
+        check_names(values, tuple(_STORED))
         return {name: (value, where) for name, value in values.items()}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, UsageError) as error:
         raise UsageError(f"{where}: {error}") from error
@@ -107,7 +131,7 @@ def _read(path: Path, where: str) -> _Stored:
 
 def _from_environment(environment: Mapping[str, str]) -> _Stored:
     other = (*(_PREFIX + name for name in _NOT_OPTIONS), *(name for name in environment if name.startswith(SERVICE)))
-    return _parsed({n: text for n, text in environment.items() if n not in other}, _PREFIX, get_type_hints(Options))
+    return _parsed({n: text for n, text in environment.items() if n not in other}, _PREFIX, _STORED)
 
 
 def _parsed(environment: Mapping[str, str], prefix: str, hints: Mapping[str, Any]) -> _Stored:

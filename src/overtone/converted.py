@@ -1,7 +1,8 @@
 """A model converted for the CPU, on disk: what it holds, and what it says of itself.
 
-A folder in the published layout (`config.yaml`, `tokens.txt`) with `features.xml`, `encoder.xml` and their weights, the
-classifier in `head.safetensors`, and `overtone.json`. The published weights may stand beside them or not.
+A folder in the published layout (`config.yaml` and the other texts) with an OpenVINO model for each graph (of
+emotion2vec `features.xml` and `encoder.xml`) and their weights, a classifier in `head.safetensors` where there is one,
+and `overtone.json`. The published weights may stand beside them or not.
 """
 
 from __future__ import annotations
@@ -21,12 +22,15 @@ FORMAT = 2
 """Of the folder. Raised when what is in it changes; a cached model of another format is made again."""
 
 MODELS = ("features.xml", "encoder.xml")
+"""The graphs of emotion2vec."""
 
 HEAD = "head.safetensors"
 """The classifier's weights."""
 
-FILES = (*MODELS, *(str(Path(name).with_suffix(".bin")) for name in MODELS), HEAD)
-"""What `overtone.json` gives the size of; a model without classes has no classifier."""
+_MADE = ("*.xml", "*.bin", "*.safetensors", "*.npy")
+"""What conversion makes, and `overtone.json` gives the size of."""
+
+_PUBLISHED = ("model.safetensors",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +38,21 @@ class Agreement:
     """How far a model says what it says in float32, over `windows` stretches of the held-out audio `audio`.
 
     labels: share of windows with the same label. score: mean absolute difference of scores. Both None for a model
-    without classes. cosine: mean cosine between the windows' embeddings.
+    without classes. cosine: mean cosine between the windows' embeddings; None for a recogniser. tokens: of a
+    recogniser, one less its token error rate against float32; None for others.
     """
 
     audio: str
     windows: int
     labels: float | None
     score: float | None
-    cosine: float
+    cosine: float | None
+    tokens: float | None = None
 
     def __str__(self) -> str:
         where = f"{self.windows} windows of {self.audio}"
+        if self.tokens is not None:
+            return f"same tokens {100 * self.tokens:.1f} % over {where}"
         if self.labels is None:
             return f"embedding cosine {self.cosine:.5f} over {where}"
         return (
@@ -62,6 +70,13 @@ class Converted:
     source: str
     made_with: Mapping[str, str]
     agreement: Agreement | None
+    files: tuple[str, ...] = ()
+    """What conversion made; filled in when it is read or written."""
+
+    @property
+    def graphs(self) -> tuple[str, ...]:
+        """Names of its graphs."""
+        return tuple(name.removesuffix(".xml") for name in self.files if name.endswith(".xml"))
 
     def runs(self, precision: str) -> bool:
         """Whether it can be run in this precision. For bf16 the weights are kept in float32, and run in either."""
@@ -81,8 +96,13 @@ def read(folder: Path, name: str) -> Converted | None:
                 "`overtone models convert`."
             )
         agreement = Agreement(**said["agreement"]) if said["agreement"] else None
-        found = Converted(folder, str(said["precision"]), str(said["source"]), dict(said["made_with"]), agreement)
-        sizes = {part: int(said["sizes"][part]) for part in FILES if part in said["sizes"] or part != HEAD}
+        sizes = {str(part): int(size) for part, size in said["sizes"].items()}
+        precision, source, made_with = str(said["precision"]), str(said["source"]), dict(said["made_with"])
+        if not any(part.endswith(".xml") for part in sizes):
+            raise ValueError("it names no model")
+        if bad := [part for part in sizes if Path(part).name != part]:
+            raise ValueError(f"it names {bad[0]!r}, outside of its folder")
+        found = Converted(folder, precision, source, made_with, agreement, tuple(sizes))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{name}: {CONVERTED} is broken ({error!r}); convert the model again.") from error
     for part, size in sizes.items():
@@ -93,6 +113,12 @@ def read(folder: Path, name: str) -> Converted | None:
     return found
 
 
+def made_in(folder: Path) -> tuple[str, ...]:
+    """Names of the files in a folder that conversion made."""
+    found = {path.name for pattern in _MADE for path in folder.glob(pattern)}
+    return tuple(sorted(found.difference(_PUBLISHED)))
+
+
 def write(converted: Converted) -> None:
     """Write `overtone.json`, last of all: a folder without it is no converted model."""
     said: dict[str, Any] = {
@@ -101,7 +127,7 @@ def write(converted: Converted) -> None:
         "source": converted.source,
         "made_with": dict(converted.made_with),
         "agreement": asdict(converted.agreement) if converted.agreement else None,
-        "sizes": {name: path.stat().st_size for name in FILES if (path := converted.folder / name).is_file()},
+        "sizes": {name: (converted.folder / name).stat().st_size for name in made_in(converted.folder)},
     }
     part = converted.folder / (CONVERTED + ".part")
     part.write_text(json.dumps(said, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -10,12 +10,13 @@ import time
 from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from overtone.backends.base import Backend, Interrupted
+from overtone.engine_stats import EngineStats
 from overtone.errors import BudgetError, DeviceError, ModelError, OutOfMemory, OvertoneError
-from overtone.memory import Ledger, Shape, format_size
+from overtone.memory import Gate, Ledger, Shape, format_size
 from overtone.plan import DRIFT_BYTES, Limits, Plan, bucket, enough_for, shape_of
 from overtone.stages import OFF, Stages
 from overtone.turns import GIVES_WAY_S
@@ -29,31 +30,23 @@ _LOOSE_BYTES = 8 << 20
 """Bytes beyond what is resident that may lie about between two batches before they are given back."""
 
 
-@dataclass(slots=True)
-class EngineStats:
-    """What the engine has done so far. Seconds; `padded_s` is what was charged, `audio_s` what was asked.
-
-    `splits`: batches halved for want of memory. `interrupted`: batches of background work that gave way, and were begun
-    again.
-    """
-
-    batches: int = 0
-    segments: int = 0
-    audio_s: float = 0.0
-    padded_s: float = 0.0
-    run_s: float = 0.0
-    idle_s: float = 0.0
-    splits: int = 0
-    interrupted: int = 0
-
-
 class Engine:
     """Owns a backend and its thread. `submit` from any thread; close it, or use it as a context manager.
 
-    The plan bounds audio in flight and the activations of a batch. `waiting` is shared with other engines, or its own.
+    The plan bounds audio in flight and the activations of a batch. `waiting` is shared with the engines of other
+    devices, or its own. `turn` lets in one, and is shared with those of other models on this device.
     """
 
-    def __init__(self, backend: Backend, plan: Plan, *, stages: Stages = OFF, waiting: Waiting | None = None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        plan: Plan,
+        *,
+        stages: Stages = OFF,
+        waiting: Waiting | None = None,
+        turn: Gate | None = None,
+    ) -> None:
+        self._turn = Gate(1) if turn is None else turn
         self._backend = backend
         self._plan = plan
         self._cost = plan.cost
@@ -132,8 +125,11 @@ class Engine:
     def _loop(self) -> None:
         batch: list[Work] = []
         try:
-            while batch := self._take():
-                self._run(batch)
+            while self._wait():
+                # Whoever shares this device comes in turns; what is in use is asked within one's own.
+                with self._turn.holding(1):
+                    if batch := self._take():
+                        self._run(batch)
         except Exception as error:  # noqa: BLE001 - a device that is gone, say: nobody may wait for ever
             self._fail(batch, error)
         finally:
@@ -148,19 +144,19 @@ class Engine:
                 with suppress(InvalidStateError):  # answered, or dropped meanwhile
                     work.future.set_exception(ModelError(f"{reason}; start anew.", code=code))
 
+    def _wait(self) -> bool:
+        """Wait for work; False once the engine is closed and drained."""
+        began = self.stages.begin()
+        more = self._waiting.wait()
+        self.stats.idle_s += self.stages.end("idle", began)
+        return more
+
     def _take(self) -> list[Work]:
-        """Wait for work and choose the next batch; an empty one means the engine is closed and drained."""
-        while True:
-            began = self.stages.begin()
-            more = self._waiting.wait()
-            self.stats.idle_s += self.stages.end("idle", began)
-            if not more:
-                return []
-            began = self.stages.begin()
-            batch = self._waiting.take(self._limits())
-            self.stages.end("batch", began, f"{len(batch)} of {len(batch) + len(self._waiting)}")
-            if batch:
-                return batch
+        """Choose the next batch; empty where another device was faster."""
+        began = self.stages.begin()
+        batch = self._waiting.take(self._limits())
+        self.stages.end("batch", began, f"{len(batch)} of {len(batch) + len(self._waiting)}")
+        return batch
 
     def _limits(self) -> Limits:
         # Never more than was planned: what is free beyond it, the VAD or a result may yet take.

@@ -7,7 +7,8 @@ from collections.abc import Hashable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from overtone.engine import Engine, EngineStats
+from overtone.engine import Engine
+from overtone.engine_stats import EngineStats
 from overtone.plan import Plan
 from overtone.stages import Stages
 from overtone.values import Samples

@@ -44,11 +44,20 @@ class Head:
 
         ModelError if the model gave something that is not a number.
         """
+        return softmax(self.logits(embeddings))
+
+    def logits(self, embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """What `softmax` makes scores of. Those of a mean are the mean of those of its parts. Errors as above."""
         rows = list(self.used)
         logits = embeddings.astype(np.float64) @ self.weight[rows].T.astype(np.float64) + self.bias[rows]
         if not np.isfinite(logits).all():
             raise ModelError("the model gave values that are not numbers; the checkpoint or the precision is at fault")
-        logits -= logits.max(axis=-1, keepdims=True)
-        exponentials = np.exp(logits)
-        scores: npt.NDArray[np.float64] = exponentials / exponentials.sum(axis=-1, keepdims=True)
-        return scores
+        found: npt.NDArray[np.float64] = logits
+        return found
+
+
+def softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Scores (..., classes), rows sum to 1."""
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    scores: npt.NDArray[np.float64] = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    return scores

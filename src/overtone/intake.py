@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,54 +15,34 @@ from overtone.audio import Decoder, DecoderPool, Readable, name_of
 from overtone.caller import Caller
 from overtone.errors import BudgetError, OvertoneError, about
 from overtone.memory import Gate, Shape, format_size
-from overtone.merge import Merger
-from overtone.options import Options
-from overtone.plan import check_whole, cutting_bytes, enough_for, longest_segment
+from overtone.plan import cutting_bytes, enough_for
 from overtone.runtime import Runtime
-from overtone.segment import Cutter, PauseSegmenter, WholeCutter, WindowCutter
 from overtone.track import Track
-from overtone.vad import SileroVad
-from overtone.values import FRAMES, SAMPLE_RATE, Output, Samples
+from overtone.values import SAMPLE_RATE
+from overtone.way import Way, Wishes
 
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What one call wants. `options`: those of the recogniser with the call's own. `envelope`: keep the outline."""
-
-    options: Options
-    envelope: bool = False
-
-    @property
-    def frames(self) -> bool:
-        """Whether frames are kept."""
-        return self.options.granularity == "frame"
-
-    @property
-    def split(self) -> bool:
-        """Whether each channel is answered by itself."""
-        return self.options.channels == "split"
+_Merged = TypeVar("_Merged")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sent:
+class Sent(Generic[_Merged]):
     """A source that has been decoded and cut; its tracks, one for each channel asked for, still wait for answers."""
 
     wishes: Wishes
-    tracks: list[Track]
+    tracks: list[Track[_Merged]]
     duration: float
     decode_s: float
     began: float
     warnings: tuple[str, ...]
 
 
-class Intake:
+class Intake(Generic[_Merged]):
     """Sends sources through one engine. Any number of threads may call; no more tracks are cut at once than planned,
     and those of background work have places of their own."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, runtime: Runtime, way: Way[_Merged]) -> None:
+        self._runtime, self._way = runtime, way
         self._stages = runtime.engine.stages
-        self._vad = SileroVad()
         self._cutting = Gate(runtime.decoders)
         self._behind = Gate(runtime.beside.background or runtime.decoders)
         processes = runtime.options.decode_processes
@@ -74,7 +55,7 @@ class Intake:
         """Seconds of audio decoded so far, of all sources, each counted once however many channels it has."""
         return self._decoded_s
 
-    def send(self, source: Readable, name: str | None, wishes: Wishes, caller: Caller) -> Sent:
+    def send(self, source: Readable, name: str | None, wishes: Wishes, caller: Caller) -> Sent[_Merged]:
         """Decode, cut and submit a whole source; waits for its turn, and while audio in flight is at its bound.
 
         Raises InputError, BudgetError, ModelError, what the caller raises, and CancelledError once it has stopped.
@@ -88,10 +69,10 @@ class Intake:
             known.__context__ = None
             raise known.with_traceback(None) from None
 
-    def _send(self, source: Readable, name: str | None, wishes: Wishes, caller: Caller) -> Sent:
+    def _send(self, source: Readable, name: str | None, wishes: Wishes, caller: Caller) -> Sent[_Merged]:
         began, decode_s = self._stages.begin(), 0.0
         at = began  # opening a source is part of decoding it
-        tracks: list[Track] = []
+        tracks: list[Track[_Merged]] = []
         try:
             with Decoder(source, name, self._pool) as decoder:
                 blocks = decoder.channel_blocks() if wishes.split else (block[None] for block in decoder.blocks())
@@ -128,7 +109,7 @@ class Intake:
     def _places(self, caller: Caller) -> Gate:
         return self._behind if caller.background else self._cutting
 
-    def _tracks(self, count: int, name: str, wishes: Wishes, caller: Caller) -> list[Track]:
+    def _tracks(self, count: int, name: str, wishes: Wishes, caller: Caller) -> list[Track[_Merged]]:
         """A track for each channel, once there is a place for all of them."""
         if not wishes.options.whole:
             self._check_channels(count, name)
@@ -153,53 +134,18 @@ class Intake:
                 "--max-segment (or --window), or mix them (--channels mix)."
             )
 
-    def track(self, wishes: Wishes, caller: Caller, channels: int = 1) -> Track:
+    def track(self, wishes: Wishes, caller: Caller, channels: int = 1) -> Track[_Merged]:
         """One channel's way through; `channels`: of the same source, under way at once."""
-        network = self._runtime.network
-        merger = Merger(
-            network.head,
-            hop=network.hop,
-            dim=network.dim,
-            want_frames=wishes.frames,
-            as_published=wishes.options.labels == "published",
-        )
         track = Track(
-            self._cutter(wishes.options, channels),
-            partial(self._submit, caller, wishes.frames),
-            merger,
-            shortest=network.shortest,
+            self._way.cutter(wishes.options, channels),
+            partial(self._way.ask, wishes, caller),
+            self._way.merger(wishes.options),
+            shortest=self._way.shortest,
             envelope=wishes.envelope,
             stages=self._stages,
         )
         caller.when_stopped(track.cancel)
         return track
-
-    def _submit(self, caller: Caller, frames: bool, samples: Samples) -> Future[Output]:
-        """Have one segment answered, by the caller's memory if it has one."""
-        if not frames and (known := caller.recall(samples)) is not None:
-            answer: Future[Output] = Future()
-            answer.set_result(known)
-            return answer
-        answer = self._runtime.engine.submit(samples, wish=FRAMES if frames else None, background=caller.background)
-        if type(caller).keep is not Caller.keep:
-            answer.add_done_callback(partial(_keep, caller, samples))
-        return answer
-
-    def _cutter(self, options: Options, channels: int) -> Cutter:
-        if options.whole:
-            return WholeCutter(partial(self._admit, channels), keep_silence=options.keep_silence)
-        if options.segment == "window":
-            window, hop = (round(s * SAMPLE_RATE) for s in (options.window, options.hop or options.window))
-            return WindowCutter(window, hop, keep_silence=options.keep_silence)
-        longest = longest_segment(options.longest_s, options.batch_size_s)
-        return PauseSegmenter(longest, self._vad, keep_silence=options.keep_silence)
-
-    def _admit(self, channels: int, samples: int) -> None:
-        """BudgetError where a file that is to run whole is longer than the budget can hold."""
-        engine = self._runtime.engine
-        if check_whole(engine.plan, samples, channels) > engine.plan.audio_bytes:
-            # What it holds was not planned for beside a batch: those of the files before it end first.
-            engine.wait_until_idle()
 
     def close(self) -> None:
         """Let nobody wait for a place any more."""
@@ -209,12 +155,7 @@ class Intake:
             self._pool.close()
 
 
-def _keep(caller: Caller, samples: Samples, answer: Future[Output]) -> None:
-    if not answer.cancelled() and answer.exception() is None:
-        caller.keep(samples, answer.result())
-
-
-def _push(tracks: list[Track], block: npt.NDArray[np.float32]) -> None:
+def _push(tracks: list[Track[Any]], block: npt.NDArray[np.float32]) -> None:
     for track, samples in zip(tracks, block, strict=True):
         track.push(samples)
         if track.error is not None and all(t.error is not None for t in tracks):

@@ -11,11 +11,13 @@ import numpy as np
 
 from overtone.caller import Caller
 from overtone.errors import UsageError
-from overtone.intake import Intake, Sent, Wishes
+from overtone.intake import Intake, Sent
+from overtone.merge import Merged
 from overtone.runtime import Runtime
 from overtone.segment import is_silent
 from overtone.timeline import verdict
 from overtone.values import SAMPLE_RATE, SILENCE, EmotionResult, Granularity, Output, Samples, SegmentResult, Span
+from overtone.way import Wishes
 
 SHORTEST_HOP_S = 0.1
 """Seconds. Emotion does not change faster, and every hop runs a whole window through the model."""
@@ -38,11 +40,11 @@ class Live:
     def __init__(
         self,
         runtime: Runtime,
-        intake: Intake,
+        intake: Intake[Merged],
         wishes: Wishes,
         caller: Caller,
         name: str,
-        finished: Callable[[Sent], EmotionResult],
+        finished: Callable[[Sent[Merged]], EmotionResult],
     ) -> None:
         options = wishes.options
         hop_s = 1.0 if options.hop is None else options.hop

@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from overtone import conversion
-from overtone.checkpoints import Checkpoint
+from overtone.checkpoints import EMOTION, Checkpoint
+from overtone.compiled import check_precision
 from overtone.converted import read_head
 from overtone.devices import runs_torch
 from overtone.head import Head
 from overtone.models.architecture import Architecture
 from overtone.options import Options
+from overtone.tasks.base import Task
+from overtone.tasks.known import task_of
 
 if TYPE_CHECKING:
     from overtone.backends.base import LoadableBackend
+    from overtone.backends.graphs import Graphs
     from overtone.backends.torch_offload import Offload
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Loaded:
-    """A network in its backend. `offload`: the blocks that are kept on the CPU, where that was asked for."""
+    """A network in its backend. Samples at 16 kHz.
+
+    hop, shortest: samples between frames, and of the least that it can work on. dim: of an embedding. shape: what its
+    cost depends on. head: its classifier, if it has one. task: what it does with waveforms, if it is no emotion model.
+    offload: the blocks that are kept on the CPU, where that was asked for.
+    """
 
     backend: LoadableBackend
-    architecture: Architecture
-    head: Head | None
+    shape: Hashable
+    hop: int
+    shortest: int
+    dim: int = 0
+    head: Head | None = None
+    task: Task | None = None
     offload: Offload | None = None
 
 
@@ -33,15 +48,26 @@ def load(checkpoint: Checkpoint, options: Options, device: str, threads: int) ->
 
     Raises CheckpointError, ModelError where something is not installed, and DeviceError.
     """
-    strict = not options.ignore_unknown_tensors
-    if runs_torch(options.backend, device):
-        return _through_torch(checkpoint, options, device, threads, strict=strict)
-    from overtone.backends.openvino_backend import OpenvinoBackend, check_precision
+    if checkpoint.kind not in EMOTION:
+        return _task(checkpoint, options, device, threads)
+    architecture = Architecture.from_config(checkpoint.config, checkpoint.name)
+    backend, head, offload = (_torch_emotion if runs_torch(options.backend, device) else _openvino_emotion)(
+        checkpoint, options, device, threads
+    )
+    frames = architecture.hop_samples, architecture.receptive_samples
+    return Loaded(backend, architecture, *frames, architecture.embed_dim, head, offload=offload)
+
+
+_Emotion = tuple["LoadableBackend", Head | None, "Offload | None"]
+
+
+def _openvino_emotion(checkpoint: Checkpoint, options: Options, _: str, threads: int) -> _Emotion:
+    from overtone.backends.openvino_backend import OpenvinoBackend
 
     if options.precision is not None:
         check_precision(options.precision)  # before a conversion, which takes its time
     architecture = Architecture.from_config(checkpoint.config, checkpoint.name)
-    found = conversion.converted(checkpoint, options.precision, strict=strict)
+    found = conversion.converted(checkpoint, options.precision, strict=not options.ignore_unknown_tensors)
     backend = OpenvinoBackend(
         found.folder,
         architecture,
@@ -49,15 +75,42 @@ def load(checkpoint: Checkpoint, options: Options, device: str, threads: int) ->
         threads=threads,
         whole=options.whole,
     )
-    return Loaded(backend, architecture, read_head(found, checkpoint, architecture.embed_dim))
+    return backend, read_head(found, checkpoint, architecture.embed_dim), None
 
 
-def _through_torch(checkpoint: Checkpoint, options: Options, device: str, threads: int, *, strict: bool) -> Loaded:
+def _torch_emotion(checkpoint: Checkpoint, options: Options, device: str, threads: int) -> _Emotion:
     from overtone.backends.torch_backend import TorchBackend
     from overtone.models.loading import load as load_network
 
-    network, head = load_network(checkpoint, strict=strict)
+    network, head = load_network(checkpoint, strict=not options.ignore_unknown_tensors)
     backend = TorchBackend(
         network, device=device, precision=options.precision or "fp32", threads=threads, offload=options.offload
     )
-    return Loaded(backend, network.architecture, head, backend.offload)
+    return backend, head, backend.offload
+
+
+def _task(checkpoint: Checkpoint, options: Options, device: str, threads: int) -> Loaded:
+    from overtone.backends.task_backend import TaskBackend
+
+    task = task_of(checkpoint)
+    backend = TaskBackend(load_graphs(checkpoint, options, device, threads), task)
+    shape = checkpoint.kind, json.dumps(checkpoint.config, sort_keys=True, default=str)
+    return Loaded(backend, shape, task.hop, task.shortest, task=task)
+
+
+def load_graphs(checkpoint: Checkpoint, options: Options, device: str, threads: int) -> Graphs:
+    """The graphs of anything but an emotion model, for a device. Errors as for `load`."""
+    strict = not options.ignore_unknown_tensors
+    if runs_torch(options.backend, device):
+        from overtone.backends.torch_graphs import TorchGraphs
+        from overtone.models.networks import build
+
+        graphs = build(checkpoint, strict=strict)
+        return TorchGraphs(graphs, device=device, precision=options.precision or "fp32", threads=threads)
+    from overtone.backends.openvino_graphs import OpenvinoGraphs
+
+    if options.precision is not None:
+        check_precision(options.precision)  # before a conversion, which takes its time
+    found = conversion.converted(checkpoint, options.precision, strict=strict)
+    precision = options.precision or found.precision
+    return OpenvinoGraphs(found.folder, found.graphs, precision=precision, threads=threads)

@@ -9,7 +9,8 @@ import itertools
 import re
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -195,6 +196,15 @@ class Gate:
         with self._changed:
             self._held -= size
             self._changed.notify_all()
+
+    @contextmanager
+    def holding(self, size: int) -> Iterator[None]:
+        """Hold `size` while the block runs, once it fits."""
+        self.take(size)
+        try:
+            yield
+        finally:
+            self.give(size)
 
     def wait_until_empty(self) -> None:
         """Wait until nothing is in."""

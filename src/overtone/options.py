@@ -8,7 +8,7 @@ import functools
 import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_type_hints
 
 from overtone.errors import UsageError
 from overtone.memory import parse_size
@@ -16,6 +16,8 @@ from overtone.values import Granularity
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+_Options = TypeVar("_Options", bound="Options")  # typing.Self needs Python 3.11
 
 Precision = Literal["fp32", "tf32", "bf16", "fp16", "int8"]
 BackendName = Literal["auto", "openvino", "torch"]
@@ -103,14 +105,15 @@ class Options:
         """Longest segment that cutting gives, in seconds, where no cap on batches makes it shorter."""
         return self.window + SHORTEST_TAIL_S if self.segment == "window" else self.max_segment
 
-    def for_call(self, **changes: Any) -> Options:
+    def for_call(self: _Options, **changes: Any) -> _Options:
         """A copy with some of the options that a single call may have of its own (`PER_CALL`).
 
         UsageError for any other, and for segments longer than the model was loaded for.
         """
-        check_names(changes)
-        if fixed := next((name for name in changes if name not in PER_CALL), None):
-            may = ", ".join(PER_CALL)
+        may_set = self.per_call
+        check_names(changes, self._names())
+        if fixed := next((name for name in changes if name not in may_set), None):
+            may = ", ".join(may_set)
             raise UsageError(f"{flag(fixed)} is settled when the model is loaded; a call may set: {may}.")
         made = dataclasses.replace(self, **changes)
         if made.whole and not self.whole:
@@ -123,10 +126,18 @@ class Options:
             )
         return made
 
-    def replace(self, **changes: Any) -> Options:
+    def replace(self: _Options, **changes: Any) -> _Options:
         """A copy with some options changed. UsageError for one that does not exist."""
-        check_names(changes)
+        check_names(changes, self._names())
         return dataclasses.replace(self, **changes)
+
+    @property
+    def per_call(self) -> tuple[str, ...]:
+        """Names of the options that a single call may have of its own."""
+        return PER_CALL
+
+    def _names(self) -> tuple[str, ...]:
+        return tuple(field.name for field in dataclasses.fields(self))
 
 
 _RANGES = (

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from overtone.errors import InputError, ModelError, OvertoneError
-from overtone.merge import Merged, Merger
 from overtone.segment import Cutter
 from overtone.stages import OFF, Stages
-from overtone.values import SAMPLE_RATE, Output, Samples, Segment, Timings
+from overtone.values import SAMPLE_RATE, Samples, Segment, Span, Timings
 
-Submit = Callable[[Samples], "Future[Output]"]
+_Merged_co = TypeVar("_Merged_co", covariant=True)
+
+
+class Merging(Protocol[_Merged_co]):
+    """Puts a source's answer together from what is said of its segments, in whatever order that comes. Thread-safe."""
+
+    def add_silence(self, segment: Segment) -> None:
+        """A segment in which nobody speaks."""
+
+    def add(self, index: int, span: Span, answer: Any) -> None:
+        """What a model says of a segment; once for each model that was asked."""
+
+    def finish(self) -> _Merged_co:
+        """The answer, once everything has been added."""
+
+
+Submit = Callable[[Samples], "Sequence[Future[Any]]"]
+"""Asks every model for what it says of a segment."""
 
 
 _ENVELOPE_ROWS = 1 << 14
@@ -31,7 +48,7 @@ class _Spent:
     merge_s: float = 0.0
 
 
-class Track:
+class Track(Generic[_Merged_co]):
     """Feed it blocks of samples with `push`, end with `finish`, then `wait` for what the engine owes.
 
     Fed by one thread, answered by the engine's. Segments are submitted as they are cut, so a source of any length is
@@ -43,7 +60,7 @@ class Track:
         self,
         cutter: Cutter,
         submit: Submit,
-        merger: Merger,
+        merger: Merging[_Merged_co],
         *,
         shortest: int,
         envelope: bool = False,
@@ -58,7 +75,7 @@ class Track:
         self._spent = _Spent()
         self._notes: dict[str, None] = {}
         self._devices: set[str] = set()
-        self._owed: set[Future[Output]] = set()
+        self._owed: set[Future[Any]] = set()
         self._settled = threading.Condition()
         self.error: OvertoneError | None = None
         self.samples = 0
@@ -94,15 +111,16 @@ class Track:
             if segment.silent or len(segment.samples) < self._shortest:
                 self._merger.add_silence(segment)
                 continue
-            answer = self._submit(segment.samples)
+            answers = self._submit(segment.samples)
             with self._settled:
-                self._owed.add(answer)
-            answer.add_done_callback(self._settler(segment))
+                self._owed.update(answers)
+            for answer in answers:
+                answer.add_done_callback(self._settler(segment))
 
-    def _settler(self, segment: Segment) -> Callable[[Future[Output]], None]:
+    def _settler(self, segment: Segment) -> Callable[[Future[Any]], None]:
         index, span = segment.index, segment.span  # and not the samples
 
-        def settle(future: Future[Output]) -> None:
+        def settle(future: Future[Any]) -> None:
             began = self._stages.begin()
             error: OvertoneError | None = None
             try:
@@ -126,7 +144,7 @@ class Track:
 
         return settle
 
-    def wait(self) -> Merged:
+    def wait(self) -> _Merged_co:
         """Wait for every answer and merge them. Raises the first error that a segment met."""
         with self._settled:
             self._settled.wait_for(lambda: not self._owed)

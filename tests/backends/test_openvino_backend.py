@@ -148,7 +148,7 @@ def test_bf16_is_refused_where_it_would_only_be_emulated(
     small_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     architecture = load(checkpoints.read(small_checkpoint, name="c"))[0].architecture
-    monkeypatch.setattr("overtone.backends.openvino_backend.has_fast_bf16", lambda: False)
+    monkeypatch.setattr("overtone.compiled.has_fast_bf16", lambda: False)
     with pytest.raises(DeviceError, match=r"no fast bf16.*--precision fp32"):
         OpenvinoBackend(small_checkpoint, architecture, precision="bf16", threads=1)
 

@@ -96,7 +96,7 @@ def on_cuda(backend: TorchBackend, monkeypatch: pytest.MonkeyPatch) -> Callable[
     """The backend, taking itself for one on a GPU, with `torch.cuda` replaced; its tensors stay on the CPU."""
 
     def make(cuda: FakeCuda) -> TorchBackend:
-        monkeypatch.setattr(backend, "_on_cpu", False)
+        monkeypatch.setattr(backend._device, "on_cpu", False)
         for name in ("memory_allocated", "empty_cache", "synchronize"):
             monkeypatch.setattr(torch.cuda, name, getattr(cuda, name))
         return backend
@@ -175,7 +175,7 @@ def test_float32_on_a_gpu_is_what_was_asked_for_while_it_runs(
         seen.append((torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32))
         return network(*given)
 
-    monkeypatch.setattr(backend, "precision", precision)
+    monkeypatch.setattr(backend._device, "precision", precision)
     monkeypatch.setattr(backend, "_network", forward)
     before = (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
     backend.run(BATCH)

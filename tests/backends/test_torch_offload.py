@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from conftest import EXAMPLES, voice
-from overtone import EmotionRecognizer, checkpoints, runtime
+from overtone import EmotionRecognizer, checkpoints, parts
 from overtone.backends.torch_backend import TorchBackend
 from overtone.backends.torch_offload import Offload
 from overtone.errors import DeviceError, OutOfMemory
@@ -87,7 +87,7 @@ def test_a_recogniser_on_the_cpu_refuses_it_before_it_loads(small_checkpoint: Pa
 def test_results_say_what_it_costs(
     small_checkpoint: Path, recognizer: EmotionRecognizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runtime, "check_offload", lambda device: None)
+    monkeypatch.setattr(parts, "check_offload", lambda device: None)
     source = EXAMPLES / "angry.wav"
     with EmotionRecognizer(
         str(small_checkpoint), device="cpu", backend="torch", memory="4GiB", offload=True

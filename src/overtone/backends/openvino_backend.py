@@ -12,8 +12,8 @@ import numpy.typing as npt
 from overtone.backends import probing
 from overtone.backends.base import Interrupted
 from overtone.backends.blockwise import BlockwiseEncoder
-from overtone.compiled import HINTS, CompiledModel, has_fast_bf16, version
-from overtone.errors import DeviceError, OutOfMemory
+from overtone.compiled import CompiledModel, check_precision, version
+from overtone.errors import OutOfMemory
 from overtone.memory import CostModel, memory_refusal
 from overtone.models.architecture import Architecture
 from overtone.resources import peak_rss_bytes, processor_name, rss_bytes, trim_heap
@@ -190,17 +190,6 @@ class OpenvinoBackend:
         del self._features, self._encoder
         gc.collect()
         trim_heap()
-
-
-def check_precision(precision: str) -> None:
-    """DeviceError for a precision that this processor does not run, or would only emulate."""
-    if precision not in HINTS:
-        raise DeviceError(f"{precision} is for CUDA devices; on the CPU use --precision {', '.join(HINTS)}.")
-    if precision == "bf16" and not has_fast_bf16():
-        raise DeviceError(
-            "this processor has no fast bf16 (avx512_bf16, amx_bf16 or Arm's bf16), so it would be slower than "
-            "fp32 and less exact; use --precision fp32 or int8."
-        )
 
 
 def frames_for(longest: int, extra: int) -> int:

@@ -3,48 +3,23 @@
 from __future__ import annotations
 
 import gc
-import threading
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
 from overtone.backends import probing
-from overtone.backends.torch_float32 import SWITCHES
+from overtone.backends.torch_device import TorchDevice
 from overtone.backends.torch_offload import Offload
 from overtone.backends.torch_transfer import Transfer
-from overtone.errors import DeviceError, OutOfMemory
-from overtone.memory import CostModel, Shape, memory_refusal
+from overtone.memory import CostModel, Shape
 from overtone.models.attention import BIAS_BYTES
 from overtone.models.emotion2vec import Emotion2vec
 from overtone.models.flex import FlexAttend, flex_is_here
-from overtone.resources import peak_rss_bytes, processor_name, rss_bytes, trim_heap
 from overtone.values import SAMPLE_RATE, Batch, Output
-
-CONTEXT_BYTES = 512 << 20
-"""Device memory that CUDA, cuBLAS and cuDNN take for a process beside its tensors, which PyTorch does not count."""
-
-_DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-_TF32_CAPABILITY = (8, 0)
-"""Ampere, the first with TF32. Older GPUs take the switch and compute in full, which results must not call tf32."""
-
-
-def _use_threads(count: int) -> None:
-    """Make the calling thread's PyTorch work use `count` threads, and nobody else's.
-
-    `torch.set_num_threads` sets the number for the calling thread and the default for threads yet to come; a
-    short-lived thread puts that default back.
-    """
-    before = torch.get_num_threads()
-    if before == count:
-        return
-    torch.set_num_threads(count)
-    restorer = threading.Thread(target=torch.set_num_threads, args=(before,))
-    restorer.start()
-    restorer.join()
 
 
 class TorchBackend:
@@ -58,23 +33,10 @@ class TorchBackend:
     def __init__(
         self, network: Emotion2vec, *, device: str, precision: str, threads: int, offload: bool = False
     ) -> None:
-        if precision not in _DTYPES:
-            raise DeviceError(
-                f"PyTorch runs {', '.join(_DTYPES)}, not {precision}; int8 is for the CPU, with --backend openvino."
-            )
-        if device == "cpu" and precision != "fp32":
-            raise DeviceError(
-                f"PyTorch runs fp32 on the CPU; for --precision {precision} there use --backend openvino."
-            )
-        if precision == "tf32" and torch.cuda.get_device_capability(device) < _TF32_CAPABILITY:
-            name = torch.cuda.get_device_name(device)
-            raise DeviceError(f"{device} ({name}) has no tf32, which came with Ampere; use --precision fp32 or fp16.")
+        self._device = TorchDevice(device, precision, threads)
         self.name, self.version = "torch", str(torch.__version__)
-        self.device = device
-        self.precision = precision
-        self._threads = threads
-        self._dtype = _DTYPES[precision]
-        self._on_cpu = device == "cpu"
+        self.device, self.precision = device, precision
+        self._dtype = self._device.dtype
         self._network = network.to(dtype=self._dtype) if offload else network.to(device=device, dtype=self._dtype)
         self.offload = Offload(network, device) if offload else None
         network.fix_slopes()
@@ -93,47 +55,11 @@ class TorchBackend:
 
         Raises DeviceError where the device answers no more.
         """
-        if self._on_cpu:
-            _use_threads(self._threads)
-        before = self._allocated()
-        try:
-            with self._float32(), torch.inference_mode():
-                return self._run(batch)
-        except (RuntimeError, MemoryError) as error:
-            refusal = memory_refusal(error)
-            if refusal is None:
-                self._check_device(error)
-                raise
-        # Here nothing holds the error any more, whose traceback held the batch's tensors.
-        raise OutOfMemory(refusal, left_bytes=self._given_back(before))
+        return self._device.run(partial(self._run, batch), self._settle)
 
-    def _float32(self) -> AbstractContextManager[None]:
-        """While float32 runs on a GPU it is what was asked for; left to itself PyTorch rounds convolutions to TF32."""
-        if self._on_cpu or self._dtype is not torch.float32:
-            return nullcontext()
-        return SWITCHES.set_to(tf32=self.precision == "tf32")
-
-    def _allocated(self) -> int:
-        """Bytes of tensors on the device."""
-        return 0 if self._on_cpu else torch.cuda.memory_allocated(self.device)
-
-    def _given_back(self, before: int) -> int:
-        """Tidy up after a refusal. Bytes beyond `before` that something still holds; 0 unless there is a leak."""
+    def _settle(self) -> None:
         if self.offload is not None:
             self.offload.settle()
-        if self._on_cpu or self._allocated() > before:
-            gc.collect()  # tensors in reference cycles
-        self.trim()
-        return max(0, self._allocated() - before)
-
-    def _check_device(self, error: Exception) -> None:
-        """DeviceError if the error was the device's end. After some faults of CUDA's every call fails, for good."""
-        if self._on_cpu:
-            return
-        try:
-            torch.cuda.synchronize(self.device)
-        except RuntimeError:
-            raise DeviceError(f"{self.device} answers no more ({error})", code="device_lost") from None
 
     def _run(self, batch: Batch) -> list[Output]:
         architecture = self._architecture
@@ -177,32 +103,23 @@ class TorchBackend:
 
     def used_bytes(self) -> int:
         """See Backend."""
-        if self._on_cpu:
-            return rss_bytes()
-        # What the caching allocator holds is taken from the device, used or not.
-        return torch.cuda.memory_reserved(self.device) + CONTEXT_BYTES
+        return self._device.used_bytes()
 
     def loose_bytes(self) -> int:
-        """See Backend. The caching allocator's free blocks; what is left of blocks in use cannot be given back."""
-        if self._on_cpu:
-            return 0
-        stats = torch.cuda.memory_stats(self.device)
-        taken = stats["allocated_bytes.all.current"] + stats["inactive_split_bytes.all.current"]
-        return max(0, int(stats["reserved_bytes.all.current"] - taken))
+        """See Backend."""
+        return self._device.loose_bytes()
 
     def peak_bytes(self) -> int:
         """See Backend."""
-        if self._on_cpu:
-            return peak_rss_bytes()
-        return torch.cuda.max_memory_reserved(self.device) + CONTEXT_BYTES
+        return self._device.peak_bytes()
 
     @property
     def device_name(self) -> str:
         """The hardware's own name, and how it is used as far as a cost depends on it."""
-        if self._on_cpu:
-            return processor_name()
+        if self._device.on_cpu:
+            return self._device.hardware
         weights = "" if self.offload is None else ", offloaded"
-        return f"{torch.cuda.get_device_name(self.device)}, {self.attention}{weights}"
+        return f"{self._device.hardware}, {self.attention}{weights}"
 
     def warm_up(self) -> None:
         """Run a second of noise, so that weights are resident and kernels chosen before anything is measured."""
@@ -216,27 +133,14 @@ class TorchBackend:
         """See Backend. Runs noise of a few shapes; call `warm_up` before."""
         a = self._architecture
         row_s = a.num_extra_tokens * a.hop_samples / SAMPLE_RATE
-        cost = probing.measure(self._probe, longest_s, row_s=row_s, quadratic=False)
+        cost = probing.measure(partial(self._device.probe, self.run), longest_s, row_s=row_s, quadratic=False)
         # Attention takes no memory that grows with the square of the length. What a block of it may still grow by
         # beyond these shapes is counted from the start; in one kernel there are no blocks.
         return replace(cost, fixed=cost.fixed + (BIAS_BYTES if self.attention == "blocks" else 0))
 
-    def _probe(self, batch: Batch) -> int:
-        """Peak bytes that a batch took on top of what was held before it."""
-        self.trim()
-        if self._on_cpu:
-            return probing.process_peak(self.run, batch)
-        torch.cuda.reset_peak_memory_stats(self.device)
-        before = torch.cuda.memory_reserved(self.device)
-        self.run(batch)
-        return int(torch.cuda.max_memory_reserved(self.device) - before)
-
     def trim(self) -> None:
         """See Backend."""
-        if self._on_cpu:
-            trim_heap()
-        else:
-            torch.cuda.empty_cache()
+        self._device.trim()
 
     def close(self) -> None:
         """See Backend."""

@@ -29,6 +29,7 @@ from overtone.cli.profile import profile
 from overtone.cli.screen import complain
 from overtone.cli.serve import serve
 from overtone.cli.top import top
+from overtone.cli.transcribe import transcribe
 from overtone.cli.tune import tune
 from overtone.errors import OvertoneError
 
@@ -36,7 +37,7 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="overtone",
-    help="The emotion in speech: any length, any number of files, inside the memory it is given.",
+    help="The emotion and the words in speech: any length, any number of files, inside the memory it is given.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -55,10 +56,10 @@ def _root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """The emotion in speech: any length, any number of files, inside the memory it is given."""
+    """The emotion and the words in speech: any length, any number of files, inside the memory it is given."""
 
 
-for command in (emotion, plan, profile, tune, bench, doctor, serve, top):
+for command in (emotion, transcribe, plan, profile, tune, bench, doctor, serve, top):
     app.command()(exits(command))
 app.add_typer(models, name="models")
 app.add_typer(keys, name="keys")

@@ -7,7 +7,7 @@ from rich.markup import escape
 
 from overtone import checkpoints
 from overtone import converted as on_disk
-from overtone.checkpoints import ALIASES, BUNDLED, Hub
+from overtone.checkpoints import ALIASES, BUNDLED, EMOTION, Checkpoint, Hub
 from overtone.cli import screen
 from overtone.cli.convert import HubOption, Model, convert
 from overtone.cli.options import exits
@@ -16,6 +16,7 @@ from overtone.errors import DownloadError, ModelError
 from overtone.head import english
 from overtone.memory import format_size
 from overtone.models.architecture import Architecture
+from overtone.tasks.known import purpose
 
 models = typer.Typer(help="List, describe, fetch and convert models.", no_args_is_help=True)
 models.command("convert")(convert)
@@ -27,6 +28,13 @@ _ABOUT = {
     "plus-seed": "emotion2vec+, 9 classes",
     "plus-base": "emotion2vec+, 9 classes",
     "plus-large": "emotion2vec+, 9 classes, the best of them",
+    "sensevoice": "words in Chinese, Cantonese, English, Japanese, Korean, and their mood",
+    "paraformer-zh": "words in Chinese and English, with times and hot words",
+    "paraformer-zh-streaming": "the same while somebody speaks, for AutoModel",
+    "paraformer-en": "words in English",
+    "fsmn-vad": "where somebody speaks",
+    "ct-punc": "punctuation, Chinese and English",
+    "cam++": "voices, to tell speakers apart",
 }
 
 
@@ -46,15 +54,12 @@ def list_models(hub: HubOption = "hf") -> int:
 def info(model: Model, hub: HubOption = "hf") -> int:
     """Describe a model that is on this machine: shape, size, classes."""
     found = checkpoints.find(model, hub=hub, download=False)
-    shape = Architecture.from_config(found.config, found.name)
-    labels = [english(label) for label in found.labels or () if not label.startswith("unuse")]
+    weights = found.weights.name if found.published else "converted"
     lines = {
         "model": found.name,
         "folder": str(found.folder),
-        "weights": f"{found.weights.name}, {format_size(found.weight_bytes)}",
-        "network": f"{shape.prenet_depth + shape.depth} blocks of {shape.embed_dim}, {shape.num_heads} heads",
-        "frames": f"every {shape.hop_samples / 16:g} ms, each seeing {shape.receptive_samples / 16:g} ms",
-        "classes": ", ".join(labels) or "none: embeddings only",
+        "weights": f"{weights}, {format_size(found.weight_bytes)}",
+        **(_emotion(found) if found.kind in EMOTION else {"network": found.kind, "for": purpose(found)}),
     }
     if (made := on_disk.read(found.folder, found.name)) is not None:
         lines["converted"] = f"for the CPU, {made.precision}, with {_versions(made)}"
@@ -70,9 +75,22 @@ def info(model: Model, hub: HubOption = "hf") -> int:
 def pull(model: Model, hub: HubOption = "hf") -> int:
     """Fetch a model from its hub and print the folder it is in. Fetching goes on where it was stopped."""
     found = checkpoints.find(model, hub=hub)
-    Architecture.from_config(found.config, found.name)
+    if found.kind in EMOTION:
+        Architecture.from_config(found.config, found.name)
+    else:
+        purpose(found)
     typer.echo(found.folder)
     return 0
+
+
+def _emotion(found: Checkpoint) -> dict[str, str]:
+    shape = Architecture.from_config(found.config, found.name)
+    labels = [english(label) for label in found.labels or () if not label.startswith("unuse")]
+    return {
+        "network": f"{shape.prenet_depth + shape.depth} blocks of {shape.embed_dim}, {shape.num_heads} heads",
+        "frames": f"every {shape.hop_samples / 16:g} ms, each seeing {shape.receptive_samples / 16:g} ms",
+        "classes": ", ".join(labels) or "none: embeddings only",
+    }
 
 
 def _versions(made: Converted) -> str:

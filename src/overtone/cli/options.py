@@ -12,6 +12,7 @@ import typer
 
 from overtone import config
 from overtone.options import HELP, Options, flag, kinds_of
+from overtone.transcribe_options import FIELDS, TRANSCRIBE_HELP, TranscribeOptions
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -37,6 +38,12 @@ def with_options(command: _Command) -> _Command:
     return _with(command, [_profile(), *_model_options()])
 
 
+def with_transcription_options(command: _Command) -> _Command:
+    """The same for transcription."""
+    made = parameters_of(TranscribeOptions, TRANSCRIBE_HELP, "Model and work")
+    return _with(command, [_profile(), *(option for option in made if option.name in FIELDS)])
+
+
 def with_options_to_tune(command: _Command) -> _Command:
     """The same without `--profile`, for the command that makes one."""
     return _with(command, _model_options())
@@ -60,6 +67,11 @@ def _with(command: _Command, made: list[inspect.Parameter]) -> _Command:
 def chosen(options: dict[str, Any]) -> Options:
     """The options of a command: what was given, over the profile, the environment and the config file."""
     return config.load(**typed(options))
+
+
+def transcription_chosen(options: dict[str, Any]) -> TranscribeOptions:
+    """The same of a command that transcribes."""
+    return config.load_transcription(**typed(options))
 
 
 def typed(options: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from rich.markup import escape
 from overtone import runtime
 from overtone.audio import probe
 from overtone.cli import screen
-from overtone.cli.emotion import Inputs
+from overtone.cli.job import Inputs
 from overtone.cli.options import chosen, with_options
 from overtone.errors import BudgetError, InputError
 from overtone.inputs import FailedInput, expand

@@ -11,11 +11,11 @@ import psutil
 import typer
 
 from overtone.cli import screen
-from overtone.cli.emotion import Inputs
+from overtone.cli.job import Inputs
 from overtone.cli.options import chosen, with_options
 from overtone.cli.plots import StagePlot
 from overtone.emotion import EmotionRecognizer
-from overtone.engine import EngineStats
+from overtone.engine_stats import EngineStats
 from overtone.formats import open_sink
 from overtone.inputs import expand
 from overtone.memory import format_size

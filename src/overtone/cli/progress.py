@@ -14,7 +14,7 @@ from overtone.audio import probe
 from overtone.cli import screen
 from overtone.errors import InputError
 from overtone.inputs import Entry, FailedInput
-from overtone.values import EmotionResult
+from overtone.values import Result
 
 _REFRESH_S = 0.25
 
@@ -62,7 +62,7 @@ class Meter:
         self._stop.set()
         self._bar.stop()
 
-    def add(self, result: EmotionResult) -> None:
+    def add(self, result: Result) -> None:
         """A result has been written."""
         first = result.channel in (None, 0)
         self.done += first

@@ -18,7 +18,7 @@ import overtone
 from overtone import config
 from overtone.checkpoints import find
 from overtone.cli import report, screen
-from overtone.cli.emotion import Inputs, Quiet
+from overtone.cli.job import Inputs, Quiet
 from overtone.cli.options import typed, with_options_to_tune
 from overtone.devices import resolve_devices
 from overtone.errors import InputError, UsageError

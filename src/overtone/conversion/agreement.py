@@ -9,13 +9,16 @@ import numpy.typing as npt
 
 from overtone import converted as on_disk
 from overtone.backends.openvino_backend import OpenvinoBackend
-from overtone.checkpoints import Checkpoint
+from overtone.backends.openvino_graphs import OpenvinoGraphs
+from overtone.checkpoints import EMOTION, Checkpoint
 from overtone.converted import Agreement, Converted
 from overtone.head import Head
 from overtone.models.architecture import Architecture
 from overtone.plan import bucket
 from overtone.resources import usable_cpus
-from overtone.values import Batch, Samples
+from overtone.tasks.base import Task
+from overtone.tasks.known import task_of
+from overtone.values import Answer, Batch, Recognized, Samples, Voices
 
 
 def measure(
@@ -23,6 +26,8 @@ def measure(
 ) -> Agreement:
     """Run both models, float32 first, on the same windows and compare. audio: what the windows are of, for the
     record."""
+    if checkpoint.kind not in EMOTION:
+        return _of_tasks(task_of(checkpoint), models, windows, audio)
     architecture = Architecture.from_config(checkpoint.config, checkpoint.name)
     expected, found = (_embeddings(model, architecture, windows) for model in models)
     head = on_disk.read_head(models[0], checkpoint, architecture.embed_dim)
@@ -51,3 +56,40 @@ def _embeddings(model: Converted, architecture: Architecture, windows: Sequence[
         means.append(output.total / output.count)
     backend.close()
     return np.stack(means)
+
+
+def _of_tasks(task: Task, models: tuple[Converted, Converted], windows: Sequence[Samples], audio: str) -> Agreement:
+    expected, found = (_answers(task, model, windows) for model in models)
+    edits = tokens = 0
+    cosines: list[float] = []
+    for wanted, got in zip(expected, found, strict=True):
+        if isinstance(wanted, Recognized) and isinstance(got, Recognized):
+            edits += distance(wanted.tokens.tolist(), got.tokens.tolist())
+            tokens += len(wanted.tokens)
+        elif isinstance(wanted, Voices) and isinstance(got, Voices):
+            lengths = np.linalg.norm(wanted.embeddings, axis=1) * np.linalg.norm(got.embeddings, axis=1)
+            products = (wanted.embeddings * got.embeddings).sum(axis=1)
+            cosines += (products / np.maximum(lengths, 1e-30)).tolist()
+    if cosines:
+        return Agreement(audio, len(expected), None, None, float(np.mean(cosines)))
+    return Agreement(audio, len(expected), None, None, None, tokens=max(0.0, 1 - edits / max(1, tokens)))
+
+
+def _answers(task: Task, model: Converted, windows: Sequence[Samples]) -> list[Answer]:
+    graphs = OpenvinoGraphs(model.folder, task.graphs, precision=model.precision, threads=usable_cpus())
+    long_enough = (window for window in windows if len(window) >= task.shortest)
+    answers = [task.answer(graphs.run, Batch((window,), bucket(len(window))))[0] for window in long_enough]
+    graphs.close()
+    return answers
+
+
+def distance(wanted: Sequence[int], got: Sequence[int]) -> int:
+    """Fewest tokens to insert, drop or change that lead from one to the other (Levenshtein)."""
+    row = np.arange(len(got) + 1)
+    others = np.asarray(got)
+    for index, token in enumerate(wanted, 1):
+        changed = row[:-1] + (others != token)
+        best = np.concatenate([[index], np.minimum(changed, row[1:] + 1)])
+        # What is left is inserting: each place from the best one before it, one for every step.
+        row = np.minimum.accumulate(best - np.arange(len(best))) + np.arange(len(best))
+    return int(row[-1])

@@ -15,14 +15,17 @@ from importlib.metadata import version
 from pathlib import Path
 
 from overtone import converted as on_disk
-from overtone.checkpoints import Checkpoint
+from overtone.checkpoints import EMOTION, Checkpoint
 from overtone.compiled import has_fast_bf16, openvino
 from overtone.conversion import agreement, speech
-from overtone.converted import FILES, MODELS, Converted
+from overtone.converted import MODELS, Converted
 from overtone.errors import ModelError
+from overtone.punctuation.table import Table
 from overtone.resources import trim_heap
+from overtone.tasks.known import ROLES, purpose
 
-_TEXTS = ("config.yaml", "tokens.txt")
+_TEXTS = ("config.yaml", "tokens.txt", "am.mvn", "tokens.json", "seg_dict", "jieba_usr_dict", "*.model")
+"""What a model reads beside its weights. `configuration.json` stays behind: it may give files another name."""
 
 
 def export(checkpoint: Checkpoint, folder: Path, source: str, *, strict: bool) -> None:
@@ -30,6 +33,21 @@ def export(checkpoint: Checkpoint, folder: Path, source: str, *, strict: bool) -
 
     Raises CheckpointError.
     """
+    if checkpoint.kind in EMOTION:
+        _export_emotion(checkpoint, folder, strict=strict)
+    else:
+        from overtone.models.networks import build, exported
+
+        for name, graph in build(checkpoint, strict=strict).items():
+            openvino().save_model(exported(graph), folder / f"{name}.xml", compress_to_fp16=False)
+        _copy(checkpoint.folder, folder, _TEXTS)
+    gc.collect()  # traced modules refer to themselves, and hold the weights
+    trim_heap()
+    made_with = {name: version(name) for name in ("overtone", "openvino", "torch")}
+    on_disk.write(Converted(folder, "fp32", source, made_with, None))
+
+
+def _export_emotion(checkpoint: Checkpoint, folder: Path, *, strict: bool) -> None:
     from overtone.models.export import export as exported
     from overtone.models.loading import load
 
@@ -38,19 +56,18 @@ def export(checkpoint: Checkpoint, folder: Path, source: str, *, strict: bool) -
         openvino().save_model(model, folder / name, compress_to_fp16=False)
     if head is not None:
         on_disk.write_head(folder, head)
-    # `configuration.json` stays behind: it may give the labels another name.
     _copy(checkpoint.folder, folder, ("config.yaml",))
     if checkpoint.labels is not None:
         (folder / "tokens.txt").write_text("\n".join(checkpoint.labels) + "\n", encoding="utf-8")
-    del network
-    gc.collect()  # traced modules refer to themselves, and hold the weights
-    trim_heap()
-    made_with = {name: version(name) for name in ("overtone", "openvino", "torch")}
-    on_disk.write(Converted(folder, "fp32", source, made_with, None))
 
 
 def check_installed(checkpoint: Checkpoint, precision: str) -> None:
     """ModelError, with what to do, where what making it takes is not installed."""
+    if precision != "fp32" and ROLES.get(checkpoint.kind) in ("vad", "punctuation"):
+        raise ModelError(
+            f"{checkpoint.name}: a model for {purpose(checkpoint)} runs in float32, which costs little; leave out "
+            f"--precision {precision}."
+        )
     if precision == "int8" and importlib.util.find_spec("nncf") is None:
         raise ModelError(
             "int8 takes NNCF, which measures the ranges of activations: pip install 'overtone[int8]'. A model that was "
@@ -63,9 +80,11 @@ def check_installed(checkpoint: Checkpoint, precision: str) -> None:
         )
 
 
-def copy(reference: Converted, folder: Path) -> None:
+def copy(checkpoint: Checkpoint, reference: Converted, folder: Path) -> None:
     """The same converted model in another, empty folder."""
-    _copy(reference.folder, folder, (*_TEXTS, *FILES))
+    _copy(reference.folder, folder, (*_TEXTS, *reference.files))
+    if checkpoint.kind == "CTTransformer":
+        Table(checkpoint).save(folder)  # which is read from the published weights, where these are
     on_disk.write(replace(reference, folder=folder))
 
 
@@ -80,15 +99,13 @@ def derive(
     the package where none is named. Raises InputError for bad audio.
     """
     made_with = dict(reference.made_with)
+    _copy(reference.folder, folder, (*_TEXTS, *reference.files))
     if precision == "int8":
         from overtone.conversion.quantize import quantize
 
-        _copy(reference.folder, folder, (*_TEXTS, on_disk.HEAD))
         quantize(checkpoint, reference, folder, speech.windows(audio, "calibration"))
         made_with["nncf"] = version("nncf")
-    else:
-        _copy(reference.folder, folder, (*_TEXTS, *FILES))
-    made = Converted(folder, precision, reference.source, made_with, None)
+    made = Converted(folder, precision, reference.source, made_with, None, reference.files)
     if precision == "bf16" and not has_fast_bf16():
         on_disk.write(made)  # for another machine: it cannot be run here
         return
@@ -97,6 +114,6 @@ def derive(
 
 
 def _copy(source: Path, folder: Path, names: Sequence[str]) -> None:
-    for name in names:
-        if (source / name).is_file():
-            shutil.copyfile(source / name, folder / name)
+    for pattern in names:
+        for path in source.glob(pattern):
+            shutil.copyfile(path, folder / path.name)

@@ -5,32 +5,65 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from overtone.backends.openvino_backend import OpenvinoBackend
-from overtone.checkpoints import Checkpoint
+from overtone.backends.openvino_graphs import OpenvinoGraphs
+from overtone.checkpoints import EMOTION, Checkpoint
 from overtone.compiled import openvino, read_model, untold
-from overtone.converted import MODELS, Converted
+from overtone.converted import Converted
 from overtone.models.architecture import Architecture
+from overtone.plan import bucket
 from overtone.resources import usable_cpus
-from overtone.values import Samples
+from overtone.tasks.base import Array, Task
+from overtone.tasks.known import task_of
+from overtone.values import Batch, Samples
 
 _SAMPLES = 24
 """Windows of speech and stretches of waveform that ranges of activations are taken from."""
 
+_CONVOLUTIONS = ("features", "speaker")
+"""Graphs without attention."""
+
+_MEMORIES = r".*fsmn_block.*"
+"""Convolutions that each see one channel: hardly any work, and OpenVINO (2026.4) cannot run them in 8 bits as NNCF
+writes them, with a range for each channel."""
+
 
 def quantize(checkpoint: Checkpoint, reference: Converted, folder: Path, windows: Sequence[Samples]) -> None:
-    """Write `reference`'s models with 8-bit weights and activations into `folder`.
+    """Write `reference`'s models with 8-bit weights and activations into `folder`, over those in float32.
 
-    windows: speech that ranges of activations are taken from, float32 at 16 kHz, a few seconds each.
+    windows: speech that ranges of activations are taken from, float32 at 16 kHz, a few seconds each. A graph that
+    none of it reaches stays as it is.
     """
     with untold():
         import nncf
 
+    if checkpoint.kind in EMOTION:
+        given = _emotion(checkpoint, reference, windows)
+    else:
+        given = _task(task_of(checkpoint), reference, windows)
+    for name, items in given.items():
+        # Attention is kept from losing more than it gains; convolutions need no such care.
+        kind = None if name in _CONVOLUTIONS else nncf.ModelType.TRANSFORMER
+        with _quiet():
+            smaller = nncf.quantize(
+                read_model(reference.folder / f"{name}.xml"),
+                nncf.Dataset(items),
+                preset=nncf.QuantizationPreset.MIXED,
+                model_type=kind,
+                subset_size=len(items),
+                ignored_scope=nncf.IgnoredScope(patterns=[_MEMORIES], validate=False),
+            )
+        openvino().save_model(smaller, folder / f"{name}.xml", compress_to_fp16=False)
+
+
+def _emotion(checkpoint: Checkpoint, reference: Converted, windows: Sequence[Samples]) -> dict[str, list[Any]]:
+    """What emotion2vec's two graphs are given of some windows."""
     architecture = Architecture.from_config(checkpoint.config, checkpoint.name)
     backend = OpenvinoBackend(reference.folder, architecture, precision="fp32", threads=usable_cpus())
     windows = [window for window in windows[:_SAMPLES] if len(window) >= architecture.receptive_samples]
@@ -41,18 +74,25 @@ def quantize(checkpoint: Checkpoint, reference: Converted, folder: Path, windows
         for features in (backend.features([window]) for window in windows)
     ]
     backend.close()
-    datasets: tuple[list[Any], list[Any]] = ([{"waveforms": stretch} for stretch in chosen], encoded)
-    kinds = (None, nncf.ModelType.TRANSFORMER)
-    for name, items, kind in zip(MODELS, datasets, kinds, strict=True):
-        with _quiet():
-            smaller = nncf.quantize(
-                read_model(reference.folder / name),
-                nncf.Dataset(items),
-                preset=nncf.QuantizationPreset.MIXED,
-                model_type=kind,
-                subset_size=len(items),
-            )
-        openvino().save_model(smaller, folder / name, compress_to_fp16=False)
+    return {"features": [{"waveforms": stretch} for stretch in chosen], "encoder": encoded}
+
+
+def _task(task: Task, reference: Converted, windows: Sequence[Samples]) -> dict[str, list[Any]]:
+    """What any other model's graphs are given of some windows, graph by graph."""
+    graphs = OpenvinoGraphs(reference.folder, task.graphs, precision="fp32", threads=usable_cpus())
+    given: dict[str, list[Any]] = {}
+
+    def run(graph: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        kept = given.setdefault(graph, [])
+        if len(kept) < _SAMPLES:
+            kept.append({name: np.array(value) for name, value in inputs.items()})
+        return graphs.run(graph, inputs)
+
+    for window in windows[:_SAMPLES]:
+        if len(window) >= task.shortest:
+            task.answer(run, Batch((window,), bucket(len(window))))
+    graphs.close()
+    return given
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from overtone import child, config
 from overtone import converted as on_disk
 from overtone.checkpoints import Checkpoint
 from overtone.conversion import making
-from overtone.converted import FILES, FORMAT, Converted
+from overtone.converted import FORMAT, Converted
 from overtone.errors import CheckpointError, ModelError, UsageError
 
 _LOG = logging.getLogger("overtone")
@@ -85,14 +85,14 @@ def convert(
     """
     if folder.exists():
         raise UsageError(f"{folder}: exists already; give the folder to make, or delete it.")
-    if precision == "int8":
+    if precision != "fp32":
         making.check_installed(checkpoint, precision)
     reference = converted(checkpoint, "fp32", strict=strict)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _whole(folder) as part:
             if precision == "fp32":
-                making.copy(reference, part)
+                making.copy(checkpoint, reference, part)
             else:
                 _aside(making.derive, checkpoint, reference, part, precision, audio)
     except OSError as error:
@@ -141,7 +141,7 @@ def _kept(folder: Path, checkpoint: Checkpoint) -> Converted | None:
 def fingerprint(checkpoint: Checkpoint, *, strict: bool = True) -> str:
     """Hexadecimal digits that tell models apart by what they answer: weights, shape, labels, a conversion's files."""
     own = on_disk.read(checkpoint.folder, checkpoint.name)
-    files = () if own is None else tuple(sha256(own.folder / name) for name in FILES if (own.folder / name).exists())
+    files = () if own is None else tuple(sha256(own.folder / name) for name in own.files)
     return hashlib.sha256(repr((_fingerprint(checkpoint, own, strict), files)).encode()).hexdigest()
 
 

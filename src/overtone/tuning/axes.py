@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from overtone.options import Options, Precision
-from overtone.runtime import BATCH_S
+from overtone.parts import BATCH_S
 from overtone.tuning.search import Axes
 
 TUNED = ("precision", "threads", "batch_size_s", "max_segment")

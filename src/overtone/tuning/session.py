@@ -111,7 +111,7 @@ class Session:
 
 def _share(agreement: Agreement) -> float:
     """What is held against the floor: labels, or where a model has none, how far embeddings point the same way."""
-    return agreement.cosine if agreement.labels is None else agreement.labels
+    return (agreement.cosine or 0.0) if agreement.labels is None else agreement.labels
 
 
 def compare(expected: Sequence[Answer], found: Sequence[Answer]) -> Agreement | None:

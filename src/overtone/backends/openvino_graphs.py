@@ -1,0 +1,80 @@
+"""A model's graphs through OpenVINO, on the CPU."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from overtone.backends import probing
+from overtone.compiled import CompiledModel, check_precision, version
+from overtone.errors import OutOfMemory
+from overtone.memory import memory_refusal
+from overtone.resources import peak_rss_bytes, processor_name, rss_bytes, trim_heap
+from overtone.tasks.base import Array
+from overtone.values import Batch
+
+
+class OpenvinoGraphs:
+    """See `overtone.backends.graphs.Graphs`.
+
+    folder: of a converted model, with `<name>.xml` for each of `names`. precision: what it was converted to, or `bf16`
+    for a model in float32. threads: OpenVINO's own. Raises DeviceError for bf16 on a processor that would only emulate
+    it.
+    """
+
+    name = "openvino"
+    device = "cpu"
+
+    def __init__(self, folder: Path, names: Sequence[str], *, precision: str, threads: int) -> None:
+        check_precision(precision)
+        self.precision, self.version, self.hardware = precision, version(), processor_name()
+        self._models = {
+            name: CompiledModel(folder / f"{name}.xml", threads=threads, precision=precision) for name in names
+        }
+
+    def run(self, graph: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        """See Graphs."""
+        return self._models[graph].run(inputs)
+
+    def guard(self, work: Callable[[], object]) -> None:
+        """See Graphs."""
+        try:
+            work()
+            return
+        except (RuntimeError, MemoryError) as error:
+            refusal = memory_refusal(error)
+            if refusal is None:
+                raise
+        # Here nothing holds the error any more, whose traceback held the batch.
+        gc.collect()
+        self.trim()
+        raise OutOfMemory(refusal)
+
+    def probe(self, run: Callable[[Batch], object], batch: Batch) -> int:
+        """See Graphs."""
+        self.trim()
+        return probing.process_peak(run, batch)
+
+    def used_bytes(self) -> int:
+        """See Graphs."""
+        return rss_bytes()
+
+    def loose_bytes(self) -> int:
+        """See Graphs. OpenVINO does not tell what it keeps."""
+        return 0
+
+    def peak_bytes(self) -> int:
+        """See Graphs."""
+        return peak_rss_bytes()
+
+    def trim(self) -> None:
+        """See Graphs."""
+        for model in self._models.values():
+            model.trim()
+
+    def close(self) -> None:
+        """See Graphs."""
+        self._models.clear()
+        gc.collect()
+        trim_heap()

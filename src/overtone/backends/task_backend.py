@@ -1,0 +1,81 @@
+"""A task over the graphs of its model: what the engine runs for everything but emotion2vec."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from overtone.backends import probing
+from overtone.backends.graphs import Graphs
+from overtone.memory import CostModel, Shape
+from overtone.resources import trim_heap
+from overtone.tasks.base import Task
+from overtone.values import SAMPLE_RATE, Answer, Batch
+
+_ROW_S = 0.6
+"""Seconds that a row is charged for beyond its audio: what lengths are rounded up by, and tokens that stand for no
+audio."""
+
+_TIDY_S = 30.0
+"""Seconds of audio after which free heap is given back: batches of many shapes leave it in pieces, which add up."""
+
+
+class TaskBackend:
+    """See `overtone.backends.base.LoadableBackend`."""
+
+    def __init__(self, graphs: Graphs, task: Task) -> None:
+        self._graphs, self._task = graphs, task
+        self.name, self.version, self.device = graphs.name, graphs.version, graphs.device
+        self.precision, self.device_name = graphs.precision, graphs.hardware
+        self._untidy_s = 0.0
+
+    @property
+    def task(self) -> Task:
+        """What it does with waveforms."""
+        return self._task
+
+    def run(self, batch: Batch) -> Sequence[Answer]:
+        """See Backend."""
+        answers: list[Answer] = []
+        self._graphs.guard(lambda: answers.extend(self._task.answer(self._graphs.run, batch)))
+        self._tidy(sum(len(waveform) for waveform in batch.waveforms) / SAMPLE_RATE)
+        return answers
+
+    def _tidy(self, audio_s: float) -> None:
+        self._untidy_s += audio_s
+        if self._untidy_s >= _TIDY_S:
+            self._untidy_s = 0.0
+            trim_heap()
+
+    def interrupt(self) -> None:
+        """See Backend. A batch is one run, and is run to its end."""
+
+    def warm_up(self) -> None:
+        """See LoadableBackend. Few and many frames: OpenVINO packs weights anew for either."""
+        for shape in (Shape(1, 0.5), Shape(1, 8.0)):
+            self.run(probing.noise(shape))
+
+    def cost(self, longest_s: float) -> CostModel:
+        """See Backend. Runs noise of a few shapes."""
+        probe = partial(self._graphs.probe, self.run)
+        return probing.measure(probe, longest_s, row_s=_ROW_S, quadratic=True)
+
+    def used_bytes(self) -> int:
+        """See Backend."""
+        return self._graphs.used_bytes()
+
+    def loose_bytes(self) -> int:
+        """See Backend."""
+        return self._graphs.loose_bytes()
+
+    def peak_bytes(self) -> int:
+        """See Backend."""
+        return self._graphs.peak_bytes()
+
+    def trim(self) -> None:
+        """See Backend."""
+        self._graphs.trim()
+
+    def close(self) -> None:
+        """See Backend."""
+        self._graphs.close()

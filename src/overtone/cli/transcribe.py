@@ -1,0 +1,75 @@
+"""`overtone transcribe`: who said what, when, and in what mood."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Annotated, Any
+
+import typer
+
+from overtone import journal
+from overtone.cli.job import Format, Inputs, Job, Output, Overwrite, Quiet, Resume
+from overtone.cli.options import transcription_chosen, with_transcription_options
+from overtone.cli.transcript_table import TranscriptTable
+from overtone.formats import Sink, open_sink
+from overtone.record import Detail
+from overtone.transcribe import Transcriber
+from overtone.transcribe_options import TranscribeOptions
+
+DetailOption = Annotated[
+    Detail, typer.Option("--detail", help="How much a record says: text; its sentences; and their words with times.")
+]
+
+
+@with_transcription_options
+def transcribe(
+    inputs: Inputs,
+    output: Output = None,
+    format: Format = None,
+    detail: DetailOption = "word",
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    **options: Any,
+) -> int:
+    """Write down what is said: a table on a terminal, JSON lines in a pipe, a file or subtitles with -o."""
+    job = Job(inputs, output, format, resume, overwrite, quiet)
+    job.check()
+    return _run(job, transcription_chosen(options), detail)
+
+
+def _run(job: Job, options: TranscribeOptions, detail: Detail) -> int:
+    with ExitStack() as stack:
+        transcriber = stack.enter_context(Transcriber.with_options(options))
+        done = _recovered(job, transcriber, detail)
+        sink = stack.enter_context(_sink(job, options, detail))
+        return job.write(
+            lambda: transcriber.stream(job.entries(done)), sink, done, decoded_s=lambda: transcriber.decoded_s
+        )
+
+
+def _recovered(job: Job, transcriber: Transcriber, detail: Detail) -> set[str]:
+    if not job.resume or job.output is None:
+        return set()
+    runtime = transcriber.runtime
+    return journal.recover(
+        job.output,
+        model=runtime.network.name,
+        precision=runtime.precision,
+        granularity=detail,
+        channels=runtime.options.channels,
+        models=transcriber.models,
+    )
+
+
+def _sink(job: Job, options: TranscribeOptions, detail: Detail) -> Sink:
+    if job.on_terminal:
+        return TranscriptTable()
+    return open_sink(
+        job.output,
+        format=job.kind,
+        granularity=detail,
+        append=job.resume,
+        many=options.channels == "split" or job.many,
+        speakers=options.speakers,
+    )

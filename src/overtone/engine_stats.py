@@ -1,0 +1,23 @@
+"""What an engine has done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class EngineStats:
+    """What the engine has done so far. Seconds; `padded_s` is what was charged, `audio_s` what was asked.
+
+    `splits`: batches halved for want of memory. `interrupted`: batches of background work that gave way, and were begun
+    again.
+    """
+
+    batches: int = 0
+    segments: int = 0
+    audio_s: float = 0.0
+    padded_s: float = 0.0
+    run_s: float = 0.0
+    idle_s: float = 0.0
+    splits: int = 0
+    interrupted: int = 0

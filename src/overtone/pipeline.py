@@ -1,0 +1,205 @@
+"""What every pipeline is: sources in, a result for each, any number of them at once, in bounded memory."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Generic, TypeVar
+
+from overtone.audio import Readable, name_of
+from overtone.caller import Caller
+from overtone.errors import InputError, OvertoneError, UsageError
+from overtone.inputs import FailedInput, Input
+from overtone.intake import Intake, Sent
+from overtone.options import Options
+from overtone.resources import standard_input
+from overtone.runtime import Runtime
+from overtone.values import BYTES_PER_SAMPLE, SAMPLE_RATE, Result
+from overtone.way import Way, Wishes
+
+Source = Readable | Input | FailedInput
+
+_Result = TypeVar("_Result", bound=Result)
+_Merged = TypeVar("_Merged")
+_Self = TypeVar("_Self")  # typing.Self needs Python 3.11
+
+_AHEAD = 64
+"""Sources that may be under way in `stream`. Enough short clips to fill batches; what one holds once it is decoded
+is its share of the audio in flight, and then only its results."""
+
+_FAR_AHEAD = 1024
+"""Files that may be under way where batches are so large that it takes more of them."""
+
+_SHORT_S = 2.0
+"""Seconds of the clips that are to fill such batches."""
+
+
+class Pipeline(ABC, Generic[_Result, _Merged]):
+    """One set of models, loaded once; called from any number of threads."""
+
+    options: Options
+
+    def _begin(self, started: Runtime, way: Way[_Merged], *, owned: bool = True) -> None:
+        self.options = started.options
+        self._owned = owned
+        self._runtime = started
+        self._intake = Intake(started, way)
+        # A pipeline that is forgotten, and not closed, takes its engines along.
+        if owned:
+            weakref.finalize(self, started.close, drain=False)
+
+    @property
+    def decoded_s(self) -> float:
+        """Seconds of audio decoded since the start."""
+        return self._intake.decoded_s
+
+    @property
+    def runtime(self) -> Runtime:
+        """The engine, the network and where they run."""
+        return self._runtime
+
+    @abstractmethod
+    def _result(self, sent: Sent[_Merged], channel: int, name: str, key: str | None) -> _Result:
+        """The result of one channel of a source that has been sent; waits for its answers."""
+
+    @abstractmethod
+    def _blank(
+        self,
+        name: str,
+        key: str | None,
+        sent: Sent[_Merged] | None = None,
+        channel: int = 0,
+        error: OvertoneError | None = None,
+    ) -> _Result:
+        """A result that says what is known before, or without, an answer. `sent` None: it was never decoded."""
+
+    def _wishes(self, options: Mapping[str, Any], envelope: bool) -> Wishes:
+        return Wishes(self.options.for_call(**options), envelope)
+
+    def __call__(self, source: Readable, *, envelope: bool = False, **options: Any) -> _Result:
+        """The result of one source: a path, bytes, a binary file object, or `Audio(samples, rate)`.
+
+        envelope: keep the waveform's outline, for plots. options: those that a call may have of its own, such as
+        `granularity`. Raises InputError if it cannot be used, BudgetError if it cannot be held, UsageError for
+        an option, and with `channels="split"` (use `each`).
+        """
+        if options.get("channels", self.options.channels) == "split":
+            raise UsageError("channels='split' gives several results for a source; take them from each(source).")
+        return self.each(source, envelope=envelope, **options)[0]
+
+    def each(
+        self, source: Source, caller: Caller | None = None, *, envelope: bool = False, **options: Any
+    ) -> list[_Result]:
+        """The result of each channel that was asked for of one source: one, but with `channels="split"`.
+
+        caller: who waits, and may stop waiting. envelope, options, errors: as for a call; CancelledError where the
+        caller stopped before all was decoded, and ModelError (cancelled) after.
+        """
+        if isinstance(source, FailedInput):
+            raise source.error
+        caller = Caller() if caller is None else caller
+        name, key = _name(source), source.id if isinstance(source, Input) else None
+        try:
+            sent = self._intake.send(*_opened(source), self._wishes(options, envelope), caller)
+            return [self._result(sent, channel, name, key) for channel in range(len(sent.tracks))]
+        except BaseException:
+            caller.stop()
+            raise
+
+    def unanswered(self, name: str, error: OvertoneError) -> _Result:
+        """The result of a source called `name` that cannot be used."""
+        return self._blank(name, None, error=error)
+
+    def stream(self, sources: Iterable[Source], *, envelope: bool = False, **options: Any) -> Iterator[_Result]:
+        """The results of any number of sources, in order, in bounded memory.
+
+        A source that cannot be used gives a result with `error` set and stops nothing. With `channels="split"` each
+        channel gives a result. To list folders and lists, see `overtone.expand`. envelope, options: as for a call.
+        """
+        wishes = self._wishes(options, envelope)
+        pool = ThreadPoolExecutor(self._runtime.decoders, thread_name_prefix="overtone-decode")
+        under_way: deque[tuple[Source, Caller, Future[Sent[_Merged]] | None]] = deque()
+        try:
+            for source in sources:
+                failed, caller = isinstance(source, FailedInput), Caller()
+                sent = None if failed else pool.submit(self._intake.send, *_opened(source), wishes, caller)
+                under_way.append((source, caller, sent))
+                while len(under_way) >= self._ahead(source, wishes):
+                    yield from self._next(under_way)
+            while under_way:
+                yield from self._next(under_way)
+        finally:
+            # Not waited for: one may be in the middle of a read that nobody ends.
+            pool.shutdown(wait=False, cancel_futures=True)
+            for _, caller, _ in under_way:
+                caller.stop()
+
+    def _ahead(self, source: Source, wishes: Wishes) -> int:
+        """Sources that may be under way: with large batches, as many short clips as there may be audio in flight."""
+        # Audio in memory is held from when it is handed over, and a spool of frames may be an open file.
+        if wishes.frames or not isinstance(source, Input | FailedInput | str | os.PathLike):
+            return _AHEAD
+        plan = self._runtime.engine.plan
+        in_flight_s = (plan.audio_bytes - plan.cutting_bytes) / (SAMPLE_RATE * BYTES_PER_SAMPLE)
+        return max(_AHEAD, min(_FAR_AHEAD, round(in_flight_s / _SHORT_S)))
+
+    def _next(self, under_way: deque[tuple[Source, Caller, Future[Sent[_Merged]] | None]]) -> Iterator[_Result]:
+        # Taken off when it is answered: a source that is left while it is waited for is dropped with the rest.
+        source, _, sending = under_way[0]
+        yield from self._results(source, sending)
+        under_way.popleft()
+
+    def _results(self, source: Source, sending: Future[Sent[_Merged]] | None) -> Iterator[_Result]:
+        name, key = _name(source), source.id if isinstance(source, Input | FailedInput) else None
+        if isinstance(source, FailedInput):
+            yield self._blank(name, key, error=source.error)
+            return
+        assert sending is not None
+        try:
+            sent = sending.result()
+        except OvertoneError as error:
+            yield self._blank(name, key, error=error)
+            return
+        except Exception as error:  # noqa: BLE001 - our fault, and still no reason to lose the other sources
+            unexpected = InputError(
+                f"{name}: it met a fault of Overtone's own ({error!r}); please report it", code="fault"
+            )
+            yield self._blank(name, key, error=unexpected)
+            return
+        for channel in range(len(sent.tracks)):
+            try:
+                yield self._result(sent, channel, name, key)
+            except OvertoneError as error:
+                yield self._blank(name, key, sent, channel, error)
+
+    def close(self, *, drain: bool = True) -> None:
+        """Finish what is queued (without `drain`: drop it) and free the models."""
+        self._intake.close()
+        if self._owned:
+            self._runtime.close(drain=drain)
+
+    def __enter__(self: _Self) -> _Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.close(drain=kind is None)
+
+
+def _opened(source: Source) -> tuple[Readable, str | None]:
+    """What the decoder is to read, and under what name."""
+    assert not isinstance(source, FailedInput)
+    if isinstance(source, Input):
+        return (source.path if source.path is not None else standard_input()), source.source
+    return source, None
+
+
+def _name(source: Source) -> str:
+    if isinstance(source, Input | FailedInput):
+        return source.source
+    if isinstance(source, str | os.PathLike):
+        return os.fsdecode(source)
+    return name_of(source)

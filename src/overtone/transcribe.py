@@ -1,0 +1,215 @@
+"""The transcription pipeline: sources in, `Transcript`s out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import Any
+
+from overtone import checkpoints, config, runtime
+from overtone.assistants import Marks, Speech
+from overtone.caller import Caller
+from overtone.emotion import EmotionRecognizer
+from overtone.errors import OvertoneError, about
+from overtone.fsmn.cutter import MergingCutter, SpeechCutter
+from overtone.intake import Sent
+from overtone.options import Options
+from overtone.pipeline import Pipeline
+from overtone.plan import longest_segment
+from overtone.runtime import NOTHING, Beside, Runtime
+from overtone.segment import Cutter
+from overtone.stages import OFF, Stages
+from overtone.tasks.base import Task
+from overtone.tasks.known import Role, check_role, punctuates, vocabulary_of, wish_of
+from overtone.transcribe_options import TranscribeOptions
+from overtone.transcript.merge import Gathered, Gatherer
+from overtone.transcript.moods import Moods
+from overtone.transcript.told import Telling
+from overtone.values import FRAMES, Samples, Timings, Transcript
+from overtone.way import Cutters, Way, Wishes
+
+SILERO = "silero"
+"""The VAD inside the package."""
+
+
+class Transcriber(Pipeline[Transcript, Gathered]):
+    """Tells the words in speech, who said them, and in what mood. Call it from as many threads as you like.
+
+        transcriber = Transcriber("sensevoice", speakers=True, emotion="tiny", memory="4GiB")
+        transcript = transcriber("meeting.m4a")
+        for transcript in transcriber.stream(paths): ...
+
+    model: `sensevoice`, `paraformer-zh`, a hub id or a checkpoint folder. options: see
+    `overtone.transcribe_options.TranscribeOptions`. Close it, or use it as a context manager, to free the models.
+
+    Raises UsageError (options), ModelError (checkpoint, download), DeviceError, and BudgetError if the memory given
+    cannot hold it.
+    """
+
+    options: TranscribeOptions
+
+    def __init__(self, model: str | None = None, **options: Any) -> None:
+        given = options if model is None else {"model": model, **options}
+        self._start(config.load_transcription(**given))
+
+    @classmethod
+    def with_options(cls, options: TranscribeOptions, stages: Stages = OFF, *, beside: Beside = NOTHING) -> Transcriber:
+        """A transcriber with options that are made already; neither environment nor config file is asked again.
+
+        stages: what times it; a `Recorder` keeps what it reads. beside: what else this process is to have room for.
+        """
+        transcriber = cls.__new__(cls)
+        transcriber._start(options, stages, beside)
+        return transcriber
+
+    def _start(self, options: TranscribeOptions, stages: Stages = OFF, beside: Beside = NOTHING) -> None:
+        recognizer = checkpoints.find(options.model, hub=options.hub)
+        check_role(recognizer, "recognizer")
+        self._own_marks = punctuates(recognizer)
+        # What is small is loaded first: the budget is shared out over what it leaves.
+        speech = None if options.vad == SILERO else Speech(options)
+        self._marks = None if (model := self._punctuation(options)) is None else Marks(model, options)
+        started = runtime.start(options, stages, beside, role="recognizer", more=_more(options))
+        assert started.network.task is not None
+        self._task: Task = started.network.task
+        self._begin(started, self._way(started, speech))
+        used: dict[str, str] = {role: unit.network.name for role, unit in started.more.items()}
+        self.models: dict[str, str] = {"vad": SILERO if speech is None else speech.name, **used}
+        """What is used beside the recogniser, by role."""
+        if self._marks is not None:
+            self.models["punctuation"] = self._marks.name
+        try:
+            wish(self._task, options)  # refused at once, where it cannot be
+        except OvertoneError:
+            self.close(drain=False)
+            raise
+
+    def _way(self, started: Runtime, speech: Speech | None) -> Way[Gathered]:
+        """What is done with a channel of audio."""
+        return _Way(started, self._task, speech)
+
+    def emotion(self, options: Options) -> EmotionRecognizer:
+        """Its emotion model as a recogniser of its own, in the same budget; it is closed with the transcriber.
+
+        options: of that model, as they are made for an `EmotionRecognizer`.
+        """
+        return EmotionRecognizer.over(self._runtime.of("emotion", options))
+
+    def _punctuation(self, options: TranscribeOptions) -> str | None:
+        if options.punctuation == "auto":
+            return None if self._own_marks else "ct-punc"
+        return None if options.punctuation == "none" else options.punctuation
+
+    def _result(self, sent: Sent[Gathered], channel: int, name: str, key: str | None) -> Transcript:
+        try:
+            gathered = sent.tracks[channel].wait()
+            told = self._telling(sent.wishes.options).tell(gathered)
+        except OvertoneError as error:
+            raise about(error, name) from None
+        return replace(
+            self._blank(name, key, sent, channel),
+            text=told.text,
+            sentences=told.sentences,
+            language=told.language,
+            speakers=told.speakers,
+            warnings=sent.warnings,
+        )
+
+    def _telling(self, options: Options) -> Telling:
+        assert isinstance(options, TranscribeOptions)
+        return Telling(
+            vocabulary_of(self._task),
+            None if self._marks is None else self._marks.punctuator,
+            own_marks=self._own_marks and options.itn,
+            speakers=options.num_speakers,
+        )
+
+    def _blank(
+        self,
+        name: str,
+        key: str | None,
+        sent: Sent[Gathered] | None = None,
+        channel: int = 0,
+        error: OvertoneError | None = None,
+    ) -> Transcript:
+        split = sent is not None and sent.wishes.split
+        timings = Timings()
+        if sent is not None:
+            timings = sent.tracks[channel].timings(sent.decode_s, time.perf_counter() - sent.began)
+        return Transcript(
+            source=name,
+            id=key,
+            channel=channel if split else None,
+            channels=len(sent.tracks) if sent is not None and split else None,
+            duration=sent.duration if sent is not None else 0.0,
+            text="",
+            sentences=(),
+            model=self._runtime.network.name,
+            models=self.models,
+            precision=self._runtime.precision,
+            device=(sent.tracks[channel].device if sent is not None else "") or self._runtime.device,
+            backend=self._runtime.backend,
+            timings=timings,
+            error=error,
+        )
+
+
+def _more(options: TranscribeOptions) -> dict[Role, Options]:
+    """Options of the models that hear the same segments."""
+    more: dict[Role, Options] = {}
+    if options.speakers:
+        device = options.speaker_device or options.device
+        more["speakers"] = options.replace(model=options.speaker_model, device=device)
+    if options.emotion is not None:
+        more["emotion"] = options.replace(model=options.emotion, device=options.emotion_device or options.device)
+    return more
+
+
+def wish(task: Task, options: TranscribeOptions) -> Hashable:
+    """What a recogniser is asked. UsageError for what it cannot do."""
+    hotwords = tuple(options.hotwords.split())
+    return wish_of(task, language=options.language, itn=options.itn, hotwords=hotwords)
+
+
+class _Way:
+    """See `overtone.way.Way`: each segment goes to the recogniser, and to the speaker and emotion models there are."""
+
+    def __init__(self, started: Runtime, task: Task, speech: Speech | None) -> None:
+        self._runtime, self._task, self._speech = started, task, speech
+        self._cutters = Cutters(started)
+        networks = (started.network, *(unit.network for unit in started.more.values()))
+        self.shortest = max(network.shortest for network in networks)
+        self._emotion = started.more.get("emotion")
+        self._voices = started.more.get("speakers")
+
+    def cutter(self, options: Options, channels: int) -> Cutter:
+        """See Way."""
+        if self._speech is None or options.whole:
+            return self._cutters.make(options, channels)
+        assert isinstance(options, TranscribeOptions)
+        longest = longest_segment(options.longest_s, options.batch_size_s)
+        stream, found = self._speech.stream(), self._speech.vad.options
+        if options.merge_length_s is None:
+            return SpeechCutter(stream, found, longest=longest)
+        return MergingCutter(stream, found, longest=longest, merge_length_s=options.merge_length_s)
+
+    def merger(self, options: Options) -> Gatherer:
+        """See Way."""
+        moods = None
+        if self._emotion is not None and (head := self._emotion.network.head) is not None:
+            moods = Moods(head, self._emotion.network.hop)
+        return Gatherer(speakers=self._voices is not None, moods=moods)
+
+    def ask(self, wishes: Wishes, caller: Caller, samples: Samples) -> list[Future[Any]]:
+        """See Way."""
+        options = wishes.options
+        assert isinstance(options, TranscribeOptions)
+        wanted = wish(self._task, options)
+        answers = [self._runtime.engine.submit(samples, wish=wanted, background=caller.background)]
+        if self._voices is not None:
+            answers.append(self._voices.engine.submit(samples, background=caller.background))
+        if self._emotion is not None:
+            answers.append(self._emotion.engine.submit(samples, wish=FRAMES, background=caller.background))
+        return answers

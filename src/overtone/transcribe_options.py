@@ -1,0 +1,109 @@
+"""What there is to set for transcription, on top of what every pipeline has."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from overtone.errors import UsageError
+from overtone.options import HELP, Options, flag
+
+Language = Literal["auto", "zh", "en", "yue", "ja", "ko", "nospeech"]
+
+
+@dataclass(frozen=True, slots=True)
+class TranscribeOptions(Options):
+    """How a transcriber works: the options of `Options`, and these. Seconds are seconds of audio.
+
+    model: the recogniser (SenseVoice or Paraformer): an alias, a hub id or a checkpoint folder.
+    vad: what finds speech: `silero`, which is inside the package, or an FSMN-VAD: `fsmn-vad`, a hub id or a folder.
+    punctuation: a CT-Transformer (`ct-punc`, a hub id, a folder) for a recogniser that writes none; `none` leaves it
+    out; `auto` takes `ct-punc` for a Paraformer and none for SenseVoice, which punctuates by itself.
+    speakers: tell speakers apart, with the CAM++ model that `speaker_model` names. num_speakers: how many there are, if
+    that is known. emotion: an emotion2vec model (`tiny`, `plus-large`, ...) to tell the mood of each sentence with;
+    without it a SenseVoice's own word is given.
+    vad_device, punctuation_device, speaker_device, emotion_device: where each of these runs; None is `device`.
+    language: of all speech, for SenseVoice; `auto` lets it decide. itn: write numbers and punctuation, not words for
+    them (SenseVoice). hotwords: words to listen for, blanks between them (Paraformer with SeACo).
+    max_segment is FunASR's max_single_segment_time, in seconds. merge_length_s: join stretches of speech up to so long.
+    max_end_silence_ms: silence that ends a stretch of speech, for FSMN-VAD; None is what its checkpoint says.
+    """
+
+    model: str = "sensevoice"
+    vad: str = "silero"
+    punctuation: str = "auto"
+    speakers: bool = False
+    speaker_model: str = "cam++"
+    num_speakers: int | None = None
+    emotion: str | None = None
+    vad_device: str | None = None
+    punctuation_device: str | None = None
+    speaker_device: str | None = None
+    emotion_device: str | None = None
+    language: Language = "auto"
+    itn: bool = True
+    hotwords: str = ""
+    merge_length_s: float | None = None
+    max_end_silence_ms: int | None = None
+
+    def __post_init__(self) -> None:
+        Options.__post_init__(self)
+        for name in _UNFIT:
+            if getattr(self, name) != _DEFAULTS[name]:
+                raise UsageError(f"{flag(name)} is for emotion alone; leave it out for transcription.")
+        if self.num_speakers is not None and not 1 <= self.num_speakers <= _MOST_SPEAKERS:
+            raise UsageError(f"--num-speakers is {self.num_speakers}; 1 to {_MOST_SPEAKERS} is possible.")
+        if self.num_speakers is not None and not self.speakers:
+            raise UsageError("--num-speakers takes --speakers, which tells speakers apart.")
+        if self.merge_length_s is not None and not 1.0 <= self.merge_length_s <= self.max_segment:
+            raise UsageError(
+                f"--merge-length-s is {self.merge_length_s:g}; 1 to {self.max_segment:g} (--max-segment) is possible."
+            )
+        if self.merge_length_s is not None and self.vad == "silero":
+            raise UsageError("--merge-length-s joins what FSMN-VAD finds; take --vad fsmn-vad, or leave it out.")
+        if self.max_end_silence_ms is not None and not 50 <= self.max_end_silence_ms <= 6000:
+            raise UsageError(f"--max-end-silence-ms is {self.max_end_silence_ms}; 50 to 6000 is possible.")
+
+    @property
+    def per_call(self) -> tuple[str, ...]:
+        """See Options."""
+        return TRANSCRIBE_PER_CALL
+
+
+_MOST_SPEAKERS = 100
+
+_UNFIT = ("window", "hop", "context", "keep_silence", "granularity", "labels", "offload")
+"""Options of emotion that mean nothing here."""
+
+_DEFAULTS = {field.name: field.default for field in dataclasses.fields(Options)}
+
+FIELDS = tuple(field.name for field in dataclasses.fields(TranscribeOptions) if field.name not in _UNFIT)
+"""Names of what there is to set."""
+
+TRANSCRIBE_PER_CALL = ("max_segment", "channels", "language", "itn", "hotwords", "num_speakers")
+"""Options that need no other model, plan or thread, so that each call may have its own."""
+
+TRANSCRIBE_HELP: Mapping[str, str] = {
+    **HELP,
+    "model": "The recogniser: sensevoice, paraformer-zh, a hub id, or a checkpoint folder.",
+    "vad": "What finds speech: silero (inside this package), fsmn-vad, a hub id, or a folder.",
+    "punctuation": "auto, none, ct-punc, a hub id, or a folder. auto: ct-punc for a Paraformer; SenseVoice needs none.",
+    "speakers": "Tell speakers apart.",
+    "speaker_model": "The CAM++ model for that: cam++, a hub id, or a folder.",
+    "num_speakers": "How many speakers there are. Default: found out.",
+    "emotion": "An emotion model (tiny, plus-large, ...) for each sentence's mood. Default: SenseVoice's own word.",
+    "vad_device": "Where the VAD runs. Default: as --device.",
+    "punctuation_device": "Where punctuation runs. Default: as --device.",
+    "speaker_device": "Where the speaker model runs. Default: as --device.",
+    "emotion_device": "Where the emotion model runs. Default: as --device.",
+    "language": "Of the speech, for SenseVoice.",
+    "itn": "Numbers as figures, and punctuation (SenseVoice).",
+    "hotwords": "Words to listen for, blanks between them (Paraformer with SeACo).",
+    "merge_length_s": "Join stretches of speech that FSMN-VAD finds up to so many seconds.",
+    "max_end_silence_ms": "Silence that ends a stretch of speech, for FSMN-VAD.",
+    "segment": "vad: cut where speech pauses; none: run files whole.",
+    "max_segment": "Longest segment, in seconds (FunASR's max_single_segment_time).",
+}
+"""One line for each option, shown by `--help`."""

@@ -1,0 +1,147 @@
+"""Where sentences begin and end among words, and the sentences themselves, made when they are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+import numpy.typing as npt
+
+from overtone.punctuation.sentences import TimedWord, sentences
+from overtone.transcript.tags import Told, told
+from overtone.transcript.words import WordTable
+from overtone.values import Emotion, Sentence
+
+ENDS = "。？！.?!"
+"""Marks that a sentence ends with."""
+
+MARKS = ("", "，", "。", "？", "、", "！")
+"""Marks that a word can be followed by; an array of marks holds places in this."""
+
+Ranges = npt.NDArray[np.int32]
+"""First and last word of each sentence, half-open, int32 (sentences, 2)."""
+
+
+def by_pause(table: WordTable) -> Ranges:
+    """What was said between two pauses is a sentence."""
+    starts = np.flatnonzero(np.diff(table.segment, prepend=-1))
+    return _ranges(starts, len(table))
+
+
+def by_own_marks(table: WordTable) -> Ranges:
+    """A sentence ends with a word that is a mark of its end, and with what was said before a pause."""
+    ended = [text[-1:] in ENDS for text in table.texts(0, len(table))]
+    after_mark = np.flatnonzero(ended) + 1
+    starts = np.union1d(np.flatnonzero(np.diff(table.segment, prepend=-1)), after_mark[after_mark < len(table)])
+    return _ranges(starts, len(table))
+
+
+def by_marks(marks: npt.NDArray[np.uint8]) -> Ranges:
+    """A sentence ends with a word after which there is a mark of its end. marks: (words,)."""
+    ended = np.isin(marks, [place for place, mark in enumerate(MARKS) if mark and mark in ENDS])
+    after = np.flatnonzero(ended) + 1
+    return _ranges(np.union1d([0], after[after < len(marks)]), len(marks))
+
+
+def _ranges(starts: npt.NDArray[np.intp], words: int) -> Ranges:
+    if not words:
+        return np.zeros((0, 2), np.int32)
+    return np.stack([starts, np.append(starts[1:], words)], axis=1).astype(np.int32)
+
+
+def numbered(marks: Iterable[str]) -> list[int]:
+    """Marks as places in `MARKS`; one that is not there as none."""
+    places = {mark: place for place, mark in enumerate(MARKS)}
+    return [places.get(mark, 0) for mark in marks]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """What is known of every sentence beside its words; None where nobody was asked.
+
+    marks: after each word, uint8 (words,). speakers: int32 (sentences,), -1 for none. scores: of emotions, float32
+    (sentences, classes), NaN for none, and their `labels`.
+    """
+
+    marks: npt.NDArray[np.uint8] | None = None
+    speakers: npt.NDArray[np.int32] | None = None
+    scores: npt.NDArray[np.float32] | None = None
+    labels: tuple[str, ...] = ()
+
+
+class Sentences(Sequence[Sentence]):
+    """The sentences of a source, in order of time."""
+
+    def __init__(self, table: WordTable, ranges: Ranges, known: Known) -> None:
+        self._table, self._ranges, self._known = table, ranges, known
+
+    def __len__(self) -> int:
+        return len(self._ranges)
+
+    @overload
+    def __getitem__(self, at: int) -> Sentence: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Sentence, ...]: ...
+
+    def __getitem__(self, at: int | slice) -> Sentence | tuple[Sentence, ...]:
+        places = range(len(self))[at]
+        return self._sentence(places) if isinstance(places, int) else tuple(map(self._sentence, places))
+
+    def _sentence(self, index: int) -> Sentence:
+        first, stop = self._ranges[index].tolist()
+        table = self._table
+        begin, end = table.span_ms(first, stop)
+        tags = told(table.heard[table.segment[first]].answer.tags)
+        return Sentence(
+            begin / 1000,
+            end / 1000,
+            self.text(index),
+            table.words(first, stop),
+            self._speaker(index),
+            self._emotion(index, tags),
+            tags.language,
+            tags.event,
+            table.confidence(first, stop),
+        )
+
+    def text(self, index: int) -> str:
+        """One sentence's text."""
+        first, stop = self._ranges[index].tolist()
+        if self._known.marks is None:
+            return self._table.text(first, stop)
+        texts = list(self._table.texts(first, stop))
+        marks = [MARKS[mark] for mark in self._known.marks[first:stop].tolist()]
+        # Marks of the script that the words are in.
+        english = sum(text[:1].isascii() for text in texts) * 2 > len(texts)
+        words = [TimedWord(text, 0, 0) for text in texts]
+        return "".join(made.text for made in sentences(words, marks, english=english, until="")).strip()
+
+    def _speaker(self, index: int) -> int | None:
+        speakers = self._known.speakers
+        return None if speakers is None or speakers[index] < 0 else int(speakers[index])
+
+    def _emotion(self, index: int, tags: Told) -> Emotion | None:
+        if self._known.scores is None:
+            return None if tags.emotion is None else Emotion(tags.emotion)
+        scores = self._known.scores[index]
+        if not self._known.labels or np.isnan(scores[0]):
+            return None
+        best = int(scores.argmax())
+        pairs = zip(self._known.labels, scores.astype(float).tolist(), strict=True)
+        return Emotion(self._known.labels[best], float(scores[best]), dict(pairs))
+
+    def __repr__(self) -> str:
+        return f"Sentences({len(self)} of them)"
+
+
+def joined(texts: Iterable[str]) -> str:
+    """Sentences as one text: a blank between two unless either side of it is a script without blanks."""
+    parts: list[str] = []
+    for text in texts:
+        if parts and text and parts[-1][-1:].isascii() and text[:1].isascii():
+            parts.append(" ")
+        parts.append(text)
+    return "".join(parts)

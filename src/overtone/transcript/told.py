@@ -1,0 +1,96 @@
+"""What was said in a source, once everything has been gathered: sentences, with marks, speakers and moods."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from overtone.punctuation.punctuate import PunctuationStream, Punctuator
+from overtone.speakers.cluster import renumbered
+from overtone.speakers.diarize import diarize, speakers_of
+from overtone.tasks.base import Vocabulary
+from overtone.transcript.merge import Gathered
+from overtone.transcript.sentences import Known, Ranges, Sentences, by_marks, by_own_marks, by_pause, joined, numbered
+from overtone.transcript.tags import told
+from overtone.transcript.words import WordTable
+
+_WORDS_AT_ONCE = 512
+"""Words handed to punctuation at a time."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Told:
+    """See `overtone.values.Transcript`."""
+
+    text: str
+    sentences: Sentences
+    language: str | None
+    speakers: int | None
+
+
+class Telling:
+    """How a source's answer is told. own_marks: the recogniser writes punctuation. speakers: how many, if known."""
+
+    def __init__(
+        self, vocabulary: Vocabulary, punctuator: Punctuator | None, *, own_marks: bool, speakers: int | None
+    ) -> None:
+        self._vocabulary, self._punctuator = vocabulary, punctuator
+        self._own_marks, self._speakers = own_marks, speakers
+
+    def tell(self, gathered: Gathered) -> Told:
+        """The answer for one source. ModelError where a model gave what are no numbers."""
+        table = WordTable(gathered.heard, self._vocabulary)
+        marks = None if self._punctuator is None else _marks(table, self._punctuator)
+        if marks is not None:
+            ranges = by_marks(marks)
+        else:
+            ranges = by_own_marks(table) if self._own_marks else by_pause(table)
+        spans_ms = np.array([table.span_ms(*pair) for pair in ranges.tolist()], np.int32).reshape(-1, 2)
+        speakers = self._who(gathered, spans_ms)
+        moods = gathered.moods
+        known = Known(
+            marks,
+            speakers,
+            None if moods is None else moods.scores(spans_ms),
+            () if moods is None else moods.labels,
+        )
+        sentences = Sentences(table, ranges, known)
+        text = joined(sentences.text(index) for index in range(len(sentences)))
+        count = None if speakers is None else len(np.unique(speakers[speakers >= 0]))
+        return Told(text, sentences, _language(table, ranges), count)
+
+    def _who(self, gathered: Gathered, spans_ms: npt.NDArray[np.int32]) -> npt.NDArray[np.int32] | None:
+        """The speaker of each sentence."""
+        if gathered.windows is None or gathered.embeddings is None:
+            return None
+        turns = diarize(gathered.embeddings, gathered.windows, self._speakers)
+        found = speakers_of([(start, end) for start, end in spans_ms.tolist()], turns)
+        return renumbered(found)
+
+
+def _marks(table: WordTable, punctuator: Punctuator) -> npt.NDArray[np.uint8]:
+    """The mark after each word, as places in `MARKS`."""
+    stream, found = punctuator.stream(), np.zeros(len(table), np.uint8)
+    at = 0
+    for some in _told(table, stream):
+        found[at : at + len(some)] = some
+        at += len(some)
+    return found
+
+
+def _told(table: WordTable, stream: PunctuationStream) -> Iterator[list[int]]:
+    for start in range(0, len(table), _WORDS_AT_ONCE):
+        words = list(table.texts(start, min(start + _WORDS_AT_ONCE, len(table))))
+        yield numbered(stream.push(words).marks)
+    yield numbered(stream.finish().marks)
+
+
+def _language(table: WordTable, ranges: Ranges) -> str | None:
+    """What most sentences are in."""
+    heard = (table.heard[table.segment[first]] for first in ranges[:, 0].tolist())
+    counts = Counter(language for one in heard if (language := told(one.answer.tags).language) is not None)
+    return counts.most_common(1)[0][0] if counts else None

@@ -1,0 +1,80 @@
+"""What a pipeline does with a channel of audio: how it is cut, who is asked, and how the answers are put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+from overtone.caller import Caller
+from overtone.options import Options
+from overtone.plan import check_whole, longest_segment
+from overtone.runtime import Runtime
+from overtone.segment import Cutter, PauseSegmenter, WholeCutter, WindowCutter
+from overtone.track import Merging
+from overtone.vad import SileroVad
+from overtone.values import SAMPLE_RATE, Samples
+
+_Merged_co = TypeVar("_Merged_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What one call wants. `options`: those of the pipeline with the call's own. `envelope`: keep the outline."""
+
+    options: Options
+    envelope: bool = False
+
+    @property
+    def frames(self) -> bool:
+        """Whether frames are kept."""
+        return self.options.granularity == "frame"
+
+    @property
+    def split(self) -> bool:
+        """Whether each channel is answered by itself."""
+        return self.options.channels == "split"
+
+
+class Way(Protocol[_Merged_co]):
+    """See the module. One for each pipeline; used by any thread."""
+
+    @property
+    def shortest(self) -> int:
+        """Samples below which there is nothing to work on."""
+
+    def cutter(self, options: Options, channels: int) -> Cutter:
+        """Cuts one of so many channels of a source."""
+
+    def merger(self, options: Options) -> Merging[_Merged_co]:
+        """Puts one channel's answer together."""
+
+    def ask(self, wishes: Wishes, caller: Caller, samples: Samples) -> Sequence[Future[Any]]:
+        """Ask every model for what it says of a segment; may wait for room."""
+
+
+class Cutters:
+    """Makes cutters as options ask for them, with one Silero VAD for all."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._vad = SileroVad()
+
+    def make(self, options: Options, channels: int) -> Cutter:
+        """A cutter for one of so many channels of a source."""
+        if options.whole:
+            return WholeCutter(partial(self._admit, channels), keep_silence=options.keep_silence)
+        if options.segment == "window":
+            window, hop = (round(s * SAMPLE_RATE) for s in (options.window, options.hop or options.window))
+            return WindowCutter(window, hop, keep_silence=options.keep_silence)
+        longest = longest_segment(options.longest_s, options.batch_size_s)
+        return PauseSegmenter(longest, self._vad, keep_silence=options.keep_silence)
+
+    def _admit(self, channels: int, samples: int) -> None:
+        """BudgetError if a file that is to run whole is longer than the budget can hold."""
+        engine = self._runtime.engine
+        if check_whole(engine.plan, samples, channels) > engine.plan.audio_bytes:
+            # What it holds was not planned for beside a batch: those of the files before it end first.
+            engine.wait_until_idle()
