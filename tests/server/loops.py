@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """In a loop of its own, for a minute; nothing may be left running, and nothing may have gone wrong unseen."""
+def run(work: Coroutine[Any, Any, T], most_s: float = 60) -> T:
+    """In a loop of its own, for so long at most; nothing may be left running, nothing may have gone wrong unseen."""
     unseen: list[dict[str, Any]] = []
 
     async def watched() -> T:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: unseen.append(context))
         try:
-            return await asyncio.wait_for(work, 60)
+            return await asyncio.wait_for(work, most_s)
         finally:
             await settle()
             gc.collect(1)

@@ -11,11 +11,14 @@ from typing import Any
 
 import httpx
 
-from overtone.emotion import EmotionRecognizer
 from overtone.options import Options
+from overtone.server.models import Models
 from overtone.server.server import Server, start_with
 from overtone.server.serving import listen, serve_on
 from overtone.server.settings import Settings
+
+_START_S = 180.0
+"""Seconds to load the models, on a busy machine; those that were published just now are converted first."""
 
 
 class Running:
@@ -40,7 +43,7 @@ class Running:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, start: Callable[[], EmotionRecognizer] | None = None, **given: Any) -> Iterator[Running]:
+def serving(folder: Path, start: Callable[[], Models] | None = None, **given: Any) -> Iterator[Running]:
     """Run a service while the block runs. What it raises at its end is raised here."""
     given = {"port": 0, "page": False, "jobs": str(folder / "jobs"), "uploads": str(folder), **given}
     settings = Settings(**given)
@@ -68,7 +71,7 @@ def serving(folder: Path, start: Callable[[], EmotionRecognizer] | None = None, 
 
     thread = threading.Thread(target=run, name="service")
     thread.start()
-    assert told.wait(60)
+    assert told.wait(_START_S)
     if not running:
         thread.join(10)
         raise ended[0]

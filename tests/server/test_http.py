@@ -523,10 +523,10 @@ def test_a_job_that_meets_a_fault_each_time_is_given_up_and_others_go_on(
     with serving(tmp_path) as one:
         answered = one.server.jobs._answered
 
-        async def faulty(recognizer: Any, claim: Any) -> Any:
+        async def faulty(recognizer: Any, claim: Any, call: Any) -> Any:
             if claim.file.name == "bad.wav":
                 raise ZeroDivisionError("a bug")
-            return await answered(recognizer, claim)
+            return await answered(recognizer, claim, call)
 
         one.server.jobs._answered = faulty  # type: ignore[method-assign]
         bad, good = (

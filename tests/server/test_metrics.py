@@ -10,7 +10,7 @@ from exposing import SNAPSHOT, TIMINGS, Source, metrics_with_all
 from prometheus_client.parser import text_string_to_metric_families
 
 import overtone
-from overtone.engine import EngineStats
+from overtone.engine_stats import EngineStats
 from overtone.server.metrics import OTHER, REQUEST_BUCKETS_S, STAGES, UNMATCHED, Metrics, server_timing
 from overtone.values import Timings
 
@@ -74,7 +74,7 @@ def label_values(metrics: Metrics, name: str, label: str) -> set[str]:
         ("overtone_cache_bytes", {}, 3 << 20),
         ("overtone_cache_healthy", {}, 1),
         ("overtone_refused_total", {"code": "busy"}, 1),
-        ("overtone_audio_seconds_total", {"kind": "interactive"}, 3.5),
+        ("overtone_audio_seconds_total", {"kind": "interactive", "task": "emotion"}, 3.5),
         ("overtone_stage_seconds_sum", {"stage": "run"}, 0.12),
         ("overtone_stage_seconds_count", {"stage": "merge"}, 1),
         ("overtone_request_seconds_count", {"route": "/v1/emotion", "method": "POST", "status": "200"}, 1),

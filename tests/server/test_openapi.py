@@ -10,12 +10,14 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from running import Running, serving
+from running import Running
 from schemathesis import GenerationMode
 from schemathesis.checks import negative_data_rejection, positive_data_acceptance
 from sounds import clip
+from transcribing import transcribing
 
 from audio_files import encoded, voice
+from overtone.server.openai import FORMS
 
 REQUESTS = 40
 """Of each operation, as it is described; and as many that are not."""
@@ -39,6 +41,9 @@ schemathesis.openapi.format("binary", FILES)
 OPERATIONS = [
     "POST /v1/emotion",
     "POST /v1/embeddings",
+    "POST /v1/transcribe",
+    "POST /v1/audio/transcriptions",
+    "POST /v1/audio/translations",
     "POST /v1/jobs",
     "GET /v1/jobs/{id}",
     "DELETE /v1/jobs/{id}",
@@ -54,7 +59,7 @@ OPERATIONS = [
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with serving(tmp_path_factory.mktemp("service")) as running:
+    with transcribing(tmp_path_factory.mktemp("service")) as running:
         yield running
 
 
@@ -76,7 +81,7 @@ ASKED = [
     (label, mode)
     for label in OPERATIONS
     for mode in GenerationMode
-    if mode is GenerationMode.POSITIVE or label not in {*ALWAYS, "DELETE /v1/jobs/{id}"}
+    if mode is GenerationMode.POSITIVE or label not in {*ALWAYS, "DELETE /v1/jobs/{id}", "POST /v1/audio/translations"}
 ]
 
 
@@ -126,13 +131,27 @@ def test_good_answers_are_as_they_are_described(service: Running, operations: di
     for form in ("json", "npz"):
         options = {"format": form, "granularity": "frame"}
         check("POST /v1/embeddings", service.http.post("/v1/embeddings", files={"file": file}, params=options))
+    for options in ({}, {"detail": "text"}, {"detail": "sentence", "language": "ja", "itn": "false"}):
+        check("POST /v1/transcribe", service.http.post("/v1/transcribe", files={"file": file}, params=options))
+    for form in FORMS:
+        asked = {"response_format": form, "temperature": "0.5"}
+        if form == "verbose_json":
+            asked["timestamp_granularities[]"] = ["word", "segment"]
+        answer = service.http.post("/v1/audio/transcriptions", files={"file": file}, data=asked)
+        check("POST /v1/audio/transcriptions", answer)
+    wrong = service.http.post("/v1/audio/transcriptions", files={"file": file}, data={"model": "other"})
+    check("POST /v1/audio/transcriptions", wrong, 404)
+    check("POST /v1/audio/translations", service.http.post("/v1/audio/translations", files={"file": file}), 400)
     job = check("POST /v1/jobs", service.http.post("/v1/jobs", files=[("file", file), ("file", b"none")]), 202).json()
     at = job["links"]["self"]
     check("GET /v1/jobs/{id}", service.http.get(at))
     check("GET /v1/jobs/{id}/events", service.http.get(f"{at}/events"))  # until it is finished
     check("GET /v1/jobs/{id}", service.http.get(at))
-    for form in ("jsonl", "parquet"):
+    for form in ("jsonl", "parquet", "csv"):
         check("GET /v1/jobs/{id}/result", service.http.get(f"{at}/result", params={"format": form}))
+    for form in ("srt", "vtt", "txt"):
+        check("GET /v1/jobs/{id}/result", service.http.get(f"{at}/result", params={"format": form, "file": 0}))
+    check("GET /v1/models", service.http.get("/v1/models"))
     check("DELETE /v1/jobs/{id}", service.http.delete(at), 204)
     check("GET /v1/jobs/{id}/result", service.http.get(f"{at}/result"), 404)
     check("GET /v1/plan", service.http.get("/v1/plan", params={"seconds": 1e4}))

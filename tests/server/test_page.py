@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import html
 import importlib.util
 import io
 import json
@@ -26,6 +27,7 @@ from running import Running, serving
 from sounds import clip
 
 from conftest import EXAMPLES
+from oracles import sense_voice
 from overtone import EmotionRecognizer
 from overtone.errors import InputError, RefusedError, UsageError
 from overtone.options import Options
@@ -34,7 +36,7 @@ from overtone.server.calls import Call
 from overtone.server.keys import Keyring, add_key, remove_key
 from overtone.server.server import Server, start_with
 from overtone.server.settings import Settings
-from overtone.server.ui import mount
+from overtone.server.ui import mount, spoken
 from overtone.server.ui.asked import Facts, options_given, place_of
 from overtone.server.ui.door import Door
 from overtone.server.ui.downloads import make, sent
@@ -48,7 +50,7 @@ from overtone.server.ui.sessions import KEPT_S, LEFT_S, Session, Sessions
 from overtone.server.ui.texts import EMOTIONS, LANGUAGES, TEXTS, emotion, language_of, moment, percent, span
 from overtone.server.uploads import Spool, Upload, UploadLimits
 from overtone.timeline import Timeline
-from overtone.values import SILENCE, EmotionResult, Span
+from overtone.values import SILENCE, Emotion, EmotionResult, Sentence, Span, Timings, Transcript, Word
 from results import LABELS, frames, result, segment
 
 LIMITS = Limits(256 << 20, 900.0, 100)
@@ -245,7 +247,7 @@ def test_pictures_are_readable_in_the_dark_and_leave_scrolling_to_a_finger() -> 
 def a_run(*rows: Row) -> Run:
     """A run as a table sees it."""
     made = object.__new__(Run)
-    made.number, made.rows = 1, list(rows)
+    made.number, made.rows, made._call = 1, list(rows), Call()
     return made
 
 
@@ -311,6 +313,53 @@ def test_the_timeline_is_there_for_those_who_cannot_see_the_picture() -> None:
     made = details(whole, whole.results[0], "base/0", "en")
     assert "<details>" not in made
     assert 'href="base/0.npz"' in made
+
+
+def a_transcript(**more: Any) -> Transcript:
+    mood = Emotion("happy", 0.7)
+    said = Sentence(0.5, 1.5, HOSTILE, (Word(HOSTILE, 0.5, 1.5, 0.9),), 0, mood, "zh", HOSTILE, 0.9)
+    given = {"sentences": (said, Sentence(65.0, 66.0, "好的。", speaker=1)), "text": HOSTILE, "language": "zh", **more}
+    about = {"source": HOSTILE, "duration": 70.0, "model": "m", "precision": "fp32", "device": "cpu"}
+    return Transcript(**about, timings=Timings(), **given)
+
+
+def test_a_transcript_says_who_spoke_when_and_in_what_mood() -> None:
+    told = a_transcript(speakers=2)
+    kept = Kept.of(HOSTILE, "word", [told])
+    for language, words in (
+        ("en", ("Speaker 1", "Speaker 2", "Happy", "70%", "1:05.0", "好的。", "Chinese", "2 speakers")),
+        ("zh", ("说话人 1", "说话人 2", "开心", "70%", "1:05.0", "好的。", "中文", "2 位说话人")),
+    ):
+        made = spoken.heading(kept, told, language) + spoken.transcript(kept, told, "base/0", language)
+        assert all(word in made for word in words), made
+        assert "<img" not in made
+        assert all(f'href="base/0.{kind}"' in made for kind in ("jsonl", "csv", "srt", "vtt", "txt"))
+    assert "<img" not in files(a_run(done("a", Verdict.of(told))), around())
+
+
+def test_a_transcript_without_words_says_so() -> None:
+    told = a_transcript(sentences=(), text="", language=None)
+    kept = Kept.of("a", "word", [told])
+    assert "Nobody speaks in it" in spoken.transcript(kept, told, "base/0", "en")
+    assert "Nobody speaks in it" in files(a_run(done("a", Verdict.of(told))), around())
+
+
+def test_a_long_transcript_is_on_the_page_as_far_as_it_is_read() -> None:
+    told = a_transcript(sentences=[Sentence(at, at + 1.0, f"Sentence {at}.") for at in range(1000)])
+    made = spoken.transcript(Kept.of("a", "word", [told]), told, "base/0", "en")
+    assert made.count("<li>") == spoken.MOST_SENTENCES
+    assert "and 500 more" in made
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "srt", "vtt", "txt"])
+def test_transcripts_are_downloaded(spool: Spool, kind: str) -> None:
+    told = a_transcript()
+    one = make([Kept.of("a.wav", "word", [told])], kind, spool)
+    assert "好的。" in one.path.read_text(encoding="utf-8")
+    both = make([Kept.of(name, "word", [told]) for name in ("a.wav", "b.wav")], kind, spool)
+    assert both.kind == (kind if kind in ("jsonl", "csv") else "zip")
+    for made in (one, both):
+        spool.remove(made.path)
 
 
 def test_only_so_many_files_are_wanted_at_a_time() -> None:
@@ -492,7 +541,7 @@ class FakeServer:
     def refused(self, code: str) -> None:
         self.refusals.append(code)
 
-    def audio(self, seconds: float, kind: str) -> None:
+    def audio(self, seconds: float, kind: str, task: str) -> None:
         self.answered_s += seconds
 
 
@@ -804,7 +853,7 @@ from overtone.options import Options
 from overtone.server.app import create_app
 from overtone.server.server import Server, start_with
 from overtone.server.settings import Settings
-from overtone.server.ui import mount
+from overtone.server.ui import mount, spoken
 
 async def main():
     settings = Settings(jobs=os.environ["TMPDIR"] + "/jobs")
@@ -855,7 +904,8 @@ class Browser:
         given = {
             self.on.ticket: self.shown.get(self.on.ticket, ""),
             self.on.facts: json.dumps({"files": names}),
-            **{part: asked.get(name) for name, part in self.on.options.items()},
+            self.on.task: asked.get("task", "emotion"),
+            **{part: asked.get(name) for name, part in (self.on.options | self.on.spoken_options).items()},
         }
         async for changes in self.page.analysed(given, self.request):
             self.take(changes)
@@ -1003,6 +1053,50 @@ def test_frames_channels_and_whole_files_are_shown(tmp_path: Path) -> None:
     run(work())
 
 
+def test_speech_is_written_down_where_there_is_a_transcriber(tmp_path: Path) -> None:
+    needs_gradio()
+    checkpoint = sense_voice.publish(tmp_path / "recognizer")
+
+    async def work() -> None:
+        async with a_page(tmp_path, transcriber=str(checkpoint)) as page:
+            browser = Browser(page)
+            await browser.open()
+            assert browser.on.task.visible
+            shown = await page.asked("transcribe")
+            assert shown[browser.on.spoken]["visible"]
+            assert not shown[browser.on.granularity]["visible"]
+            assert (await page.asked("emotion"))[browser.on.granularity]["visible"]
+            texts = browser.on.texts("en", Options(), page._takes())
+            assert not texts[browser.on.hotwords]["visible"], "SenseVoice listens for none"
+            await browser.run({"call.mp3": CALL.read_bytes()}, task="transcribe", language="auto", hotwords="")
+            (kept,) = page.sessions.all_kept(browser.session)
+            assert kept.task == "transcribe"
+            (told,) = kept.results
+            assert told.sentences[0].text[:10] in html.unescape(browser.table)
+            assert "English" in browser.shown[browser.on.verdict]
+            assert browser.shown[browser.on.picture] is None
+            await browser.run({"sad.wav": SAD.read_bytes()})
+            assert browser.figure["data"], "the other task still works"
+            await browser.analyse("call.mp3", task="transcribe", hotwords="words")
+            assert "SeACo" in browser.table
+
+    run(work(), 240)
+
+
+def test_nothing_of_it_is_shown_where_there_is_none(tmp_path: Path) -> None:
+    needs_gradio()
+
+    async def work() -> None:
+        async with a_page(tmp_path) as page:
+            browser = Browser(page)
+            await browser.open()
+            assert not browser.on.task.visible
+            await browser.analyse("a.wav", task="transcribe")
+            assert "--transcriber" in browser.table
+
+    run(work())
+
+
 def test_a_browser_that_goes_takes_its_work_along(tmp_path: Path) -> None:
     needs_gradio()
 
@@ -1010,7 +1104,8 @@ def test_a_browser_that_goes_takes_its_work_along(tmp_path: Path) -> None:
         async with a_page(tmp_path) as page:
             browser = Browser(page)
             await browser.open()
-            given = dict.fromkeys(browser.on.options.values())
+            given = dict.fromkeys((browser.on.options | browser.on.spoken_options).values())
+            given[browser.on.task] = "emotion"
             given |= {browser.on.ticket: browser.session.ticket, browser.on.facts: '{"files": ["a.wav"]}'}
             given[browser.on.granularity] = "segment"
             going = page.analysed(given, browser.request)

@@ -18,15 +18,17 @@ from prometheus_client.parser import text_string_to_metric_families
 from serving_process import serving
 
 from command import environment
+from oracles import sense_voice
 from overtone.memory import parse_size
 from overtone.options import PER_CALL, flag
-from overtone.server import host, live_audio
+from overtone.server import host, live_audio, openai
 from overtone.server.app import create_app
 from overtone.server.jobs import values
-from overtone.server.problems import STATUSES
+from overtone.server.problems import _OPENAI_STATUSES, STATUSES
 from overtone.server.routes import stream
 from overtone.server.server import Server
 from overtone.server.settings import Settings
+from overtone.transcribe_options import TRANSCRIBE_PER_CALL
 from overtone.turns import BACKGROUND_SHARE
 from test_docs import ROOT, _blocks, _commands, _same, _without_code
 
@@ -133,6 +135,24 @@ def test_every_option_of_a_request_is_named():
     assert set(re.findall(r"`(\w+)`", told)) == {*PER_CALL, "embeddings", "model"}
 
 
+def test_every_option_of_a_transcription_is_named():
+    options, openais = part("What is said").split("### For OpenAI's clients")
+    told = " ".join(row[0] for row in rows(options))
+    assert set(re.findall(r"`(\w+)`", told)) == {*TRANSCRIBE_PER_CALL, "detail", "model"}
+    first, _, _ = openais.partition("`verbose_json` has")
+    told = " ".join(row[0] for row in rows(first))
+    assert set(re.findall(r"`([\w\[\]]+)`", told)) == {*openai.FIELDS, "file"}
+    for word in (*openai.FORMS, *openai.LANGUAGES, *openai.NAMES):
+        assert f"`{word}`" in openais
+
+
+def test_what_openais_client_raises_is_told():
+    raised = {row[0].strip("`"): row[1] for row in rows(part("What is said")) if "Error" in row[0]}
+    statuses = {int(status) for told in raised.values() for status in told.split(", ")}
+    ours = {_OPENAI_STATUSES.get(status, status) for status, _ in STATUSES.values()}
+    assert ours - statuses == {405, 408, 499}, "what their client never brings about"
+
+
 def test_live_streams_are_as_they_are_told():
     text = part("Live streams")
     tables = rows(text)
@@ -180,7 +200,8 @@ def test_commands_of_the_page_answer_as_it_says(tmp_path: Path):
     shutil.copy(ROOT / "README.md", here)
     asked = [command for block in _blocks(PAGE) if block.language == "console" for command in _commands(block.text)]
     assert len(asked) > 15
-    with serving(tmp_path / "service") as service:
+    recognizer = sense_voice.publish(tmp_path / "recognizer")
+    with serving(tmp_path / "service", "--transcriber", recognizer) as service:
         mark = "-- the next command --"
         script = "\n".join(f"{command}\nprintf '\\n{mark}\\n'" for command, _ in asked)
         ran = subprocess.run(

@@ -16,13 +16,14 @@ from overtone.server import problems
 from overtone.server.logs import request_id
 from overtone.server.neighbours import Neighbours
 from overtone.server.outside import Outside
-from overtone.server.routes import emotion, jobs, status, stream
+from overtone.server.routes import emotion, jobs, openai, results, status, stream, transcribe
 from overtone.server.schemas import Problem
 from overtone.server.server import Server
 
 _ABOUT = """
-The emotion in speech, over HTTP and WebSocket. Errors are `application/problem+json`, with the codes of the command
-line. `WS /v1/stream` takes PCM16 or Opus and tells the emotion as it is spoken; it is described in `docs/server.md`.
+The emotion in speech, and what is said in it, over HTTP and WebSocket. Errors are `application/problem+json`, with the
+codes of the command line; under `/v1/audio/`, where OpenAI's clients ask, they have OpenAI's form. `WS /v1/stream`
+takes PCM16 or Opus and tells the emotion as it is spoken; it is described in `docs/server.md`.
 """
 
 _LOG = logging.getLogger("overtone.server")
@@ -36,7 +37,7 @@ _CODES = {404: "unknown", 405: "method"}
 def create_app(server: Server) -> FastAPI:
     """The app of a server, which whoever runs it opens and closes."""
     app = FastAPI(title="Overtone", version=overtone.__version__, description=_ABOUT, docs_url=None, redoc_url=None)
-    for part in (emotion, jobs, status, stream):
+    for part in (emotion, transcribe, openai, jobs, results, status, stream):
         app.include_router(part.routes(server))
     app.add_exception_handler(OvertoneError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -66,7 +67,7 @@ def _told(request: Request, error: OvertoneError) -> Response:
     if problems.status_of(error) >= 500 and not isinstance(error, RefusedError):
         # The answer does not say it; and no log has paths.
         _LOG.error("the service could not do it: %s (%s)", error.code, getattr(error.__cause__, "strerror", None))
-    return problems.answer(error, request_id() or "")
+    return problems.answer(error, request_id() or "", request.url.path)
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -83,7 +84,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
 async def _fault(request: Request, error: Exception) -> Response:
     """Whatever it is; it is raised on after this, and told in the log."""
     request.state.refused = problems.code_of(error)
-    return problems.answer(error, request_id() or "")
+    return problems.answer(error, request_id() or "", request.url.path)
 
 
 async def _http(request: Request, error: Exception) -> Response:

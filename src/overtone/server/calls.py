@@ -6,13 +6,14 @@ import dataclasses
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
 from overtone.errors import UsageError
-from overtone.options import PER_CALL, Options, flag
-from overtone.record import json_chunks, to_json
+from overtone.options import WORDS, Options, flag, kinds_of
+from overtone.record import DETAILS, Detail, Level, json_chunks, of_kind, to_json
 from overtone.server.keys import Owner
-from overtone.values import EmotionResult, Timings
+from overtone.server.models import Task
+from overtone.values import EmotionResult, Result, Timings
 
 MOST_OVERLAP = 16
 """Of windows: 4 s every quarter of a second. Nobody is to have hours run of a minute."""
@@ -25,25 +26,33 @@ Found = Literal["hit", "shared", "miss"]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """options: those of `overtone.options.PER_CALL` that were given. embedding: whether the record holds the vector."""
+    """task: what is asked. options: those that were given of what a call of that task may set (`Options.per_call`).
+    embedding: whether the record holds the vector. detail: how fine a transcript is told."""
 
     options: Mapping[str, Any] = field(default_factory=dict)
     embedding: bool = False
     owner: Owner | None = None
+    task: Task = "emotion"
+    detail: Detail = "word"
 
     @property
     def identity(self) -> Mapping[str, object]:
-        """What an answer depends on, beside the audio and the model."""
-        return {**self.options, "embedding": self.embedding}
+        """What an answer depends on, beside the audio and the models."""
+        return {**self.options, "embedding": self.embedding, "task": self.task, "detail": self.detail}
+
+    def level(self, base: Options) -> Level:
+        """How fine its records are. base: the options that hold where it says nothing."""
+        return self.detail if self.task == "transcribe" else base.for_call(**self.options).granularity
 
 
 def options_of(given: Mapping[str, str], base: Options) -> dict[str, Any]:
     """The options of a call from their text. UsageError for one that there is not, or a value that it cannot have."""
     made: dict[str, Any] = {}
+    hints = get_type_hints(type(base)) if given else {}
     for name, text in given.items():
-        if name not in PER_CALL:
-            raise UsageError(f"there is no option {name!r} of a request; there are: {', '.join(PER_CALL)}.")
-        made[name] = _value(name, text)
+        if name not in base.per_call:
+            raise UsageError(f"there is no option {name!r} of such a request; there are: {', '.join(base.per_call)}.")
+        made[name] = _value(name, text, kinds_of(hints[name]))
     if (times := overlap(base.for_call(**made))) > MOST_OVERLAP:
         raise UsageError(f"--hop is so short that all is heard {times:.0f} times; {MOST_OVERLAP} times are the most.")
     return made
@@ -61,15 +70,25 @@ def work_s(options: Options, seconds: float, channels: int) -> float:
     return seconds * overlap(options) * (channels if options.channels == "split" else 1)
 
 
-def _value(name: str, text: str) -> Any:
-    if name in ("max_segment", "window", "hop"):
-        try:
-            return float(text)
-        except ValueError:
-            raise UsageError(f"{flag(name)} is {text!r}; it has to be a number of seconds.") from None
-    if name == "keep_silence":
+def _value(name: str, text: str, kinds: tuple[Any, ...]) -> Any:
+    if bool in kinds:
         return boolean(flag(name), text)
+    for kind in (int, float):
+        if kind in kinds:
+            try:
+                return kind(text)
+            except ValueError:
+                wanted = "a number of seconds" if kind is float else WORDS[kind]
+                raise UsageError(f"{flag(name)} is {text!r}; it has to be {wanted}.") from None
     return text
+
+
+def detail_of(text: str) -> Detail:
+    """How fine a transcript is to be told. UsageError for a word that is none of them."""
+    found = next((detail for detail in DETAILS if detail == text), None)
+    if found is None:
+        raise UsageError(f"--detail is {text!r}; it can be {', '.join(DETAILS)}.")
+    return found
 
 
 def boolean(name: str, text: str) -> bool:
@@ -110,18 +129,19 @@ class Answer:
         return cls(tuple(records), about["duration_s"], Timings(**about["timings"]), found)
 
 
-def answer_of(results: Sequence[EmotionResult], call: Call, base: Options) -> Answer:
+def answer_of(results: Sequence[Result], call: Call, base: Options) -> Answer:
     """The answer that results make."""
-    granularity = base.for_call(**call.options).granularity
+    level = call.level(base)
     records = []
     for result in results:
-        text = "".join(json_chunks(result, granularity))
+        text = "".join(json_chunks(result, level))
         text = text.removeprefix('{"source": ' + to_json(result.source) + ", ")
         records.append(with_embedding(text, result) if call.embedding else text)
     return Answer(tuple(records), results[0].duration, results[0].timings)
 
 
-def with_embedding(text: str, result: EmotionResult) -> str:
+def with_embedding(text: str, result: Result) -> str:
     """A record with the vector at its end: float32, (dim,), in as few digits as tell it; null for silence."""
-    vector = None if result.embedding is None else [float(str(value)) for value in result.embedding]
+    embedding = of_kind(result, EmotionResult).embedding
+    vector = None if embedding is None else [float(str(value)) for value in embedding]
     return text[:-1] + ', "embedding": ' + to_json(vector) + "}"

@@ -1,22 +1,24 @@
-"""The recogniser of a service and its life: started, watched, started anew once, or given up loudly."""
+"""The models of a service and their life: started, watched, started anew once, or given up loudly."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from overtone import checkpoints
-from overtone.conversion import fingerprint
 from overtone.emotion import EmotionRecognizer
-from overtone.engine import EngineStats
+from overtone.engine import Engine
+from overtone.engine_stats import EngineStats
 from overtone.errors import OvertoneError, RefusedError
+from overtone.fleet import Fleet
+from overtone.server.models import Answering, Models, Task
+from overtone.transcribe import Transcriber
 from overtone.values import SAMPLE_RATE
 
 _LOG = logging.getLogger("overtone.server")
@@ -51,79 +53,93 @@ def was_gone(error: OvertoneError) -> bool:
 
 
 class Host:
-    """Owns the recogniser. Methods are called from the event loop, but for `recognizer`, which any thread may ask for.
+    """Owns the models. Methods are called from the event loop, but for `recognizer`, `transcriber` and `answering`,
+    which any thread may ask for.
 
-    start: makes a recogniser; called in a thread. failed: called when it has died for good.
+    start: makes the models; called in a thread. failed: called when one of them has died for good.
     """
 
-    def __init__(self, start: Callable[[], EmotionRecognizer], failed: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, start: Callable[[], Models], failed: Callable[[], None] = lambda: None) -> None:
         self._start, self._failed = start, failed
-        self._recognizer: EmotionRecognizer | None = None
+        self._models: Models | None = None
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="overtone-host")
         self._watching: asyncio.Task[None] | None = None
         self._before = EngineStats()  # of engines that died
         self._rates = _Rate()
-        self._proof_at = -_PROOF_S
-        self._batches = 0
+        self._proofs: list[_Proof] = []
         self._asking: asyncio.Task[bool] | None = None
         self.state: State = "starting"
         self.restarts = 0
-        self.fingerprint = ""
+        self.fingerprints: Mapping[Task, str] = {}
 
     async def open(self) -> None:
-        """Load the model and see it answer. Raises what loading raises."""
+        """Load the models and see them answer. Raises what loading raises."""
         await self._load()
         self._watching = asyncio.create_task(self._watch())
 
     async def _load(self) -> None:
-        recognizer = await self._aside(self._start)
-        network = recognizer.runtime.network
-        self.fingerprint = await self._aside(
-            lambda: fingerprint(
-                checkpoints.read(network.folder, name=network.name),
-                strict=not recognizer.options.ignore_unknown_tensors,
-            )
-        )
-        self._recognizer = recognizer
-        self._rates = _Rate(recognizer.runtime.engine.plan.cost.rtf)
+        models = await self._aside(self._start)
+        self.fingerprints = await self._aside(models.fingerprints)
+        self._models = models
+        self._proofs = [_Proof(engine) for engine in models.engines]
+        costs = [engine.plan.cost.rtf for engine in models.engines]
+        # What is written down goes through all of them; measured, it is what those who ask really need.
+        self._rates = _Rate(sum(cost for cost in costs if cost) or None)
         self.state = "ready"
 
     async def _aside(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     @property
-    def recognizer(self) -> EmotionRecognizer:
-        """The one that answers now. RefusedError (not_ready) where there is none."""
-        if self.state != "ready" or self._recognizer is None:
+    def _now(self) -> Models:
+        """Those that answer now. RefusedError (not_ready) where there are none."""
+        if self.state != "ready" or self._models is None:
             soon = self.state in ("starting", "restarting")
             raise RefusedError(
                 f"the model is not ready ({self.state})" + ("; ask again in a few seconds." if soon else "."),
                 code="not_ready",
                 retry_after_s=5.0 if soon else None,
             )
-        return self._recognizer
+        return self._models
+
+    @property
+    def recognizer(self) -> EmotionRecognizer:
+        """That of emotions, which answers now. RefusedError (not_ready) where there is none."""
+        return self._now.emotion
+
+    @property
+    def transcriber(self) -> Transcriber:
+        """What writes speech down. RefusedError: not_ready; unknown, where there is none."""
+        found = self._now.transcriber
+        if found is None:
+            raise RefusedError(
+                "this service writes nothing down; start it with --transcriber sensevoice, or another recogniser.",
+                code="unknown",
+            )
+        return found
+
+    def answering(self, task: Task) -> Answering:
+        """What answers a task. RefusedError as `recognizer` and `transcriber`."""
+        return self.transcriber if task == "transcribe" else self.recognizer
 
     @property
     def alive(self) -> bool:
-        """Whether there is a model whose thread works."""
-        return self.state == "ready" and self._recognizer is not None and self._recognizer.runtime.engine.alive
+        """Whether there are models whose threads work."""
+        return self.state == "ready" and self._models is not None and _alive(self._models)
 
     @property
-    def last(self) -> EmotionRecognizer | None:
-        """The one that answered last, for those who only look."""
-        return self._recognizer
+    def last(self) -> Models | None:
+        """Those that answered last, for those who only look."""
+        return self._models
 
     @property
     def stats(self) -> EngineStats:
         """What all engines did since the service began."""
-        if self._recognizer is None:
-            return self._before
-        now = self._recognizer.runtime.engine.stats
-        return _added(self._before, now)
+        return self._before if self._models is None else _added(self._before, _together(self._models))
 
     @property
     def rate(self) -> float:
-        """Seconds of audio answered in a second while the model works; expected at first, measured later."""
+        """Seconds of audio answered in a second while the models work; expected at first, measured later."""
         return self._rates.busy
 
     @property
@@ -132,43 +148,34 @@ class Host:
         return self._rates.recent
 
     async def answers(self) -> bool:
-        """Whether the model answers: it has just done so, or is asked now."""
-        if not self.alive or self._recognizer is None:
+        """Whether the models answer: they have just done so, or are asked now."""
+        if not self.alive:
             return False
-        if time.monotonic() - self._proof_at < _PROOF_S:
+        if all(proof.fresh for proof in self._proofs):
             return True
         if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._ask(self._recognizer))
+            self._asking = asyncio.create_task(self._ask())
         return await asyncio.shield(self._asking)
 
-    async def _ask(self, recognizer: EmotionRecognizer) -> bool:
-        noise = np.random.default_rng(0).standard_normal(SAMPLE_RATE // 2).astype(np.float32) * 0.01
-        engine, batches = recognizer.runtime.engine, recognizer.runtime.engine.stats.batches
-        try:
-            submitted = await asyncio.wait_for(asyncio.to_thread(engine.submit, noise), _ASKED_S)
-            await asyncio.wait_for(asyncio.wrap_future(submitted), _ASKED_S)
-        except (asyncio.TimeoutError, CancelledError):
-            return engine.alive and engine.stats.batches > batches  # busy with others, and answering them
-        except Exception as error:  # noqa: BLE001 - whatever a model says to half a second of noise, it is no answer
-            _LOG.error("the model does not answer: %s", error)
-            return False
-        self._proof_at = time.monotonic()
-        return True
+    async def _ask(self) -> bool:
+        """Ask those that have not answered anybody for a while."""
+        return all(await asyncio.gather(*(proof.ask() for proof in self._proofs if not proof.fresh)))
 
     async def _watch(self) -> None:
-        """See that the engine lives, and how fast it is."""
+        """See that the engines live, and how fast they are."""
         while True:
             await asyncio.sleep(_LOOK_S)
-            if self._recognizer is None:
+            if self._models is None:
                 continue
-            stats = self._recognizer.runtime.engine.stats
-            self._rates.see(time.monotonic(), stats.audio_s, stats.run_s)
-            if stats.batches != self._batches:
-                self._batches, self._proof_at = stats.batches, time.monotonic()
-            if self.state == "ready" and not self._recognizer.runtime.engine.alive:
-                await self._revive(self._recognizer)
+            # The emotion model hears all audio, also what is written down: its seconds are those that were asked for.
+            first, *_ = self._models.engines
+            self._rates.see(time.monotonic(), first.stats.audio_s, _together(self._models).run_s)
+            for proof in self._proofs:
+                proof.look()
+            if self.state == "ready" and not _alive(self._models):
+                await self._revive(self._models)
 
-    async def _revive(self, dead: EmotionRecognizer) -> None:
+    async def _revive(self, dead: Models) -> None:
         if self.restarts >= MOST_RESTARTS:
             self.state = "failed"
             _LOG.critical("the model died again and is given up; end this service and start it anew")
@@ -177,8 +184,8 @@ class Host:
         self.state = "restarting"
         self.restarts += 1
         _LOG.error("the model died; it is started anew, once")
-        self._before = _added(self._before, dead.runtime.engine.stats)
-        self._recognizer, self._batches = None, 0
+        self._before = _added(self._before, _together(dead))
+        self._models, self._proofs = None, []
         try:
             await self._aside(lambda: dead.close(drain=False))
             await self._load()
@@ -190,13 +197,47 @@ class Host:
         _LOG.warning("the model answers again")
 
     async def close(self) -> None:
-        """Finish what was submitted, and free the model."""
+        """Finish what was submitted, and free the models."""
         self.state = "closed"
         if self._watching is not None:
             self._watching.cancel()
-        if self._recognizer is not None:
-            await self._aside(self._recognizer.close)
+        if self._models is not None:
+            await self._aside(self._models.close)
         await asyncio.to_thread(self._threads.shutdown)  # a model may be on its way
+
+
+class _Proof:
+    """That one engine answers."""
+
+    def __init__(self, engine: Engine | Fleet) -> None:
+        self._engine = engine
+        self._batches = 0
+        self._at = -_PROOF_S
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it has answered just now."""
+        return time.monotonic() - self._at < _PROOF_S
+
+    def look(self) -> None:
+        """See whether it has run a batch since."""
+        if (batches := self._engine.stats.batches) != self._batches:
+            self._batches, self._at = batches, time.monotonic()
+
+    async def ask(self) -> bool:
+        """Whether it answers half a second of noise."""
+        noise = np.random.default_rng(0).standard_normal(SAMPLE_RATE // 2).astype(np.float32) * 0.01
+        engine, batches = self._engine, self._engine.stats.batches
+        try:
+            submitted = await asyncio.wait_for(asyncio.to_thread(engine.submit, noise), _ASKED_S)
+            await asyncio.wait_for(asyncio.wrap_future(submitted), _ASKED_S)
+        except (asyncio.TimeoutError, CancelledError):
+            return engine.alive and engine.stats.batches > batches  # busy with others, and answering them
+        except Exception as error:  # noqa: BLE001 - whatever a model says to half a second of noise, it is no answer
+            _LOG.error("the model does not answer: %s", error)
+            return False
+        self._at = time.monotonic()
+        return True
 
 
 @dataclass(slots=True)
@@ -222,6 +263,18 @@ class _Rate:
         self.recent += (audio / passed - self.recent) * min(1.0, passed / _RATE_OVER_S)
         if ran > 0:
             self.busy += (audio / ran - self.busy) * min(1.0, ran / _RATE_OVER_S)
+
+
+def _alive(models: Models) -> bool:
+    return all(engine.alive for engine in models.engines)
+
+
+def _together(models: Models) -> EngineStats:
+    """What their engines did."""
+    found = EngineStats()
+    for engine in models.engines:
+        found = _added(found, engine.stats)
+    return found
 
 
 def _added(one: EngineStats, other: EngineStats) -> EngineStats:

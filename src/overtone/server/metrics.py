@@ -56,14 +56,17 @@ class Metrics:
         )
         self._refused = Counter("overtone_refused", "Requests refused, by the code of why.", ("code",), registry=None)
         self._audio = Counter(
-            "overtone_audio_seconds", "Seconds of audio answered, by the kind of request.", ("kind",), registry=None
+            "overtone_audio_seconds",
+            "Seconds of audio answered, by the kind of request and what was asked.",
+            ("kind", "task"),
+            registry=None,
         )
         # A restarted service is told from one that only lost its counters by when it started.
         self._started = Gauge("overtone_start_time_seconds", "When the service started, Unix time.", registry=None)
         self._started.set(time.time())
         for stage in STAGES:
             self._stages.labels(stage)
-        self._routes, self._codes, self._kinds = _Values(), _Values(), _Values()
+        self._routes, self._codes, self._kinds, self._tasks = _Values(), _Values(), _Values(), _Values()
         self._registry = CollectorRegistry()
         self._registry.register(
             _Scrape(gauges, (self._requests, self._stages, self._refused, self._audio, self._started))
@@ -84,9 +87,9 @@ class Metrics:
         """A request was refused with this error code."""
         self._refused.labels(self._codes.bounded(code)).inc()
 
-    def audio(self, seconds: float, kind: str) -> None:
-        """So many seconds of audio were answered to this kind of request."""
-        self._audio.labels(self._kinds.bounded(kind)).inc(seconds)
+    def audio(self, seconds: float, kind: str, task: str = "emotion") -> None:
+        """So many seconds of audio were answered to this kind of request, which asked for this."""
+        self._audio.labels(self._kinds.bounded(kind), self._tasks.bounded(task)).inc(seconds)
 
     def exposition(self) -> tuple[bytes, str]:
         """Everything in Prometheus' text format, and its content type."""

@@ -146,6 +146,6 @@ class _Request:
             return
         self._scope.setdefault("state", {})["refused"] = problems.code_of(error)
         if self._scope["type"] == "http":
-            await problems.answer(error, self.id)(self._scope, self.receive, self.send)
+            await problems.answer(error, self.id, self._scope["path"])(self._scope, self.receive, self.send)
         elif "websocket.http.response" in self._scope.get("extensions", {}):
             await WebSocket(self._scope, self.receive, self.send).send_denial_response(problems.answer(error, self.id))

@@ -76,12 +76,32 @@ def problem_of(error: BaseException, request_id: str) -> dict[str, Any]:
     }
 
 
-def answer(error: BaseException, request_id: str) -> Response:
-    """The response that tells of an error, with `Retry-After` where it is known when to ask again."""
+OPENAI = "/v1/audio/"
+"""What the addresses begin with that OpenAI's clients ask. They know errors of one form, and some statuses."""
+
+_OPENAI_STATUSES = {415: 400, 422: 400}
+"""What OpenAI answers for audio that cannot be used, where this service has statuses of their own."""
+
+_OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+
+
+def openai_error_of(error: BaseException, request_id: str) -> dict[str, Any]:
+    """The same as `problem_of`, as OpenAI's clients read it."""
+    problem, param = problem_of(error, request_id), getattr(error, "param", None)
+    kind = _OPENAI_TYPES.get(problem["status"], "server_error" if problem["status"] >= 500 else "invalid_request_error")
+    code = "model_not_found" if (problem["code"], param) == ("unknown", "model") else problem["code"]
+    return {"error": {"message": problem["detail"], "type": kind, "param": param, "code": code}}
+
+
+def answer(error: BaseException, request_id: str, path: str = "") -> Response:
+    """The response that tells of an error, with `Retry-After` where it is known when to ask again. path: what was
+    asked, which tells in what form."""
     status = status_of(error)
     headers = {}
     if isinstance(error, RefusedError) and error.retry_after_s is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
+    if path.startswith(OPENAI):
+        return JSONResponse(openai_error_of(error, request_id), _OPENAI_STATUSES.get(status, status), headers)
     return JSONResponse(problem_of(error, request_id), status, headers, MEDIA_TYPE)

@@ -7,11 +7,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 
-class _Schema(BaseModel):
+class Schema(BaseModel):
+    """What all of them are: nothing else is in an answer."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-class Problem(_Schema):
+class Problem(Schema):
     """An error (RFC 9457). `code` is the same as on the command line; `request_id` finds it in the service's log."""
 
     type: str = "about:blank"
@@ -22,7 +24,7 @@ class Problem(_Schema):
     request_id: str
 
 
-class Segment(_Schema):
+class Segment(Schema):
     """One entry of the timeline; seconds. `scores` is null for silence."""
 
     start: float
@@ -32,7 +34,7 @@ class Segment(_Schema):
     scores: dict[str, float | None] | None
 
 
-class Frames(_Schema):
+class Frames(Schema):
     """A row of scores for each frame; `hop` and `starts` in seconds."""
 
     hop: float
@@ -41,7 +43,7 @@ class Frames(_Schema):
     scores: list[list[float | None]] | None
 
 
-class Timings(_Schema):
+class Timings(Schema):
     """Seconds spent on the work, stage by stage, whenever it was done."""
 
     decode_s: float
@@ -53,14 +55,14 @@ class Timings(_Schema):
     notes: list[str] | None = None
 
 
-class RecordError(_Schema):
+class RecordError(Schema):
     """Why a file of a job has no answer."""
 
     code: str
     message: str
 
 
-class Record(_Schema):
+class Record(Schema):
     """The emotion of one file, or of one channel of it."""
 
     model_config = ConfigDict(
@@ -120,7 +122,7 @@ class Record(_Schema):
     embedding: list[float] | None = None
 
 
-class Vector(_Schema):
+class Vector(Schema):
     """The embedding of one file: the mean over all frames, null for silence."""
 
     source: str
@@ -130,10 +132,11 @@ class Vector(_Schema):
     embedding: list[float] | None
 
 
-class ModelInfo(_Schema):
-    """A model that is served."""
+class ModelInfo(Schema):
+    """A model that is served. `labels` and `dim` are those of an emotion model."""
 
     id: str
+    task: Literal["emotion", "transcribe"]
     labels: list[str]
     dim: int
     precision: str
@@ -141,15 +144,27 @@ class ModelInfo(_Schema):
     backend: str
     fingerprint: str
     longest_segment_s: float
+    models: dict[str, str] = Field(description="What else it uses, by what that is for.")
 
 
-class Models(_Schema):
-    """What is served."""
+class ListedModel(Schema):
+    """A name that `model` may have, as OpenAI lists it."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = Field(description="When the service was started, Unix time.")
+    owned_by: str
+
+
+class Models(Schema):
+    """What is served; `object` and `data` say it as OpenAI does."""
 
     models: list[ModelInfo]
+    object: Literal["list"] = "list"
+    data: list[ListedModel]
 
 
-class Readiness(_Schema):
+class Readiness(Schema):
     """Whether requests are taken. `state`: starting, ready, restarting, failed, closed or draining."""
 
     ready: bool
@@ -158,13 +173,13 @@ class Readiness(_Schema):
     cache: str = Field(description="`healthy`, or `in trouble`; answers come either way.")
 
 
-class Health(_Schema):
+class Health(Schema):
     """The process lives."""
 
     status: Literal["ok"]
 
 
-class PlannedMemory(_Schema):
+class PlannedMemory(Schema):
     """Bytes."""
 
     budget_bytes: int
@@ -173,7 +188,7 @@ class PlannedMemory(_Schema):
     batch_bytes: int = Field(description="What the largest batch of this request may take.")
 
 
-class Plan(_Schema):
+class Plan(Schema):
     """What a request of so many seconds would cost now."""
 
     seconds: float
@@ -188,7 +203,7 @@ class Plan(_Schema):
     memory: PlannedMemory
 
 
-class JobFiles(_Schema):
+class JobFiles(Schema):
     """How many files of a job are in each state."""
 
     queued: int
@@ -198,14 +213,14 @@ class JobFiles(_Schema):
     cancelled: int
 
 
-class JobSeconds(_Schema):
+class JobSeconds(Schema):
     """Seconds of audio, as far as files say how long they are."""
 
     done: float
     total: float
 
 
-class JobFileInfo(_Schema):
+class JobFileInfo(Schema):
     """One file of a job."""
 
     number: int
@@ -215,7 +230,7 @@ class JobFileInfo(_Schema):
     size_bytes: int
 
 
-class JobInfo(_Schema):
+class JobInfo(Schema):
     """A job as it is now. Times are ISO 8601, UTC. `expires` is known once it is finished."""
 
     id: str
@@ -223,6 +238,7 @@ class JobInfo(_Schema):
     made: str
     changed: str
     expires: str | None
+    task: Literal["emotion", "transcribe"]
     options: dict[str, Any]
     files: JobFiles
     seconds: JobSeconds

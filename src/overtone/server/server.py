@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from overtone import config
 from overtone.emotion import EmotionRecognizer
 from overtone.errors import UsageError
 from overtone.memory import MIB, parse_size
 from overtone.options import Options
 from overtone.resources import rss_bytes
-from overtone.runtime import Beside
+from overtone.runtime import Beside, decoders_for
 from overtone.server.admission import Admission, AdmissionLimits
 from overtone.server.cache import Answers, open_store
 from overtone.server.host import Host
@@ -24,42 +27,86 @@ from overtone.server.jobs.runner import JobRunner
 from overtone.server.jobs.store import JobStore
 from overtone.server.keys import Keyring
 from overtone.server.metrics import Metrics, Snapshot
+from overtone.server.models import Models
 from overtone.server.service import Bounds, Service
 from overtone.server.settings import Settings
 from overtone.server.ui.kept import SHELF_BYTES
 from overtone.server.uploads import Spool, UploadLimits
 from overtone.stages import OFF
+from overtone.transcribe import Transcriber
+from overtone.transcribe_options import TranscribeOptions
 
 _REQUESTS_BYTES = 64 * MIB
 """What requests under way hold beside their audio: pieces of uploads on their way to disk, answers on their way out."""
 
 
+_SHARED = (
+    *("hub", "memory", "device", "precision", "backend", "threads", "decoders", "decode_processes", "channels"),
+    *("batch_size_s", "batch_size_threshold_s", "ignore_unknown_tensors"),
+)
+"""Options that the transcriber has from the emotion model: they are of the machine, and both are in one budget."""
+
+_LONGEST_S = 600.0
+
+
 def recognizer_for(options: Options, settings: Settings) -> EmotionRecognizer:
     """A recogniser with room planned for what the service holds beside it. UsageError for files that run whole."""
+    _check(options)
+    return EmotionRecognizer.with_options(options, OFF, beside=_beside(settings))
+
+
+def transcription_for(options: Options, transcriber: str) -> TranscribeOptions:
+    """The transcriber's options: those of the machine as for the emotion model, which it has too; `vad`, `punctuation`,
+    `speakers`, `language` and the others from the config file and the environment. UsageError for what cannot be."""
+    _check(options)
+    if options.offload:
+        raise UsageError("--offload keeps parts of one model elsewhere; leave it out, or --transcriber.")
+    shared = {name: getattr(options, name) for name in _SHARED}
+    longest_s = min(_LONGEST_S, max(options.max_segment, options.longest_s))
+    return config.load_transcription(
+        **shared, model=transcriber, emotion=options.model, segment="vad", max_segment=longest_s
+    )
+
+
+def _check(options: Options) -> None:
     if options.whole:
         raise UsageError(
             "a service cuts what it is sent, so that nobody waits for an hour of another's; leave out "
             "--context full and --segment none."
         )
+
+
+def _beside(settings: Settings) -> Beside:
     cache_bytes = parse_size(settings.cache_size) if settings.cache == "memory" else 0
     held_bytes = cache_bytes + _REQUESTS_BYTES + (SHELF_BYTES if settings.page else 0)
-    beside = Beside(settings.jobs_at_once, settings.live_streams, held_bytes)
-    return EmotionRecognizer.with_options(options, OFF, beside=beside)
+    return Beside(settings.jobs_at_once, settings.live_streams, held_bytes)
+
+
+def models_for(options: Options, transcription: TranscribeOptions | None, settings: Settings) -> Models:
+    """All that the service answers with, in one budget."""
+    if transcription is None:
+        return Models(recognizer_for(options, settings))
+    beside = _beside(settings)
+    # Those who ask for words and those who ask for emotions are cut apart from each other.
+    beside = replace(beside, live=beside.live + decoders_for(options))
+    transcriber = Transcriber.with_options(transcription, OFF, beside=beside)
+    return Models(transcriber.emotion(options), transcriber)
 
 
 class Server:
     """Everything that a service is made of. `open` it, and `close` it whatever happened.
 
-    start: makes the recogniser; called in a thread, and once more if the first one dies. Raises UsageError for settings
-    that cannot be used.
+    start: makes the models; called in a thread, and once more if one of the first ones dies. Raises UsageError for
+    settings that cannot be used.
     """
 
-    def __init__(self, settings: Settings, start: Callable[[], EmotionRecognizer]) -> None:
+    def __init__(self, settings: Settings, start: Callable[[], Models]) -> None:
         self.settings = settings
+        self.started = time.time()
         self.keyring = None if settings.keys is None else Keyring.read(Path(settings.keys))
         self.metrics = Metrics(self)
         self.died = asyncio.Event()
-        """Set when the second recogniser has died too: nothing answers any more."""
+        """Set when one of the second models has died too: nothing answers any more."""
         self.host = Host(start, self.died.set)
         cache = open_store(settings.cache, parse_size(settings.cache_size), settings.cache_kept_s)
         admission = AdmissionLimits(
@@ -105,21 +152,24 @@ class Server:
     def snapshot(self) -> Snapshot:
         """The state now, for the metrics."""
         last, answers = self.host.last, self.service.answers
-        engine = None if last is None else last.runtime.engine
-        plan = None if engine is None else engine.plan
+        engines = () if last is None else last.engines
+        # Each plans for what is in the process beside its own batch, and they share what they run on.
+        planned = max((engine.plan.planned_bytes for engine in engines), default=0)
+        runtime = None if last is None else last.emotion.runtime
+        written = None if last is None else last.transcriber
         return Snapshot(
             queue_seconds={
                 "interactive": self.service.admission.queued_s,
                 "jobs": self.jobs.waiting_s,
                 "live": self.service.admission.live_load,
             },
-            queue_bytes=0 if engine is None else engine.queued_bytes,
+            queue_bytes=sum(engine.queued_bytes for engine in engines),
             uploads_bytes=self.spool.held_bytes,
             engine=self.host.stats,
-            memory_budget_bytes=0 if plan is None else plan.budget_bytes,
-            memory_planned_bytes=0 if plan is None else plan.planned_bytes,
+            memory_budget_bytes=0 if runtime is None else runtime.engine.plan.budget_bytes,
+            memory_planned_bytes=planned,
             memory_resident_bytes=rss_bytes(),
-            memory_peak_bytes=0 if engine is None else engine.peak_bytes,
+            memory_peak_bytes=max((engine.peak_bytes for engine in engines), default=0),
             cache_hits=answers.hits,
             cache_shared=answers.shared,
             cache_misses=answers.misses,
@@ -130,10 +180,11 @@ class Server:
             ready=self.host.state == "ready" and not self.service.draining.is_set(),
             restarts=self.host.restarts,
             audio_seconds_rate=self.host.recent_rate,
-            devices=0 if engine is None else engine.device.count(",") + 1,
-            model="" if last is None else last.runtime.network.name,
-            precision="" if last is None else last.runtime.precision,
-            device="" if last is None else last.runtime.device,
+            devices=0 if runtime is None else runtime.device.count(",") + 1,
+            model="" if runtime is None else runtime.network.name,
+            precision="" if runtime is None else runtime.precision,
+            device="" if runtime is None else runtime.device,
+            transcriber="" if written is None else written.runtime.network.name,
         )
 
 
@@ -159,6 +210,8 @@ def _upload_limits(settings: Settings) -> UploadLimits:
     )
 
 
-def start_with(options: Options, settings: Settings) -> Callable[[], EmotionRecognizer]:
-    """What `Server` is to start with."""
-    return partial(recognizer_for, options, settings)
+def start_with(options: Options, settings: Settings) -> Callable[[], Models]:
+    """What `Server` is to start with. UsageError for options that cannot be, before anything is loaded."""
+    named = settings.transcriber
+    transcription = None if named is None else transcription_for(options, named)
+    return partial(models_for, options, transcription, settings)

@@ -14,16 +14,16 @@ from functools import partial
 from typing import TypeVar
 
 from overtone.caller import Caller
-from overtone.emotion import EmotionRecognizer
 from overtone.errors import InputError, ModelError, OvertoneError, RefusedError
 from overtone.server.admission import Admission, Ticket
 from overtone.server.cache import Answers, key_of
 from overtone.server.calls import Answer, Call, answer_of, work_s
 from overtone.server.host import Host, was_gone
 from overtone.server.metrics import Metrics
+from overtone.server.models import Answering, Task
 from overtone.server.reading import LEAST_RATE, BoundedCaller, GuardedFile, check_length, claimed
 from overtone.server.uploads import Upload
-from overtone.values import EmotionResult
+from overtone.values import Result
 
 _LOG = logging.getLogger("overtone.server")
 
@@ -67,15 +67,15 @@ class Service:
         self.draining = asyncio.Event()
         """Set once nothing new is let in."""
 
-    def check_open(self) -> EmotionRecognizer:
-        """The recogniser, where requests are taken now. RefusedError (not_ready)."""
+    def check_open(self, task: Task = "emotion") -> Answering:
+        """What answers a task, where requests are taken now. RefusedError: not_ready, and as `Host.answering`."""
         if self.draining.is_set():
             raise RefusedError(
                 "the service is ending and takes nothing new; ask another, or again later.",
                 code="not_ready",
                 retry_after_s=10.0,
             )
-        return self.host.recognizer
+        return self.host.answering(task)
 
     def expect(self, call: Call, announced_bytes: int) -> Ticket:
         """A place for an upload that is about to come, which is taken for as long as others of late.
@@ -83,7 +83,7 @@ class Service:
         RefusedError (busy) before anything of it is read, where it could not be let in: many that come at once would
         all be received only for most of them to be refused. Leave it, whatever comes of it.
         """
-        self.check_open()
+        self.check_open(call.task)
         expected_s = min(self._typical_s, announced_bytes / LEAST_RATE) if announced_bytes else self._typical_s
         place = self.admission.admit(_owner(call), expected_s, self.host.rate, _own_s(call))
         asyncio.get_running_loop().call_later(_COMING_S, place.leave)
@@ -100,10 +100,9 @@ class Service:
         Raises InputError, UsageError and RefusedError: busy, too_long, deadline, not_ready. Where it is cancelled, its
         work ends, unless somebody else waits for the same.
         """
-        recognizer = self.check_open()
-        key = key_of(upload.digest, self._model_of(recognizer), call.identity)
+        key = key_of(upload.digest, self._models_of(call.task), call.identity)
         answer = await self.in_time(self._answer(key, upload, call, place))
-        self.metrics.audio(answer.duration_s, "interactive")
+        self.metrics.audio(answer.duration_s, "interactive", call.task)
         return answer
 
     async def _answer(self, key: str, upload: Upload, call: Call, place: Ticket | None) -> Answer:
@@ -130,10 +129,11 @@ class Service:
         # cannot be read any more.
         return Answer.from_kept(await self._make(upload, call, place), "miss")
 
-    def _model_of(self, recognizer: EmotionRecognizer) -> str:
+    def _models_of(self, task: Task) -> str:
         """What answers depend on beside the audio and the call."""
-        runtime, options = recognizer.runtime, recognizer.options
-        return repr((self.host.fingerprint, runtime.precision, runtime.backend, options))
+        answering = self.check_open(task)
+        runtime, options = answering.runtime, answering.options
+        return repr((self.host.fingerprints[task], runtime.precision, runtime.backend, options))
 
     async def in_time(self, making: Awaitable[_T]) -> _T:
         """The outcome, or RefusedError (deadline)."""
@@ -146,24 +146,24 @@ class Service:
             ) from None
 
     async def _make(self, upload: Upload, call: Call, place: Ticket | None) -> bytes:
-        options = self.host.recognizer.options
+        options = self.host.answering(call.task).options
         results = await self.results(replace(upload, name=_NAMELESS), call, place)
         return await asyncio.to_thread(lambda: answer_of(results, call, options).kept())
 
     async def results(
         self, upload: Upload, call: Call, place: Ticket | None = None, *, envelope: bool = False
-    ) -> list[EmotionResult]:
-        """What the recogniser says of a file, a result for each channel asked for, once it is let in; never cached.
+    ) -> list[Result]:
+        """What the models say of a file, a result for each channel asked for, once it is let in; never cached.
 
         place: as for `answer`. envelope: keep the waveform's outline. Raises as `answer`, but for the deadline, which
         is its caller's.
         """
         # Who has a place was let in, also where the service has been told to end since.
-        recognizer = self.check_open() if place is None else self.host.recognizer
+        answering = self.check_open(call.task) if place is None else self.host.answering(call.task)
         loop = asyncio.get_running_loop()
         said = await asyncio.to_thread(claimed, upload.path, upload.name, upload.size_bytes)
         check_length(said.seconds, self.bounds.most_audio_s)
-        work = partial(work_s, recognizer.options.for_call(**call.options), channels=said.channels)
+        work = partial(work_s, answering.options.for_call(**call.options), channels=said.channels)
         self._typical_s += _TYPICAL_SHARE * (work(said.seconds) - self._typical_s)
         if place is not None:
             place.leave()  # for one of the right size
@@ -174,9 +174,9 @@ class Service:
 
         caller = BoundedCaller(self.bounds.most_audio_s, said.seconds, told)
 
-        def answered() -> list[EmotionResult]:
+        def answered() -> list[Result]:
             with GuardedFile(upload.path, upload.name, caller) as file:
-                return recognizer.each(file, caller, envelope=envelope, **call.options)
+                return [*answering.each(file, caller, envelope=envelope, **call.options)]
 
         results = await self._run(answered, caller, ticket)
         self.metrics.stage(results[0].timings)

@@ -15,10 +15,10 @@ from types import FrameType
 
 import uvicorn
 
-from overtone.emotion import EmotionRecognizer
 from overtone.errors import ModelError, UsageError
 from overtone.server.app import create_app, wrapped
 from overtone.server.connections import Connection, allow_connections, most_connections
+from overtone.server.models import Models
 from overtone.server.outside import Outside
 from overtone.server.server import Server
 from overtone.server.settings import Settings
@@ -39,7 +39,7 @@ _WS_MESSAGE_BYTES = 1 << 20
 """Half a minute of PCM16 in one message; larger ones are refused."""
 
 
-def serve(settings: Settings, start: Callable[[], EmotionRecognizer], told: Callable[[str], None]) -> None:
+def serve(settings: Settings, start: Callable[[], Models], told: Callable[[str], None]) -> None:
     """Serve until a signal ends it. told: is given the address once requests are taken.
 
     Raises UsageError where the address is not to be had, what loading the model raises, and ModelError when it died for
@@ -51,7 +51,7 @@ def serve(settings: Settings, start: Callable[[], EmotionRecognizer], told: Call
 
 
 async def _serve(
-    settings: Settings, start: Callable[[], EmotionRecognizer], told: Callable[[str], None], listening: socket.socket
+    settings: Settings, start: Callable[[], Models], told: Callable[[str], None], listening: socket.socket
 ) -> None:
     await serve_on(listening, Server(settings, start), told)
 

@@ -25,6 +25,7 @@ class Settings:
     that cannot be.
     """
 
+    transcriber: str | None = None
     host: str = "127.0.0.1"
     port: int = 8765
     keys: str | None = None
@@ -116,6 +117,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
 }
 
 HELP: Mapping[str, str] = {
+    "transcriber": "Write speech down too, with this recogniser: sensevoice, paraformer-zh, a hub id or a folder.",
     "host": "Address to listen at. Other than loopback needs --keys.",
     "port": "Port to listen at; 0 takes a free one.",
     "keys": "Let in only who has a key of this file; `overtone keys add` makes one.",

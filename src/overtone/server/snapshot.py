@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.metrics_core import Metric
 
 import overtone
-from overtone.engine import EngineStats
+from overtone.engine_stats import EngineStats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class Snapshot:
     what is in use now. cache_shared: requests that waited for the same audio to be answered for another.
     jobs: how many are in each state. restarts: how often the engine was started again.
     audio_seconds_rate: seconds of audio answered per second, over the last while.
-    model, precision, device: what answers, where that is known.
+    model, precision, device: what answers, where that is known. transcriber: what writes down, if anything does.
     """
 
     queue_seconds: Mapping[str, float]
@@ -48,6 +48,7 @@ class Snapshot:
     model: str = ""
     precision: str = ""
     device: str = ""
+    transcriber: str = ""
 
 
 class Gauges(Protocol):
@@ -61,6 +62,8 @@ class Gauges(Protocol):
 def families(now: Snapshot) -> Iterator[Metric]:
     """A snapshot as Prometheus' metrics. Shares, other than at a glance, are for the reader to make from counters."""
     build = {"version": overtone.__version__, "model": now.model, "precision": now.precision, "device": now.device}
+    if now.transcriber:
+        build["transcriber"] = now.transcriber
     yield InfoMetricFamily("overtone_build", "What answers: the version, the model and what runs it.", value=build)
     yield _gauge("overtone_ready", "1 if requests are taken, 0 if not.", now.ready)
     yield _gauge("overtone_devices", "Devices that run the model.", now.devices)

@@ -13,21 +13,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from overtone.emotion import EmotionRecognizer
 from overtone.errors import InputError, ModelError, OvertoneError, RefusedError
 from overtone.memory import format_size, parse_size
-from overtone.record import json_chunks
-from overtone.server.calls import with_embedding
+from overtone.record import Level, json_chunks
+from overtone.server.calls import Call, with_embedding
 from overtone.server.host import was_gone
 from overtone.server.jobs.answers import KeptAnswers
 from overtone.server.jobs.caller import JobCaller
 from overtone.server.jobs.progress import Progress
 from overtone.server.jobs.store import JobStore
 from overtone.server.jobs.values import Claim, Job, NewFile
+from overtone.server.models import Answering
 from overtone.server.reading import GuardedFile, check_length
 from overtone.server.service import Service
 from overtone.server.settings import Settings
-from overtone.values import EmotionResult, Granularity
+from overtone.transcribe import Transcriber
+from overtone.values import Result, Timings, Transcript
 
 _LOG = logging.getLogger("overtone.server.jobs")
 
@@ -193,7 +194,18 @@ class JobRunner:
     async def _run(self, claim: Claim) -> None:
         """Have one file answered, and keep the answer, or the reason why there is none."""
         place = claim.job, claim.file.number
-        recognizer = self._service.host.recognizer
+        call = call_of(claim)
+        try:
+            answering = self._service.host.answering(call.task)
+        except RefusedError as missing:
+            if missing.code != "unknown":
+                raise
+            # It was handed in to a service that had what it needs.
+            failed = _unanswered(claim.file.name, missing)
+            await asyncio.to_thread(self.store.failed, *place, _lines([failed], call, call.detail))
+            self._ended(place)
+            return
+        level = call.level(answering.options)
         error: OvertoneError
         try:
             if claim.file.attempts > MOST_ATTEMPTS:
@@ -202,7 +214,7 @@ class JobRunner:
                 )
                 raise ModelError(text, code="gave_up")
             check_length(claim.file.claimed_s or 0.0, self._settings.max_job_audio_s)
-            results = await self._answered(recognizer, claim)
+            results = await self._answered(answering, claim, call)
         except CancelledError:
             # Of the caller: the job was cancelled, which has freed it, or the service is ending.
             await asyncio.to_thread(self.store.hand_back, *place)
@@ -212,13 +224,13 @@ class JobRunner:
                 return
             error = refused
         else:
-            await self._keep(claim, results, recognizer)
+            await self._keep(claim, results, call, level)
             return
         if isinstance(error, ModelError) and error.code != "gave_up":
             _LOG.error("the model did not answer: %s", error)
             error = InputError(f"{claim.file.name}: the model cannot run on this audio", code="model_failed")
-        failed = recognizer.unanswered(claim.file.name, error)
-        await asyncio.to_thread(self.store.failed, *place, _lines([failed], claim, recognizer))
+        unanswered = answering.unanswered(claim.file.name, error)
+        await asyncio.to_thread(self.store.failed, *place, _lines([unanswered], call, level))
         self._ended(place)
 
     async def _again(self, place: tuple[str, int], error: OvertoneError) -> bool:
@@ -235,11 +247,11 @@ class JobRunner:
             await asyncio.sleep(1.0)
         return True
 
-    async def _keep(self, claim: Claim, results: list[EmotionResult], recognizer: EmotionRecognizer) -> None:
-        lines = _lines(results, claim, recognizer)
+    async def _keep(self, claim: Claim, results: list[Result], call: Call, level: Level) -> None:
+        lines = _lines(results, call, level)
         place = claim.job, claim.file.number
         if await asyncio.to_thread(self.store.done, *place, lines):
-            self._service.metrics.audio(results[0].duration, "job")
+            self._service.metrics.audio(results[0].duration, "job", call.task)
             self._service.metrics.stage(results[0].timings)
         self._ended(place)
 
@@ -248,8 +260,8 @@ class JobRunner:
         self.progress.done(*place)
         self._failures.pop(place, None)
 
-    async def _answered(self, recognizer: EmotionRecognizer, claim: Claim) -> list[EmotionResult]:
-        kept = await asyncio.to_thread(self._kept, recognizer, claim)
+    async def _answered(self, answering: Answering, claim: Claim, call: Call) -> list[Result]:
+        kept = await asyncio.to_thread(self._kept, answering, claim)
         place = claim.job, claim.file.number
 
         def told(seconds: float) -> None:
@@ -260,9 +272,9 @@ class JobRunner:
         if self._ending:
             caller.drop()
 
-        def work() -> list[EmotionResult]:
+        def work() -> list[Result]:
             with GuardedFile(claim.path, claim.file.name, caller) as file:
-                return recognizer.each(file, caller, **claim.options["options"])
+                return [*answering.each(file, caller, **call.options)]
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
@@ -275,21 +287,41 @@ class JobRunner:
             if kept is not None:
                 await asyncio.to_thread(kept.close)
 
-    def _kept(self, recognizer: EmotionRecognizer, claim: Claim) -> KeptAnswers | None:
+    def _kept(self, answering: Answering, claim: Claim) -> KeptAnswers | None:
+        """What was said before of an emotion; a transcription has several models, and is begun from its start."""
         seconds = claim.file.claimed_s
-        if seconds is not None and seconds < _WORTH_KEEPING_S:
+        if isinstance(answering, Transcriber) or (seconds is not None and seconds < _WORTH_KEEPING_S):
             return None
-        runtime = recognizer.runtime
-        model = f"{self._service.host.fingerprint} {runtime.precision} {runtime.backend}"
+        runtime = answering.runtime
+        model = f"{self._service.host.fingerprints['emotion']} {runtime.precision} {runtime.backend}"
         return KeptAnswers(Path(claim.answers), runtime.network.dim, fingerprint=model)
 
 
-def _lines(results: Sequence[EmotionResult], claim: Claim, recognizer: EmotionRecognizer) -> Iterator[str]:
+def call_of(work: Claim | Job) -> Call:
+    """What a job asks for. Before there was anything else to ask, all asked for emotions."""
+    kept = work.options
+    return Call(kept["options"], kept["embedding"], task=kept.get("task", "emotion"), detail=kept.get("detail", "word"))
+
+
+def _lines(results: Sequence[Result], call: Call, level: Level) -> Iterator[str]:
     """The records of one file, a line for each channel."""
-    granularity: Granularity = claim.options["options"].get("granularity", recognizer.options.granularity)
     for result in results:
-        if claim.options["embedding"] and result.ok:
-            yield with_embedding("".join(json_chunks(result, granularity)), result)
+        if call.embedding and result.ok:
+            yield with_embedding("".join(json_chunks(result, level)), result)
         else:
-            yield from json_chunks(result, granularity)
+            yield from json_chunks(result, level)
         yield "\n"
+
+
+def _unanswered(name: str, error: OvertoneError) -> Transcript:
+    return Transcript(
+        source=name,
+        duration=0.0,
+        text="",
+        sentences=(),
+        model="",
+        precision="",
+        device="",
+        timings=Timings(),
+        error=error,
+    )

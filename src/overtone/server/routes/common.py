@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Generator, Mapping
+from collections.abc import Awaitable, Generator, Mapping, Sequence
 from typing import Any, TypeVar, get_type_hints
 
 from starlette.concurrency import iterate_in_threadpool
@@ -13,11 +13,14 @@ from starlette.types import Receive, Scope, Send
 
 from overtone.errors import RefusedError, UsageError
 from overtone.options import HELP, PER_CALL, Options, kinds_of
-from overtone.server.calls import Call, boolean, options_of
+from overtone.record import DETAILS
+from overtone.server.calls import Call, boolean, detail_of, options_of
 from overtone.server.keys import Keyring, Owner
+from overtone.server.models import Task, check_wish
 from overtone.server.problems import MEDIA_TYPE
 from overtone.server.schemas import Problem
 from overtone.server.server import Server
+from overtone.transcribe_options import TRANSCRIBE_HELP, TRANSCRIBE_PER_CALL, TranscribeOptions
 
 _T = TypeVar("_T")
 
@@ -34,31 +37,44 @@ def owner_of(connection: HTTPConnection, keyring: Keyring | None) -> Owner | Non
     return owner
 
 
-def call_of(server: Server, owner: Owner | None, texts: Mapping[str, str], own: tuple[str, ...] = ()) -> Call:
+KNOWN: Mapping[Task, tuple[str, ...]] = {
+    "emotion": ("model", "embeddings", *PER_CALL),
+    "transcribe": ("model", "detail", *TRANSCRIBE_PER_CALL),
+}
+"""Parameters of a request for each task."""
+
+
+def call_of(
+    server: Server, owner: Owner | None, texts: Mapping[str, str], own: tuple[str, ...] = (), task: Task = "emotion"
+) -> Call:
     """The call that parameters and form fields describe. own: names that the route reads itself.
 
     UsageError for a name or a value that there is not, RefusedError (unknown) for a model that is not served.
     """
-    recognizer = server.host.recognizer
+    answering = server.host.answering(task)
     given = {name: text for name, text in texts.items() if name not in own}
-    embedding = boolean("embeddings", given.pop("embeddings", "false"))
-    model = given.pop("model", recognizer.runtime.network.name)
-    if model != recognizer.runtime.network.name:
+    model = given.pop("model", answering.runtime.network.name)
+    if model != answering.runtime.network.name:
         raise RefusedError(
-            f"there is no model {model!r} here; there is {recognizer.runtime.network.name!r}.", code="unknown"
+            f"there is no model {model!r} for that here; there is {answering.runtime.network.name!r}.", code="unknown"
         )
-    return Call(options_of(given, recognizer.options), embedding, owner)
+    if task == "emotion":
+        embedding = boolean("embeddings", given.pop("embeddings", "false"))
+        return Call(options_of(given, answering.options), embedding, owner)
+    detail = detail_of(given.pop("detail", "word"))
+    options = options_of(given, answering.options)
+    check_wish(server.host.transcriber, **options)
+    return Call(options, False, owner, task, detail)
 
 
-def parameters(request: Request, own: tuple[str, ...] = ()) -> dict[str, str]:
+def parameters(request: Request, known: Sequence[str]) -> dict[str, str]:
     """The query's parameters, each of them once. UsageError for one that is given twice or has no meaning here."""
     texts: dict[str, str] = {}
     for name, text in request.query_params.multi_items():
         if name in texts:
             raise UsageError(f"{name} is given twice.")
-        if name not in (*PER_CALL, "model", "embeddings", *own):
-            known = ", ".join(("model", "embeddings", *PER_CALL, *own))
-            raise UsageError(f"there is no parameter {name!r}; there are: {known}.")
+        if name not in known:
+            raise UsageError(f"there is no parameter {name!r}; there are: {', '.join(known)}.")
         texts[name] = text
     return texts
 
@@ -126,21 +142,22 @@ UPLOADED = (400, 401, 404, 408, 413, 415, 422, 429, 503, 504)
 """What a route with an upload may answer with."""
 
 
-def option_parameters(*names: str) -> list[dict[str, Any]]:
+def option_parameters(*names: str, task: Task = "emotion") -> list[dict[str, Any]]:
     """The options of a call as OpenAPI has parameters, from the options themselves."""
-    return [_parameter(name) for name in names]
+    options, texts = (Options, HELP) if task == "emotion" else (TranscribeOptions, TRANSCRIBE_HELP)
+    hints = get_type_hints(options)
+    return [query(name, texts[name], **_schema(hints[name])) for name in names]
 
 
-def _parameter(name: str) -> dict[str, Any]:
-    kinds = [kind for kind in kinds_of(get_type_hints(Options)[name]) if kind is not type(None)]
-    schema: dict[str, Any]
+def _schema(hint: Any) -> dict[str, Any]:
+    kinds = [kind for kind in kinds_of(hint) if kind is not type(None)]
     if all(isinstance(kind, str) for kind in kinds):
-        schema = {"type": "string", "enum": kinds}
-    elif bool in kinds:
-        schema = {"type": "boolean"}
-    else:
-        schema = {"type": "number", "exclusiveMinimum": 0}
-    return query(name, HELP[name], **schema)
+        return {"type": "string", "enum": kinds}
+    if bool in kinds:
+        return {"type": "boolean"}
+    if str in kinds:
+        return {"type": "string"}
+    return {"type": "integer", "minimum": 1} if int in kinds else {"type": "number", "exclusiveMinimum": 0}
 
 
 LINES = "application/x-ndjson"
@@ -160,6 +177,14 @@ UPLOAD_PARAMETERS = (
 
 EMBEDDINGS = query(
     "embeddings", "Put the embedding, the mean over all frames, into the record.", type="boolean", default=False
+)
+
+DETAIL = query(
+    "detail",
+    "How much a record says: text; its sentences; and their words with times.",
+    type="string",
+    enum=list(DETAILS),
+    default="word",
 )
 
 

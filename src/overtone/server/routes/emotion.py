@@ -5,23 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import time
-from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from overtone.embeddings import EmbeddingWriter
-from overtone.errors import InputError, RefusedError, UsageError
+from overtone.errors import InputError, UsageError
 from overtone.options import PER_CALL
-from overtone.server.admission import Ticket
+from overtone.record import of_kind
 from overtone.server.calls import Answer, Call
-from overtone.server.metrics import server_timing
 from overtone.server.reading import in_pieces
+from overtone.server.routes.answering import Asking, Given, record_of, timed, with_upload
 from overtone.server.routes.common import (
     EMBEDDINGS,
+    KNOWN,
     LINES,
     UPLOAD_PARAMETERS,
     UPLOADED,
@@ -29,16 +29,12 @@ from overtone.server.routes.common import (
     call_of,
     described,
     option_parameters,
-    owner_of,
-    parameters,
     query,
     upload_body,
-    while_awaited,
 )
 from overtone.server.schemas import Record, Vector
 from overtone.server.server import Server
-from overtone.server.uploads import Received, Upload, announced_bytes, receive
-from overtone.values import EmotionResult, Timings
+from overtone.values import EmotionResult
 
 _NPZ = "application/x-npz"
 
@@ -69,11 +65,7 @@ def routes(server: Server) -> APIRouter:
     )
     async def emotion(request: Request) -> Response:
         """Send a file as `multipart/form-data` (field `file`) or as the body. Options go into the query or the form."""
-
-        async def answered(upload: Upload, call: Call, place: Ticket) -> Response:
-            return _told(await server.service.answer(upload, call, place), upload.name, request)
-
-        return await _with_upload(server, request, answered)
+        return await with_upload(server, request, _asking(server, ()), partial(record_of, server, request))
 
     @router.post(
         "/v1/embeddings",
@@ -106,7 +98,8 @@ def routes(server: Server) -> APIRouter:
         if form not in _FORMATS:
             raise UsageError(f"format is {form!r}; it is json or npz.")
 
-        async def answered(upload: Upload, call: Call, place: Ticket) -> Response:
+        async def answered(given: Given) -> Response:
+            upload, call, place = given.upload, given.call, given.place
             if call.options.get("channels") == "split":
                 raise UsageError("--channels split has several vectors; use /v1/emotion with embeddings=true.")
             if form == "json":
@@ -116,49 +109,19 @@ def routes(server: Server) -> APIRouter:
                 return _vector(vector, upload.name, request)
             results = await server.service.in_time(server.service.results(upload, call, place))
             frames = call.options.get("granularity") == "frame"
-            file = await asyncio.to_thread(_npz, results[0], server.spool.new_path(), frames)
-            headers = _timed(results[0].timings, request, "miss")
+            result = of_kind(results[0], EmotionResult)
+            file = await asyncio.to_thread(_npz, result, server.spool.new_path(), frames)
+            headers = timed(results[0].timings, request, "miss")
             return Pieces(in_pieces(file), _NPZ, headers)
 
-        return await _with_upload(server, request, answered, ("format",))
+        return await with_upload(server, request, _asking(server, ("format",)), answered)
 
     return router
 
 
-async def _with_upload(
-    server: Server,
-    request: Request,
-    answered: Callable[[Upload, Call, Ticket], Coroutine[Any, Any, Response]],
-    own: tuple[str, ...] = (),
-) -> Response:
-    """Take one file in, have it answered while its client waits, and remove it whatever happens."""
-    request.state.began = time.perf_counter()
-    owner = owner_of(request, server.keyring)
-    asked = parameters(request, ("name", *own))
+def _asking(server: Server, own: tuple[str, ...]) -> Asking:
     own = ("name", *own)
-    place = server.service.expect(call_of(server, owner, asked, own), announced_bytes(request))
-    received: Received | None = None
-    try:
-        received = await receive(server.spool, request)
-        if len(received.files) > 1:
-            raise RefusedError("it takes one file at a time; send several as a job.", code="bad_request")
-        if twice := asked.keys() & received.fields.keys():
-            raise UsageError(f"{min(twice)} is given twice.")
-        call = call_of(server, owner, {**asked, **received.fields}, own)
-        return await while_awaited(request, answered(received.files[0], call, place))
-    finally:
-        place.leave()
-        if received is not None:
-            for upload in received.files:
-                await asyncio.to_thread(upload.remove)
-
-
-def _told(answer: Answer, name: str, request: Request) -> Response:
-    lines = list(answer.lines(name))
-    headers = _timed(answer.timings, request, answer.found)
-    if len(lines) > 1:
-        return Response("".join(f"{line}\n" for line in lines), media_type=LINES, headers=headers)
-    return Response(lines[0], media_type="application/json", headers=headers)
+    return Asking((*KNOWN["emotion"], *own), lambda owner, texts: call_of(server, owner, texts, own))
 
 
 def _vector(answer: Answer, name: str, request: Request) -> Response:
@@ -166,16 +129,8 @@ def _vector(answer: Answer, name: str, request: Request) -> Response:
     vector = record["embedding"]
     body = {key: record[key] for key in ("source", "duration", "model")}
     body |= {"dim": 0 if vector is None else len(vector), "embedding": vector}
-    headers = _timed(answer.timings, request, answer.found)
+    headers = timed(answer.timings, request, answer.found)
     return Response(json.dumps(body), media_type="application/json", headers=headers)
-
-
-def _timed(timings: Timings, request: Request, found: str) -> dict[str, str]:
-    """What took how long, as headers. An answer that was kept took none of it."""
-    request.state.timings = timings if found == "miss" else None
-    total = time.perf_counter() - request.state.began
-    spent = server_timing(timings, {"service": total}) if found == "miss" else f"service;dur={1000 * total:.1f}"
-    return {"Server-Timing": f"{spent}, cache;desc={found}", "X-Overtone-Cache": found}
 
 
 def _npz(result: EmotionResult, folder: Path, frames: bool) -> BinaryIO:

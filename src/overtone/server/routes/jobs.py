@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timezone
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
 from fastapi import APIRouter, Path, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from overtone.errors import InputError, RefusedError, UsageError
 from overtone.options import PER_CALL
-from overtone.server.jobs.tables import parquet_of
+from overtone.server.calls import Call
+from overtone.server.jobs.runner import call_of as call_of_job
 from overtone.server.jobs.values import Job, NewFile
 from overtone.server.keys import Owner
+from overtone.server.models import Task
 from overtone.server.reading import claimed
 from overtone.server.routes.common import (
+    DETAIL,
     EMBEDDINGS,
-    LINES,
+    KNOWN,
     UPLOAD_PARAMETERS,
     UPLOADED,
-    Pieces,
     call_of,
     described,
     option_parameters,
@@ -34,8 +36,7 @@ from overtone.server.routes.common import (
 from overtone.server.schemas import JobDetail, JobFileInfo, JobFiles, JobInfo, JobSeconds
 from overtone.server.server import Server
 from overtone.server.uploads import Received, Upload, announced_bytes, receive
-
-_PARQUET = "application/vnd.apache.parquet"
+from overtone.transcribe_options import TRANSCRIBE_PER_CALL
 
 _EVENT_S = 0.5
 """Seconds between two looks at a job whose progress is watched."""
@@ -43,8 +44,18 @@ _EVENT_S = 0.5
 _ALIVE_S = 15.0
 """Seconds after which a comment is sent, so that proxies do not take a quiet stream for a dead one."""
 
-_FRAMES_S = 1800.0
-"""Seconds of audio. Their frames are some 7 MB of JSON, and ten times that as Python has them."""
+_TASKS: tuple[Task, ...] = get_args(Task)
+
+_OWN = ("name", "task")
+
+_KNOWN = tuple(dict.fromkeys((*KNOWN["emotion"], *KNOWN["transcribe"], *_OWN)))
+
+_TASK = query("task", "What is asked.", type="string", enum=list(_TASKS), default="emotion")
+
+_OPTIONS = [
+    *option_parameters(*PER_CALL),
+    *option_parameters(*(name for name in TRANSCRIBE_PER_CALL if name not in PER_CALL), task="transcribe"),
+]
 
 Id = Annotated[str, Path(description="The job's id.")]
 
@@ -54,7 +65,6 @@ _FILES = upload_body({"type": "array", "items": {"type": "string", "format": "bi
 def routes(server: Server) -> APIRouter:
     """The routes, of this server."""
     router = APIRouter(tags=["jobs"])
-    tabling = asyncio.Lock()  # a record of many frames is large while it is read back
 
     @router.post(
         "/v1/jobs",
@@ -64,21 +74,26 @@ def routes(server: Server) -> APIRouter:
         responses=described(*UPLOADED),
         openapi_extra={
             "requestBody": _FILES,
-            "parameters": [*UPLOAD_PARAMETERS, EMBEDDINGS, *option_parameters(*PER_CALL)],
+            "parameters": [*UPLOAD_PARAMETERS, _TASK, EMBEDDINGS, DETAIL, *_OPTIONS],
         },
     )
     async def hand_in(request: Request) -> Response:
         """Send one or many files, as parts called `file` or as the body. They are answered behind live requests."""
         owner = owner_of(request, server.keyring)
-        asked = parameters(request, ("name",))
-        call_of(server, owner, asked, ("name",))
+        asked = parameters(request, _KNOWN)
         server.service.check_open()
+        if "task" in asked or asked.keys() <= {*KNOWN["emotion"], *_OWN}:  # else the task may come in the form
+            _call(server, owner, asked)
         await server.jobs.check_room(_name(owner), 0.0, announced_bytes(request))
         received = await receive(server.spool, request)
         try:
-            call = call_of(server, owner, {**asked, **received.fields}, ("name",))
+            if twice := asked.keys() & received.fields.keys():
+                raise UsageError(f"{min(twice)} is given twice.")
+            call = _call(server, owner, {**asked, **received.fields})
             files = await asyncio.to_thread(_files, received)
-            kept = {"options": dict(call.options), "embedding": call.embedding}
+            kept: dict[str, Any] = {"options": dict(call.options), "embedding": call.embedding}
+            if call.task != "emotion":
+                kept |= {"task": call.task, "detail": call.detail}
             job = await server.jobs.add(_name(owner), kept, files)
         finally:
             for upload in received.files:
@@ -89,7 +104,7 @@ def routes(server: Server) -> APIRouter:
     @router.get("/v1/jobs/{id}", summary="A job as it is now", responses=described(401, 404))
     async def status(request: Request, id: Id) -> JobDetail:
         """Its state, how far it is, and its files (the first thousand)."""
-        job = await _owned(server, request, id)
+        job = await owned(server, request, id)
         files = await asyncio.to_thread(server.store.files, id, 0, 1000)
         inputs = [
             JobFileInfo(number=f.number, name=f.name, state=f.state, claimed_s=f.claimed_s, size_bytes=f.size_bytes)
@@ -105,57 +120,34 @@ def routes(server: Server) -> APIRouter:
     )
     async def events(request: Request, id: Id) -> Response:
         """Server-sent events: `progress` with the job whenever it changes, and `end` when it is finished."""
-        await _owned(server, request, id)
+        await owned(server, request, id)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(_events(server, id), media_type="text/event-stream", headers=headers)
-
-    @router.get(
-        "/v1/jobs/{id}/result",
-        summary="The records of a job",
-        response_class=StreamingResponse,
-        responses={
-            200: {"content": {LINES: {"schema": {"type": "string"}}, _PARQUET: {"schema": {"type": "string"}}}},
-            **described(400, 401, 404, 422),
-        },
-        openapi_extra={
-            "parameters": [query("format", "Of the answer.", type="string", enum=["jsonl", "parquet"], default="jsonl")]
-        },
-    )
-    async def result(request: Request, id: Id) -> Response:
-        """JSON lines, or Parquet, of the files that are done so far; the header `X-Overtone-Job` says its state."""
-        job = await _owned(server, request, id)
-        form = request.query_params.get("format", "jsonl")
-        if form not in ("jsonl", "parquet"):
-            raise UsageError(f"format is {form!r}; it is jsonl or parquet.")
-        if job.state == "cancelled":
-            raise RefusedError(f"job {id} was cancelled; nothing is kept of it.", code="unknown")
-        headers = {"X-Overtone-Job": job.state}
-        if form == "jsonl":
-            return Pieces(server.store.results(id), LINES, headers)
-        recognizer = server.host.recognizer
-        granularity = job.options["options"].get("granularity", recognizer.options.granularity)
-        if granularity == "frame" and (await asyncio.to_thread(server.store.seconds, id))[1] > _FRAMES_S:
-            raise UsageError(f"Parquet of frames is made of up to {_FRAMES_S:.0f} s of audio; take JSON lines.")
-        async with tabling:
-            results, path = server.store.results(id), server.spool.new_path()
-            pieces = await asyncio.to_thread(parquet_of, results, path, granularity, recognizer.labels)
-        return Pieces(pieces, _PARQUET, headers)
 
     @router.delete("/v1/jobs/{id}", status_code=204, summary="Cancel a job", responses=described(401, 404))
     async def cancel(request: Request, id: Id) -> Response:
         """What runs is stopped, and uploads and results are deleted at once; also of a finished job."""
-        await _owned(server, request, id)
+        await owned(server, request, id)
         await server.jobs.cancel(id)
         return Response(status_code=204)
 
     return router
 
 
+def _call(server: Server, owner: Owner | None, texts: Mapping[str, str]) -> Call:
+    """What a job asks for. UsageError, and RefusedError (unknown) for what is not served."""
+    named = texts.get("task", "emotion")
+    task = next((task for task in _TASKS if task == named), None)
+    if task is None:
+        raise UsageError(f"task is {named!r}; it is {' or '.join(_TASKS)}.")
+    return call_of(server, owner, texts, _OWN, task)
+
+
 def _name(owner: Owner | None) -> str | None:
     return None if owner is None else owner.name
 
 
-async def _owned(server: Server, request: Request, id: str) -> Job:
+async def owned(server: Server, request: Request, id: str) -> Job:
     """A job, for who handed it in. RefusedError (unknown) for everybody else."""
     owner = owner_of(request, server.keyring)
     job = await asyncio.to_thread(server.store.get, id)
@@ -181,13 +173,16 @@ async def _info(server: Server, job: Job) -> JobInfo:
     done_s = min(total_s, done_s + server.jobs.progress.of(job.id)) if job.open else done_s
     rate = server.jobs.progress.rate(job.id)
     at = f"/v1/jobs/{job.id}"
+    call = call_of_job(job)
+    own = {"embeddings": call.embedding} if call.task == "emotion" else {"detail": call.detail}
     return JobInfo(
         id=job.id,
         state=job.state,
         made=_time(job.made_s),
         changed=_time(job.changed_s),
         expires=None if job.expires_s is None else _time(job.expires_s),
-        options={**job.options["options"], "embeddings": job.options["embedding"]},
+        task=call.task,
+        options={**call.options, **own},
         files=JobFiles(**job.files),
         seconds=JobSeconds(done=round(done_s, 3), total=round(total_s, 3)),
         eta_s=round((total_s - done_s) / rate, 1) if job.open and rate else None,

@@ -7,11 +7,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response
 
+from overtone.emotion import EmotionRecognizer
 from overtone.errors import OvertoneError, RefusedError
 from overtone.memory import Shape
 from overtone.resources import rss_bytes
+from overtone.server import openai
+from overtone.server.models import Answering, Task
 from overtone.server.routes.common import described, owner_of
-from overtone.server.schemas import Health, ModelInfo, Models, Plan, PlannedMemory, Readiness
+from overtone.server.schemas import Health, ListedModel, ModelInfo, Models, Plan, PlannedMemory, Readiness
 from overtone.server.server import Server
 
 _DAY_S = 86_400.0
@@ -60,24 +63,15 @@ def routes(server: Server) -> APIRouter:
 
     @router.get("/v1/models", summary="What is served", responses=described(401, 503))
     async def models(request: Request) -> Models:
-        """The model, what it can say, and where it runs."""
+        """The models, what they can say, and where they run."""
         owner_of(request, server.keyring)
-        recognizer = server.host.recognizer
-        runtime = recognizer.runtime
-        return Models(
-            models=[
-                ModelInfo(
-                    id=runtime.network.name,
-                    labels=list(recognizer.labels),
-                    dim=runtime.network.dim,
-                    precision=runtime.precision,
-                    device=runtime.device,
-                    backend=runtime.backend,
-                    fingerprint=server.host.fingerprint,
-                    longest_segment_s=recognizer.options.longest_s,
-                )
-            ]
-        )
+        known = [_info(server, "emotion", server.host.recognizer)]
+        named = [known[0].id]
+        if server.settings.transcriber is not None:
+            known.append(_info(server, "transcribe", server.host.transcriber))
+            named += [known[1].id, *openai.NAMES]
+        created = round(server.started)
+        return Models(models=known, data=[ListedModel(id=name, created=created, owned_by="overtone") for name in named])
 
     @router.get("/v1/plan", summary="What a request would cost now", responses=described(400, 401, 503))
     async def plan(
@@ -116,3 +110,19 @@ def routes(server: Server) -> APIRouter:
         )
 
     return router
+
+
+def _info(server: Server, task: Task, answering: Answering) -> ModelInfo:
+    runtime = answering.runtime
+    return ModelInfo(
+        id=runtime.network.name,
+        task=task,
+        labels=list(answering.labels) if isinstance(answering, EmotionRecognizer) else [],
+        dim=runtime.network.dim,
+        precision=runtime.precision,
+        device=runtime.device,
+        backend=runtime.backend,
+        fingerprint=server.host.fingerprints[task],
+        longest_segment_s=answering.options.longest_s,
+        models={} if isinstance(answering, EmotionRecognizer) else dict(answering.models),
+    )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from starlette.responses import FileResponse, Response
@@ -15,18 +16,28 @@ from starlette.types import Receive, Scope, Send
 from overtone.embeddings import EmbeddingWriter
 from overtone.errors import InputError
 from overtone.formats import base_name, open_sink
-from overtone.record import json_chunks
+from overtone.record import DETAILS, Level, json_chunks, of_kind
+from overtone.server.models import Task
 from overtone.server.ui.kept import Kept
 from overtone.server.uploads import Spool
-from overtone.values import EmotionResult, Granularity
+from overtone.values import EmotionResult, Result
 
-KINDS = ("json", "csv", "srt", "npz")
+KINDS: Mapping[Task, tuple[str, ...]] = {
+    "emotion": ("json", "csv", "srt", "npz"),
+    "transcribe": ("jsonl", "csv", "srt", "vtt", "txt"),
+}
 """What results can be downloaded as."""
+
+ONE_FILE = ("json", "jsonl", "csv")
+"""Kinds of which one file holds several results; of others there is a zip."""
 
 _TYPES = {
     "json": "application/json",
     "csv": "text/csv; charset=utf-8",
+    "jsonl": "application/x-ndjson",
     "srt": "application/x-subrip",
+    "vtt": "text/vtt",
+    "txt": "text/plain; charset=utf-8",
     "npz": "application/x-npz",
     "zip": "application/zip",
 }
@@ -44,17 +55,17 @@ class Made:
 def make(kept: Sequence[Kept], kind: str, spool: Spool) -> Made:
     """Make the file of that kind, one for all the results. Blocks; the caller removes it from the spool.
 
-    json: the record, of several an array of them. csv: one table. srt, npz: the file, of several a zip of them.
+    json: the record, of several an array of them. jsonl: a line for each. csv: one table. srt, vtt, txt, npz: the file,
+    of several a zip of them.
     InputError (silence) for embeddings of nothing but silence. RefusedError (no_space).
     """
     results = [result for one in kept for result in one.results]
     name = base_name(results[0]) if len(kept) == 1 else "overtone"
     with _reading(kept):
-        if kind in ("json", "csv"):
-            return Made(
-                _filled(spool, lambda path: _table(path, results, kept[0].granularity, kind)), f"{name}.{kind}", kind
-            )
-        write = _srt if kind == "srt" else _npz_writer(spool, kept[0].granularity)
+        level = kept[0].level
+        if kind in ONE_FILE:
+            return Made(_filled(spool, lambda path: _table(path, results, level, kind)), f"{name}.{kind}", kind)
+        write = _npz_writer(spool, level) if kind == "npz" else partial(_timeline, kind, level)
         if len(results) == 1:
             return Made(_filled(spool, lambda path: write(path, results[0])), f"{name}.{kind}", kind)
         return Made(_filled(spool, lambda path: _zip(path, results, kind, write, spool)), f"{name}.zip", "zip")
@@ -81,32 +92,34 @@ def _filled(spool: Spool, fill: Callable[[Path], None]) -> Path:
     return path
 
 
-def _table(path: Path, results: Sequence[EmotionResult], granularity: Granularity, kind: str) -> None:
+def _table(path: Path, results: Sequence[Result], level: Level, kind: str) -> None:
     if kind == "json" and len(results) == 1:
         with open(path, "w", encoding="utf-8", newline="") as file:
-            file.writelines(json_chunks(results[0], granularity))
+            file.writelines(json_chunks(results[0], level))
             file.write("\n")
         return
-    with open_sink(str(path), granularity=granularity, labels=_labels(results), format=kind, many=True) as sink:
+    with open_sink(str(path), granularity=level, labels=_labels(results), format=kind, many=True) as sink:
         for result in results:
             sink.write(result)
 
 
-def _labels(results: Sequence[EmotionResult]) -> tuple[str, ...]:
+def _labels(results: Sequence[Result]) -> tuple[str, ...]:
     """The model's classes, as the first result that has some tells them."""
-    return next((tuple(result.scores) for result in results if result.scores), ())
+    scores = (result.scores for result in results if isinstance(result, EmotionResult))
+    return next((tuple(found) for found in scores if found), ())
 
 
-def _srt(path: Path, result: EmotionResult) -> None:
-    with open_sink(str(path), granularity="segment", labels=(), format="srt") as sink:
+def _timeline(kind: str, level: Level, path: Path, result: Result) -> None:
+    fine: Level = level if level in DETAILS else "segment"
+    with open_sink(str(path), granularity=fine, labels=(), format=kind) as sink:
         sink.write(result)
 
 
 class _Embedding(EmbeddingWriter):
     """Writes to the place it is told."""
 
-    def __init__(self, folder: Path, granularity: Granularity, path: Path) -> None:
-        super().__init__(str(folder), "frame" if granularity == "frame" else "utterance")
+    def __init__(self, folder: Path, level: Level, path: Path) -> None:
+        super().__init__(str(folder), "frame" if level == "frame" else "utterance")
         self._path = path
 
     def path_of(self, result: EmotionResult) -> Path:
@@ -114,19 +127,17 @@ class _Embedding(EmbeddingWriter):
         return self._path
 
 
-def _npz_writer(spool: Spool, granularity: Granularity) -> Callable[[Path, EmotionResult], None]:
-    def write(path: Path, result: EmotionResult) -> None:
-        if _Embedding(spool.path, granularity, path).write(result) is None:
+def _npz_writer(spool: Spool, level: Level) -> Callable[[Path, Result], None]:
+    def write(path: Path, result: Result) -> None:
+        if _Embedding(spool.path, level, path).write(of_kind(result, EmotionResult)) is None:
             raise InputError(f"{result.source}: nobody speaks in it, so it has no embedding.", code="silence")
 
     return write
 
 
-def _zip(
-    path: Path, results: Sequence[EmotionResult], kind: str, write: Callable[[Path, EmotionResult], None], spool: Spool
-) -> None:
+def _zip(path: Path, results: Sequence[Result], kind: str, write: Callable[[Path, Result], None], spool: Spool) -> None:
     names: set[str] = set()
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED if kind == "srt" else zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED if kind == "npz" else zipfile.ZIP_DEFLATED) as archive:
         for result in results:
             member = _free(base_name(result), kind, names)
             with suppress(InputError):  # a silent file has no embedding, and the others have

@@ -18,7 +18,7 @@ _BUSY_S = 30.0
 """When to ask again, where nobody can tell."""
 
 
-_FIELDS = {"--max-segment": "max_segment", "--window": "window_s", "--hop": "hop_s"}
+_FIELDS = {"--max-segment": "max_segment", "--window": "window_s", "--hop": "hop_s", "--num-speakers": "num_speakers"}
 
 
 @dataclass(frozen=True, slots=True)

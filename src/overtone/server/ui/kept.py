@@ -11,9 +11,11 @@ from pathlib import Path
 
 from overtone.memory import KIB, MIB
 from overtone.plot.curves import thin_envelope
+from overtone.record import DETAILS, Level
+from overtone.server.models import Task
 from overtone.server.uploads import Spool
 from overtone.spool import IN_MEMORY_BYTES, FrameSpool
-from overtone.values import EmotionResult, Granularity
+from overtone.values import EmotionResult, Result, Transcript
 
 SHELF_BYTES = 32 * MIB
 """Of memory for the results of all pages: some thousand short files. Who looked longest ago loses theirs first."""
@@ -30,14 +32,19 @@ class Kept:
     """The results of one file: one, or one for each channel. Frames are read by one thread at a time: hold `lock`."""
 
     name: str
-    granularity: Granularity
-    results: tuple[EmotionResult, ...]
+    level: Level
+    results: tuple[Result, ...]
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @classmethod
-    def of(cls, name: str, granularity: Granularity, results: Sequence[EmotionResult]) -> Kept:
+    def of(cls, name: str, level: Level, results: Sequence[Result]) -> Kept:
         """Results with no more of the waveform than pictures show."""
-        return cls(name, granularity, tuple(map(_thinned, results)))
+        return cls(name, level, tuple(map(_thinned, results)))
+
+    @property
+    def task(self) -> Task:
+        """What was asked."""
+        return "transcribe" if self.level in DETAILS else "emotion"
 
     @property
     def memory_bytes(self) -> int:
@@ -85,14 +92,14 @@ class Shelf:
             self._spool.remove(account)
 
 
-def _thinned(result: EmotionResult) -> EmotionResult:
-    if result.envelope is None:
+def _thinned(result: Result) -> Result:
+    if not isinstance(result, EmotionResult) or result.envelope is None:
         return result
     return dataclasses.replace(result, envelope=thin_envelope(result.envelope, ENVELOPE_ROWS))
 
 
-def _spools(result: EmotionResult) -> list[int]:
-    frames = result.frames
+def _spools(result: Result) -> list[int]:
+    frames = result.frames if isinstance(result, EmotionResult) else None
     if frames is None:
         return []
     spools: list[FrameSpool] = [frames.starts, frames.embeddings, *([] if frames.scores is None else [frames.scores])]
@@ -103,7 +110,17 @@ def _is_on_disk(spool_bytes: int) -> bool:
     return spool_bytes > IN_MEMORY_BYTES
 
 
-def _memory_bytes(result: EmotionResult) -> int:
+_SENTENCE_BYTES = 64
+"""Of a transcript's arrays, for each sentence, beside those of its words."""
+
+_CHARACTER_BYTES = 16
+"""Of text, tokens, times and confidences, for each character."""
+
+
+def _memory_bytes(result: Result) -> int:
+    if isinstance(result, Transcript):
+        return len(result.sentences) * _SENTENCE_BYTES + len(result.text) * _CHARACTER_BYTES + _OBJECTS_BYTES
+    assert isinstance(result, EmotionResult)
     arrays = sum(array.nbytes for array in (result.envelope, result.embedding) if array is not None)
     timeline = len(result.segments) * 8 * (3 + len(result.scores or ()))
     frames = sum(spool_bytes for spool_bytes in _spools(result) if not _is_on_disk(spool_bytes))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from importlib import resources
 from typing import Any, Final
 
 import gradio as gr
 
 from overtone.options import Options
+from overtone.server.models import Task
 from overtone.server.ui import markup
 from overtone.server.ui.errors import Limits
 from overtone.server.ui.texts import LANGUAGES, NAMES, Language, text
@@ -15,6 +17,8 @@ from overtone.server.ui.texts import LANGUAGES, NAMES, Language, text
 GRANULARITIES: Final = ("utterance", "segment", "frame")
 CUTS: Final = ("vad", "window")
 CHANNELS: Final = ("mix", "split")
+TASKS: Final[tuple[Task, ...]] = ("emotion", "transcribe")
+SPOKEN: Final = ("auto", "zh", "en", "yue", "ja", "ko")
 
 _CHOOSES: Final = """
 element.addEventListener("click", (event) => {
@@ -52,10 +56,11 @@ def theme() -> gr.Theme:
 
 
 class Layout:
-    """The components of the page. Texts are put in by `texts`, for all of them at once."""
+    """The components of the page. Texts are put in by `texts`, for all of them at once. writes: whether speech can be
+    written down, too."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self, limits: Limits, *, writes: bool = False) -> None:
+        self._limits, self._writes = limits, writes
         with gr.Blocks(title="Overtone", analytics_enabled=False, fill_width=True) as self.blocks:
             self.ticket = gr.Textbox(visible=False)
             self.facts = gr.Textbox(visible=False)
@@ -81,16 +86,22 @@ class Layout:
             with gr.Tab() as self.microphone_tab:
                 self.recorder = _html()
         self.chosen = _html()
+        self.task = gr.Radio(list(TASKS), value="emotion", elem_id="ot-task", visible=self._writes)
         self.granularity = gr.Radio(elem_id="ot-granularity")
+        self.spoken = gr.Dropdown(list(SPOKEN), value="auto", visible=False, elem_id="ot-spoken-language")
         with gr.Accordion(open=False) as self.advanced:
-            self.cut = gr.Radio()
-            # Text, as a field for numbers has no way to be empty.
-            self.max_segment = gr.Textbox(max_length=10)
-            with gr.Row(visible=False) as self.windows:
-                self.window = gr.Textbox(max_length=10, min_width=120)
-                self.hop = gr.Textbox(max_length=10, min_width=120)
+            with gr.Column() as self.hearing:
+                self.cut = gr.Radio()
+                # Text, as a field for numbers has no way to be empty.
+                self.max_segment = gr.Textbox(max_length=10)
+                with gr.Row(visible=False) as self.windows:
+                    self.window = gr.Textbox(max_length=10, min_width=120)
+                    self.hop = gr.Textbox(max_length=10, min_width=120)
+                self.keep_silence = gr.Checkbox()
+            with gr.Column(visible=False) as self.writing:
+                self.hotwords = gr.Textbox(max_length=2000, visible=False)
+                self.num_speakers = gr.Textbox(max_length=3, visible=False)
             self.channels = gr.Radio()
-            self.keep_silence = gr.Checkbox()
         with gr.Row(elem_id="ot-buttons"):
             self.analyse = gr.Button(variant="primary", min_width=120, elem_id="ot-analyse")
             self.stop = gr.Button(variant="stop", min_width=90, visible=False, elem_id="ot-stop")
@@ -115,6 +126,31 @@ class Layout:
             "keep_silence": self.keep_silence,
         }
 
+    @property
+    def spoken_options(self) -> dict[str, Any]:
+        """The same for transcription."""
+        return {
+            "language": self.spoken,
+            "hotwords": self.hotwords,
+            "num_speakers": self.num_speakers,
+            "channels": self.channels,
+        }
+
+    @property
+    def tasks(self) -> list[Any]:
+        """The parts of the page that belong to one task."""
+        return [self.granularity, self.hearing, self.spoken, self.writing]
+
+    def asking(self, task: str, takes: Collection[str]) -> Changes:
+        """Those that belong to this one. takes: options that the recogniser can do something with."""
+        writes = task == "transcribe"
+        return {
+            self.granularity: gr.update(visible=not writes),
+            self.hearing: gr.update(visible=not writes),
+            self.spoken: gr.update(visible=writes and "language" in takes),
+            self.writing: gr.update(visible=writes),
+        }
+
     def cutting(self, how: str) -> Changes:
         """The fields that belong to a way of cutting."""
         return {self.max_segment: gr.update(visible=how != "window"), self.windows: gr.update(visible=how == "window")}
@@ -124,8 +160,9 @@ class Layout:
         """The components that show what came out."""
         return [self.files, self.analyse, self.stop, self.panel, self.verdict, self.picture, self.details]
 
-    def texts(self, language: Language, base: Options) -> Changes:
-        """All that stands on the page before anything is asked of it. base: what holds where nothing is said."""
+    def texts(self, language: Language, base: Options, takes: Collection[str] = ()) -> Changes:
+        """All that stands on the page before anything is asked of it. base: what holds where nothing is said. takes: as
+        `asking`."""
 
         def said(name: str) -> str:
             return text(language, name)
@@ -137,6 +174,16 @@ class Layout:
             self.chosen: markup.chosen(language),
             self.files_tab: gr.update(label=said("files")),
             self.microphone_tab: gr.update(label=said("microphone")),
+            self.task: gr.update(
+                label=said("task"), choices=[(said(f"{task}_task"), task) for task in TASKS], visible=self._writes
+            ),
+            self.spoken: gr.update(
+                label=said("spoken"), choices=[(said(f"spoken_{spoken}"), spoken) for spoken in SPOKEN]
+            ),
+            self.hotwords: gr.update(label=said("hotwords"), visible="hotwords" in takes),
+            self.num_speakers: gr.update(
+                label=said("num_speakers"), placeholder=said("found_out"), visible="num_speakers" in takes
+            ),
             self.granularity: _choice("granularity", GRANULARITIES, language),
             self.advanced: gr.update(label=said("advanced")),
             self.cut: _choice("cut", CUTS, language),

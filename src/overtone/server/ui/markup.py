@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from html import escape
 
 from overtone.plot import colour_of
-from overtone.server.ui.downloads import KINDS
+from overtone.server.ui.downloads import KINDS, ONE_FILE
 from overtone.server.ui.errors import Limits, explained
 from overtone.server.ui.kept import Kept
 from overtone.server.ui.run import Row, Run, Verdict
 from overtone.server.ui.texts import Language, emotion, moment, percent, span, text
-from overtone.values import SILENCE, EmotionResult, SegmentResult
+from overtone.values import SILENCE, EmotionResult, Result, SegmentResult
 
 MOST_LINES = 200
 """Of a timeline that are in the table below the picture; the downloads have them all."""
@@ -105,7 +105,8 @@ def files(run: Run, around: Around) -> str:
     counted = text(language, name, done=done, all=len(run.rows), failed=failed)
     heads = "".join(f'<th scope="col">{escape(text(language, head))}</th>' for head in ("file", "length", "state"))
     rows = "".join(_row(at, row, around) for at, row in enumerate(run.rows))
-    everything = _downloads(f"{around.base}/all", "download_all", language, many=True) if done > 1 else ""
+    kinds = KINDS[run.task]
+    everything = downloads_of(f"{around.base}/all", "download_all", language, kinds, many=True) if done > 1 else ""
     return (
         f'<div class="ot-run" data-run="{run.number}" data-wanted="{run.wanted}">'
         f'<table class="ot-files"><caption aria-live="polite">{escape(counted)}</caption>'
@@ -164,6 +165,8 @@ def _doing(row: Row, wait: tuple[float, float], language: Language) -> str:
 
 def _verdict(place: str, verdict: Verdict, shown: bool, language: Language) -> str:
     label = SILENCE if verdict.label is None else verdict.label
+    if verdict.text is not None:
+        return _beginning(place, verdict, shown, language)
     name = text(language, "no_classes") if verdict.label is None else emotion(language, label)
     if verdict.label == SILENCE:
         name = text(language, "no_speech")
@@ -175,11 +178,26 @@ def _verdict(place: str, verdict: Verdict, shown: bool, language: Language) -> s
     )
 
 
+def _beginning(place: str, verdict: Verdict, shown: bool, language: Language) -> str:
+    """How a transcript begins."""
+    said = verdict.text or text(language, "no_speech")
+    channel = "" if verdict.channel is None else text(language, "channel", number=verdict.channel + 1) + ": "
+    return (
+        f'<button type="button" class="ot-verdict" data-show="{place}" aria-pressed="{"true" if shown else "false"}">'
+        f"{escape(channel)}{escape(said)}</button>"
+    )
+
+
+def channel_of(result: Result, language: Language) -> str:
+    """Which channel it is of, beside the name of a file; nothing where channels are together."""
+    if result.channel is None:
+        return ""
+    return f" <small>{escape(text(language, 'channel', number=result.channel + 1))}</small>"
+
+
 def verdict(kept: Kept, result: EmotionResult, language: Language) -> str:
     """The heading of one result: its file, its emotion."""
-    channel = ""
-    if result.channel is not None:
-        channel = f" <small>{escape(text(language, 'channel', number=result.channel + 1))}</small>"
+    channel = channel_of(result, language)
     said = escape(_said(result, language))
     colour = colour_of(SILENCE if result.label is None else result.label)
     return (
@@ -197,9 +215,10 @@ def _said(result: EmotionResult, language: Language) -> str:
 
 def details(kept: Kept, result: EmotionResult, base: str, language: Language) -> str:
     """What stands below the picture: scores, downloads, which are at `base`, and the timeline as a table."""
-    timeline = "" if kept.granularity == "utterance" else _timeline(result.segments, language)
-    silent = all(result.embedding is None for result in kept.results)
-    downloads = _downloads(base, "download", language, many=len(kept.results) > 1, silent=silent)
+    timeline = "" if kept.level == "utterance" else _timeline(result.segments, language)
+    silent = all(isinstance(one, EmotionResult) and one.embedding is None for one in kept.results)
+    left_out = ("npz",) if silent else ()
+    downloads = downloads_of(base, "download", language, KINDS["emotion"], many=len(kept.results) > 1, but=left_out)
     return f"{_scores(result, language)}{downloads}{timeline}"
 
 
@@ -237,13 +256,18 @@ def _lines(segments: Sequence[SegmentResult], language: Language) -> Iterator[st
         )
 
 
-def _downloads(base: str, label: str, language: Language, *, many: bool = False, silent: bool = False) -> str:
-    """Links to files. many: of several results, which some kinds need a zip for. silent: nobody speaks in it."""
-    zipped = " (zip)" if many else ""
-    names = {"json": "JSON", "csv": "CSV", "srt": f"SRT{zipped}", "npz": f"{text(language, 'embedding')}{zipped}"}
+def downloads_of(
+    base: str, label: str, language: Language, kinds: Sequence[str], *, many: bool = False, but: Sequence[str] = ()
+) -> str:
+    """Links to files. many: of several results, which some kinds need a zip for. but: kinds that there are not."""
     links = "".join(
-        f'<a class="ot-get" download href="{escape(base)}.{kind}">{escape(names[kind])}</a>'
-        for kind in KINDS
-        if not (silent and kind == "npz")
+        f'<a class="ot-get" download href="{escape(base)}.{kind}">{escape(_kind(kind, language, many))}</a>'
+        for kind in kinds
+        if kind not in but
     )
     return f'<p class="ot-gets"><span>{escape(text(language, label))}</span>{links}</p>'
+
+
+def _kind(kind: str, language: Language, many: bool) -> str:
+    name = text(language, "embedding") if kind == "npz" else kind.upper()
+    return f"{name} (zip)" if many and kind not in ONE_FILE else name

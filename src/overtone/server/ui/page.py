@@ -15,9 +15,11 @@ from gradio.components.plot import PlotData
 from overtone.errors import OvertoneError
 from overtone.memory import parse_size
 from overtone.options import Options
+from overtone.record import of_kind
 from overtone.server.calls import Call, options_of
+from overtone.server.models import Task, check_wish, taken_by
 from overtone.server.server import Server
-from overtone.server.ui import markup
+from overtone.server.ui import markup, spoken
 from overtone.server.ui.asked import Facts, options_given, place_of
 from overtone.server.ui.door import Door
 from overtone.server.ui.errors import Limits, explained
@@ -29,7 +31,7 @@ from overtone.server.ui.run import Run
 from overtone.server.ui.scratch import scratch_folder
 from overtone.server.ui.sessions import Session, Sessions
 from overtone.server.ui.texts import Language, language_of, text
-from overtone.values import EmotionResult
+from overtone.values import EmotionResult, Result, Transcript
 
 MOST_FILES = 100
 """Of one click; more are for jobs."""
@@ -55,7 +57,7 @@ class Page:
         most_files = min(MOST_FILES, settings.max_files)
         self._limits = Limits(parse_size(settings.max_upload), settings.max_audio_s, most_files)
         with scratch_folder():
-            self._layout = layout = Layout(self._limits)
+            self._layout = layout = Layout(self._limits, writes=settings.transcriber is not None)
             self.blocks = layout.blocks
             with self.blocks:
                 self._wire(layout)
@@ -67,20 +69,22 @@ class Page:
         client: dict[str, Any] = {"fn": None, "api_visibility": "private"}
 
         opened = self.blocks.load(**client, outputs=on.facts, js="() => overtone.facts()")
-        opened = opened.then(self.opened, on.facts, [on.ticket, *all_texts, *on.options.values()], **quiet)
+        shown = [*dict.fromkeys([on.ticket, *all_texts, *on.options.values()])]
+        opened = opened.then(self.opened, on.facts, shown, **quiet)
         opened.then(**client, inputs=on.language, js="(language) => overtone.ready(language)")
         self.blocks.unload(self.left)
 
         on.language.input(self.spoken, [on.ticket, on.language], all_texts, **quiet).then(
             **client, inputs=on.language, js="(language) => overtone.remember(language)"
         )
+        on.task.input(self.asked, on.task, on.tasks, **quiet)
         on.cut.input(on.cutting, on.cut, [on.max_segment, on.windows], **quiet)
         started = on.analyse.click(
             **client, inputs=on.ticket, outputs=on.facts, js="(ticket) => overtone.start(ticket)"
         )
         started.then(
             self.analysed,
-            {on.ticket, on.facts, *on.options.values()},
+            {on.ticket, on.facts, on.task, *on.options.values(), *on.spoken_options.values()},
             on.results,
             concurrency_limit=MOST_AT_WORK,
             **quiet,
@@ -123,6 +127,10 @@ class Page:
         shown = {} if session.shown is None else await self._panel(session)
         return self._texts(session) | self._files(session) | shown
 
+    async def asked(self, task: str) -> Changes:
+        """Another task was chosen."""
+        return self._layout.asking(task, self._takes())
+
     async def analysed(self, given: Mapping[Any, Any], request: gr.Request) -> AsyncIterator[Changes]:
         """Analyse was pressed: the table as it changes, until nothing is under way any more."""
         on, language = self._layout, _language(request)
@@ -132,7 +140,9 @@ class Page:
             names = told.names[: self._limits.most_files]
             language = session.language
             session.dark, session.touched = told.dark, told.touched
-            call = self._call(session, {name: given[part] for name, part in on.options.items()})
+            task: Task = "transcribe" if given[on.task] == "transcribe" else "emotion"
+            options = on.options if task == "emotion" else on.spoken_options
+            call = self._call(session, task, {name: given[part] for name, part in options.items()})
             if not names:
                 yield {on.files: markup.note(text(language, "none_chosen"), "bad")}
                 return
@@ -169,11 +179,11 @@ class Page:
             await asyncio.wait([session.working])
         self.sessions.clear(session)
         session.runs += 1
-        granularity = self._server.host.recognizer.options.for_call(**call.options).granularity
+        level = call.level(self._server.host.answering(call.task).options)
 
-        def keep(at: int, results: Sequence[EmotionResult]) -> None:
+        def keep(at: int, results: Sequence[Result]) -> None:
             if session.run is run:
-                self.sessions.keep(session, at, Kept.of(names[at], granularity, results))
+                self.sessions.keep(session, at, Kept.of(names[at], level, results))
 
         session.run = run = Run(self._server, session.runs, names, call, keep)
         session.working = asyncio.create_task(run.go())
@@ -210,10 +220,17 @@ class Page:
         session.shown = (at, 0)
         return await self._panel(session)
 
-    def _call(self, session: Session, values: Mapping[str, Any]) -> Call:
+    def _call(self, session: Session, task: Task, values: Mapping[str, Any]) -> Call:
         """What was asked for. RefusedError, and UsageError for what cannot be."""
-        base = self._server.service.check_open().options
-        return Call(options_of(options_given(values), base), False, self.door.owner(session.user))
+        base = self._server.service.check_open(task).options
+        options = options_of(options_given(values), base)
+        if task == "transcribe":
+            check_wish(self._server.host.transcriber, **options)
+        return Call(options, False, self.door.owner(session.user), task)
+
+    def _takes(self) -> frozenset[str]:
+        last = self._server.host.last
+        return frozenset() if last is None or last.transcriber is None else taken_by(last.transcriber)
 
     # What is shown.
 
@@ -222,12 +239,12 @@ class Page:
         last = self._server.host.last
         served = text(language, "starting")
         if last is not None:
-            runtime = last.runtime
+            runtime = last.emotion.runtime
             served = text(
                 language, "served", model=runtime.network.name, precision=runtime.precision, device=runtime.device
             )
-        base = Options() if last is None else last.options
-        return {on.heading: markup.heading(language, served, session.user)} | on.texts(language, base)
+        base = Options() if last is None else last.emotion.options
+        return {on.heading: markup.heading(language, served, session.user)} | on.texts(language, base, self._takes())
 
     def _files(self, session: Session) -> Changes:
         if session.run is None:
@@ -250,13 +267,25 @@ class Page:
         if kept is None or not 0 <= place < len(kept.results):
             gone = markup.note(text(session.language, "gone"), "bad")
             return {on.panel: gr.update(visible=True), on.verdict: gone, on.picture: None, on.details: ""}
-        result, look = kept.results[place], Look(session.language, session.dark, session.touched)
+        result, language = kept.results[place], session.language
+        if isinstance(result, Transcript):
+            return {
+                on.panel: gr.update(visible=True),
+                on.verdict: spoken.heading(kept, result, language),
+                on.picture: gr.update(value=None, visible=False),
+                on.details: await asyncio.to_thread(
+                    spoken.transcript, kept, result, f"{_base(session)}/{at}", language
+                ),
+            }
+        result, look = of_kind(result, EmotionResult), Look(language, session.dark, session.touched)
         drawn = await asyncio.to_thread(_drawn, kept, result, look)
         return {
             on.panel: gr.update(visible=True),
-            on.verdict: markup.verdict(kept, result, session.language),
-            on.picture: gr.update(value=PlotData(type="plotly", plot=drawn), label=text(session.language, "picture")),
-            on.details: markup.details(kept, result, f"{_base(session)}/{at}", session.language),
+            on.verdict: markup.verdict(kept, result, language),
+            on.picture: gr.update(
+                value=PlotData(type="plotly", plot=drawn), label=text(language, "picture"), visible=True
+            ),
+            on.details: markup.details(kept, result, f"{_base(session)}/{at}", language),
         }
 
     def _session(self, ticket: Any) -> Session:
@@ -274,7 +303,7 @@ class Page:
 
 def _drawn(kept: Kept, result: EmotionResult, look: Look) -> str:
     with kept.lock:
-        return json.dumps(figure(result, look, whole=kept.granularity == "utterance"), allow_nan=False)
+        return json.dumps(figure(result, look, whole=kept.level == "utterance"), allow_nan=False)
 
 
 def _base(session: Session) -> str:

@@ -56,7 +56,7 @@ def routes(server: Server, sessions: Sessions, door: Door) -> APIRouter:
         number = int(place) if place.isascii() and place.isdecimal() and len(place) < 6 else -1
         one = sessions.kept(session, number)
         kept = list(sessions.all_kept(session)) if place == "all" else [] if one is None else [one]
-        if not kept or kind not in KINDS:
+        if not kept or kind not in KINDS[kept[0].task]:
             raise RefusedError("there is no such result, or it is not kept any more.", code="unknown")
         return await sent(kept, kind, server.spool)
 

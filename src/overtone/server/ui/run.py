@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from overtone.errors import OvertoneError, RefusedError
+from overtone.record import of_kind
 from overtone.server.calls import Call
+from overtone.server.models import Task
 from overtone.server.problems import code_of
 from overtone.server.server import Server
 from overtone.server.ui.errors import lost
 from overtone.server.uploads import Upload
-from overtone.values import EmotionResult
+from overtone.values import EmotionResult, Result, Transcript
 
 _LOG = logging.getLogger("overtone.server")
 
@@ -32,21 +34,29 @@ LOST_S = 60.0
 _ASK_AGAIN_S = 5.0
 """Longest time between two tries where the service is busy."""
 
+_BEGINNING = 80
+"""Characters of a transcript that stand in the table."""
+
 State = Literal["sending", "waiting", "running", "done", "failed", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is told of a result in a table. `channel`: its number, None where channels are together."""
+    """What is told of a result in a table. `channel`: its number, None where channels are together. `text`: how a
+    transcript begins; None of an emotion."""
 
     channel: int | None
     label: str | None
     score: float | None
+    text: str | None = None
 
     @classmethod
-    def of(cls, result: EmotionResult) -> Verdict:
+    def of(cls, result: Result) -> Verdict:
         """That of a result."""
-        return cls(result.channel, result.label, result.score)
+        if isinstance(result, Transcript):
+            return cls(result.channel, None, None, result.text[:_BEGINNING])
+        told = of_kind(result, EmotionResult)
+        return cls(told.channel, told.label, told.score)
 
 
 @dataclass(slots=True)
@@ -79,7 +89,7 @@ class Run:
         number: int,
         names: Sequence[str],
         call: Call,
-        keep: Callable[[int, Sequence[EmotionResult]], None],
+        keep: Callable[[int, Sequence[Result]], None],
     ) -> None:
         self.number = number
         self.rows = [Row(name) for name in names]
@@ -90,6 +100,11 @@ class Run:
         self._changed = asyncio.Event()
         self._arriving = 0
         self._sign = self._finish = time.monotonic()
+
+    @property
+    def task(self) -> Task:
+        """What is asked of them."""
+        return self._call.task
 
     @property
     def wanted(self) -> int:
@@ -160,7 +175,7 @@ class Run:
                 await asyncio.shield(asyncio.to_thread(upload.remove))
             self._keep(at, results)
             row.duration_s, row.verdicts = results[0].duration, tuple(map(Verdict.of, results))
-            self._server.metrics.audio(results[0].duration, "interactive")
+            self._server.metrics.audio(results[0].duration, "interactive", self._call.task)
             self._set(row, "done")
         except Exception as error:  # noqa: BLE001 - one file never stops the others
             self._failed(row, error)
@@ -182,14 +197,15 @@ class Run:
                 self._uploads[at].cancel()
                 raise lost()
 
-    async def _answered(self, row: Row, upload: Upload) -> list[EmotionResult]:
+    async def _answered(self, row: Row, upload: Upload) -> list[Result]:
         """The answer. Where the service is busy with others, it is asked again for as long as an answer may take."""
         service, deadline_s = self._server.service, self._server.settings.deadline_s
         began = time.monotonic()
         while True:
             try:
                 self._set(row, "running")
-                return await asyncio.wait_for(service.results(upload, self._call, envelope=True), deadline_s)
+                drawn = self._call.task == "emotion"
+                return await asyncio.wait_for(service.results(upload, self._call, envelope=drawn), deadline_s)
             except asyncio.TimeoutError:
                 raise RefusedError(f"it was not answered within {deadline_s:g} s.", code="deadline") from None
             except RefusedError as error:

@@ -60,6 +60,19 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "keep_silence": ("Judge silence too", "静音也判断"),
     "analyse": ("Analyse", "分析"),
     "stop": ("Stop", "停止"),
+    "task": ("What to find out", "要做什么"),
+    "emotion_task": ("Emotion", "情绪"),
+    "transcribe_task": ("Transcript", "转写"),
+    "spoken": ("Language of the speech", "语音的语言"),
+    "spoken_auto": ("Found out", "自动判断"),
+    "spoken_zh": ("Chinese", "中文"),
+    "spoken_en": ("English", "英语"),
+    "spoken_yue": ("Cantonese", "粤语"),
+    "spoken_ja": ("Japanese", "日语"),
+    "spoken_ko": ("Korean", "韩语"),
+    "hotwords": ("Words to listen for, blanks between them", "热词（以空格分隔）"),
+    "num_speakers": ("How many speak", "说话人数"),
+    "found_out": ("found out", "自动判断"),
     # The files.
     "nothing": (
         "Choose files or record yourself, then press Analyse.",
@@ -114,6 +127,9 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "download": ("Download", "下载"),
     "download_all": ("All files", "全部文件"),
     "embedding": ("Embedding", "嵌入向量"),
+    "transcript": ("Transcript", "转写文本"),
+    "speaker": ("Speaker {number}", "说话人 {number}"),
+    "speakers": ("{count} speakers", "{count} 位说话人"),
     # What went wrong.
     "too_long": (
         "It is longer than {length}, the most that is answered at once. Cut it, or send it as a job.",

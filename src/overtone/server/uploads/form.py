@@ -17,6 +17,11 @@ MOST_FIELD_BYTES = 4 * KIB
 MOST_HEADER_BYTES = 16 * KIB
 """Of one line in the headers of a part; there may be eight of them."""
 
+LIST = "[]"
+"""How names end of fields that may be there several times; their values are joined by `SEPARATOR`."""
+
+SEPARATOR = "\n"
+
 FILE_FIELD = "file"
 """A part of this name is a file also where the client gives no file name."""
 
@@ -31,6 +36,7 @@ class Form:
         self._headers: dict[str, bytes] = {}
         self._header_name, self._header_value = bytearray(), bytearray()
         self._field: str | None = None
+        self._count = 0
         self._value = bytearray()
         try:
             self._parser = MultipartParser(
@@ -97,9 +103,9 @@ class Form:
         if self._field is None:
             self._any_file = True
             self._arrivals.begin(called or "")
-        elif name in self.fields:
+        elif name in self.fields and not name.endswith(LIST):
             raise _bad(f"the field {name[:64]!r} is there twice")
-        elif len(self.fields) >= MOST_FIELDS:
+        elif self._count >= MOST_FIELDS:
             raise _bad(f"it has more than {MOST_FIELDS} fields")
 
     def _more_of_part(self, data: bytes, start: int, end: int) -> None:
@@ -119,9 +125,12 @@ class Form:
             return
         self._check_field(self._field)
         try:
-            self.fields[self._field] = self._value.decode("utf-8")
+            value = self._value.decode("utf-8")
         except UnicodeDecodeError as error:
             raise _bad(f"the field {self._field[:64]!r} is no UTF-8") from error
+        before = self.fields.get(self._field)
+        self.fields[self._field] = value if before is None else f"{before}{SEPARATOR}{value}"
+        self._count += 1
         self._value.clear()
 
     def _form_ends(self) -> None:

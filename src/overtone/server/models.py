@@ -1,0 +1,112 @@
+"""`Models`: what a service answers with, and what it can be asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from overtone import checkpoints
+from overtone.conversion import fingerprint
+from overtone.emotion import EmotionRecognizer
+from overtone.engine import Engine
+from overtone.errors import UsageError
+from overtone.fleet import Fleet
+from overtone.tasks import known
+from overtone.transcribe import SILERO, Transcriber
+from overtone.transcribe_options import TranscribeOptions
+
+Task = Literal["emotion", "transcribe"]
+"""What can be asked of audio."""
+
+Answering = EmotionRecognizer | Transcriber
+"""What answers one of them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Models:
+    """What a service answers with. transcriber: None where nothing is written down; else `emotion` is its own emotion
+    model, so that all models are in one budget."""
+
+    emotion: EmotionRecognizer
+    transcriber: Transcriber | None = None
+
+    @property
+    def engines(self) -> tuple[Engine | Fleet, ...]:
+        """Every engine, that of the emotion model first. It hears all audio, also what is to be written down."""
+        if self.transcriber is None:
+            return (self.emotion.runtime.engine,)
+        runtime = self.transcriber.runtime
+        others = (unit.engine for role, unit in runtime.more.items() if role != "emotion")
+        return (self.emotion.runtime.engine, runtime.engine, *others)
+
+    def fingerprints(self) -> Mapping[Task, str]:
+        """What tells the models of each task from any others; reads their weights, where they were not read before."""
+        found: dict[Task, str] = {"emotion": _of_emotion(self.emotion)}
+        if self.transcriber is not None:
+            found["transcribe"] = _of_transcriber(self.transcriber, found["emotion"])
+        return found
+
+    def close(self, *, drain: bool = True) -> None:
+        """Finish what is queued (without `drain`: drop it) and free them all."""
+        self.emotion.close(drain=drain)
+        if self.transcriber is not None:
+            self.transcriber.close(drain=drain)
+
+
+def check_wish(transcriber: Transcriber, **options: Any) -> None:
+    """UsageError for options of a call that the recogniser can do nothing with, such as words to listen for."""
+    known.check_wish(_kind(transcriber.runtime.network.folder), transcriber.options.for_call(**options))
+
+
+@lru_cache(maxsize=8)
+def _kind(folder: Path) -> str:
+    """Of the network in a folder, which is read once."""
+    return checkpoints.read(folder, name=folder.name).kind
+
+
+def takes(transcriber: Transcriber, **options: Any) -> bool:
+    """Whether it can do something with them."""
+    try:
+        check_wish(transcriber, **options)
+    except UsageError:
+        return False
+    return True
+
+
+def taken_by(transcriber: Transcriber) -> frozenset[str]:
+    """Those of language, hotwords and num_speakers that it can do something with."""
+    sure = {"num_speakers"} if transcriber.options.speakers else set()
+    tried = {"language": "zh", "hotwords": "-"}
+    return frozenset(sure | {name for name, value in tried.items() if takes(transcriber, **{name: value})})
+
+
+def _of_emotion(recognizer: EmotionRecognizer) -> str:
+    network = recognizer.runtime.network
+    found = checkpoints.read(network.folder, name=network.name)
+    return fingerprint(found, strict=not recognizer.options.ignore_unknown_tensors)
+
+
+def _of_transcriber(transcriber: Transcriber, emotion: str) -> str:
+    """The recogniser's, and those of whatever else has a say in the text."""
+    runtime, options = transcriber.runtime, transcriber.options
+    strict = not options.ignore_unknown_tensors
+    _kind(runtime.network.folder)  # known before anybody waits for it
+    folders = {"recognizer": runtime.network.folder}
+    folders |= {role: unit.network.folder for role, unit in runtime.more.items() if role != "emotion"}
+    folders |= {role: _folder(name, options) for role, name in transcriber.models.items() if _is_beside(role, name)}
+    parts = [
+        f"{role} {fingerprint(checkpoints.read(folder, name=role), strict=strict)}"
+        for role, folder in sorted(folders.items())
+    ]
+    return ", ".join([*parts, f"emotion {emotion}"])
+
+
+def _is_beside(role: str, name: str) -> bool:
+    return role in ("vad", "punctuation") and name != SILERO
+
+
+def _folder(name: str, options: TranscribeOptions) -> Path:
+    return checkpoints.find(name, hub=options.hub, download=False).folder

@@ -1,0 +1,108 @@
+"""`/v1/audio/…`: transcription for OpenAI's clients."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from overtone.record import of_kind
+from overtone.server.openai import FIELDS, FORMS, GRANULARITIES, LANGUAGES, TYPES, Asked, ParameterError, body_of
+from overtone.server.records import read_record, written
+from overtone.server.routes.answering import Asking, Given, timed, with_upload
+from overtone.server.routes.common import Pieces, owner_of
+from overtone.server.server import Server
+from overtone.server.transcription_schemas import OpenaiError, OpenaiTranscription
+from overtone.values import Transcript
+
+_TEXTS: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
+
+_PROPERTIES: dict[str, Any] = {
+    "file": {"type": "string", "format": "binary", "description": "What FFmpeg reads."},
+    "model": {"type": "string", "description": "`whisper-1`, or the transcriber's name; see /v1/models."},
+    "language": {"type": "string", "enum": [*LANGUAGES, ""], "description": "Of the speech. Default: found out."},
+    "prompt": {"type": "string", "description": "Words to listen for, where the recogniser can."},
+    "keywords[]": {**_TEXTS, "description": "The same."},
+    "response_format": {"type": "string", "enum": list(FORMS), "default": FORMS[0]},
+    "temperature": {"type": "number", "minimum": 0, "maximum": 1, "description": "Changes nothing."},
+    "timestamp_granularities[]": {
+        "type": "array",
+        "items": {"type": "string", "enum": list(GRANULARITIES)},
+        "description": "What verbose_json tells. Default: segment.",
+    },
+    "stream": {"type": "boolean", "enum": [False], "description": "The answer comes as a whole."},
+}
+
+_BODY = {
+    "required": True,
+    "content": {"multipart/form-data": {"schema": {"type": "object", "required": ["file"], "properties": _PROPERTIES}}},
+}
+
+_STATUSES = {
+    400: "The request is wrong, or the file is nothing that can be heard.",
+    401: "A key is needed.",
+    404: "There is no such model here.",
+    408: "The upload was too slow, or stopped.",
+    413: "Too many bytes, or too many seconds of audio.",
+    429: "Too busy; `Retry-After` says when to ask again.",
+    503: "The service is not ready, or has no room.",
+    504: "It was not answered in time.",
+}
+
+
+def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": OpenaiError, "description": _STATUSES[status]} for status in statuses}
+
+
+def routes(server: Server) -> APIRouter:
+    """The routes, of this server."""
+    router = APIRouter(tags=["transcription"])
+    asking = Asking(FIELDS, lambda owner, texts: Asked.of(texts, server.host.transcriber, owner).call)
+
+    @router.post(
+        "/v1/audio/transcriptions",
+        summary="What is said in a file, as OpenAI's API has it",
+        responses={
+            200: {
+                "model": OpenaiTranscription,
+                "content": {kind: {"schema": {"type": "string"}} for kind in TYPES.values() if "json" not in kind},
+            },
+            **_errors(*_STATUSES),
+        },
+        openapi_extra={"requestBody": _BODY},
+    )
+    async def transcriptions(request: Request) -> Response:
+        """For OpenAI's clients: their `base_url` is this service's address and `/v1`. Errors have OpenAI's form."""
+
+        async def answered(given: Given) -> Response:
+            asked = Asked.of(given.texts, server.host.transcriber, given.call.owner)
+            answer = await server.service.answer(given.upload, given.call, given.place)
+            line, headers = next(answer.lines(given.upload.name)), timed(answer.timings, request, answer.found)
+            if asked.form in ("srt", "vtt"):
+                path = server.spool.new_path()
+                pieces = await asyncio.to_thread(written, [line.encode()], path, asked.form, "word", ())
+                return Pieces(pieces, TYPES[asked.form], headers)
+            body = await asyncio.to_thread(lambda: body_of(of_kind(read_record(json.loads(line)), Transcript), asked))
+            return Response(body, media_type=TYPES[asked.form], headers=headers)
+
+        return await with_upload(server, request, asking, answered)
+
+    @router.post(
+        "/v1/audio/translations",
+        status_code=400,
+        summary="Not here",
+        response_model=OpenaiError,
+        response_description="Nothing is translated here.",
+        responses=_errors(401),
+    )
+    async def translations(request: Request) -> Response:
+        """Always refused: what is said is written down in its own language, by `/v1/audio/transcriptions`."""
+        owner_of(request, server.keyring)
+        raise ParameterError(
+            "no model here translates; POST /v1/audio/transcriptions writes down what is said in its own language."
+        )
+
+    return router

@@ -1,0 +1,99 @@
+"""`/v1/jobs/{id}/result`: what came of a job, in one form or another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import Literal
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response, StreamingResponse
+
+from overtone.errors import RefusedError, UsageError
+from overtone.server.jobs.runner import call_of
+from overtone.server.reading import in_pieces
+from overtone.server.records import Form, written
+from overtone.server.routes.common import LINES, Pieces, described, query
+from overtone.server.routes.jobs import Id, owned
+from overtone.server.server import Server
+
+_TYPES: Mapping[Form, str] = {
+    "parquet": "application/vnd.apache.parquet",
+    "csv": "text/csv",
+    "srt": "application/x-subrip",
+    "vtt": "text/vtt",
+    "txt": "text/plain",
+}
+"""Forms of results beside JSON lines, as HTTP names them."""
+
+_FORMATS: tuple[Literal["jsonl"] | Form, ...] = ("jsonl", *_TYPES)
+
+_MOST_DIGITS = 6
+
+_FRAMES_S = 1800.0
+"""Seconds of audio. Their frames are some 7 MB of JSON, and ten times that as Python has them."""
+
+
+def routes(server: Server) -> APIRouter:
+    """The route, of this server."""
+    router = APIRouter(tags=["jobs"])
+    tabling = asyncio.Lock()  # a record of many frames is large while it is read back
+
+    @router.get(
+        "/v1/jobs/{id}/result",
+        summary="The records of a job",
+        response_class=StreamingResponse,
+        responses={
+            200: {"content": {kind: {"schema": {"type": "string"}} for kind in (LINES, *_TYPES.values())}},
+            **described(400, 401, 404, 422),
+        },
+        openapi_extra={
+            "parameters": [
+                query("format", "Of the answer.", type="string", enum=list(_FORMATS), default=_FORMATS[0]),
+                query("file", "Of this file alone, by its number.", type="integer", minimum=0),
+            ]
+        },
+    )
+    async def result(request: Request, id: Id) -> Response:
+        """JSON lines, a table, or subtitles (of one file), of the files that are done so far; the header
+        `X-Overtone-Job` says its state."""
+        job = await owned(server, request, id)
+        form = next((one for one in _FORMATS if one == request.query_params.get("format", _FORMATS[0])), None)
+        if form is None:
+            raise UsageError(f"format is {request.query_params['format']!r}; it is one of {', '.join(_FORMATS)}.")
+        if job.state == "cancelled":
+            raise RefusedError(f"job {id} was cancelled; nothing is kept of it.", code="unknown")
+        headers = {"X-Overtone-Job": job.state}
+        records = await asyncio.to_thread(_records, server, id, request.query_params.get("file"))
+        if form == "jsonl":
+            return Pieces(records, LINES, headers)
+        call, recognizer = call_of(job), server.host.recognizer
+        level = call.level(recognizer.options)
+        if level == "frame" and (await asyncio.to_thread(server.store.seconds, id))[1] > _FRAMES_S:
+            raise UsageError(f"Of frames, {form} is made of up to {_FRAMES_S:.0f} s of audio; take JSON lines.")
+        async with tabling:
+            path = server.spool.new_path()
+            pieces = await asyncio.to_thread(written, records, path, form, level, recognizer.labels)
+        return Pieces(pieces, _TYPES[form], headers)
+
+    return router
+
+
+def _records(server: Server, id: str, number: str | None) -> Generator[bytes, None, None]:
+    """The records of a job, or of one of its files, as JSON lines in pieces."""
+    if number is None:
+        return server.store.results(id)
+    if not (number.isascii() and number.isdecimal() and len(number) <= _MOST_DIGITS):
+        raise UsageError(f"file is {number[:20]!r}; it is the number of a file, from 0.")
+    path = server.store.record(id, int(number))
+    if path is None:
+        raise RefusedError(f"the job has no file {number}, or it is not finished.", code="unknown")
+    return _pieces(path, id)
+
+
+def _pieces(path: Path, id: str) -> Generator[bytes, None, None]:
+    try:
+        yield from in_pieces(open(path, "rb"))  # noqa: SIM115 - closed there
+    except FileNotFoundError:
+        raise RefusedError(f"job {id} was removed while it was being read.", code="unknown") from None

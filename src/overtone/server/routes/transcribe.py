@@ -1,0 +1,56 @@
+"""`/v1/transcribe`: a file in, what is said in it out."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from overtone.server.routes.answering import Asking, record_of, with_upload
+from overtone.server.routes.common import (
+    DETAIL,
+    KNOWN,
+    LINES,
+    UPLOAD_PARAMETERS,
+    UPLOADED,
+    call_of,
+    described,
+    option_parameters,
+    upload_body,
+)
+from overtone.server.server import Server
+from overtone.server.transcription_schemas import Transcription
+from overtone.transcribe_options import TRANSCRIBE_PER_CALL
+
+_FILE = upload_body({"type": "string", "format": "binary", "description": "What FFmpeg reads."})
+
+
+def routes(server: Server) -> APIRouter:
+    """The route, of this server."""
+    router = APIRouter(tags=["transcription"])
+    own = ("name",)
+    asking = Asking((*KNOWN["transcribe"], *own), lambda owner, texts: call_of(server, owner, texts, own, "transcribe"))
+
+    @router.post(
+        "/v1/transcribe",
+        summary="What is said in a file",
+        responses={
+            200: {
+                "model": Transcription,
+                "description": "The record; with `channels=split` a line of JSON for each channel.",
+                "content": {LINES: {"schema": {"type": "string"}}},
+            },
+            **described(*UPLOADED),
+        },
+        openapi_extra={
+            "requestBody": _FILE,
+            "parameters": [*UPLOAD_PARAMETERS, DETAIL, *option_parameters(*TRANSCRIBE_PER_CALL, task="transcribe")],
+        },
+    )
+    async def transcribe(request: Request) -> Response:
+        """Send a file as `multipart/form-data` (field `file`) or as the body. Options go into the query or the form.
+        404 where the service was started without a transcriber."""
+        return await with_upload(server, request, asking, partial(record_of, server, request))
+
+    return router
