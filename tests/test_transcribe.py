@@ -129,8 +129,10 @@ def test_long_audio_is_cut_where_speech_pauses_and_no_word_is_lost(models: dict[
     assert transcript.sentences[-1].end > 50
 
 
-def test_silence_has_no_words(sensevoice: Transcriber) -> None:
-    transcript = sensevoice(Audio(np.zeros(3 * RATE, np.float32), RATE))
+@pytest.mark.parametrize("which", ["sensevoice", "everything"])
+def test_silence_has_no_words(which: str, request: pytest.FixtureRequest) -> None:
+    transcriber: Transcriber = request.getfixturevalue(which)
+    transcript = transcriber(Audio(np.zeros(3 * RATE, np.float32), RATE))
     assert transcript.ok
     assert transcript.text == ""
     assert list(transcript.sentences) == []
@@ -174,6 +176,13 @@ def test_an_emotion_model_serves_as_a_recogniser_too(everything: Transcriber) ->
     assert everything(source).ok  # it was not closed with the recogniser
 
 
+def test_without_an_emotion_model_there_is_no_recogniser_of_it(sensevoice: Transcriber) -> None:
+    from overtone.options import Options
+
+    with pytest.raises(UsageError, match="has no emotion model"):
+        sensevoice.emotion(Options(model="tiny"))
+
+
 def test_a_bad_source_stops_no_other(everything: Transcriber, tmp_path: Path) -> None:
     bad = tmp_path / "bad.wav"
     bad.write_bytes(b"RIFF no audio")
@@ -211,7 +220,11 @@ def test_each_stage_takes_models_for_it_alone(models: dict[str, str]) -> None:
         ({"num_speakers": 2}, "--speakers"),
         ({"hotwords": "ABBA"}, "SeACo"),
         ({"merge_length_s": 10.0}, "--vad fsmn-vad"),
-        ({"max_end_silence_ms": 1}, "50 to 6000"),
+        ({"max_end_silence_ms": 500}, "--vad fsmn-vad"),
+        ({"segment": "window"}, "would cut words"),
+        ({"segment": "none", "vad": "fsmn-vad"}, "nothing to find"),
+        ({"speaker_model": "cam++-other"}, "left out"),
+        ({"emotion_device": "cuda:1"}, "left out"),
         ({"language": "de"}, "it can be auto, zh"),
     ],
 )

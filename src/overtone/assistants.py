@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
 from overtone import checkpoints
+from overtone.backends.graphs import Graphs
 from overtone.checkpoints import Checkpoint
 from overtone.devices import resolve_device
-from overtone.fsmn.scorer import FsmnStream, FsmnVad
+from overtone.fsmn.scorer import BLOCK_FRAMES, FsmnStream, FsmnVad
 from overtone.loaded import load_graphs
 from overtone.punctuation.punctuate import Punctuator
-from overtone.tasks.base import Array, Run
+from overtone.tasks.base import Array
 from overtone.tasks.known import Role, check_role
 from overtone.transcribe_options import TranscribeOptions
 
@@ -22,20 +24,31 @@ _THREADS = 1
 
 
 class Shared:
-    """A `Run` for any number of threads, one at a time; what it gives stays."""
+    """A `Run` for any number of threads, one at a time; what it gives stays. Close it to free the model."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self, graphs: Graphs) -> None:
+        self._graphs = graphs
         self._lock = threading.Lock()
 
     def __call__(self, graph: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
-        """See Run."""
+        """See Run. Raises OutOfMemory where the runtime is refused memory."""
+        found: dict[str, Array] = {}
         with self._lock:
-            return {name: np.array(value) for name, value in self._run(graph, inputs).items()}
+            self._graphs.guard(lambda: found.update(_kept(self._graphs.run(graph, inputs))))
+        return found
+
+    def close(self) -> None:
+        """Free it."""
+        with self._lock:
+            self._graphs.close()
+
+
+def _kept(outputs: Mapping[str, Array]) -> dict[str, Array]:
+    return {name: np.array(value) for name, value in outputs.items()}
 
 
 class Speech:
-    """An FSMN-VAD that is loaded: finds speech in any number of streams.
+    """An FSMN-VAD that is loaded: finds speech in any number of streams. Close it to free the model.
 
     Raises the errors of finding and loading a model.
     """
@@ -46,20 +59,36 @@ class Speech:
         overrides = {} if silence is None else {"max_end_silence_time": silence}
         self.name = checkpoint.name
         self.vad = FsmnVad(checkpoint, max_single_segment_time=round(1000 * options.max_segment), **overrides)
-        self._run = _runner(checkpoint, options, options.vad_device)
+        # One shape, for which its few layers are compiled best.
+        shape = (1, BLOCK_FRAMES, self.vad.config.input_dim)
+        self._run = _runner(checkpoint, options, options.vad_device, {"scores": shape})
+        features, memory = np.zeros(shape, np.float32), np.zeros(self.vad.config.memory, np.float32)
+        self._run(
+            "scores", {"features": features, "memory": memory}
+        )  # so that what it holds is held when it is counted
 
     def stream(self) -> FsmnStream:
         """Scores of a new stream."""
         return self.vad.stream(self._run)
 
+    def close(self) -> None:
+        """Free the model."""
+        self._run.close()
+
 
 class Marks:
-    """A punctuation model that is loaded. Errors as for `Speech`."""
+    """A punctuation model that is loaded. Errors and closing as for `Speech`."""
 
     def __init__(self, model: str, options: TranscribeOptions) -> None:
         checkpoint = _found(model, "punctuation", options)
         self.name = checkpoint.name
-        self.punctuator = Punctuator(checkpoint, _runner(checkpoint, options, options.punctuation_device))
+        self._run = _runner(checkpoint, options, options.punctuation_device)
+        self.punctuator = Punctuator(checkpoint, self._run)
+        self.punctuator.punctuate("a")  # as above
+
+    def close(self) -> None:
+        """Free the model."""
+        self._run.close()
 
 
 def _found(model: str, role: Role, options: TranscribeOptions) -> Checkpoint:
@@ -68,7 +97,13 @@ def _found(model: str, role: Role, options: TranscribeOptions) -> Checkpoint:
     return checkpoint
 
 
-def _runner(checkpoint: Checkpoint, options: TranscribeOptions, device: str | None) -> Run:
+def _runner(
+    checkpoint: Checkpoint,
+    options: TranscribeOptions,
+    device: str | None,
+    shapes: Mapping[str, Sequence[int]] = MappingProxyType({}),
+) -> Shared:
     # In float32 always: they cost little, and where a sentence ends is not to depend on how fast words are wanted.
     where = resolve_device(device or "cpu")
-    return Shared(load_graphs(checkpoint, options.replace(precision=None, backend="auto"), where, _THREADS).run)
+    plain = options.replace(precision=None, backend="auto")
+    return Shared(load_graphs(checkpoint, plain, where, _THREADS, shapes))

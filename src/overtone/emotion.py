@@ -134,6 +134,8 @@ class EmotionRecognizer(Pipeline[EmotionResult, Merged]):
 class _Way:
     """See `overtone.way.Way`: one model is asked, and its frames are pooled."""
 
+    keeps_files = False
+
     def __init__(self, started: Runtime) -> None:
         self._runtime = started
         self._cutters = Cutters(started)

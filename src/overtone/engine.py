@@ -288,8 +288,21 @@ class Engine:
 
     def close(self, *, drain: bool = True) -> None:
         """Finish what is queued (without `drain`: cancel it), then free the model. Safe to call twice."""
+        self.stop(drain=drain)
+        self.join()
+
+    def stop(self, *, drain: bool = True) -> None:
+        """The first half of `close`, which waits for nothing."""
         self._waiting.close(drain=drain)
-        if threading.current_thread() is not self._thread:
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the calling thread is the engine's own."""
+        return threading.current_thread() is self._thread
+
+    def join(self) -> None:
+        """The second half: wait until the model is free."""
+        if not self.is_here:
             self._thread.join()
 
     def __enter__(self) -> Engine:

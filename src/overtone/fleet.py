@@ -87,6 +87,19 @@ class Fleet:
 
     def close(self, *, drain: bool = True) -> None:
         """See Engine."""
+        self.stop(drain=drain)
+        self.join()
+
+    def stop(self, *, drain: bool = True) -> None:
+        """See Engine."""
         self._waiting.close(drain=drain)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the calling thread is one of the engines' own."""
+        return any(engine.is_here for engine in self._engines)
+
+    def join(self) -> None:
+        """See Engine."""
         for engine in self._engines:
-            engine.close(drain=drain)
+            engine.join()

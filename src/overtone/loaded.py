@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from overtone import conversion
@@ -12,6 +12,7 @@ from overtone.checkpoints import EMOTION, Checkpoint
 from overtone.compiled import check_precision
 from overtone.converted import read_head
 from overtone.devices import runs_torch
+from overtone.errors import CheckpointError
 from overtone.head import Head
 from overtone.models.architecture import Architecture
 from overtone.options import Options
@@ -93,13 +94,23 @@ def _task(checkpoint: Checkpoint, options: Options, device: str, threads: int) -
     from overtone.backends.task_backend import TaskBackend
 
     task = task_of(checkpoint)
-    backend = TaskBackend(load_graphs(checkpoint, options, device, threads), task)
-    shape = checkpoint.kind, json.dumps(checkpoint.config, sort_keys=True, default=str)
+    backend = TaskBackend(load_graphs(checkpoint, options, device, threads, needed=task.graphs), task)
+    shape = checkpoint.kind, checkpoint.text("config.yaml")
     return Loaded(backend, shape, task.hop, task.shortest, task=task)
 
 
-def load_graphs(checkpoint: Checkpoint, options: Options, device: str, threads: int) -> Graphs:
-    """The graphs of anything but an emotion model, for a device. Errors as for `load`."""
+def load_graphs(
+    checkpoint: Checkpoint,
+    options: Options,
+    device: str,
+    threads: int,
+    shapes: Mapping[str, Sequence[int]] = MappingProxyType({}),
+    needed: Sequence[str] = (),
+) -> Graphs:
+    """The graphs of anything but an emotion model, for a device. Errors as for `load`.
+
+    shapes: of a graph's first input, where it is always the same. needed: graphs that there have to be.
+    """
     strict = not options.ignore_unknown_tensors
     if runs_torch(options.backend, device):
         from overtone.backends.torch_graphs import TorchGraphs
@@ -112,5 +123,9 @@ def load_graphs(checkpoint: Checkpoint, options: Options, device: str, threads: 
     if options.precision is not None:
         check_precision(options.precision)  # before a conversion, which takes its time
     found = conversion.converted(checkpoint, options.precision, strict=strict)
+    if missing := [graph for graph in needed if graph not in found.graphs]:
+        raise CheckpointError(
+            f"{checkpoint.name}: the converted model lacks {', '.join(missing)}; convert the published one again."
+        )
     precision = options.precision or found.precision
-    return OpenvinoGraphs(found.folder, found.graphs, precision=precision, threads=threads)
+    return OpenvinoGraphs(found.folder, found.graphs, precision=precision, threads=threads, shapes=shapes)

@@ -45,7 +45,7 @@ class Pipeline(ABC, Generic[_Result, _Merged]):
 
     def _begin(self, started: Runtime, way: Way[_Merged], *, owned: bool = True) -> None:
         self.options = started.options
-        self._owned = owned
+        self._owned, self._keeps_files = owned, way.keeps_files
         self._runtime = started
         self._intake = Intake(started, way)
         # A pipeline that is forgotten, and not closed, takes its engines along.
@@ -141,7 +141,7 @@ class Pipeline(ABC, Generic[_Result, _Merged]):
     def _ahead(self, source: Source, wishes: Wishes) -> int:
         """Sources that may be under way: with large batches, as many short clips as there may be audio in flight."""
         # Audio in memory is held from when it is handed over, and a spool of frames may be an open file.
-        if wishes.frames or not isinstance(source, Input | FailedInput | str | os.PathLike):
+        if wishes.frames or self._keeps_files or not isinstance(source, Input | FailedInput | str | os.PathLike):
             return _AHEAD
         plan = self._runtime.engine.plan
         in_flight_s = (plan.audio_bytes - plan.cutting_bytes) / (SAMPLE_RATE * BYTES_PER_SAMPLE)
@@ -165,16 +165,15 @@ class Pipeline(ABC, Generic[_Result, _Merged]):
             yield self._blank(name, key, error=error)
             return
         except Exception as error:  # noqa: BLE001 - our fault, and still no reason to lose the other sources
-            unexpected = InputError(
-                f"{name}: it met a fault of Overtone's own ({error!r}); please report it", code="fault"
-            )
-            yield self._blank(name, key, error=unexpected)
+            yield self._blank(name, key, error=_fault(name, error))
             return
         for channel in range(len(sent.tracks)):
             try:
                 yield self._result(sent, channel, name, key)
             except OvertoneError as error:
                 yield self._blank(name, key, sent, channel, error)
+            except Exception as error:  # noqa: BLE001 - as above
+                yield self._blank(name, key, sent, channel, _fault(name, error))
 
     def close(self, *, drain: bool = True) -> None:
         """Finish what is queued (without `drain`: drop it) and free the models."""
@@ -187,6 +186,10 @@ class Pipeline(ABC, Generic[_Result, _Merged]):
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.close(drain=kind is None)
+
+
+def _fault(name: str, error: Exception) -> InputError:
+    return InputError(f"{name}: it met a fault of Overtone's own ({error!r}); please report it", code="fault")
 
 
 def _opened(source: Source) -> tuple[Readable, str | None]:

@@ -83,8 +83,13 @@ class Runtime:
 
     def close(self, *, drain: bool = True) -> None:
         """Finish what is queued (without `drain`: drop it) and free every model."""
-        for engine in (self.engine, *(unit.engine for unit in self.more.values())):
-            engine.close(drain=drain)
+        engines = (self.engine, *(unit.engine for unit in self.more.values()))
+        for engine in engines:
+            engine.stop(drain=drain)
+        # A pipeline may be let go of in the thread of one of them, for whose turn another waits.
+        if not any(engine.is_here for engine in engines):
+            for engine in engines:
+                engine.join()
 
 
 def decoders_for(options: Options) -> int:

@@ -126,18 +126,20 @@ class Track(Generic[_Merged_co]):
             try:
                 output = future.result()
                 self._merger.add(index, span, output)
-                self._spent.wait_s = max(self._spent.wait_s, output.wait_s)
-                self._spent.run_s += output.run_s
-                self._notes.update(dict.fromkeys(output.notes))
-                self._devices.add(output.device)
+                with self._settled:
+                    self._spent.wait_s = max(self._spent.wait_s, output.wait_s)
+                    self._spent.run_s += output.run_s
+                    self._notes.update(dict.fromkeys(output.notes))
+                    self._devices.add(output.device)
             except OvertoneError as known:
                 error = known
             except CancelledError:
                 error = ModelError("the engine was closed before this was run", code="cancelled")
             except Exception as unknown:  # noqa: BLE001 - in the engine's thread; it must reach the one who waits
                 error = ModelError(f"the model failed on {span.start_s:.1f}-{span.stop_s:.1f} s ({unknown!r})")
-            self._spent.merge_s += self._stages.end("merge", began)
+            merge_s = self._stages.end("merge", began)
             with self._settled:
+                self._spent.merge_s += merge_s
                 self.error = self.error or error
                 self._owed.discard(future)
                 self._settled.notify_all()

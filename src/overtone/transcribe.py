@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable
 from concurrent.futures import Future
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import Any
 
 from overtone import checkpoints, config, runtime
 from overtone.assistants import Marks, Speech
 from overtone.caller import Caller
+from overtone.devices import resolve_devices
 from overtone.emotion import EmotionRecognizer
-from overtone.errors import OvertoneError, about
+from overtone.errors import OvertoneError, UsageError, about
 from overtone.fsmn.cutter import MergingCutter, SpeechCutter
 from overtone.intake import Sent
 from overtone.options import Options
@@ -20,9 +21,10 @@ from overtone.pipeline import Pipeline
 from overtone.plan import longest_segment
 from overtone.runtime import NOTHING, Beside, Runtime
 from overtone.segment import Cutter
+from overtone.speakers.cluster import WORKING_BYTES
 from overtone.stages import OFF, Stages
 from overtone.tasks.base import Task
-from overtone.tasks.known import Role, check_role, punctuates, vocabulary_of, wish_of
+from overtone.tasks.known import Role, check_role, check_wish, punctuates, vocabulary_of, wish_of
 from overtone.transcribe_options import TranscribeOptions
 from overtone.transcript.merge import Gathered, Gatherer
 from overtone.transcript.moods import Moods
@@ -68,10 +70,19 @@ class Transcriber(Pipeline[Transcript, Gathered]):
         recognizer = checkpoints.find(options.model, hub=options.hub)
         check_role(recognizer, "recognizer")
         self._own_marks = punctuates(recognizer)
-        # What is small is loaded first: the budget is shared out over what it leaves.
-        speech = None if options.vad == SILERO else Speech(options)
-        self._marks = None if (model := self._punctuation(options)) is None else Marks(model, options)
-        started = runtime.start(options, stages, beside, role="recognizer", more=_more(options))
+        check_wish(recognizer.kind, options)
+        self.kind = recognizer.kind
+        """The recogniser's network, as `config.yaml` names its class."""
+        if options.speakers:
+            beside = replace(beside, held_bytes=beside.held_bytes + WORKING_BYTES)
+        with ExitStack() as loaded:
+            # What is small is loaded first: the budget is shared out over what it leaves.
+            speech = None if options.vad == SILERO else loaded.enter_context(closing(Speech(options)))
+            model = self._punctuation(options)
+            self._marks = None if model is None else loaded.enter_context(closing(Marks(model, options)))
+            started = runtime.start(options, stages, beside, role="recognizer", more=_more(options))
+            self._small = loaded.pop_all()
+        _check_mood(started)
         assert started.network.task is not None
         self._task: Task = started.network.task
         self._begin(started, self._way(started, speech))
@@ -80,21 +91,23 @@ class Transcriber(Pipeline[Transcript, Gathered]):
         """What is used beside the recogniser, by role."""
         if self._marks is not None:
             self.models["punctuation"] = self._marks.name
-        try:
-            wish(self._task, options)  # refused at once, where it cannot be
-        except OvertoneError:
-            self.close(drain=False)
-            raise
 
     def _way(self, started: Runtime, speech: Speech | None) -> Way[Gathered]:
         """What is done with a channel of audio."""
-        return _Way(started, self._task, speech)
+        return _Way(started, self.kind, speech)
+
+    def close(self, *, drain: bool = True) -> None:
+        """See Pipeline."""
+        super().close(drain=drain)
+        self._small.close()
 
     def emotion(self, options: Options) -> EmotionRecognizer:
         """Its emotion model as a recogniser of its own, in the same budget; it is closed with the transcriber.
 
         options: of that model, as they are made for an `EmotionRecognizer`.
         """
+        if "emotion" not in self._runtime.more:
+            raise UsageError("this transcriber has no emotion model; make it with emotion='tiny', or another.")
         return EmotionRecognizer.over(self._runtime.of("emotion", options))
 
     def _punctuation(self, options: TranscribeOptions) -> str | None:
@@ -161,28 +174,37 @@ def _more(options: TranscribeOptions) -> dict[Role, Options]:
     more: dict[Role, Options] = {}
     if options.speakers:
         device = options.speaker_device or options.device
-        more["speakers"] = options.replace(model=options.speaker_model, device=device)
+        more["speakers"] = _stage(options, options.speaker_model, device)
     if options.emotion is not None:
-        more["emotion"] = options.replace(model=options.emotion, device=options.emotion_device or options.device)
+        more["emotion"] = _stage(options, options.emotion, options.emotion_device or options.device)
     return more
 
 
-def wish(task: Task, options: TranscribeOptions) -> Hashable:
-    """What a recogniser is asked. UsageError for what it cannot do."""
-    hotwords = tuple(options.hotwords.split())
-    return wish_of(task, language=options.language, itn=options.itn, hotwords=hotwords)
+def _check_mood(started: Runtime) -> None:
+    unit = started.more.get("emotion")
+    if unit is not None and unit.network.head is None:
+        started.close(drain=False)
+        raise UsageError(f"--emotion {unit.network.name}: has no classes, so it tells no mood; take plus-large, say.")
+
+
+def _stage(options: Options, model: str, device: str) -> Options:
+    """The options of another model: a precision is for the kind of device that it was asked for."""
+    there, here = resolve_devices(device), resolve_devices(options.device)
+    same = (there[0] == "cpu") == (here[0] == "cpu")
+    return options.replace(model=model, device=device, precision=options.precision if same else None)
 
 
 class _Way:
     """See `overtone.way.Way`: each segment goes to the recogniser, and to the speaker and emotion models there are."""
 
-    def __init__(self, started: Runtime, task: Task, speech: Speech | None) -> None:
-        self._runtime, self._task, self._speech = started, task, speech
+    def __init__(self, started: Runtime, kind: str, speech: Speech | None) -> None:
+        self._runtime, self._kind, self._speech = started, kind, speech
         self._cutters = Cutters(started)
         networks = (started.network, *(unit.network for unit in started.more.values()))
         self.shortest = max(network.shortest for network in networks)
         self._emotion = started.more.get("emotion")
         self._voices = started.more.get("speakers")
+        self.keeps_files = self._emotion is not None
 
     def cutter(self, options: Options, channels: int) -> Cutter:
         """See Way."""
@@ -206,7 +228,7 @@ class _Way:
         """See Way."""
         options = wishes.options
         assert isinstance(options, TranscribeOptions)
-        wanted = wish(self._task, options)
+        wanted = wish_of(self._kind, options)
         answers = [self._runtime.engine.submit(samples, wish=wanted, background=caller.background)]
         if self._voices is not None:
             answers.append(self._voices.engine.submit(samples, background=caller.background))

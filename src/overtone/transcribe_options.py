@@ -24,7 +24,8 @@ class TranscribeOptions(Options):
     speakers: tell speakers apart, with the CAM++ model that `speaker_model` names. num_speakers: how many there are, if
     that is known. emotion: an emotion2vec model (`tiny`, `plus-large`, ...) to tell the mood of each sentence with;
     without it a SenseVoice's own word is given.
-    vad_device, punctuation_device, speaker_device, emotion_device: where each of these runs; None is `device`.
+    speaker_device, emotion_device: where these run; None is `device`. vad_device, punctuation_device: likewise; None is
+    the CPU, for which they are small enough.
     language: of all speech, for SenseVoice; `auto` lets it decide. itn: write numbers and punctuation, not words for
     them (SenseVoice). hotwords: words to listen for, blanks between them (Paraformer with SeACo).
     max_segment is FunASR's max_single_segment_time, in seconds. merge_length_s: join stretches of speech up to so long.
@@ -63,8 +64,28 @@ class TranscribeOptions(Options):
             )
         if self.merge_length_s is not None and self.vad == "silero":
             raise UsageError("--merge-length-s joins what FSMN-VAD finds; take --vad fsmn-vad, or leave it out.")
+        if self.segment == "window":
+            raise UsageError("--segment window would cut words; take vad, or none to run files whole.")
+        if self.max_end_silence_ms is not None and self.vad == "silero":
+            raise UsageError("--max-end-silence-ms is for FSMN-VAD; take --vad fsmn-vad, or leave it out.")
+        if self.whole and self.vad != "silero":
+            raise UsageError("--segment none cuts nothing, so there is nothing to find with --vad; leave one out.")
+        self._check_stages()
         if self.max_end_silence_ms is not None and not 50 <= self.max_end_silence_ms <= 6000:
             raise UsageError(f"--max-end-silence-ms is {self.max_end_silence_ms}; 50 to 6000 is possible.")
+
+    def _check_stages(self) -> None:
+        """UsageError for what is said of a stage that is left out."""
+        there = {
+            "speaker_model": self.speakers,
+            "speaker_device": self.speakers,
+            "emotion_device": self.emotion is not None,
+            "vad_device": self.vad != "silero",
+            "punctuation_device": self.punctuation != "none",
+        }
+        for name, stage in there.items():
+            if not stage and getattr(self, name) != _OWN_DEFAULTS[name]:
+                raise UsageError(f"{flag(name)} is for a stage that is left out; leave it out too, or ask for both.")
 
     @property
     def per_call(self) -> tuple[str, ...]:
@@ -78,6 +99,8 @@ _UNFIT = ("window", "hop", "context", "keep_silence", "granularity", "labels", "
 """Options of emotion that mean nothing here."""
 
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(Options)}
+
+_OWN_DEFAULTS = {field.name: field.default for field in dataclasses.fields(TranscribeOptions)}
 
 FIELDS = tuple(field.name for field in dataclasses.fields(TranscribeOptions) if field.name not in _UNFIT)
 """Names of what there is to set."""
@@ -94,8 +117,8 @@ TRANSCRIBE_HELP: Mapping[str, str] = {
     "speaker_model": "The CAM++ model for that: cam++, a hub id, or a folder.",
     "num_speakers": "How many speakers there are. Default: found out.",
     "emotion": "An emotion model (tiny, plus-large, ...) for each sentence's mood. Default: SenseVoice's own word.",
-    "vad_device": "Where the VAD runs. Default: as --device.",
-    "punctuation_device": "Where punctuation runs. Default: as --device.",
+    "vad_device": "Where an FSMN-VAD runs. Default: the CPU.",
+    "punctuation_device": "Where punctuation runs. Default: the CPU.",
     "speaker_device": "Where the speaker model runs. Default: as --device.",
     "emotion_device": "Where the emotion model runs. Default: as --device.",
     "language": "Of the speech, for SenseVoice.",

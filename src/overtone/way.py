@@ -45,6 +45,10 @@ class Way(Protocol[_Merged_co]):
     def shortest(self) -> int:
         """Samples below which there is nothing to work on."""
 
+    @property
+    def keeps_files(self) -> bool:
+        """Whether a source under way may hold open files, whatever its options."""
+
     def cutter(self, options: Options, channels: int) -> Cutter:
         """Cuts one of so many channels of a source."""
 
@@ -74,7 +78,8 @@ class Cutters:
 
     def _admit(self, channels: int, samples: int) -> None:
         """BudgetError if a file that is to run whole is longer than the budget can hold."""
-        engine = self._runtime.engine
-        if check_whole(engine.plan, samples, channels) > engine.plan.audio_bytes:
+        engines = (self._runtime.engine, *(unit.engine for unit in self._runtime.more.values()))
+        if any(check_whole(engine.plan, samples, channels) > engine.plan.audio_bytes for engine in engines):
             # What it holds was not planned for beside a batch: those of the files before it end first.
-            engine.wait_until_idle()
+            for engine in engines:
+                engine.wait_until_idle()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from overtone.backends import probing
@@ -37,12 +37,15 @@ class TaskBackend:
     def run(self, batch: Batch) -> Sequence[Answer]:
         """See Backend."""
         answers: list[Answer] = []
-        self._graphs.guard(lambda: answers.extend(self._task.answer(self._graphs.run, batch)))
-        self._tidy(sum(len(waveform) for waveform in batch.waveforms) / SAMPLE_RATE)
+        self._guarded(lambda: answers.extend(self._task.answer(self._graphs.run, batch)), batch)
         return answers
 
-    def _tidy(self, audio_s: float) -> None:
-        self._untidy_s += audio_s
+    def _rehearse(self, batch: Batch) -> None:
+        self._guarded(lambda: self._task.rehearse(self._graphs.run, batch), batch)
+
+    def _guarded(self, work: Callable[[], object], batch: Batch) -> None:
+        self._graphs.guard(work)
+        self._untidy_s += sum(len(waveform) for waveform in batch.waveforms) / SAMPLE_RATE
         if self._untidy_s >= _TIDY_S:
             self._untidy_s = 0.0
             trim_heap()
@@ -53,11 +56,11 @@ class TaskBackend:
     def warm_up(self) -> None:
         """See LoadableBackend. Few and many frames: OpenVINO packs weights anew for either."""
         for shape in (Shape(1, 0.5), Shape(1, 8.0)):
-            self.run(probing.noise(shape))
+            self._rehearse(probing.noise(shape))
 
     def cost(self, longest_s: float) -> CostModel:
-        """See Backend. Runs noise of a few shapes."""
-        probe = partial(self._graphs.probe, self.run)
+        """See Backend. Rehearses a few shapes, as noise itself might be heard as nothing."""
+        probe = partial(self._graphs.probe, self._rehearse)
         return probing.measure(probe, longest_s, row_s=_ROW_S, quadratic=True)
 
     def used_bytes(self) -> int:

@@ -63,7 +63,7 @@ def _export_emotion(checkpoint: Checkpoint, folder: Path, *, strict: bool) -> No
 
 def check_installed(checkpoint: Checkpoint, precision: str) -> None:
     """ModelError, with what to do, where what making it takes is not installed."""
-    if precision != "fp32" and ROLES.get(checkpoint.kind) in ("vad", "punctuation"):
+    if precision != "fp32" and ROLES.get(checkpoint.kind) in ("vad", "punctuation", "live"):
         raise ModelError(
             f"{checkpoint.name}: a model for {purpose(checkpoint)} runs in float32, which costs little; leave out "
             f"--precision {precision}."

@@ -148,7 +148,11 @@ def fingerprint(checkpoint: Checkpoint, *, strict: bool = True) -> str:
 def _fingerprint(checkpoint: Checkpoint, own: Converted | None, strict: bool) -> str:
     """What a checkpoint is, by its contents: its weights, its shape and its labels; and how it was read."""
     weights = own.source if own is not None and not checkpoint.published else sha256(checkpoint.weights)
-    whole = (weights, json.dumps(checkpoint.config, sort_keys=True, default=str), checkpoint.labels, strict)
+    try:
+        said = json.dumps(checkpoint.config, sort_keys=True, default=str)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{checkpoint.name}: config.yaml is no plain mapping of names to values.") from error
+    whole = (weights, said, checkpoint.labels, strict)
     return hashlib.sha256(repr(whole).encode()).hexdigest()[:24]
 
 

@@ -21,7 +21,7 @@ _FEWEST_KEPT = 6
 def spectral(embeddings: Points, speakers: int | None = None) -> Labels:
     """Label of each of (n, dim) embeddings, (n,), for 16 of them or more; `speakers` where their number is known.
 
-    Time grows with n³ (1.6 s for 2047 on one core), memory with n² (some 25 bytes for each pair).
+    Time grows with n³ (2 s for 2047 on one core), memory with n² (45 bytes for each pair, most of them LAPACK's).
     """
     laplacian = _laplacian(embeddings)
     values, vectors = np.linalg.eigh(laplacian)

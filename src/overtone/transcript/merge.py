@@ -61,6 +61,7 @@ class Gatherer:
             if not self._speakers:
                 return Gathered(heard, None, None, self._moods)
             voices = [self._voices[index] for index in sorted(self._voices)]
+            self._voices.clear()
             times = [seconds(span.start, answer.spans) for span, answer in voices]
             embeddings = [answer.embeddings for _, answer in voices]
             windows = np.concatenate(times) if times else np.zeros((0, 2))

@@ -52,6 +52,8 @@ class Moods:
         """Scores (sentences, classes) of sentences in order of time, each from the frames that begin in it; of a
         sentence too short for one, from the frame before its end. NaN where there are no frames at all."""
         count = len(spans_ms)
+        if not count:
+            return np.zeros((0, len(self.labels)), np.float32)
         sums, frames = np.zeros((count, len(self.labels))), np.zeros(count, np.int64)
         nearest = np.full((count, len(self.labels)), np.nan)
         for starts, logits in zip(self._starts.chunks(), self._logits.chunks(), strict=True):

@@ -9,13 +9,16 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
-from overtone.punctuation.sentences import TimedWord, sentences
+from overtone.punctuation.writing import Writer
 from overtone.transcript.tags import Told, told
 from overtone.transcript.words import WordTable
 from overtone.values import Emotion, Sentence
 
-ENDS = "。？！.?!"
+ENDS = "。？！"
 """Marks that a sentence ends with."""
+
+_LATIN_ENDS = ".?!"
+"""Marks that a sentence ends with if a blank follows; between two of `3.5` and of `U.S.` none does."""
 
 MARKS = ("", "，", "。", "？", "、", "！")
 """Marks that a word can be followed by; an array of marks holds places in this."""
@@ -32,10 +35,16 @@ def by_pause(table: WordTable) -> Ranges:
 
 def by_own_marks(table: WordTable) -> Ranges:
     """A sentence ends with a word that is a mark of its end, and with what was said before a pause."""
-    ended = [text[-1:] in ENDS for text in table.texts(0, len(table))]
+    ended = [_ends(table, place, text) for place, text in enumerate(table.texts(0, len(table)))]
     after_mark = np.flatnonzero(ended) + 1
     starts = np.union1d(np.flatnonzero(np.diff(table.segment, prepend=-1)), after_mark[after_mark < len(table)])
     return _ranges(starts, len(table))
+
+
+def _ends(table: WordTable, place: int, text: str) -> bool:
+    if text[-1:] not in _LATIN_ENDS:
+        return text[-1:] in ENDS
+    return place + 1 == len(table) or " " in table.text(place, place + 2)
 
 
 def by_marks(marks: npt.NDArray[np.uint8]) -> Ranges:
@@ -51,10 +60,10 @@ def _ranges(starts: npt.NDArray[np.intp], words: int) -> Ranges:
     return np.stack([starts, np.append(starts[1:], words)], axis=1).astype(np.int32)
 
 
-def numbered(marks: Iterable[str]) -> list[int]:
-    """Marks as places in `MARKS`; one that is not there as none."""
+def numbered(marks: Iterable[str]) -> npt.NDArray[np.uint8]:
+    """Marks as places in `MARKS`, uint8; one that is not there as none."""
     places = {mark: place for place, mark in enumerate(MARKS)}
-    return [places.get(mark, 0) for mark in marks]
+    return np.array([places.get(mark, 0) for mark in marks], np.uint8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,12 +121,8 @@ class Sentences(Sequence[Sentence]):
         first, stop = self._ranges[index].tolist()
         if self._known.marks is None:
             return self._table.text(first, stop)
-        texts = list(self._table.texts(first, stop))
         marks = [MARKS[mark] for mark in self._known.marks[first:stop].tolist()]
-        # Marks of the script that the words are in.
-        english = sum(text[:1].isascii() for text in texts) * 2 > len(texts)
-        words = [TimedWord(text, 0, 0) for text in texts]
-        return "".join(made.text for made in sentences(words, marks, english=english, until="")).strip()
+        return Writer().write(list(self._table.texts(first, stop)), marks, opens=True).strip()
 
     def _speaker(self, index: int) -> int | None:
         speakers = self._known.speakers
@@ -138,10 +143,12 @@ class Sentences(Sequence[Sentence]):
 
 
 def joined(texts: Iterable[str]) -> str:
-    """Sentences as one text: a blank between two unless either side of it is a script without blanks."""
+    """Texts as one: a blank between two unless either side of it is a script without blanks."""
     parts: list[str] = []
     for text in texts:
-        if parts and text and parts[-1][-1:].isascii() and text[:1].isascii():
+        if not text:
+            continue
+        if parts and parts[-1][-1:].isascii() and text[:1].isascii():
             parts.append(" ")
         parts.append(text)
     return "".join(parts)

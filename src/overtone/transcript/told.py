@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from overtone.punctuation.punctuate import PunctuationStream, Punctuator
+from overtone.punctuation.punctuate import Punctuator
 from overtone.speakers.cluster import renumbered
 from overtone.speakers.diarize import diarize, speakers_of
 from overtone.tasks.base import Vocabulary
@@ -17,6 +18,9 @@ from overtone.transcript.merge import Gathered
 from overtone.transcript.sentences import Known, Ranges, Sentences, by_marks, by_own_marks, by_pause, joined, numbered
 from overtone.transcript.tags import told
 from overtone.transcript.words import WordTable
+
+_CLUSTERING = threading.Lock()
+"""One source at a time: what it takes is in the plan once."""
 
 _WORDS_AT_ONCE = 512
 """Words handed to punctuation at a time."""
@@ -44,11 +48,14 @@ class Telling:
     def tell(self, gathered: Gathered) -> Told:
         """The answer for one source. ModelError where a model gave what are no numbers."""
         table = WordTable(gathered.heard, self._vocabulary)
-        marks = None if self._punctuator is None else _marks(table, self._punctuator)
-        if marks is not None:
+        marks = None
+        if self._punctuator is not None:
+            text, marks = _punctuated(table, self._punctuator)
             ranges = by_marks(marks)
         else:
-            ranges = by_own_marks(table) if self._own_marks else by_pause(table)
+            pauses = by_pause(table)
+            text = joined(table.text(*pair) for pair in pauses.tolist())
+            ranges = by_own_marks(table) if self._own_marks else pauses
         spans_ms = np.array([table.span_ms(*pair) for pair in ranges.tolist()], np.int32).reshape(-1, 2)
         speakers = self._who(gathered, spans_ms)
         moods = gathered.moods
@@ -59,7 +66,6 @@ class Telling:
             () if moods is None else moods.labels,
         )
         sentences = Sentences(table, ranges, known)
-        text = joined(sentences.text(index) for index in range(len(sentences)))
         count = None if speakers is None else len(np.unique(speakers[speakers >= 0]))
         return Told(text, sentences, _language(table, ranges), count)
 
@@ -67,26 +73,24 @@ class Telling:
         """The speaker of each sentence."""
         if gathered.windows is None or gathered.embeddings is None:
             return None
-        turns = diarize(gathered.embeddings, gathered.windows, self._speakers)
+        with _CLUSTERING:
+            turns = diarize(gathered.embeddings, gathered.windows, self._speakers)
         found = speakers_of([(start, end) for start, end in spans_ms.tolist()], turns)
         return renumbered(found)
 
 
-def _marks(table: WordTable, punctuator: Punctuator) -> npt.NDArray[np.uint8]:
-    """The mark after each word, as places in `MARKS`."""
-    stream, found = punctuator.stream(), np.zeros(len(table), np.uint8)
-    at = 0
-    for some in _told(table, stream):
-        found[at : at + len(some)] = some
-        at += len(some)
-    return found
+def _punctuated(table: WordTable, punctuator: Punctuator) -> tuple[str, npt.NDArray[np.uint8]]:
+    """The text with marks, and the mark after each word, as places in `MARKS`."""
+    stream = punctuator.stream()
+    found = [stream.push(list(table.texts(*some))) for some in _in_parts(len(table))]
+    found.append(stream.finish())
+    marks = np.concatenate([numbered(part.marks) for part in found])
+    return "".join(part.text for part in found).strip(), marks
 
 
-def _told(table: WordTable, stream: PunctuationStream) -> Iterator[list[int]]:
-    for start in range(0, len(table), _WORDS_AT_ONCE):
-        words = list(table.texts(start, min(start + _WORDS_AT_ONCE, len(table))))
-        yield numbered(stream.push(words).marks)
-    yield numbered(stream.finish().marks)
+def _in_parts(words: int) -> Iterator[tuple[int, int]]:
+    for start in range(0, words, _WORDS_AT_ONCE):
+        yield start, min(start + _WORDS_AT_ONCE, words)
 
 
 def _language(table: WordTable, ranges: Ranges) -> str | None:
