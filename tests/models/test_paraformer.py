@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,13 @@ from conftest import voice
 from oracles import paraformer as oracle
 from oracles.run import openvino_run, torch_run
 from overtone import checkpoints
+from overtone.backends import probing
 from overtone.checkpoints import Checkpoint
-from overtone.errors import CheckpointError, UsageError
+from overtone.errors import CheckpointError, ModelError, UsageError
+from overtone.memory import Shape
 from overtone.models.paraformer import build
-from overtone.tasks.base import Run
+from overtone.tasks.base import Array, Run
+from overtone.tasks.hotwords import LONGEST, MOST
 from overtone.tasks.paraformer import ParaformerTask, ParaformerWish
 from overtone.values import Batch, Recognized, Samples
 
@@ -144,6 +147,53 @@ def test_silence_and_the_shortest_audio_are_no_error(model: Model, runtime: str)
             assert answer.times.shape == (len(answer.tokens), 2)
     (answer,) = model.answer(runtime, [short])
     assert model.told(answer) == model.expected(short)
+
+
+@pytest.mark.parametrize(("graph", "output"), [("encoder", "alphas"), ("decoder", "probability"), ("times", "weights")])
+def test_what_are_no_numbers_is_no_silence(seaco: Model, graph: str, output: str) -> None:
+    def run(name: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        outputs = dict(seaco.runs["torch"](name, inputs))
+        if name == graph:
+            outputs[output] = np.full_like(outputs[output], np.nan)
+        return outputs
+
+    with pytest.raises(ModelError, match="small: gave values that are not numbers"):
+        seaco.task.answer(run, Batch((VOICES[0],), len(VOICES[0])))
+
+
+@pytest.mark.parametrize("shape", [Shape(1, 0.5), Shape(2, 3.0), Shape(1, 0.025)], ids=str)
+def test_a_rehearsal_runs_every_graph_at_the_most(model: Model, shape: Shape) -> None:
+    seen: dict[str, Mapping[str, Array]] = {}
+
+    def run(graph: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        seen[graph] = inputs
+        return model.runs["torch"](graph, inputs)
+
+    model.task.rehearse(run, probing.noise(shape))
+    assert set(seen) == set(model.task.graphs)
+    frames, tokens = seen["encoder"]["counts"], seen["decoder"]["tokens"]
+    assert (tokens == (frames + 1) // 2).all()
+    if "seaco" in seen:
+        assert seen["hotwords"]["words"].shape[1] == LONGEST
+        every = seen["hotword_scores" if "hotword_scores" in seen else "seaco"]
+        assert (every["words"] == MOST + 1).all()
+
+
+def test_hot_words_have_an_end(seaco: Model) -> None:
+    ParaformerWish(("词" * LONGEST,) * MOST)
+    with pytest.raises(UsageError, match=r"1,001 hot words are more than 1,000; give"):
+        ParaformerWish(("词",) * (MOST + 1))
+    with pytest.raises(UsageError, match="longer than 32 characters; give"):
+        ParaformerWish(("short", "词" * (LONGEST + 1)))
+
+
+def test_hot_words_are_looked_up_once(seaco: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = seaco.task._hotwords
+    assert words is not None
+    before = words.ids(HOTWORDS)
+    monkeypatch.setattr(words, "_lines", b"")  # in which nothing would be found
+    for told, again in zip(before, words.ids(HOTWORDS), strict=True):
+        assert np.array_equal(told, again)
 
 
 def test_hot_words_are_refused_where_none_are_heard(model: Model) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,9 @@ from conftest import voice
 from oracles import paraformer as oracle
 from oracles.run import openvino_run, torch_run
 from overtone import checkpoints
-from overtone.errors import CheckpointError, UsageError
+from overtone.errors import CheckpointError, ModelError, UsageError
 from overtone.models.paraformer_streaming import build
-from overtone.tasks.base import Run
+from overtone.tasks.base import Array, Run
 from overtone.tasks.chunks import Chunks
 from overtone.tasks.paraformer_streaming import StreamingParaformer
 from overtone.values import Samples
@@ -103,6 +103,14 @@ def test_without_audio_it_ends_quietly(model: Model) -> None:
     stream = model.streaming.stream(model.runs["torch"])
     assert not len(stream.push(np.zeros(0, np.float32)).tokens)
     assert stream.finish().times is None
+
+
+def test_what_are_no_numbers_is_no_silence(model: Model) -> None:
+    def run(graph: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        return {name: np.full_like(value, np.nan) for name, value in model.runs["torch"](graph, inputs).items()}
+
+    with pytest.raises(ModelError, match="small: gave values that are not numbers"):
+        model.streaming.stream(run).push(WAVE)
 
 
 def test_chunks_have_to_see_something() -> None:

@@ -19,7 +19,9 @@ from oracles import sense_voice as oracle
 from oracles.run import openvino_run, torch_run
 from overtone import checkpoints
 from overtone.audio import Decoder
-from overtone.errors import CheckpointError, UsageError
+from overtone.backends import probing
+from overtone.errors import CheckpointError, ModelError, UsageError
+from overtone.memory import Shape
 from overtone.models.graph import Graph
 from overtone.models.sense_voice import build
 from overtone.tasks.base import Run
@@ -227,6 +229,32 @@ def test_without_all_tags_the_frames_speak_for_themselves(task: SenseVoiceTask) 
     answer = ask(task, saying(path, len(task.pieces)), [voice(0.18)], None)[0]
     assert answer.tags == ("<|en|>", "<|woitn|>")
     assert [task.pieces[token] for token in answer.tokens] == ["day"]
+
+
+def test_what_are_no_numbers_is_no_silence(task: SenseVoiceTask) -> None:
+    said = saying([18, 19, 20, 21, 0, 0, 0], len(task.pieces))
+
+    def run(graph: str, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        outputs = dict(said(graph, inputs))
+        if graph == "head":
+            outputs["total"][2] = np.nan
+        return outputs
+
+    with pytest.raises(ModelError, match="model: gave values that are not numbers"):
+        ask(task, run, [voice(0.18)], None)
+
+
+@pytest.mark.parametrize("shape", [Shape(1, 0.5), Shape(2, 3.0), Shape(1, 0.025)], ids=str)
+def test_a_rehearsal_runs_every_graph(run: Run, task: SenseVoiceTask, shape: Shape) -> None:
+    seen: dict[str, Mapping[str, np.ndarray]] = {}
+
+    def watched(graph: str, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        seen[graph] = inputs
+        return run(graph, inputs)
+
+    task.rehearse(watched, probing.noise(shape))
+    assert set(seen) == set(task.graphs)
+    assert len(seen["scores"]["tokens"]) >= seen["encoder"]["counts"].max() / 2
 
 
 def test_the_wish_is_looked_at() -> None:

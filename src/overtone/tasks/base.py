@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import numpy.typing as npt
 
+from overtone.errors import ModelError
 from overtone.values import Answer, Batch
 
 Array = npt.NDArray[Any]
@@ -38,7 +40,17 @@ class Task(Protocol):
         """Samples below which the model has nothing to work on."""
 
     def answer(self, run: Run, batch: Batch) -> Sequence[Answer]:
-        """One answer per waveform, in order: what each would get alone, but for float rounding."""
+        """One answer per waveform, in order: what each would get alone, but for float rounding. ModelError where the
+        model gives what are no numbers."""
+
+    def rehearse(self, run: Run, batch: Batch) -> None:
+        """Run every graph at the most that such a batch can take, whatever is in it, and of any wish."""
+
+
+def check_numbers(name: str, *values: Array) -> None:
+    """ModelError, with the model's name, for what is not finite: it would be told as silence."""
+    if not all(np.isfinite(some).all() for some in values):
+        raise ModelError(f"{name}: gave values that are not numbers; the checkpoint or the precision is at fault")
 
 
 class Vocabulary(Protocol):

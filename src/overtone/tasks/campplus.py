@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from overtone.checkpoints import Checkpoint
 from overtone.frontend import HOP, Features, fbank, frames_of
-from overtone.tasks.base import Run
+from overtone.tasks.base import Run, check_numbers
 from overtone.values import Answer, Batch, Samples, Voices
 
 WINDOW = 24_000
@@ -50,8 +50,13 @@ class SpeakerTask:
         )
         counts = [len(own) for own in spans]
         embeddings = _embeddings(run, features, sum(counts))
+        check_numbers(self.name, embeddings)
         parts = np.split(embeddings, np.cumsum(counts)[:-1])
         return [Voices(part, own) for part, own in zip(parts, spans, strict=True)]
+
+    def rehearse(self, run: Run, batch: Batch) -> None:
+        """See Task. What it runs depends on lengths alone."""
+        self.answer(run, batch)
 
 
 def _features(waveform: Samples, spans: npt.NDArray[np.int32]) -> Iterator[Features]:

@@ -9,14 +9,29 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.checkpoints import Checkpoint
-from overtone.errors import CheckpointError
+from overtone.errors import CheckpointError, UsageError
 from overtone.tasks.characters import UNKNOWN, CharTokens
+
+MOST, LONGEST = 1000, 32
+"""Hot words of one call, and characters of one. More are no longer what somebody expects to hear."""
 
 _FILE = "seg_dict"
 _LARGEST = 64 << 20
 """Bytes. The published list has 8 MB."""
 _CHARACTERS = re.compile(r"[\u4E00-\u9FA50-9]+")
 """What is divided into characters where the list does not have it as a word."""
+_REMEMBERED = 4 * MOST
+"""Words whose tokens are kept, as each batch of a call asks for the same: four lists of the most."""
+
+
+def check_hotwords(hotwords: tuple[str, ...]) -> None:
+    """UsageError for more hot words, or longer ones, than are listened for."""
+    if len(hotwords) > MOST:
+        raise UsageError(f"{len(hotwords):,} hot words are more than {MOST:,}; give those that matter most.")
+    if too_long := next((word for word in hotwords if len(word) > LONGEST), None):
+        raise UsageError(
+            f"the hot word {too_long[:LONGEST]!r}… is longer than {LONGEST} characters; give a part of it."
+        )
 
 
 class Hotwords:
@@ -26,23 +41,20 @@ class Hotwords:
         """start: the id that stands for "no hot word", which is always among them. CheckpointError: a broken list."""
         self._tokens, self._start = tokens, start
         self._lines = _read(checkpoint) if (checkpoint.folder / _FILE).is_file() else None
-        self._ids = lru_cache(maxsize=8)(self._ids_of)  # every batch of a call has the same
+        self._ids = lru_cache(_REMEMBERED)(self._ids_of)
 
     def ids(self, hotwords: tuple[str, ...]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Tokens of each hot word and, last, what stands for none: int64 (words + 1, longest), zeros past the end of
         each; and how many each has, int64 (words + 1,)."""
-        return self._ids(hotwords)
-
-    def _ids_of(self, hotwords: tuple[str, ...]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        words = [
-            [self._tokens.id(token) for part in word.split() for token in self._divided(part)] for word in hotwords
-        ]
-        words = [word for word in words if word] + [[self._start]]
+        words = [ids for word in hotwords if (ids := self._ids(word))] + [(self._start,)]
         lengths = np.array([len(word) for word in words], np.int64)
         padded = np.zeros((len(words), int(lengths.max())), np.int64)
         for row, word in zip(padded, words, strict=True):
             row[: len(word)] = word
         return padded, lengths
+
+    def _ids_of(self, word: str) -> tuple[int, ...]:
+        return tuple(self._tokens.id(token) for part in word.split() for token in self._divided(part))
 
     def _divided(self, word: str) -> list[str]:
         if self._lines is None:

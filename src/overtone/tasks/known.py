@@ -8,6 +8,7 @@ from typing import Literal
 from overtone.checkpoints import EMOTION, Checkpoint
 from overtone.errors import CheckpointError, UsageError
 from overtone.tasks.base import Task, Vocabulary
+from overtone.transcribe_options import TranscribeOptions
 
 Role = Literal["recognizer", "live", "vad", "punctuation", "speakers", "emotion"]
 
@@ -58,7 +59,7 @@ def purpose(checkpoint: Checkpoint) -> str:
 
 
 def task_of(checkpoint: Checkpoint) -> Task:
-    """What a recogniser or a speaker model does with waveforms. CheckpointError where its folder is broken."""
+    """What a recogniser or a speaker model does with waveforms. CheckpointError for others, and a broken folder."""
     if checkpoint.kind == "SenseVoiceSmall":
         from overtone.tasks.sense_voice import SenseVoiceTask
 
@@ -67,26 +68,36 @@ def task_of(checkpoint: Checkpoint) -> Task:
         from overtone.tasks.campplus import SpeakerTask
 
         return SpeakerTask(checkpoint)
+    check_role(checkpoint, "recognizer")
     from overtone.tasks.paraformer import ParaformerTask
 
     return ParaformerTask(checkpoint)
 
 
-def wish_of(task: Task, *, language: str, itn: bool, hotwords: tuple[str, ...]) -> Hashable:
-    """What a recogniser is asked. UsageError for what it cannot do."""
-    from overtone.tasks.paraformer import ParaformerTask, ParaformerWish
+def check_wish(kind: str, options: TranscribeOptions) -> None:
+    """UsageError for what a recogniser of this kind cannot be asked."""
+    if kind == "SenseVoiceSmall":
+        if options.hotwords:
+            raise UsageError("--hotwords takes a Paraformer with SeACo, such as paraformer-zh; SenseVoice has none.")
+        return
+    if options.hotwords and kind != "SeacoParaformer":
+        raise UsageError("--hotwords takes a Paraformer with SeACo, such as paraformer-zh.")
+    if options.language != "auto":
+        raise UsageError("--language is for SenseVoice; a Paraformer knows the language it was made for.")
+    if not options.itn:
+        raise UsageError("--no-itn is for SenseVoice; a Paraformer writes words as they are said.")
 
-    if isinstance(task, ParaformerTask):
-        if language != "auto":
-            raise UsageError("--language is for SenseVoice; a Paraformer knows the language it was made for.")
-        if hotwords and "seaco" not in task.graphs:
-            raise UsageError("--hotwords takes a Paraformer with SeACo, such as paraformer-zh.")
-        return ParaformerWish(hotwords)
+
+def wish_of(kind: str, options: TranscribeOptions) -> Hashable:
+    """What a recogniser of this kind is asked. UsageError for what it cannot do."""
+    from overtone.tasks.paraformer import ParaformerWish
+
+    check_wish(kind, options)
+    if kind != "SenseVoiceSmall":
+        return ParaformerWish(tuple(options.hotwords.split()))
     from overtone.tasks.sense_voice import SenseVoiceWish
 
-    if hotwords:
-        raise UsageError("--hotwords takes a Paraformer with SeACo, such as paraformer-zh; SenseVoice has none.")
-    return SenseVoiceWish(language=language, itn=itn)
+    return SenseVoiceWish(language=options.language, itn=options.itn)
 
 
 def punctuates(checkpoint: Checkpoint) -> bool:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from overtone.checkpoints import Checkpoint
 from overtone.frontend import FbankStream, FrontendConfig, read_cmvn
-from overtone.tasks.base import Array, Run
+from overtone.tasks.base import Array, Run, check_numbers
 from overtone.tasks.characters import CharTokens
 from overtone.tasks.chunks import Chunks, check_streams, memory_shapes
 from overtone.tasks.paraformer_config import STREAMING, ParaformerConfig
@@ -25,7 +25,8 @@ class StreamingParaformer:
 
     def __init__(self, checkpoint: Checkpoint, chunks: Chunks | None = None) -> None:
         """chunks: as its graphs were built with. CheckpointError where its folder is broken, or not of this kind."""
-        name, conf = checkpoint.name, checkpoint.config
+        self.name = name = checkpoint.name
+        conf = checkpoint.config
         self.chunks = chunks or Chunks()
         self.tokens = CharTokens(checkpoint)
         self.config = ParaformerConfig.from_config(conf, len(self.tokens), name, kinds=(STREAMING,))
@@ -42,7 +43,8 @@ class StreamingParaformer:
 class ParaformerStream:
     """One stream: `push` samples as they come, and `finish` when there are no more. Used by one thread at a time.
 
-    Both tell the tokens that are new, without times. Holds one chunk of samples and memories of a fixed size.
+    Both tell the tokens that are new, without times; ModelError where the model gives what are no numbers. Holds one
+    chunk of samples and memories of a fixed size.
     """
 
     def __init__(self, model: StreamingParaformer, run: Run) -> None:
@@ -94,6 +96,7 @@ class ParaformerStream:
         kept = self._heard["kept"] + len(frames) - chunks.ahead
         self._heard = _remembered(heard, ("keys", "values"), kept)
         alphas, hidden = heard["alphas"][0].copy(), heard["hidden"]
+        check_numbers(self._model.name, alphas)
         if not last:
             alphas[chunks.size :] = 0  # they are the next chunk's
         embeddings = self._cif.push(hidden[0], alphas, last=last)
@@ -102,6 +105,7 @@ class ParaformerStream:
         said = self._run("decoder_chunk", {"embeddings": embeddings[None], "hidden": hidden, **self._said})
         self._said = _remembered(said, ("tokens", "keys", "values"), self._said["kept"] + len(frames))
         best, sure = said["best"][0], said["probability"][0]
+        check_numbers(self._model.name, sure)
         spoken = ~np.isin(best, self._model.config.silent)
         return Recognized(best[spoken].astype(np.int32), None, sure[spoken].copy())
 

@@ -1,0 +1,51 @@
+"""How a task is warmed up and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import numpy as np
+
+from overtone.backends.graphs import Graphs
+from overtone.backends.task_backend import TaskBackend
+from overtone.tasks.base import Array, Run
+from overtone.values import Batch
+
+
+class Deaf:
+    """A task that hears nothing, and so runs nothing but in a rehearsal."""
+
+    def answer(self, run: Run, batch: Batch) -> list[Any]:
+        return []
+
+    def rehearse(self, run: Run, batch: Batch) -> None:
+        run("decoder", {"length": np.array([batch.padded])})
+
+
+class Watched:
+    """Graphs that remember what was run; it takes as many bytes as it is long."""
+
+    name = version = device = hardware = precision = "watched"
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def run(self, graph: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        self.seen.append(int(inputs["length"][0]))
+        return {}
+
+    def guard(self, work: Callable[[], object]) -> None:
+        work()
+
+    def probe(self, run: Callable[[Batch], object], batch: Batch) -> int:
+        run(batch)
+        return self.seen[-1] * len(batch.waveforms)
+
+
+def test_what_is_not_heard_in_noise_is_warmed_up_and_measured_all_the_same() -> None:
+    graphs = Watched()
+    backend = TaskBackend(cast("Graphs", graphs), cast("Any", Deaf()))
+    backend.warm_up()
+    assert len(set(graphs.seen)) == 2
+    assert backend.cost(20.0).per_second > 10_000
