@@ -1,0 +1,123 @@
+"""What transcription is measured with: checkpoints of the published shapes with seeded random weights, and real speech.
+
+The checkpoints come from `tests/oracles`, which makes them with FunASR's own classes and lays them out as published.
+"""
+
+from __future__ import annotations
+
+import shutil
+import wave
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common import RATE, ROOT, child
+from overtone.audio import Decoder
+from overtone.benchmark import write_wav
+from overtone.values import Samples
+
+MODELS = ("sensevoice", "paraformer")
+"""What recognises words."""
+
+_ORACLES: dict[str, tuple[str, dict[str, str]]] = {
+    "sensevoice": ("sense_voice", {}),
+    "paraformer": ("paraformer", {"kind": "SeacoParaformer"}),
+    "vad": ("fsmn_vad", {}),
+    "punctuation": ("ct_transformer", {}),
+    "speakers": ("campplus", {}),
+}
+"""Module of `tests/oracles`, and what its `publish` is told beside the size."""
+
+PUBLISH = """
+import importlib
+import torch
+from pathlib import Path
+torch.set_num_threads(arguments["threads"])
+sys.path.insert(0, arguments["tests"])
+oracle = importlib.import_module("oracles." + arguments["oracle"])
+oracle.publish(Path(arguments["folder"]), size=arguments["size"], **arguments["told"])
+answer()
+"""
+
+CORPUS = ("wenet", "librivox", "sonnets", "whisper")
+"""Folders of `../shared/data/speech`: Chinese and English, read by several people."""
+
+_SUFFIXES = (".wav", ".mp3", ".flac")
+_LONGEST_PAUSE_S = 1.2
+_SHORTEST_PAUSE_S = 0.3
+
+
+def checkpoint(folder: Path, name: str, size: str, threads: int = 1) -> str:
+    """The folder of a checkpoint, made where it is not there yet.
+
+    size: `published`, `small`, or for punctuation `large`.
+    """
+    made = folder / f"{name}-{size}"
+    if not made.is_dir():
+        oracle, told = _ORACLES[name]
+        part = made.with_name(made.name + ".part")
+        shutil.rmtree(part, ignore_errors=True)
+        tests = str(ROOT / "tests")
+        child(PUBLISH, oracle=oracle, told=told, size=size, folder=str(part), tests=tests, threads=threads)
+        part.rename(made)
+    return str(made)
+
+
+def with_models(folder: Path, model: str, size: str, punctuation: str, threads: int = 1) -> dict[str, Any]:
+    """A recogniser with what it takes beside it, as `TranscribeOptions` names them."""
+    found = {"model": checkpoint(folder, model, size, threads), "vad": checkpoint(folder, "vad", size, threads)}
+    if model == "paraformer":
+        found["punctuation"] = checkpoint(folder, "punctuation", punctuation, threads)
+    return found
+
+
+def utterances(folders: Sequence[Path]) -> list[Samples]:
+    """Every file of some folders, in the order of their names: float32 (samples,), 16 kHz."""
+    found = []
+    for folder in folders:
+        for path in sorted(path for path in folder.iterdir() if path.suffix in _SUFFIXES):
+            with Decoder(str(path)) as decoder:
+                found.append(np.concatenate(list(decoder.blocks())))
+    if not found:
+        raise SystemExit(f"no speech in {', '.join(map(str, folders))}; name folders of audio with --corpus.")
+    return found
+
+
+def joined(speech: Sequence[Samples], *, seed: int = 0) -> Iterator[Samples]:
+    """Utterances in one random order after another, without end, with a pause of random length after each."""
+    random = np.random.default_rng(seed)
+    while True:
+        for index in random.permutation(len(speech)):
+            yield speech[index]
+            yield np.zeros(round(random.uniform(_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S) * RATE), np.float32)
+
+
+def write_long(path: Path, speech: Sequence[Samples], seconds: float) -> Path:
+    """A 16-bit mono file of so many seconds of utterances joined, written piece by piece."""
+    left = round(seconds * RATE)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        for piece in joined(speech):
+            cut = piece[:left]
+            file.writeframes((np.clip(cut, -1, 1) * 32767).astype("<i2").tobytes())
+            left -= len(cut)
+            if left <= 0:
+                return path
+    return path
+
+
+def write_pieces(folder: Path, speech: Sequence[Samples], lengths_s: Sequence[float], *, seed: int = 0) -> list[Path]:
+    """Files of these lengths, cut from anywhere in the utterances joined."""
+    some = joined(speech, seed=seed)
+    whole = np.concatenate([next(some) for _ in range(2 * len(speech))])
+    random = np.random.default_rng(seed)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return [
+        write_wav(folder / f"{index:04}.wav", whole, seconds, start_s=random.uniform(0, len(whole) / RATE))
+        for index, seconds in enumerate(lengths_s)
+    ]
