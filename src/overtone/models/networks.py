@@ -39,6 +39,7 @@ def build(checkpoint: Checkpoint, *, strict: bool = True) -> dict[str, Graph]:
 def exported(graph: Graph) -> Any:
     """A graph as an `openvino.Model`, float32, with the names and shapes of its inputs and outputs. It shares the
     network's weights in memory."""
+    assert not set(graph.inputs).intersection(graph.outputs)
     with warnings.catch_warnings(), torch.inference_mode():
         # What tracing says of PyTorch's own deprecations is nobody's concern here.
         warnings.simplefilter("ignore")

@@ -40,7 +40,7 @@ def _attended(
 class EncoderChunkGraph(Graph):
     """One chunk's features, with those after it, to frames and their shares of tokens."""
 
-    outputs = ("hidden", "alphas", "keys", "values")
+    outputs = ("hidden", "alphas", "next_keys", "next_values")
 
     def __init__(self, network: Paraformer, chunks: Chunks) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class EncoderChunkGraph(Graph):
 class DecoderChunkGraph(Graph):
     """Embeddings of the tokens that fired in one chunk to tokens."""
 
-    outputs = ("best", "probability", "tokens", "keys", "values")
+    outputs = ("best", "probability", "next_tokens", "next_keys", "next_values")
 
     def __init__(self, network: Paraformer, chunks: Chunks) -> None:
         super().__init__()

@@ -112,7 +112,7 @@ class ParaformerStream:
 
 def _remembered(outputs: Mapping[str, Array], names: tuple[str, ...], kept: Array) -> dict[str, Array]:
     """What goes into the next run of the same graph, by name. Outputs are valid until then only."""
-    memories = {name: outputs[name].copy() for name in names}
+    memories = {name: outputs[f"next_{name}"].copy() for name in names}
     return memories | {"kept": np.minimum(kept, memories["keys"].shape[3])}
 
 

@@ -1,0 +1,22 @@
+"""FunASR's `AutoModel`: same call, same results, so that a script changes one import.
+
+    from overtone.compat import AutoModel
+
+    model = AutoModel(model="iic/emotion2vec_plus_large")
+    model.generate("a.wav", granularity="utterance", extract_embedding=False)
+
+    model = AutoModel(model="paraformer-zh", vad_model="fsmn-vad", punc_model="ct-punc", spk_model="cam++")
+    model.generate("meeting.wav")
+
+What kind of model it is, its checkpoint says: emotion2vec (`emotion.py`), SenseVoice and the Paraformers
+(`recognition.py`), a Paraformer for speech that is still going on (`streaming.py`), FSMN-VAD (`speech.py`), a
+CT-Transformer (`marks.py`), CAM++ (`voices.py`). Each does what FunASR 1.4.16 does with it. Memory is bounded, a list
+is batched without changing an answer, no call changes the model, models come from the Hugging Face Hub unless hub="ms",
+and an argument that would change an answer there and not here is refused by name.
+"""
+
+from overtone.compat.inputs import named as _named  # noqa: F401 - its rules for keys are tested by that name
+from overtone.compat.model import AutoModel
+from overtone.compat.rich import rich_transcription_postprocess
+
+__all__ = ["AutoModel", "rich_transcription_postprocess"]

@@ -1,0 +1,29 @@
+"""A small model that is run by itself, and not beside a recogniser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from overtone import config
+from overtone.assistants import Shared
+from overtone.checkpoints import Checkpoint
+from overtone.devices import resolve_device
+from overtone.loaded import load_graphs
+
+
+class Alone:
+    """Its graphs, loaded. Any number of threads may call."""
+
+    def __init__(self, checkpoint: Checkpoint, options: Mapping[str, Any]) -> None:
+        """options: `device`, `threads` and so on, as every pipeline has them."""
+        made = config.load(model=str(checkpoint.folder), **options)
+        threads = made.threads or 1
+        self._graphs = load_graphs(checkpoint, made, resolve_device(made.device), threads)
+        self._run = Shared(self._graphs)
+        self.folder: Path = checkpoint.folder
+
+    def close(self) -> None:
+        """Free the model."""
+        self._run.close()

@@ -1,0 +1,82 @@
+"""Emotion models: labels and scores of whole files, silence judged like anything else, labels as published."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from overtone.compat.arguments import sift
+from overtone.compat.beside import NAMES
+from overtone.compat.inputs import named
+from overtone.emotion import EmotionRecognizer
+from overtone.errors import UsageError
+from overtone.values import SAMPLE_RATE, EmotionResult, Granularity
+
+_KNOWN = ("granularity", "extract_embedding", "output_dir", "fs", "key")
+
+
+class Emotions:
+    """One emotion model. options: of the `EmotionRecognizer`."""
+
+    def __init__(self, model: str, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+        _refuse_later(arguments, "AutoModel")
+        self._recognizer = EmotionRecognizer(model, **options, context="full", keep_silence=True, labels="published")
+        self.folder = self._recognizer.runtime.network.folder
+
+    def close(self) -> None:
+        """Free the model."""
+        self._recognizer.close()
+
+    def generate(
+        self, input: Any, progress: Callable[[int, int], None] | None, arguments: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        """One dictionary for each input: `key`, `labels`, `scores`, and `feats` with `extract_embedding`.
+
+        `scores` are those of the whole input, also with granularity="frame", where `feats` has a row of (dim,) for each
+        20 ms; with "utterance" it is their mean. output_dir: where `<key>.npy` with the same is written.
+        """
+        wanted = _refuse_later(arguments, "generate")
+        granularity = wanted.get("granularity", "utterance")
+        if granularity not in ("utterance", "frame"):
+            raise UsageError(f"granularity={granularity!r} is not known; use 'utterance' or 'frame'.")
+        inputs = list(named(input, wanted.get("key"), wanted.get("fs", SAMPLE_RATE)))
+        fine: Granularity = "frame" if granularity == "frame" else "utterance"
+        results: list[dict[str, Any]] = []
+        for result in self._recognizer.stream((source for _, source in inputs), granularity=fine):
+            if result.error is not None:
+                raise result.error
+            key = inputs[len(results)][0]
+            embeds = wanted.get("extract_embedding", True)
+            results.append(self._as_funasr(result, key, embeds, wanted.get("output_dir")))
+            if progress is not None:
+                progress(len(results), len(inputs))
+        return results
+
+    def _as_funasr(
+        self, result: EmotionResult, key: str, wanted: bool, output_dir: str | os.PathLike[str] | None
+    ) -> dict[str, Any]:
+        scores = result.scores or {}
+        record: dict[str, Any] = {
+            "key": key,
+            "labels": list(self._recognizer.labels),
+            "scores": list(scores.values()),
+        }
+        if wanted or not scores:
+            feats = result.frames.embeddings.numpy() if result.frames else result.embedding
+            record["feats"] = feats
+            if output_dir is not None and feats is not None:
+                folder = Path(output_dir)
+                folder.mkdir(parents=True, exist_ok=True)
+                np.save(folder / f"{Path(key).name}.npy", feats)
+        return record
+
+
+def _refuse_later(arguments: Mapping[str, Any], where: str) -> dict[str, Any]:
+    for name in NAMES:
+        if arguments.get(name) is not None:
+            raise UsageError(f"{where}({name}=…) is for speech recognition; emotion models have no use for it.")
+    return sift({name: value for name, value in arguments.items() if name not in NAMES}, where, _KNOWN)

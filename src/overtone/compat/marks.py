@@ -1,0 +1,41 @@
+"""CT-Transformers: punctuation of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from overtone.checkpoints import Checkpoint
+from overtone.compat.alone import Alone
+from overtone.compat.arguments import sift
+from overtone.compat.inputs import tensor, texts
+from overtone.punctuation.punctuate import Punctuator
+
+_KNOWN = ("cache", "key")
+
+
+class Punctuation(Alone):
+    """A punctuation model by itself."""
+
+    def __init__(self, checkpoint: Checkpoint, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+        sift(arguments, "AutoModel")
+        super().__init__(checkpoint, options)
+        self._punctuator = Punctuator(checkpoint, self._run)
+
+    def generate(
+        self, input: Any, progress: Callable[[int, int], None] | None, arguments: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        """`key`, `text` and `punc_array`, ids of marks, int64 (pieces,): a tensor where PyTorch is installed; None for
+        a blank text."""
+        wanted = sift(arguments, "generate", _KNOWN)
+        inputs = list(texts(input, wanted.get("key")))
+        results = []
+        for key, text in inputs:
+            found = self._punctuator.punctuate(text)
+            ids = tensor(np.array(self._punctuator.marks.ids(found.marks), np.int64)) if found.marks else None
+            results.append({"key": key, "text": found.text, "punc_array": ids})
+            if progress is not None:
+                progress(len(results), len(inputs))
+        return results

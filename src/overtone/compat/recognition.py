@@ -1,0 +1,255 @@
+"""Recognisers: SenseVoice and the Paraformers, alone or with FSMN-VAD, punctuation and speakers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from overtone import config
+from overtone.checkpoints import Checkpoint
+from overtone.compat import sentences
+from overtone.compat.arguments import sift, whole_number
+from overtone.compat.beside import NAMES, chosen
+from overtone.compat.hearing import Call, Hearing, HearingOptions, Overheard
+from overtone.compat.inputs import named
+from overtone.compat.segments import Said, teller_of
+from overtone.compat.speech import PER_CALL as OF_SPEECH
+from overtone.errors import UsageError
+from overtone.speakers.cluster import cluster
+from overtone.speakers.diarize import speakers_of, turns
+from overtone.tasks.paraformer import ParaformerTask
+from overtone.tasks.sense_voice import LANGUAGES
+from overtone.transcript.merge import Gathered
+from overtone.values import SAMPLE_RATE
+
+Result = dict[str, Any]
+
+_MODES = ("punc_segment", "vad_segment", "default")
+
+_CALL = (
+    "cache",
+    "en_post_proc",
+    "fs",
+    "hotword",
+    "is_final",
+    "key",
+    "language",
+    "merge_length_s",
+    "merge_vad",
+    "output_timestamp",
+    "preset_spk_num",
+    "return_raw_text",
+    "return_spk_center",
+    "return_spk_res",
+    "sentence_timestamp",
+    "text_norm",
+    "use_itn",
+    *OF_SPEECH,
+)
+"""Arguments of a call. Given with the model, they are what calls begin with."""
+
+_SETTLED: Mapping[str, Any] = {
+    "channels": "mix",
+    "language": "auto",
+    "itn": True,
+    "hotwords": "",
+    "emotion": None,
+    "num_speakers": None,
+    "merge_length_s": None,
+    "max_end_silence_ms": None,
+}
+"""Options that FunASR's arguments stand for; no setting of Overtone's own is to change what FunASR would say."""
+
+_MERGED_S = 15.0
+"""FunASR's `merge_length_s`."""
+
+
+class Recognition:
+    """One recogniser with what goes with it. options: what every pipeline has."""
+
+    def __init__(self, checkpoint: Checkpoint, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+        given = sift(arguments, "AutoModel", (*_CALL, *NAMES, "spk_mode"))
+        self._defaults = {name: value for name, value in given.items() if name in _CALL}
+        self._mode = given.get("spk_mode") or "punc_segment"
+        if self._mode not in _MODES:
+            raise UsageError(f"spk_mode={self._mode!r} is not known; use {', '.join(_MODES)}.")
+        self._speech, stack = chosen(given, options["hub"], float(given.get("merge_length_s") or _MERGED_S))
+        made = config.load_transcription(model=str(checkpoint.folder), **_SETTLED, **options, **stack)
+        known = {field.name: getattr(made, field.name) for field in dataclasses.fields(made)}
+        hearing = Hearing.with_options(HearingOptions(**known))
+        assert isinstance(hearing, Hearing)
+        self._hearing, self._teller = hearing, teller_of(hearing.task)
+        self._speakers = made.speakers
+        self.folder: Path = checkpoint.folder
+
+    def close(self) -> None:
+        """Free the models."""
+        self._hearing.close()
+
+    def generate(
+        self, input: Any, progress: Callable[[int, int], None] | None, arguments: Mapping[str, Any]
+    ) -> list[Result]:
+        """One dictionary for each input: `key`, `text`, and what else FunASR would give."""
+        wanted = {**self._defaults, **sift(arguments, "generate", _CALL)}
+        inputs = list(named(input, wanted.get("key"), wanted.get("fs", SAMPLE_RATE)))
+        call = self._call(wanted)
+        results: list[Result] = []
+        for heard in self._hearing.stream((source for _, source in inputs), call=call):
+            if heard.error is not None:
+                raise heard.error
+            assert isinstance(heard, Overheard)
+            assert heard.gathered is not None
+            key = inputs[len(results)][0]
+            results.append({"key": key, **self._told(heard.gathered, call, wanted)})
+            if progress is not None:
+                progress(len(results), len(inputs))
+        return results
+
+    def _call(self, wanted: Mapping[str, Any]) -> Call:
+        """What FunASR would do with these arguments, each for the models that heed it."""
+        vad, merge_s = None, None
+        if self._speech is not None:
+            vad = self._speech.of_call(wanted)
+            if wanted.get("merge_vad"):
+                # FunASR heeds merge_length_s only where it was given with the model.
+                merge_s = float(wanted.get("merge_length_s") or _MERGED_S)
+                if merge_s > self._hearing.options.max_segment:
+                    raise UsageError(
+                        f"merge_length_s={merge_s:g} is longer than the segments that this model was loaded for; "
+                        f"give AutoModel(merge_length_s={merge_s:g}) too."
+                    )
+        if isinstance(self._hearing.task, ParaformerTask):
+            times = self._times(wanted)
+            # FunASR's others take no notice of hot words.
+            hotwords = _hotwords(wanted.get("hotword")) if "seaco" in self._hearing.task.graphs else ()
+            return Call(times=times, hotwords=hotwords, vad=vad, merge_s=merge_s)
+        style = wanted.get("text_norm") or ("withitn" if wanted.get("use_itn") else "woitn")
+        if style not in ("withitn", "woitn"):
+            raise UsageError(f"text_norm={style!r} is not known; use 'withitn' or 'woitn'.")
+        # FunASR takes a language that it does not know for 'auto'.
+        language = wanted.get("language", "auto")
+        language = language if language in LANGUAGES else "auto"
+        return Call(language, style == "withitn", self._times(wanted), vad=vad, merge_s=merge_s)
+
+    def _times(self, wanted: Mapping[str, Any]) -> bool:
+        asked = wanted.get("output_timestamp")
+        task = self._hearing.task
+        if asked and isinstance(task, ParaformerTask) and "times" not in task.graphs:
+            raise UsageError("output_timestamp: this Paraformer tells no times; paraformer-zh does.")
+        return self._speakers if asked is None else bool(asked)
+
+    def _told(self, gathered: Gathered, call: Call, wanted: Mapping[str, Any]) -> Result:
+        said = [self._teller.said(heard, times=call.times) for heard in gathered.heard]
+        if call.vad is None:
+            return self._whole(said[0], wanted)
+        if not said:
+            return {"text": "", "timestamp": []}
+        # FunASR gives a text that is blank no result at all, and where a Paraformer hears nothing in one segment it
+        # gives no text for any of them; here they have what was heard.
+        result = {"text": " ".join(one.text for one in said if one.text), **self._parts(said)}
+        if not result["text"].strip():
+            return {"text": "", "timestamp": []}
+        return result | self._more(said, gathered, wanted, result["text"])
+
+    def _parts(self, said: Sequence[Said]) -> Result:
+        timed = [one for one in said if one.times is not None]
+        parts: Result = {}
+        if timed:
+            parts["timestamp"] = [list(span) for one in timed for span in one.times or []]
+            if self._teller.tells_words:
+                parts["words"] = [word for one in timed for word in one.words or []]
+        return parts
+
+    def _whole(self, said: Said, wanted: Mapping[str, Any]) -> Result:
+        """A file without VAD. Punctuation is given all of the text then, SenseVoice's tags too, as in FunASR."""
+        result: Result = {"text": said.text, **self._parts([said])}
+        if self._hearing.punctuator is not None:
+            if wanted.get("return_raw_text"):
+                result["raw_text"] = said.text
+            result["text"] = self._hearing.punctuator.punctuate(said.text).text
+        return result
+
+    def _more(self, said: Sequence[Said], gathered: Gathered, wanted: Mapping[str, Any], text: str) -> Result:
+        """Punctuation, sentences and speakers."""
+        more: Result = {}
+        punctuated = None
+        if self._hearing.punctuator is not None:
+            before = sentences.joined([one.text for one in said])
+            punctuated = sentences.Punctuated.of(before, self._hearing.punctuator)
+            if wanted.get("return_raw_text"):
+                more["raw_text"] = text
+            words = self._teller.tells_words and any(one.words for one in said)
+            more["text"] = (words and punctuated.surface()) or punctuated.text
+        if gathered.windows is not None and wanted.get("return_spk_res", True):
+            return more | self._spoken(said, gathered, wanted, punctuated)
+        if wanted.get("sentence_timestamp"):
+            more["sentence_info"] = self._sentences(said, wanted, punctuated, more.get("text", text))
+        return more
+
+    def _sentences(
+        self,
+        said: Sequence[Said],
+        wanted: Mapping[str, Any],
+        punctuated: sentences.Punctuated | None,
+        text: str,
+    ) -> list[Result]:
+        if not text.strip():
+            return []
+        if punctuated is None:
+            # With times and without punctuation FunASR gives none.
+            return [] if any(one.times for one in said) else sentences.by_segments(said)
+        return self._by_marks(said, wanted, punctuated) or sentences.by_segments(said)
+
+    def _by_marks(
+        self, said: Sequence[Said], wanted: Mapping[str, Any], punctuated: sentences.Punctuated
+    ) -> list[Result] | None:
+        by = sentences.by_pieces if self._teller.tells_words else sentences.by_words
+        english, raw = bool(wanted.get("en_post_proc")), bool(wanted.get("return_raw_text"))
+        return by(punctuated, said, english=english, raw=raw)
+
+    def _spoken(
+        self,
+        said: Sequence[Said],
+        gathered: Gathered,
+        wanted: Mapping[str, Any],
+        punctuated: sentences.Punctuated | None,
+    ) -> Result:
+        """Sentences and who says them. Where FunASR cannot tell sentences it goes over to segments for this call and
+        all that follow, or gives a list of words for a text; here it is segments for this call."""
+        assert gathered.windows is not None
+        assert gathered.embeddings is not None
+        found = None
+        if self._mode != "vad_segment" and punctuated is not None:
+            found = self._by_marks(said, wanted, punctuated)
+        found = found or sentences.as_heard(said)
+        count = wanted.get("preset_spk_num")
+        if count is not None:
+            whole_number("preset_spk_num", count, 1)
+        labels = cluster(gathered.embeddings, count)
+        who = speakers_of([(one["start"], one["end"]) for one in found], turns(gathered.windows, labels))
+        for one, speaker in zip(found, who, strict=True):
+            one["spk"] = speaker
+        result: Result = {"sentence_info": found}
+        if wanted.get("return_spk_center"):
+            own = (gathered.embeddings[labels == voice] for voice in range(int(labels.max()) + 1))
+            result["spk_embedding_center"] = np.stack([embeddings.mean(0) for embeddings in own])
+        return result
+
+
+def _hotwords(hotword: Any) -> tuple[str, ...]:
+    """FunASR's `hotword`: words with blanks between them, or a `.txt` with one, which may have blanks, a line."""
+    if hotword is None:
+        return ()
+    if not isinstance(hotword, str):
+        raise UsageError(f"hotword={hotword!r}: text with a blank between two words is meant, or a .txt file.")
+    if hotword.endswith(".txt"):
+        try:
+            lines = Path(hotword).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"hotword={hotword!r} cannot be read ({error}).") from error
+        return tuple(" ".join(line.split()) for line in lines if line.strip())
+    return tuple(hotword.split())

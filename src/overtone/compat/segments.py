@@ -1,0 +1,114 @@
+"""What FunASR tells of one segment: its text, and words with their times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from overtone.tasks.base import Task
+from overtone.tasks.characters import CharTokens
+from overtone.tasks.paraformer import ParaformerTask
+from overtone.tasks.sense_voice import SenseVoiceTask
+from overtone.tasks.sentencepieces import BLANK, Pieces
+from overtone.transcript.words import Heard
+
+Times = list[list[int]]
+"""First and last millisecond of each word, half-open, from the source's start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One segment. Milliseconds from the source's start. words, times: None where they were not asked for."""
+
+    start_ms: int
+    end_ms: int
+    text: str
+    words: list[str] | None = None
+    times: Times | None = None
+
+
+class Teller(Protocol):
+    """Tells what a kind of recogniser says of a segment."""
+
+    tells_words: bool
+    """Whether FunASR gives them (`words`) beside their times."""
+
+    def said(self, heard: Heard, *, times: bool) -> Said:
+        """One segment, with times where they are wanted and there are any."""
+
+
+def teller_of(task: Task) -> Teller:
+    """For a recogniser."""
+    if isinstance(task, ParaformerTask):
+        return _Characters(task.tokens)
+    assert isinstance(task, SenseVoiceTask)
+    return _Pieces(task.pieces)
+
+
+class _Characters:
+    """Paraformers. Those that know times tell them always, and write a blank after each word then."""
+
+    tells_words = False
+
+    def __init__(self, tokens: CharTokens) -> None:
+        self._tokens = tokens
+
+    def said(self, heard: Heard, *, times: bool) -> Said:
+        """See Teller."""
+        answer, tokens = heard.answer, heard.answer.tokens.tolist()
+        if answer.times is None:
+            return Said(heard.start_ms, heard.end_ms, self._tokens.text(tokens))
+        found = self._tokens.words(tokens)
+        spans = answer.times.tolist()
+        told = [[spans[first][0] + heard.start_ms, spans[last][1] + heard.start_ms] for _, first, last in found]
+        words = [word for word, _, _ in found]
+        return Said(heard.start_ms, heard.end_ms, " ".join(words), words, told)
+
+
+class _Pieces:
+    """SenseVoice. The text begins with its tags."""
+
+    tells_words = True
+
+    def __init__(self, pieces: Pieces) -> None:
+        self._pieces = pieces
+
+    def said(self, heard: Heard, *, times: bool) -> Said:
+        """See Teller."""
+        answer, tokens = heard.answer, heard.answer.tokens.tolist()
+        text = self._text(answer.tags, tokens)
+        if not times or not tokens or answer.times is None:
+            return Said(heard.start_ms, heard.end_ms, text)
+        words, spans = _joined([self._pieces[token] for token in tokens], answer.times.tolist())
+        told = [[start + heard.start_ms, end + heard.start_ms] for start, end in spans]
+        return Said(heard.start_ms, heard.end_ms, text, words, told)
+
+    def _text(self, tags: Sequence[str], tokens: list[int]) -> str:
+        # Decoded together, for what a blank at the beginning becomes depends on what is before it.
+        ids = self._pieces.split("".join(tags))
+        if [self._pieces[token] for token in ids] == list(tags):
+            return self._pieces.decode([*ids, *tokens])
+        return "".join(tags) + self._pieces.decode(tokens)
+
+
+def _joined(pieces: list[str], spans: Times) -> tuple[list[str], Times]:
+    """Pieces as FunASR's `words`: a blank begins one, and so does what is no ASCII letter; the first piece keeps its
+    blank, and nothing is joined to it then. A blank that stands alone is left out and parts nothing."""
+    words: list[str] = []
+    told: Times = []
+    for place, (piece, (start, end)) in enumerate(zip(pieces, spans, strict=True)):
+        if piece == BLANK:
+            continue
+        opens = place == 0 or piece.startswith(BLANK)
+        if not opens and words and _letters(words[-1]) and _letters(piece):
+            words[-1] += piece
+            told[-1][1] = end
+        else:
+            words.append(piece if place == 0 else piece.removeprefix(BLANK))
+            told.append([start, end])
+    return words, told
+
+
+def _letters(text: str) -> bool:
+    return text.isascii() and text.isalpha()

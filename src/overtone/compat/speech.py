@@ -1,0 +1,169 @@
+"""FSMN-VAD: where speech is in files, and in streams that are still going on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from overtone.audio import Decoder, Readable
+from overtone.checkpoints import Checkpoint
+from overtone.compat.alone import Alone
+from overtone.compat.arguments import sift
+from overtone.compat.inputs import named
+from overtone.errors import UsageError
+from overtone.frontend import frames_of
+from overtone.fsmn.detector import LOOKAHEAD, EndpointDetector, Spans
+from overtone.fsmn.options import VadOptions
+from overtone.fsmn.scorer import FsmnStream, FsmnVad, Scores
+from overtone.values import SAMPLE_RATE, Audio, Samples
+
+PER_CALL = ("chunk_size", "dynamic_silence", "max_end_silence_time", "silence_schedule", "speech_noise_thres")
+"""Options of the VAD that FunASR heeds in a call too."""
+
+_SETTLED = tuple(field.name for field in fields(VadOptions) if field.name not in PER_CALL)
+
+_STREAMS_BELOW_MS = 15_000
+"""Chunks shorter than this are those of a stream, unless it is said otherwise."""
+
+STATE = "overtone"
+"""Where the caller's `cache` has the stream."""
+
+
+class SpeechOptions:
+    """Options of a VAD: its checkpoint's, those it was made with, and those of a call, which have the last word."""
+
+    def __init__(self, checkpoint: Checkpoint, kwargs: Mapping[str, Any]) -> None:
+        """kwargs: FunASR's `vad_kwargs`. UsageError for what is not known."""
+        known = (*PER_CALL, *_SETTLED)
+        given = {name: value for name, value in kwargs.items() if name not in ("device", "hub")}
+        self._given = {name: value for name, value in sift(given, "vad_kwargs", known).items() if value is not None}
+        self._checkpoint = checkpoint
+        self.options = self.of_call({})
+
+    @property
+    def longest_s(self) -> float:
+        """Seconds of a segment that is cut: it has one frame more than there may be."""
+        return (self.options.max_single_segment_time + 10) / 1000
+
+    def of_call(self, wanted: Mapping[str, Any]) -> VadOptions:
+        """The options of one call."""
+        own = {name: wanted[name] for name in PER_CALL if wanted.get(name) is not None}
+        conf, name = self._checkpoint.config.get("model_conf") or {}, self._checkpoint.name
+        return VadOptions.from_config(conf, name, **{**self._given, **own})
+
+
+class SpeechFinder(Alone):
+    """An FSMN-VAD by itself."""
+
+    def __init__(self, checkpoint: Checkpoint, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+        self._options = SpeechOptions(checkpoint, sift(arguments, "AutoModel", (*PER_CALL, *_SETTLED)))
+        self._vad = FsmnVad(checkpoint)
+        super().__init__(checkpoint, options)
+
+    def generate(
+        self, input: Any, progress: Callable[[int, int], None] | None, arguments: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        """`key` and `value`: `[[start_ms, end_ms], …]`. Of a stream its events instead: `[start, -1]`, `[-1, end]`."""
+        for name in _SETTLED:
+            if name in arguments:
+                raise UsageError(f"{name} is settled when the model is made: AutoModel({name}={arguments[name]!r}).")
+        known = (*PER_CALL, "cache", "fs", "is_final", "is_streaming_input", "key")
+        wanted = sift(arguments, "generate", known)
+        options = self._options.of_call(wanted)
+        results = []
+        inputs = list(named(input, wanted.get("key"), wanted.get("fs", SAMPLE_RATE)))
+        for key, source in inputs:
+            spans = self._spans(source, options, wanted)
+            results.append({"key": key, "value": [[start, end] for start, end in spans]})
+            if progress is not None:
+                progress(len(results), len(inputs))
+        return results
+
+    def _spans(self, source: Readable, options: VadOptions, wanted: Mapping[str, Any]) -> Spans:
+        short = options.chunk_size < _STREAMS_BELOW_MS
+        events = isinstance(source, Audio) and wanted.get("is_streaming_input", short)
+        final = not isinstance(source, Audio) or wanted.get("is_final", not events)
+        if not events and final:
+            return self._of_file(source, options)
+        assert isinstance(source, Audio)
+        cache = wanted.get("cache")
+        cache = {} if cache is None else cache
+        going_on = cache.get(STATE) or self._stream(options, events=bool(events))
+        if going_on.options != options or going_on.events != events:
+            raise UsageError("options of a stream stay as they are until is_final=True; begin another with cache={}.")
+        spans = going_on.push(samples_at_16k(source))
+        if final:
+            cache.pop(STATE, None)
+            return spans + going_on.finish()
+        cache[STATE] = going_on
+        return spans
+
+    def _of_file(self, source: Readable, options: VadOptions) -> Spans:
+        stream, detector = self._vad.stream(self._run), EndpointDetector(options)
+        spans: Spans = []
+        with Decoder(source) as decoder:
+            for block in decoder.blocks():
+                scores = stream.push(block)
+                spans += detector.push(scores.silence, scores.decibels)
+        scores = stream.finish()
+        return spans + detector.finish(scores.silence, scores.decibels, stream.samples)
+
+    def _stream(self, options: VadOptions, *, events: bool) -> _GoingOn:
+        return _GoingOn(_ChunkStream(self._vad, self._run), options, events)
+
+
+class _GoingOn:
+    """A stream, chunk by chunk."""
+
+    def __init__(self, scores: _ChunkStream, options: VadOptions, events: bool) -> None:
+        self.options, self.events = options, events
+        self._scores, self._detector = scores, _ChunkDetector(options, events=events)
+        self._chunk = options.chunk_size * SAMPLE_RATE // 1000
+        self._rest = np.zeros(0, np.float32)
+
+    def push(self, samples: Samples) -> Spans:
+        """What the chunks tell that are now complete."""
+        samples = np.concatenate([self._rest, samples])
+        whole = len(samples) // self._chunk * self._chunk
+        spans: Spans = []
+        for start in range(0, whole, self._chunk):
+            spans += self._detector.chunk(self._scores.chunk(samples[start : start + self._chunk]))
+        self._rest = samples[whole:]
+        return spans
+
+    def finish(self) -> Spans:
+        """What the rest tells, now that the stream has ended."""
+        before, after = self._scores.chunk(self._rest), self._scores.finish()
+        silence = np.concatenate([before.silence, after.silence])
+        decibels = np.concatenate([before.decibels, after.decibels])
+        return self._detector.finish(silence, decibels, self._scores.samples)
+
+
+class _ChunkStream(FsmnStream):
+    """Scores that are told with the chunk they are heard in, and not when a block is full."""
+
+    def chunk(self, samples: Samples) -> Scores:
+        """Scores of all frames that these samples complete, but for the two that the network looks ahead."""
+        before, after = (max(frames_of(count) - LOOKAHEAD, 0) for count in (self.samples, self.samples + len(samples)))
+        self._block = max(after - before, 1)
+        return self.push(samples)
+
+
+class _ChunkDetector(EndpointDetector):
+    """A detector that is told where a chunk ends, and so tells its events at once, and not with the frame after it."""
+
+    def chunk(self, scores: Scores) -> Spans:
+        """What a whole chunk tells, with all of its frames."""
+        return self.push(scores.silence, scores.decibels) + self._next_chunk()
+
+
+def samples_at_16k(audio: Audio) -> Samples:
+    """A part of a stream. UsageError for another rate, and for several channels."""
+    if audio.rate != SAMPLE_RATE:
+        raise UsageError(f"fs={audio.rate}: parts of a stream are taken at {SAMPLE_RATE} Hz; resample it before.")
+    if audio.samples.ndim != 1:
+        raise UsageError(f"a part of a stream has the shape (samples,), not {audio.samples.shape}.")
+    return np.asarray(audio.samples, np.float32)
