@@ -13,8 +13,8 @@ class Graph(nn.Module):
 
     `forward` takes tensors in the order of `inputs` (name to shape, -1 where a dimension may change) and gives a tuple
     in the order of `outputs`. It is traced: no branch may depend on a tensor's values, and no shape may be turned into
-    a Python number that the trace would keep. No output has the name of an input: OpenVINO would rename it. Rows are independent and take their true lengths, so padding changes no
-    answer.
+    a Python number that the trace would keep. No output has the name of an input: OpenVINO would rename it. Rows are
+    independent and take their true lengths, so padding changes no answer.
     """
 
     inputs: Mapping[str, tuple[int, ...]]
