@@ -29,7 +29,7 @@ test: check
 	$(BIN)/pytest
 
 bench: $(VENV)/.done-dev
-	for figure in vs_funasr stages memory steady creep pipeline batch_seconds locality install serve; do $(BIN)/python bench/$$figure.py || exit 1; done
+	for figure in vs_funasr stages memory steady creep pipeline batch_seconds locality install serve transcribe; do $(BIN)/python bench/$$figure.py || exit 1; done
 
 docs: $(VENV)/.done-dev
 	$(BIN)/python docs/make_cli.py

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +42,12 @@ logarithm of filters that hear next to nothing; what is seen is up to 5e-4."""
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _quiet() -> None:
-    logging.getLogger().setLevel(logging.ERROR)
+def _quiet() -> Iterator[None]:
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    yield
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="module")
