@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
@@ -19,7 +18,7 @@ from overtone.pipeline import Pipeline
 from overtone.runtime import NOTHING, Beside, Runtime
 from overtone.segment import Cutter
 from overtone.stages import OFF, Stages
-from overtone.values import FRAMES, EmotionResult, Output, Samples, Timings
+from overtone.values import FRAMES, EmotionResult, Output, Samples
 from overtone.way import Cutters, Wishes
 
 
@@ -108,26 +107,8 @@ class EmotionRecognizer(Pipeline[EmotionResult, Merged]):
         channel: int = 0,
         error: OvertoneError | None = None,
     ) -> EmotionResult:
-        split = sent is not None and sent.wishes.split
-        timings = Timings()
-        if sent is not None:
-            timings = sent.tracks[channel].timings(sent.decode_s, time.perf_counter() - sent.began)
         return EmotionResult(
-            source=name,
-            id=key,
-            channel=channel if split else None,
-            channels=len(sent.tracks) if sent is not None and split else None,
-            duration=sent.duration if sent is not None else 0.0,
-            label=None,
-            score=None,
-            scores=None,
-            segments=(),
-            model=self._runtime.network.name,
-            precision=self._runtime.precision,
-            device=(sent.tracks[channel].device if sent is not None else "") or self._runtime.device,
-            backend=self._runtime.backend,
-            timings=timings,
-            error=error,
+            label=None, score=None, scores=None, segments=(), **self._about(name, key, sent, channel, error)
         )
 
 

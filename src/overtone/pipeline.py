@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import weakref
 from abc import ABC, abstractmethod
 from collections import deque
@@ -18,7 +19,7 @@ from overtone.intake import Intake, Sent
 from overtone.options import Options
 from overtone.resources import standard_input
 from overtone.runtime import Runtime
-from overtone.values import BYTES_PER_SAMPLE, SAMPLE_RATE, Result
+from overtone.values import BYTES_PER_SAMPLE, SAMPLE_RATE, Result, Timings
 from overtone.way import Way, Wishes
 
 Source = Readable | Input | FailedInput
@@ -76,6 +77,32 @@ class Pipeline(ABC, Generic[_Result, _Merged]):
         error: OvertoneError | None = None,
     ) -> _Result:
         """A result that says what is known before, or without, an answer. `sent` None: it was never decoded."""
+
+    def _about(
+        self, name: str, key: str | None, sent: Sent[_Merged] | None, channel: int, error: OvertoneError | None
+    ) -> dict[str, Any]:
+        """What is known of any result, whatever was asked: the fields of `Result`."""
+        about = {
+            "source": name,
+            "id": key,
+            "duration": 0.0,
+            "model": self._runtime.network.name,
+            "precision": self._runtime.precision,
+            "device": self._runtime.device,
+            "backend": self._runtime.backend,
+            "timings": Timings(),
+            "error": error,
+        }
+        if sent is None:
+            return about
+        track, split = sent.tracks[channel], sent.wishes.split
+        return about | {
+            "channel": channel if split else None,
+            "channels": len(sent.tracks) if split else None,
+            "duration": sent.duration,
+            "device": track.device or self._runtime.device,
+            "timings": track.timings(sent.decode_s, time.perf_counter() - sent.began),
+        }
 
     def _wishes(self, options: Mapping[str, Any], envelope: bool) -> Wishes:
         return Wishes(self.options.for_call(**options), envelope)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import Future
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -29,7 +28,7 @@ from overtone.transcribe_options import TranscribeOptions
 from overtone.transcript.merge import Gathered, Gatherer
 from overtone.transcript.moods import Moods
 from overtone.transcript.told import Telling
-from overtone.values import FRAMES, Samples, Timings, Transcript
+from overtone.values import FRAMES, Samples, Transcript
 from overtone.way import Cutters, Way, Wishes
 
 SILERO = "silero"
@@ -147,26 +146,7 @@ class Transcriber(Pipeline[Transcript, Gathered]):
         channel: int = 0,
         error: OvertoneError | None = None,
     ) -> Transcript:
-        split = sent is not None and sent.wishes.split
-        timings = Timings()
-        if sent is not None:
-            timings = sent.tracks[channel].timings(sent.decode_s, time.perf_counter() - sent.began)
-        return Transcript(
-            source=name,
-            id=key,
-            channel=channel if split else None,
-            channels=len(sent.tracks) if sent is not None and split else None,
-            duration=sent.duration if sent is not None else 0.0,
-            text="",
-            sentences=(),
-            model=self._runtime.network.name,
-            models=self.models,
-            precision=self._runtime.precision,
-            device=(sent.tracks[channel].device if sent is not None else "") or self._runtime.device,
-            backend=self._runtime.backend,
-            timings=timings,
-            error=error,
-        )
+        return Transcript(text="", sentences=(), models=self.models, **self._about(name, key, sent, channel, error))
 
 
 def _more(options: TranscribeOptions) -> dict[Role, Options]:
