@@ -138,5 +138,5 @@ def test_answers_are_put_in_order_whatever_order_they_come_in() -> None:
 @pytest.mark.parametrize("speakers", [True, False])
 def test_nothing_heard_is_nothing_said(speakers: bool) -> None:
     gathered = Gatherer(speakers=speakers).finish()
-    assert gathered.heard == []
+    assert len(gathered.heard) == 0
     assert (gathered.windows is not None) is speakers
