@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import warnings
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import torch
 
 from overtone import EmotionRecognizer
 from overtone.models import seeded
+from overtone.resources import trim_heap
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -32,6 +34,14 @@ def _own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     yield
     os.environ.clear()
     os.environ.update(kept)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _tidy() -> Iterator[None]:
+    """What a file's models left behind is given back: budgets are of the whole process, whatever ran before."""
+    yield
+    gc.collect()
+    trim_heap()
 
 
 @pytest.fixture(scope="session")

@@ -42,7 +42,8 @@ def theirs(by_words: Path) -> Any:
         jieba = pytest.importorskip("jieba", reason="jieba, the oracle, is not installed")
     jieba.setLogLevel(logging.ERROR)
     tokenizer = jieba.Tokenizer()
-    tokenizer.load_userdict(str(by_words / lexicon.ADDED))
+    with (by_words / lexicon.ADDED).open("rb") as file:  # jieba leaves open what it opens itself
+        tokenizer.load_userdict(file)
     return tokenizer
 
 
