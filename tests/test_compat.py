@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from conftest import EXAMPLES, funasr_auto_model, voice
-from overtone.compat import AutoModel, _named
+from overtone.compat import AutoModel
+from overtone.compat.inputs import named
 from overtone.errors import InputError, UsageError
 from overtone.models import seeded
 
@@ -110,7 +111,7 @@ def test_keys_are_funasrs(given: Any, key: str | None) -> None:
     from funasr.auto.auto_model import prepare_data_iterator
 
     expected, _ = prepare_data_iterator(given, key=key)
-    got = [name for name, _ in _named(given, key, 16_000)]
+    got = [name for name, _ in named(given, key, 16_000)]
     random = [name.startswith("rand_key_") for name in expected]
     assert [name.startswith("rand_key_") for name in got] == random
     for ours, theirs, drawn in zip(got, expected, random, strict=True):

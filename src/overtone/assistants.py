@@ -32,10 +32,8 @@ class Shared:
 
     def __call__(self, graph: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         """See Run. Raises OutOfMemory where the runtime is refused memory."""
-        found: dict[str, Array] = {}
         with self._lock:
-            self._graphs.guard(lambda: found.update(_kept(self._graphs.run(graph, inputs))))
-        return found
+            return self._graphs.guard(lambda: _kept(self._graphs.run(graph, inputs)))
 
     def close(self) -> None:
         """Free it."""
@@ -63,9 +61,8 @@ class Speech:
         shape = (1, BLOCK_FRAMES, self.vad.config.input_dim)
         self._run = _runner(checkpoint, options, options.vad_device, {"scores": shape})
         features, memory = np.zeros(shape, np.float32), np.zeros(self.vad.config.memory, np.float32)
-        self._run(
-            "scores", {"features": features, "memory": memory}
-        )  # so that what it holds is held when it is counted
+        # Run once, so that what it holds is held when it is counted.
+        self._run("scores", {"features": features, "memory": memory})
 
     def stream(self) -> FsmnStream:
         """Scores of a new stream."""

@@ -80,8 +80,8 @@ class Transcriber(Pipeline[Transcript, Gathered]):
             model = self._punctuation(options)
             self._marks = None if model is None else loaded.enter_context(closing(Marks(model, options)))
             started = runtime.start(options, stages, beside, role="recognizer", more=_more(options))
+            _check_mood(started)
             self._small = loaded.pop_all()
-        _check_mood(started)
         assert started.network.task is not None
         self._task: Task = started.network.task
         self._begin(started, self._way(started, speech))

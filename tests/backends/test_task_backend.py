@@ -35,8 +35,8 @@ class Watched:
         self.seen.append(int(inputs["length"][0]))
         return {}
 
-    def guard(self, work: Callable[[], object]) -> None:
-        work()
+    def guard(self, work: Callable[[], Any]) -> Any:
+        return work()
 
     def probe(self, run: Callable[[Batch], object], batch: Batch) -> int:
         run(batch)

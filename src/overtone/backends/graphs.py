@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from overtone.tasks.base import Array
 from overtone.values import Batch
+
+_T = TypeVar("_T")
 
 
 class Graphs(Protocol):
@@ -35,7 +37,7 @@ class Graphs(Protocol):
     def run(self, graph: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         """See `overtone.tasks.base.Run`."""
 
-    def guard(self, work: Callable[[], object]) -> None:
+    def guard(self, work: Callable[[], _T]) -> _T:
         """Do `work`, which runs graphs. Raises OutOfMemory, with nothing kept, where the runtime is refused memory."""
 
     def probe(self, run: Callable[[Batch], object], batch: Batch) -> int:

@@ -12,11 +12,11 @@ import numpy.typing as npt
 from overtone.backends import probing
 from overtone.backends.base import Interrupted
 from overtone.backends.blockwise import BlockwiseEncoder
+from overtone.backends.on_cpu import OnCpu
 from overtone.compiled import CompiledModel, check_precision, version
-from overtone.errors import OutOfMemory
-from overtone.memory import CostModel, memory_refusal
+from overtone.memory import CostModel
 from overtone.models.architecture import Architecture
-from overtone.resources import peak_rss_bytes, processor_name, rss_bytes, trim_heap
+from overtone.resources import processor_name, trim_heap
 from overtone.values import SAMPLE_RATE, Batch, Output, Samples
 
 _EPSILON = 1e-5
@@ -37,16 +37,13 @@ _TIDY_S = 30.0
 an hour `tiny` peaked at 241 MiB without, and at 225 with, in the same time."""
 
 
-class OpenvinoBackend:
+class OpenvinoBackend(OnCpu):
     """See `overtone.backends.base.Backend`.
 
     folder: of a converted model, with `features.xml` and `encoder.xml`. precision: what it was converted to, or `bf16`
     for a model in float32. threads: OpenVINO's own. whole: for files of any length at once, with attention in blocks.
     Raises DeviceError for bf16 on a processor that would only emulate it.
     """
-
-    device = "cpu"
-    name = "openvino"
 
     def __init__(
         self, folder: Path, architecture: Architecture, *, precision: str, threads: int, whole: bool = False
@@ -68,17 +65,8 @@ class OpenvinoBackend:
 
     def run(self, batch: Batch) -> list[Output]:
         """See Backend. The waveforms are normalised over their own lengths here."""
-        refusal: str | None = None
         self._interrupted = False
-        try:
-            return self._run(batch)
-        except (RuntimeError, MemoryError) as error:
-            refusal = memory_refusal(error)
-            if refusal is None:
-                raise
-        gc.collect()
-        self.trim()
-        raise OutOfMemory(refusal)
+        return self.guard(lambda: self._run(batch))
 
     def interrupt(self) -> None:
         """See Backend. Heard between two chunks of the feature extractor, and not in the encoder, which is one run.
@@ -149,18 +137,6 @@ class OpenvinoBackend:
         step = self._chunk * a.hop_samples
         for begin in range(0, len(tape) - a.samples_for(self._chunk) + 1, step):
             yield tape[None, begin : begin + a.samples_for(self._chunk)]
-
-    def used_bytes(self) -> int:
-        """See Backend."""
-        return rss_bytes()
-
-    def loose_bytes(self) -> int:
-        """See Backend. OpenVINO does not tell what it keeps."""
-        return 0
-
-    def peak_bytes(self) -> int:
-        """See Backend."""
-        return peak_rss_bytes()
 
     @property
     def device_name(self) -> str:

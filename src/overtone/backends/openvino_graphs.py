@@ -8,24 +8,20 @@ from pathlib import Path
 from types import MappingProxyType
 
 from overtone.backends import probing
+from overtone.backends.on_cpu import OnCpu
 from overtone.compiled import CompiledModel, check_precision, first_run, version
-from overtone.errors import OutOfMemory
-from overtone.memory import memory_refusal
-from overtone.resources import peak_rss_bytes, processor_name, rss_bytes, trim_heap
+from overtone.resources import processor_name, trim_heap
 from overtone.tasks.base import Array
 from overtone.values import Batch
 
 
-class OpenvinoGraphs:
+class OpenvinoGraphs(OnCpu):
     """See `overtone.backends.graphs.Graphs`.
 
     folder: of a converted model, with `<name>.xml` for each of `names`. precision: what it was converted to, or `bf16`
     for a model in float32. threads: OpenVINO's own. shapes: of a graph's first input, where it is always the same,
     which is faster. Raises DeviceError for bf16 on a processor that would only emulate it.
     """
-
-    name = "openvino"
-    device = "cpu"
 
     def __init__(
         self,
@@ -47,42 +43,18 @@ class OpenvinoGraphs:
     def run(self, graph: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         """See Graphs."""
         model = self._models[graph]
-        if graph not in self._ran:
-            first_run(lambda: model.run(inputs))
-            model.drop_file()  # its weights are packed now
-            self._ran.add(graph)
-        return model.run(inputs)
-
-    def guard(self, work: Callable[[], object]) -> None:
-        """See Graphs."""
-        try:
-            work()
-            return
-        except (RuntimeError, MemoryError) as error:
-            refusal = memory_refusal(error)
-            if refusal is None:
-                raise
-        # Here nothing holds the error any more, whose traceback held the batch.
-        gc.collect()
-        self.trim()
-        raise OutOfMemory(refusal)
+        if graph in self._ran:
+            return model.run(inputs)
+        found: dict[str, Array] = {}
+        first_run(lambda: found.update(model.run(inputs)))
+        model.drop_file()  # its weights are packed now
+        self._ran.add(graph)
+        return found
 
     def probe(self, run: Callable[[Batch], object], batch: Batch) -> int:
         """See Graphs."""
         self.trim()
         return probing.process_peak(run, batch)
-
-    def used_bytes(self) -> int:
-        """See Graphs."""
-        return rss_bytes()
-
-    def loose_bytes(self) -> int:
-        """See Graphs. OpenVINO does not tell what it keeps."""
-        return 0
-
-    def peak_bytes(self) -> int:
-        """See Graphs."""
-        return peak_rss_bytes()
 
     def trim(self) -> None:
         """See Graphs."""

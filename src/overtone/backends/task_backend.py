@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TypeVar
 
 from overtone.backends import probing
 from overtone.backends.graphs import Graphs
@@ -11,6 +12,8 @@ from overtone.memory import CostModel, Shape
 from overtone.resources import trim_heap
 from overtone.tasks.base import Task
 from overtone.values import SAMPLE_RATE, Answer, Batch
+
+_T = TypeVar("_T")
 
 _ROW_S = 0.6
 """Seconds that a row is charged for beyond its audio: what lengths are rounded up by, and tokens that stand for no
@@ -36,19 +39,18 @@ class TaskBackend:
 
     def run(self, batch: Batch) -> Sequence[Answer]:
         """See Backend."""
-        answers: list[Answer] = []
-        self._guarded(lambda: answers.extend(self._task.answer(self._graphs.run, batch)), batch)
-        return answers
+        return self._guarded(lambda: self._task.answer(self._graphs.run, batch), batch)
 
     def _rehearse(self, batch: Batch) -> None:
         self._guarded(lambda: self._task.rehearse(self._graphs.run, batch), batch)
 
-    def _guarded(self, work: Callable[[], object], batch: Batch) -> None:
-        self._graphs.guard(work)
+    def _guarded(self, work: Callable[[], _T], batch: Batch) -> _T:
+        done = self._graphs.guard(work)
         self._untidy_s += sum(len(waveform) for waveform in batch.waveforms) / SAMPLE_RATE
         if self._untidy_s >= _TIDY_S:
             self._untidy_s = 0.0
             trim_heap()
+        return done
 
     def interrupt(self) -> None:
         """See Backend. A batch is one run, and is run to its end."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from typing import TypeVar
 
 import torch
 
@@ -12,6 +13,8 @@ from overtone.backends.torch_device import TorchDevice
 from overtone.models.graph import Graph
 from overtone.tasks.base import Array
 from overtone.values import Batch
+
+_T = TypeVar("_T")
 
 
 class TorchGraphs:
@@ -40,9 +43,9 @@ class TorchGraphs:
         tensor = torch.from_numpy(array).to(self.device)
         return tensor.to(self._device.dtype) if tensor.is_floating_point() else tensor
 
-    def guard(self, work: Callable[[], object]) -> None:
+    def guard(self, work: Callable[[], _T]) -> _T:
         """See Graphs; DeviceError where the device answers no more."""
-        self._device.run(work)
+        return self._device.run(work)
 
     def probe(self, run: Callable[[Batch], object], batch: Batch) -> int:
         """See Graphs."""

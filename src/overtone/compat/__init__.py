@@ -15,7 +15,6 @@ is batched without changing an answer, no call changes the model, models come fr
 and an argument that would change an answer there and not here is refused by name.
 """
 
-from overtone.compat.inputs import named as _named  # noqa: F401 - its rules for keys are tested by that name
 from overtone.compat.model import AutoModel
 from overtone.compat.rich import rich_transcription_postprocess
 

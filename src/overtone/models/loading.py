@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,9 +12,9 @@ from overtone.errors import CheckpointError
 from overtone.head import Head
 from overtone.models.architecture import Architecture
 from overtone.models.emotion2vec import Emotion2vec
-from overtone.models.weights import read_tensors, some
+from overtone.models.weights import check_tensors, read_tensors
 
-_TRAINING_ONLY = re.compile(
+_TRAINING_ONLY = (
     r"^(modality_encoders\.AUDIO\.decoder\.|_ema|ema\.|shared_decoder\.|recon_proj\.|cls_proj\.|center$|"
     r"num_updates$|.*\.num_batches_tracked$)"
 )
@@ -72,27 +71,16 @@ def _unwrapped(state: Mapping[str, Any], checkpoint: Checkpoint) -> dict[str, to
 def _chosen(
     tensors: dict[str, torch.Tensor], expected: Mapping[str, tuple[int, ...]], checkpoint: Checkpoint, *, strict: bool
 ) -> dict[str, torch.Tensor]:
-    where = f"{checkpoint.name}: {checkpoint.weights.name}"
-    if missing := [key for key in expected if key not in tensors]:
-        raise CheckpointError(
-            f"{where} lacks {len(missing)} of {len(expected)} tensors ({some(missing)}); it is not the file that "
-            "config.yaml describes. Copy the whole published folder again."
-        )
-    for key, shape in expected.items():
-        got = tuple(tensors[key].shape)
+    for key in expected:
         # data2vec's own release stores this one without the layer dimension.
-        if key.endswith("alibi_scale") and len(got) == 4:
-            tensors[key], got = tensors[key].unsqueeze(0), (1, *got)
-        if got != shape:
-            raise CheckpointError(
-                f"{where}: tensor {key} has shape {list(got)}, but config.yaml and the labels ask for {list(shape)}."
-            )
+        if key.endswith("alibi_scale") and key in tensors and tensors[key].ndim == 4:
+            tensors[key] = tensors[key].unsqueeze(0)
+    asked_by = "config.yaml and the labels ask"
+    check_tensors(tensors, expected, checkpoint, unused=_TRAINING_ONLY, strict=strict, asked_by=asked_by)
+    for key in expected:
         if not tensors[key].is_floating_point():
-            raise CheckpointError(f"{where}: tensor {key} holds {tensors[key].dtype}, not floating-point weights.")
-    unknown = [key for key in tensors if key not in expected and not _TRAINING_ONLY.match(key)]
-    if strict and unknown:
-        raise CheckpointError(
-            f"{where} holds {len(unknown)} tensors that this network does not know ({some(unknown)}). If they do not "
-            "matter for inference, pass --ignore-unknown-tensors."
-        )
+            raise CheckpointError(
+                f"{checkpoint.name}: {checkpoint.weights.name}: tensor {key} holds {tensors[key].dtype}, not "
+                "floating-point weights."
+            )
     return {key: tensors[key].float() for key in expected}

@@ -60,8 +60,27 @@ def fill(
     tensors: by the network's own names. unused: a regular expression of names that only training needs. `strict` False
     lets any other name pass. Raises CheckpointError naming what is missing, unknown or of the wrong shape.
     """
-    where = f"{checkpoint.name}: {checkpoint.weights.name}"
     expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    check_tensors(tensors, expected, checkpoint, unused=unused, strict=strict)
+    network.load_state_dict({key: _plain(tensors[key]) for key in expected}, assign=True)
+    network.requires_grad_(False)
+    network.eval()
+
+
+def check_tensors(
+    tensors: Mapping[str, Any],
+    expected: Mapping[str, tuple[int, ...]],
+    checkpoint: Checkpoint,
+    *,
+    unused: str | None = None,
+    strict: bool = True,
+    asked_by: str = "config.yaml asks",
+) -> None:
+    """CheckpointError where tensors are not those that are expected, by name and shape; see `fill`.
+
+    asked_by: what says which are expected, for the message.
+    """
+    where = f"{checkpoint.name}: {checkpoint.weights.name}"
     if missing := [key for key in expected if not isinstance(tensors.get(key), torch.Tensor)]:
         raise CheckpointError(
             f"{where} lacks {len(missing)} of {len(expected)} tensors ({some(missing)}); it is not the file that "
@@ -69,19 +88,13 @@ def fill(
         )
     for key, shape in expected.items():
         if (got := tuple(tensors[key].shape)) != shape:
-            raise CheckpointError(
-                f"{where}: tensor {key} has shape {list(got)}, but config.yaml asks for {list(shape)}."
-            )
-    ignored = re.compile(unused) if unused else None
-    unknown = [key for key in tensors if key not in expected and not (ignored and ignored.match(key))]
+            raise CheckpointError(f"{where}: tensor {key} has shape {list(got)}, but {asked_by} for {list(shape)}.")
+    unknown = [key for key in tensors if key not in expected and not (unused and re.match(unused, key))]
     if strict and unknown:
         raise CheckpointError(
             f"{where} holds {len(unknown)} tensors that this network does not know ({some(unknown)}). If they do not "
             "matter for inference, pass --ignore-unknown-tensors."
         )
-    network.load_state_dict({key: _plain(tensors[key]) for key in expected}, assign=True)
-    network.requires_grad_(False)
-    network.eval()
 
 
 def _plain(tensor: torch.Tensor) -> torch.Tensor:
