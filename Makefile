@@ -25,8 +25,9 @@ check: $(VENV)/.done-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# In two processes, a file of tests at a time: each holds half of what they all leave in memory.
 test: check
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 bench: $(VENV)/.done-dev
 	for figure in vs_funasr stages memory steady creep pipeline batch_seconds locality install serve transcribe; do $(BIN)/python bench/$$figure.py || exit 1; done

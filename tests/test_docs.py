@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import itertools
 import json
 import os
@@ -196,21 +195,44 @@ def test_examples_of_the_readme(playground: Path):
     blocks = _blocks(README)
     for language in ("python", "console"):
         assert any(block.runs and block.language == language for block in blocks), f"no ```{language} block runs"
-    names: dict[str, object] = {"__name__": "readme"}
-    for block, after in itertools.zip_longest(blocks, blocks[1:]):
-        if not block.runs:
-            continue
-        if block.language == "console":
-            _check_console(block)
-            continue
-        printed = io.StringIO()
-        # The line numbers of a traceback are those of the page.
-        code = compile("\n" * block.line + block.text, str(README), "exec")
-        with contextlib.redirect_stdout(printed):
-            exec(code, names)
+    python = [(block, after) for block, after in itertools.zip_longest(blocks, blocks[1:]) if block.runs]
+    python = [(block, after) for block, after in python if block.language == "python"]
+    printed = _printed([block for block, _ in python])
+    for (_, after), found in zip(python, printed, strict=True):
         if after is not None and after.language == "text" and "no-run" not in after.options:
-            found = printed.getvalue()
             assert _same(after.text, found), f"{README.name}, line {after.line}: printed was\n{found}"
+    for block in blocks:
+        if block.runs and block.language == "console":
+            _check_console(block)
+
+
+_RUN_BLOCKS = """
+import contextlib, io, json, sys
+names, printed = {"__name__": "readme"}, []
+for line, text in json.load(sys.stdin):
+    shown = io.StringIO()
+    # The line numbers of a traceback are those of the page.
+    code = compile("\\n" * line + text, "README.md", "exec")
+    with contextlib.redirect_stdout(shown):
+        exec(code, names)
+    printed.append(shown.getvalue())
+json.dump(printed, sys.stdout)
+"""
+
+
+def _printed(blocks: list[_Block]) -> list[str]:
+    """What each block of Python prints, all run in one namespace, in a process of their own as a reader's would be."""
+    child = subprocess.run(
+        [sys.executable, "-W", "error", "-c", _RUN_BLOCKS],
+        input=json.dumps([(block.line, block.text) for block in blocks]),
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert child.returncode == 0, child.stderr
+    printed: list[str] = json.loads(child.stdout)
+    return printed
 
 
 def _check_console(block: _Block) -> None:

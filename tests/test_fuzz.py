@@ -27,6 +27,7 @@ CASE_TIMEOUT_S = 2.0
 """Seconds that a case may take on average, on a busy machine; some 0.02 is usual."""
 
 
+@pytest.mark.usefixtures("recognizer")  # has converted the checkpoint; the child would say that it does
 def test_the_pipeline(small_checkpoint: Path) -> None:
     child = subprocess.Popen(
         [sys.executable, "-W", "error", fuzzing.__file__, str(small_checkpoint), str(FIRST), str(CASES)],
@@ -65,7 +66,7 @@ def test_the_command_line(small_checkpoint: Path, tmp_path: Path, more: list[str
 def test_a_file_whose_channel_count_changes(small_checkpoint: Path) -> None:
     """What was heard before the change is used, and the result says so; channels are those that were there."""
     mono, stereo = (encoded(voice(2.0, channels=n), 16_000, "adts", "aac") for n in (1, 2))
-    with EmotionRecognizer(str(small_checkpoint), threads=1, channels="split", memory="2GiB") as recognizer:
+    with EmotionRecognizer(str(small_checkpoint), threads=1, channels="split") as recognizer:
         (result,) = recognizer.stream([mono + stereo])
     assert result.ok
     assert result.channels == 1

@@ -180,11 +180,11 @@ def test_models_are_listed(client: openai.OpenAI, service: Running) -> None:
 def test_errors_of_the_service_are_those_of_the_client(tmp_path: Path) -> None:
     keys = tmp_path / "keys.json"
     key = add_key(keys, "alice")
-    with transcribing(tmp_path, keys=str(keys), max_audio_s=5.0, max_upload="1MiB", queue_audio_s=5.0) as service:
-        with pytest.raises(openai.AuthenticationError) as told:
-            of(service, "wrong").audio.transcriptions.create(model="whisper-1", file=("a.wav", clip(1)))
+    limits = {"max_audio_s": 5.0, "max_upload": "1MiB", "queue_audio_s": 5.0}
+    with transcribing(tmp_path, keys=str(keys), **limits) as service, of(service, key) as client:
+        with of(service, "wrong") as stranger, pytest.raises(openai.AuthenticationError) as told:
+            stranger.audio.transcriptions.create(model="whisper-1", file=("a.wav", clip(1)))
         assert told.value.code == "unauthorized"
-        client = of(service, key)
         assert client.audio.transcriptions.create(model="whisper-1", file=("a.wav", clip(1))).usage.seconds == 1
         with pytest.raises(openai.APIStatusError) as told:
             client.audio.transcriptions.create(model="whisper-1", file=("a.wav", clip(2, 6.0)))
@@ -203,14 +203,22 @@ def test_errors_of_the_service_are_those_of_the_client(tmp_path: Path) -> None:
 
 
 def test_a_service_that_writes_nothing_down_says_what_to_start(tmp_path: Path) -> None:
-    with serving(tmp_path) as service, pytest.raises(openai.NotFoundError, match="--transcriber"):
-        of(service).audio.transcriptions.create(model="whisper-1", file=("a.wav", clip(1)))
+    with (
+        serving(tmp_path) as service,
+        of(service) as client,
+        pytest.raises(openai.NotFoundError, match="--transcriber"),
+    ):
+        client.audio.transcriptions.create(model="whisper-1", file=("a.wav", clip(1)))
 
 
 def test_prompt_and_keywords_are_words_to_listen_for_where_the_model_can(tmp_path: Path) -> None:
-    with environment(OVERTONE_PUNCTUATION="none"), transcribing(tmp_path, recognizer="SeacoParaformer") as service:
+    with (
+        environment(OVERTONE_PUNCTUATION="none"),
+        transcribing(tmp_path, recognizer="SeacoParaformer") as service,
+        of(service) as client,
+    ):
         assert service.http.get("/readyz").json()["ready"]
-        said = of(service).audio.transcriptions.create(
+        said = client.audio.transcriptions.create(
             model="whisper-1",
             file=("a.wav", clip(1, 2.0)),
             prompt="魔搭",
