@@ -11,7 +11,7 @@ from conftest import voice
 from overtone import Audio, EmotionRecognizer, UsageError
 from overtone.caller import Caller
 from overtone.errors import ModelError
-from overtone.values import Output, Samples
+from overtone.values import Answer, Samples
 
 
 class Remembering(Caller):
@@ -20,14 +20,14 @@ class Remembering(Caller):
     def __init__(self, background: bool = False) -> None:
         super().__init__()
         self.background = background
-        self.said: dict[bytes, Output] = {}
+        self.said: dict[tuple[str, bytes], Answer] = {}
         self.new = 0
 
-    def recall(self, samples: Samples) -> Output | None:
-        return self.said.get(samples.tobytes())
+    def recall(self, question: str, samples: Samples) -> Answer | None:
+        return self.said.get((question, samples.tobytes()))
 
-    def keep(self, samples: Samples, output: Output) -> None:
-        self.said[samples.tobytes()] = output
+    def keep(self, question: str, samples: Samples, answer: Answer) -> None:
+        self.said[question, samples.tobytes()] = answer
         self.new += 1
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import MethodType
 from weakref import WeakMethod
 
-from overtone.values import Output, Samples
+from overtone.values import Answer, Samples
 
 
 class Caller:
@@ -53,9 +53,9 @@ class Caller:
     def decoded(self, seconds: float) -> None:
         """So many seconds of the source have been decoded. An OvertoneError raised here ends it."""
 
-    def recall(self, samples: Samples) -> Output | None:
-        """What the model said of these samples, if that is known from before."""
+    def recall(self, question: str, samples: Samples) -> Answer | None:
+        """What was said of these samples when that was asked, if it is known from before."""
         return None
 
-    def keep(self, samples: Samples, output: Output) -> None:
-        """What the model says of these samples."""
+    def keep(self, question: str, samples: Samples, answer: Answer) -> None:
+        """What is said of these samples."""

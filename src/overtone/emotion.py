@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from overtone import config, runtime
@@ -19,7 +18,7 @@ from overtone.runtime import NOTHING, Beside, Runtime
 from overtone.segment import Cutter
 from overtone.stages import OFF, Stages
 from overtone.values import FRAMES, EmotionResult, Output, Samples
-from overtone.way import Cutters, Wishes
+from overtone.way import Cutters, Wishes, ask
 
 
 class EmotionRecognizer(Pipeline[EmotionResult, Merged]):
@@ -138,18 +137,5 @@ class _Way:
         )
 
     def ask(self, wishes: Wishes, caller: Caller, samples: Samples) -> tuple[Future[Output]]:
-        """See Way. What the caller knows from before is not asked again."""
-        if not wishes.frames and (known := caller.recall(samples)) is not None:
-            answer: Future[Output] = Future()
-            answer.set_result(known)
-            return (answer,)
-        wish = FRAMES if wishes.frames else None
-        answer = self._runtime.engine.submit(samples, wish=wish, background=caller.background)
-        if type(caller).keep is not Caller.keep:
-            answer.add_done_callback(partial(_keep, caller, samples))
-        return (answer,)
-
-
-def _keep(caller: Caller, samples: Samples, answer: Future[Output]) -> None:
-    if not answer.cancelled() and answer.exception() is None:
-        caller.keep(samples, answer.result())
+        """See Way."""
+        return (ask(self._runtime.engine, caller, samples, "emotion", FRAMES if wishes.frames else None),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from concurrent.futures import Future
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -29,7 +30,7 @@ from overtone.transcript.merge import Gathered, Gatherer
 from overtone.transcript.moods import Moods
 from overtone.transcript.told import Telling
 from overtone.values import FRAMES, Samples, Transcript
-from overtone.way import Cutters, Way, Wishes
+from overtone.way import Cutters, Way, Wishes, ask
 
 SILERO = "silero"
 """The VAD inside the package."""
@@ -93,7 +94,7 @@ class Transcriber(Pipeline[Transcript, Gathered]):
 
     def _way(self, started: Runtime, speech: Speech | None) -> Way[Gathered]:
         """What is done with a channel of audio."""
-        return _Way(started, self.kind, speech)
+        return SpeechWay(started, self.kind, speech)
 
     def close(self, *, drain: bool = True) -> None:
         """See Pipeline."""
@@ -174,7 +175,7 @@ def _stage(options: Options, model: str, device: str) -> Options:
     return options.replace(model=model, device=device, precision=options.precision if same else None)
 
 
-class _Way:
+class SpeechWay:
     """See `overtone.way.Way`: each segment goes to the recogniser, and to the speaker and emotion models there are."""
 
     def __init__(self, started: Runtime, kind: str, speech: Speech | None) -> None:
@@ -204,14 +205,16 @@ class _Way:
             moods = Moods(head, self._emotion.network.hop)
         return Gatherer(speakers=self._voices is not None, moods=moods)
 
+    def wish(self, options: Options) -> Hashable:
+        """What the recogniser is asked."""
+        assert isinstance(options, TranscribeOptions)
+        return wish_of(self._kind, options)
+
     def ask(self, wishes: Wishes, caller: Caller, samples: Samples) -> list[Future[Any]]:
         """See Way."""
-        options = wishes.options
-        assert isinstance(options, TranscribeOptions)
-        wanted = wish_of(self._kind, options)
-        answers = [self._runtime.engine.submit(samples, wish=wanted, background=caller.background)]
+        answers = [ask(self._runtime.engine, caller, samples, "recognizer", self.wish(wishes.options))]
         if self._voices is not None:
-            answers.append(self._voices.engine.submit(samples, background=caller.background))
+            answers.append(ask(self._voices.engine, caller, samples, "speakers"))
         if self._emotion is not None:
-            answers.append(self._emotion.engine.submit(samples, wish=FRAMES, background=caller.background))
+            answers.append(ask(self._emotion.engine, caller, samples, "emotion", FRAMES))
         return answers

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from overtone.caller import Caller
+from overtone.engine import Engine
+from overtone.fleet import Fleet
 from overtone.options import Options
 from overtone.plan import check_whole, longest_segment
 from overtone.runtime import Runtime
 from overtone.segment import Cutter, PauseSegmenter, WholeCutter, WindowCutter
+from overtone.tasks.known import Role
 from overtone.track import Merging
 from overtone.vad import SileroVad
-from overtone.values import SAMPLE_RATE, Samples
+from overtone.values import FRAMES, SAMPLE_RATE, Samples
 
 _Merged_co = TypeVar("_Merged_co", covariant=True)
 
@@ -57,6 +60,27 @@ class Way(Protocol[_Merged_co]):
 
     def ask(self, wishes: Wishes, caller: Caller, samples: Samples) -> Sequence[Future[Any]]:
         """Ask every model for what it says of a segment; may wait for room."""
+
+
+def ask(engine: Engine | Fleet, caller: Caller, samples: Samples, role: Role, wish: Hashable = None) -> Future[Any]:
+    """Ask one model for what it says of a segment; may wait for room. What the caller knows from before is not asked.
+
+    role: what the model is for. Frames are always asked for: they are too many to be kept by anybody.
+    """
+    question = f"{role} {wish!r}"
+    if wish != FRAMES and (known := caller.recall(question, samples)) is not None:
+        answer: Future[Any] = Future()
+        answer.set_result(known)
+        return answer
+    answer = engine.submit(samples, wish=wish, background=caller.background)
+    if wish != FRAMES and type(caller).keep is not Caller.keep:
+        answer.add_done_callback(partial(_keep, caller, question, samples))
+    return answer
+
+
+def _keep(caller: Caller, question: str, samples: Samples, answer: Future[Any]) -> None:
+    if not answer.cancelled() and answer.exception() is None:
+        caller.keep(question, samples, answer.result())
 
 
 class Cutters:

@@ -22,7 +22,8 @@ import pytest
 from serving_process import ServiceProcess, head, serving, until
 from sounds import clip, speech
 
-from overtone.server.jobs.answers import RECALLED
+from oracles import sense_voice
+from overtone.server.jobs.packed import RECALLED
 
 LONG_S = 400.0
 """Seconds of a file that is still being answered when it is looked for: some five seconds of work."""
@@ -78,6 +79,31 @@ def test_a_long_job_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     # What had been answered was not run again; a batch or two may have been on their way to disk.
     assert all_s > 0.6 * LONG_S  # the rest is silence
     assert run_s < all_s - 0.7 * done_s
+
+
+@pytest.mark.slow
+def test_a_long_transcription_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
+    flags = ("--transcriber", str(sense_voice.publish(tmp_path / "sense-voice")))
+    file = speech(4 * LONG_S)
+    asked = {"params": {"name": "long.wav", "task": "transcribe"}}
+    with ServiceProcess(tmp_path, *flags) as first:
+        id = first.post("/v1/jobs", file, **asked).json()["id"]
+        done_s = until(lambda: (now := answered_s(first)) > 2 * LONG_S and now, "some of it is answered")
+        first.kill()
+    with serving(tmp_path, *flags) as second:
+        assert second.finished(id)["state"] == "done"
+        run_s = answered_s(second)
+        (resumed,) = second.records(id)
+        again = second.post("/v1/jobs", file, **asked).json()["id"]
+        assert second.finished(again)["state"] == "done"
+        (whole,) = second.records(again)
+        all_s = answered_s(second) - run_s
+    assert len(whole["text"]) > 1000
+    assert {**resumed, "timings": None} == {**whole, "timings": None}
+    assert RECALLED in resumed["timings"]["notes"]
+    assert RECALLED not in whole["timings"].get("notes", [])
+    # Half of what was run was for the mood of sentences, and is run again.
+    assert run_s < all_s - 0.7 * done_s / 2
 
 
 @pytest.mark.slow

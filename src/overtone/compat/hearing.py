@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from concurrent.futures import Future
+from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
 
 from overtone.assistants import Speech
-from overtone.caller import Caller
 from overtone.errors import OvertoneError, about
 from overtone.fsmn.cutter import MergingCutter, SpeechCutter
 from overtone.fsmn.options import VadOptions
@@ -20,12 +18,12 @@ from overtone.segment import Cutter
 from overtone.tasks.base import Task
 from overtone.tasks.paraformer import ParaformerTask, ParaformerWish
 from overtone.tasks.sense_voice import SenseVoiceWish
-from overtone.transcribe import Transcriber
+from overtone.transcribe import SpeechWay, Transcriber
 from overtone.transcribe_options import TranscribeOptions
 from overtone.transcript.merge import Gathered, Gatherer
 from overtone.transcript.words import Heard
-from overtone.values import Output, Recognized, Samples, Span, Transcript, Voices
-from overtone.way import Cutters, Way, Wishes
+from overtone.values import Output, Recognized, Span, Transcript, Voices
+from overtone.way import Way
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,7 @@ class Hearing(Transcriber):
         return None if self._marks is None else self._marks.punctuator
 
     def _way(self, started: Runtime, speech: Speech | None) -> Way[Gathered]:
-        return _Way(started, self._task, speech)
+        return _Way(started, self.kind, self._task, speech)
 
     def _result(self, sent: Sent[Gathered], channel: int, name: str, key: str | None) -> Transcript:
         try:
@@ -91,17 +89,12 @@ _WHOLE = Options(segment="none", keep_silence=True)
 """Files that run whole are judged whatever their level, as in FunASR."""
 
 
-class _Way:
-    """See `overtone.way.Way`."""
+class _Way(SpeechWay):
+    """The transcriber's way, with each call's own wishes."""
 
-    keeps_files = False
-
-    def __init__(self, started: Runtime, task: Task, speech: Speech | None) -> None:
-        self._runtime, self._task, self._speech = started, task, speech
-        self._cutters = Cutters(started)
-        networks = (started.network, *(unit.network for unit in started.more.values()))
-        self.shortest = max(network.shortest for network in networks)
-        self._voices = started.more.get("speakers")
+    def __init__(self, started: Runtime, kind: str, task: Task, speech: Speech | None) -> None:
+        super().__init__(started, kind, speech)
+        self._task = task
 
     def cutter(self, options: Options, channels: int) -> Cutter:
         """See Way."""
@@ -113,22 +106,16 @@ class _Way:
             return SpeechCutter(stream, call.vad, longest=longest)
         return MergingCutter(stream, call.vad, longest=longest, merge_length_s=call.merge_s, hear_gaps=True)
 
-    def merger(self, _: Options) -> Gatherer:
+    def merger(self, options: Options) -> Gatherer:
         """See Way."""
         return _Everything(speakers=self._voices is not None)
 
-    def ask(self, wishes: Wishes, caller: Caller, samples: Samples) -> list[Future[Any]]:
-        """See Way."""
-        call = _call(wishes.options)
-        wish = (
-            ParaformerWish(call.hotwords)
-            if isinstance(self._task, ParaformerTask)
-            else SenseVoiceWish(call.language, call.itn, call.times)
-        )
-        answers = [self._runtime.engine.submit(samples, wish=wish, background=caller.background)]
-        if self._voices is not None:
-            answers.append(self._voices.engine.submit(samples, background=caller.background))
-        return answers
+    def wish(self, options: Options) -> Hashable:
+        """See SpeechWay."""
+        call = _call(options)
+        if isinstance(self._task, ParaformerTask):
+            return ParaformerWish(call.hotwords)
+        return SenseVoiceWish(call.language, call.itn, call.times)
 
 
 def _call(options: Options) -> Call:

@@ -1,13 +1,15 @@
-"""What the model has already said of the segments of one file, so that a long file goes on where a killed run stopped.
+"""What the models have said of the segments of one file, so that a long file goes on where a killed run stopped.
 
-A file of equal records, only ever appended to:
+A file of records, only ever appended to:
 
-    header   8 bytes magic, uint32 version, uint32 dim, 16 bytes hash of the fingerprint
-    record   16 bytes hash of the segment's samples, int64 count, 16 bytes device, float64[dim] total, uint32 CRC-32
+    header   8 bytes magic, uint32 version, 16 bytes hash of the fingerprint
+    record   16 bytes hash of the question and the segment's samples, uint32 length, that many bytes of answer
+             (`packed.py`), uint32 CRC-32
 
-All little-endian. A record is 44 bytes and 8 a dimension: ten hours in segments of 5 s are 7,200 records, 45 MB at 768
-dimensions, and the index of them takes 1 MB of memory. A segment's answer depends on its samples alone, so their hash
-(BLAKE2b) is all that a record needs to be found by, however the file is cut the next time.
+All little-endian. Ten hours in segments of 5 s are 7,200 records of each model that is asked: 46 MB of emotions at 768
+dimensions, 5 MB of words, and 1 MB of memory for the index of each. An answer depends on the samples alone, and on what
+was asked of them, so their hash (BLAKE2b) is all that a record needs to be found by, however the file is cut the next
+time.
 
 Nothing is synced: what was written when the process is killed is the system's to keep. After a loss of power the last
 records may be torn or missing; those are computed again.
@@ -28,36 +30,39 @@ from pathlib import Path
 import numpy as np
 
 from overtone.server.jobs.disk import private
-from overtone.values import Output, Samples
-
-RECALLED = "parts were answered before"
-"""The note of an output that was recalled; what it cost then is not in this run's timings."""
+from overtone.server.jobs.packed import pack, unpack
+from overtone.values import Answer, Output, Samples
 
 _MAGIC = b"OVTNSAID"
 
-_VERSION = 1
+_VERSION = 2
 
-_HEADER = struct.Struct("<8sII16s")
+_HEADER = struct.Struct("<8sI16s")
 
-_FRONT = struct.Struct("<16sq16s")
+_FRONT = struct.Struct("<16sI")
 
 _CHECK = struct.Struct("<I")
 
 _DIGEST_BYTES = 16
 
+_MOST_BYTES = 16 << 20
+"""Of one answer; a length beyond it is not one."""
+
 _LOG = logging.getLogger("overtone")
 
 
-def digest_of(samples: Samples) -> bytes:
-    """What a segment is known by: a hash of its samples, float32 (samples,)."""
-    return hashlib.blake2b(np.ascontiguousarray(samples, "<f4").data, digest_size=_DIGEST_BYTES).digest()
+def digest_of(question: str, samples: Samples) -> bytes:
+    """What an answer is known by: a hash of what was asked, and of the samples, float32 (samples,)."""
+    digest = hashlib.blake2b(question.encode() + b"\0", digest_size=_DIGEST_BYTES)
+    digest.update(np.ascontiguousarray(samples, "<f4").data)
+    return digest.digest()
 
 
 class KeptAnswers:
     """The answers kept in the file at `path`, which is made if it is missing. Thread-safe; one at a time for a file.
 
-    dim: of an embedding. fingerprint: text that is another for every model, precision and whatever else changes an
-    answer. What the file holds of another dim or fingerprint is dropped, and so is all from the first broken record on.
+    fingerprint: text that is another for every model, precision and whatever else changes an answer. What the file
+    holds of another fingerprint is dropped, and so is all from the first broken record on.
 
     Whoever wants frames must compute them: an answer with frames is not kept, and a recalled one has none.
 
@@ -65,10 +70,8 @@ class KeptAnswers:
     answer is no worse for not being kept.
     """
 
-    def __init__(self, path: Path, dim: int, *, fingerprint: str) -> None:
+    def __init__(self, path: Path, *, fingerprint: str) -> None:
         self._path = path
-        self._dim = dim
-        self._record_bytes = _FRONT.size + 8 * dim + _CHECK.size
         self._places: dict[bytes, int] = {}
         self._lock = threading.Lock()
         mark = hashlib.blake2b(fingerprint.encode(), digest_size=_DIGEST_BYTES).digest()
@@ -76,7 +79,7 @@ class KeptAnswers:
         self._file: io.FileIO | None = None
         try:
             self._file = io.FileIO(path, "r+", opener=_made_if_missing)
-            self._read(self._file, _HEADER.pack(_MAGIC, _VERSION, dim, mark))
+            self._read(self._file, _HEADER.pack(_MAGIC, _VERSION, mark))
         except OSError as error:
             self._give_up(error)
 
@@ -87,14 +90,18 @@ class KeptAnswers:
             _write(file, 0, header)
         while (record := self._record(file, self._end)) is not None:
             self._places[record[:_DIGEST_BYTES]] = self._end
-            self._end += self._record_bytes
+            self._end += len(record) + _CHECK.size
         file.truncate(self._end)
 
     def _record(self, file: io.FileIO, place: int) -> bytes | None:
+        """What is at that place, without its checksum; None if it is broken."""
         file.seek(place)
-        record = file.read(self._record_bytes)
-        whole = len(record) == self._record_bytes
-        return record if whole and _check(record[: -_CHECK.size]) == record[-_CHECK.size :] else None
+        front = file.read(_FRONT.size)
+        if len(front) < _FRONT.size or (length := _FRONT.unpack(front)[1]) > _MOST_BYTES:
+            return None
+        rest = file.read(length + _CHECK.size)
+        record = front + rest[:length]
+        return record if rest[length:] == _check(record) else None
 
     def _give_up(self, error: OSError) -> None:
         _LOG.warning("%s: answers are not kept any more (%s)", self._path, error)
@@ -109,38 +116,30 @@ class KeptAnswers:
     def __len__(self) -> int:
         return len(self._places)
 
-    def recall(self, digest: bytes) -> Output | None:
-        """What was said of the segment known by `digest`, without frames; None if it is not known, or after `close`."""
+    def recall(self, digest: bytes) -> Answer | None:
+        """The answer known by `digest`, without frames; None if it is not known, or after `close`."""
         with self._lock:
             place = self._places.get(digest)
             record = self._record(self._file, place) if self._file is not None and place is not None else None
-        if record is None:
-            return None
-        _, count, device = _FRONT.unpack_from(record)
-        total = np.frombuffer(record, "<f8", self._dim, _FRONT.size).astype(np.float64)
-        return Output(count, total, notes=(RECALLED,), device=device.rstrip(b"\0").decode())
+        return None if record is None else unpack(record[_FRONT.size :])
 
-    def keep(self, digest: bytes, output: Output) -> None:
-        """Remember what was said of a segment, except with frames. After `close` this does nothing.
-
-        ValueError for a total of another shape than (dim,).
-        """
-        if output.frames is not None:
+    def keep(self, digest: bytes, answer: Answer) -> None:
+        """Remember an answer, except with frames. After `close` this does nothing."""
+        if isinstance(answer, Output) and answer.frames is not None:
             return
-        if output.total.shape != (self._dim,):
-            raise ValueError(f"a total of shape {output.total.shape} does not fit answers of {self._dim}")
-        device = output.device.encode()[:16]
-        data = _FRONT.pack(digest, output.count, device) + output.total.astype("<f8").tobytes()
+        packed = pack(answer)
+        data = _FRONT.pack(digest, len(packed)) + packed
+        data += _check(data)
         with self._lock:
-            if self._file is None or digest in self._places:
+            if self._file is None or digest in self._places or len(packed) > _MOST_BYTES:
                 return
             try:
-                _write(self._file, self._end, data + _check(data))
+                _write(self._file, self._end, data)
             except OSError as error:
                 self._give_up(error)
                 return
             self._places[digest] = self._end
-            self._end += self._record_bytes
+            self._end += len(data)
 
     def close(self) -> None:
         """Recall and keep no more; the file stays. Closing again does nothing."""

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from overtone.server.jobs.answers import KeptAnswers, digest_of
 from overtone.server.reading import BoundedCaller
-from overtone.values import Output, Samples
+from overtone.values import Answer, Samples
 
 
 class JobCaller(BoundedCaller):
-    """A job's file: everybody else goes first, and what the model has said of it before is known."""
+    """A job's file: everybody else goes first, and what the models have said of it before is known."""
 
     background = True
 
@@ -24,11 +24,11 @@ class JobCaller(BoundedCaller):
         self.dropped = True
         self.stop()
 
-    def recall(self, samples: Samples) -> Output | None:
+    def recall(self, question: str, samples: Samples) -> Answer | None:
         """See Caller."""
-        return None if self._kept is None else self._kept.recall(digest_of(samples))
+        return None if self._kept is None else self._kept.recall(digest_of(question, samples))
 
-    def keep(self, samples: Samples, output: Output) -> None:
+    def keep(self, question: str, samples: Samples, answer: Answer) -> None:
         """See Caller."""
         if self._kept is not None:
-            self._kept.keep(digest_of(samples), output)
+            self._kept.keep(digest_of(question, samples), answer)

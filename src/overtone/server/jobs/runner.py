@@ -27,7 +27,6 @@ from overtone.server.models import Answering
 from overtone.server.reading import GuardedFile, check_length
 from overtone.server.service import Service
 from overtone.server.settings import Settings
-from overtone.transcribe import Transcriber
 from overtone.values import Result, Timings, Transcript
 
 _LOG = logging.getLogger("overtone.server.jobs")
@@ -261,7 +260,7 @@ class JobRunner:
         self._failures.pop(place, None)
 
     async def _answered(self, answering: Answering, claim: Claim, call: Call) -> list[Result]:
-        kept = await asyncio.to_thread(self._kept, answering, claim)
+        kept = await asyncio.to_thread(self._kept, answering, claim, call)
         place = claim.job, claim.file.number
 
         def told(seconds: float) -> None:
@@ -287,14 +286,14 @@ class JobRunner:
             if kept is not None:
                 await asyncio.to_thread(kept.close)
 
-    def _kept(self, answering: Answering, claim: Claim) -> KeptAnswers | None:
-        """What was said before of an emotion; a transcription has several models, and is begun from its start."""
+    def _kept(self, answering: Answering, claim: Claim, call: Call) -> KeptAnswers | None:
+        """What was said of the file before."""
         seconds = claim.file.claimed_s
-        if isinstance(answering, Transcriber) or (seconds is not None and seconds < _WORTH_KEEPING_S):
+        if seconds is not None and seconds < _WORTH_KEEPING_S:
             return None
         runtime = answering.runtime
-        model = f"{self._service.host.fingerprints['emotion']} {runtime.precision} {runtime.backend}"
-        return KeptAnswers(Path(claim.answers), runtime.network.dim, fingerprint=model)
+        models = f"{self._service.host.fingerprints[call.task]} {runtime.precision} {runtime.backend}"
+        return KeptAnswers(Path(claim.answers), fingerprint=models)
 
 
 def call_of(work: Claim | Job) -> Call:
