@@ -52,7 +52,7 @@ def hour(bench: Bench, model: str) -> Figures:
     with bench.contenders(model) as contenders:
         turns = take({FUNASR: contenders[FUNASR]}, [begun])
         turns |= take({name: process for name, process in contenders.items() if name != FUNASR}, [long])
-    rows = as_rows(turns, [ours_s], theirs_s=[theirs_s])
+    rows = as_rows(turns, [ours_s], theirs_s=None if theirs_s == ours_s else [theirs_s])
     return {"contenders": rows, "pieces": 1, "piece_s": ours_s, "funasr_s": theirs_s}
 
 

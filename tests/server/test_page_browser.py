@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import re
@@ -18,7 +19,7 @@ from running import Running, serving
 
 from conftest import EXAMPLES
 from overtone.server.keys import add_key
-from overtone.server.ui.sessions import LEFT_S, Sessions
+from overtone.server.ui.sessions import LEFT_S, Session, Sessions
 
 pytest.importorskip("gradio", reason="the page needs gradio: pip install 'overtone[ui]'")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright, which drives the browser, is not installed")
@@ -163,6 +164,26 @@ def test_a_broken_file_stands_beside_good_ones(chromium: Any, service: Running, 
         expect(table.locator("a", has_text="SRT (zip)")).to_be_visible()
         page.get_by_role("button", name="Remove call.mp3").click()
         expect(page.locator(".ot-chosen li")).to_have_count(2)
+
+
+def test_the_last_of_quick_choices_is_shown(chromium: Any, service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    from overtone.server.ui.page import Page
+
+    inner = Page._panel
+
+    async def slow(page: Any, session: Session) -> dict[Any, Any]:
+        await asyncio.sleep(0.5)
+        return await inner(page, session)
+
+    with opened(chromium, service) as page:
+        analyse(page, CALL, SAD)
+        expect(page.locator("#ot-table")).to_contain_text("2 of 2 done")
+        monkeypatch.setattr(Page, "_panel", slow)
+        for name in ("sad.wav", "call.mp3", "sad.wav", "call.mp3"):
+            page.locator("#ot-table").get_by_role("button", name=f"Show {name}").click()
+        expect(page.locator("#ot-panel h2")).to_have_text("call.mp3")
+        page.wait_for_timeout(1500)  # and nothing comes after it
+        expect(page.locator("#ot-panel h2")).to_have_text("call.mp3")
 
 
 def test_chinese_is_spoken_where_the_browser_asks_for_it(chromium: Any, service: Running) -> None:

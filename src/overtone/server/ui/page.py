@@ -66,6 +66,8 @@ class Page:
     def _wire(self, on: Layout) -> None:
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         all_texts = [on.heading, *on.texts("en", Options()), on.files, on.panel, on.verdict, on.details]
+        # What is pressed while an answer is under way is not lost: the last of it counts.
+        again: dict[str, Any] = {**quiet, "trigger_mode": "always_last"}
         client: dict[str, Any] = {"fn": None, "api_visibility": "private"}
 
         opened = self.blocks.load(**client, outputs=on.facts, js="() => overtone.facts()")
@@ -74,11 +76,11 @@ class Page:
         opened.then(**client, inputs=on.language, js="(language) => overtone.ready(language)")
         self.blocks.unload(self.left)
 
-        on.language.input(self.spoken, [on.ticket, on.language], all_texts, **quiet).then(
+        on.language.input(self.spoken, [on.ticket, on.language], all_texts, **again).then(
             **client, inputs=on.language, js="(language) => overtone.remember(language)"
         )
-        on.task.input(self.asked, on.task, on.tasks, **quiet)
-        on.cut.input(on.cutting, on.cut, [on.max_segment, on.windows], **quiet)
+        on.task.input(self.asked, on.task, on.tasks, **again)
+        on.cut.input(on.cutting, on.cut, [on.max_segment, on.windows], **again)
         started = on.analyse.click(
             **client, inputs=on.ticket, outputs=on.facts, js="(ticket) => overtone.start(ticket)"
         )
@@ -90,7 +92,8 @@ class Page:
             **quiet,
         )
         on.stop.click(self.stopped, on.ticket, None, js="(ticket) => { overtone.stop(); return ticket; }", **quiet)
-        on.files.select(self.chosen, on.ticket, on.results, **quiet)
+        # An event that waits for its turn would come without what was chosen.
+        on.files.select(self.chosen, on.ticket, on.results, **quiet, trigger_mode="multiple")
 
     # Called by Gradio.
 
@@ -159,8 +162,10 @@ class Page:
             session = self._session(ticket)
         except OvertoneError as error:
             return self._sorry(error, _language(request))
-        session.shown = place_of(event._data)
-        return self._files(session) | await self._panel(session)
+        session.shown = wanted = place_of(event._data)
+        panel = await self._panel(session)
+        # Where another was chosen meanwhile, that one's answer shows it.
+        return self._files(session) | (panel if session.shown == wanted else {})
 
     async def stopped(self, ticket: str) -> None:
         """Stop was pressed."""
