@@ -26,8 +26,12 @@ _FIRST_RUN = threading.Lock()
 """One for the whole process. OpenVINO's Python module sets itself up for NumPy at its first run, and two threads that
 come there together wait for each other for ever."""
 
-_KERNELS = 400
-"""Compiled kernels kept for shapes that were met, least recently used first out. Unbounded they make memory creep."""
+_SPARE_KERNELS = 32
+"""Kernels of each kind that are kept beside one for each layer, least recently used first out. A layer whose kernel was
+dropped packs its weights anew, which doubles the time of a run; those of shapes that were met are made in no time, and
+kept without bound they make memory creep."""
+
+_WITH_WEIGHTS = frozenset({"MatMul", "Convolution", "GroupConvolution"})
 
 _TELEMETRY = "openvino_telemetry"
 """What sends statistics of OpenVINO's use over the network, from a forked process: on import already, and at every
@@ -115,12 +119,13 @@ class CompiledModel:
         hint = HINTS[precision]
         if hint == "bf16" and not has_fast_bf16():
             hint = "f32"
+        layers = sum(operation.get_type_name() in _WITH_WEIGHTS for operation in model.get_ops())
         settings = {
             "INFERENCE_PRECISION_HINT": hint,
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
             "ENABLE_CPU_PINNING": False,
-            "CPU_RUNTIME_CACHE_CAPACITY": str(_KERNELS),
+            "CPU_RUNTIME_CACHE_CAPACITY": str(_SPARE_KERNELS + layers),
         }
         self._weights = path.with_suffix(".bin") if path is not None else None
         self._compiled = _core().compile_model(model, "CPU", settings)
