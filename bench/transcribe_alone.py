@@ -30,19 +30,26 @@ with Transcriber(**arguments["options"]) as transcriber:
 """
 
 MANY = """
+import numpy as np
 import psutil
 from overtone.resources import rss_bytes
 from overtone.transcribe import Transcriber
-times, resident, threads = [], [], []
+fixed = np.random.default_rng(0).standard_normal((768, 768)).astype(np.float32)
+times, machine, resident, threads = [], [], [], []
 with Transcriber(**arguments["options"]) as transcriber:
     options = transcriber.options
     for call in range(arguments["calls"]):
         began = time.perf_counter()
         transcriber(arguments["sources"][call % len(arguments["sources"])])
         times.append(time.perf_counter() - began)
+        began = time.perf_counter()
+        for _ in range(4):
+            fixed @ fixed
+        machine.append(time.perf_counter() - began)
         resident.append(rss_bytes())
         threads.append(psutil.Process().num_threads())
-    answer(times_s=times, resident_bytes=resident, threads=threads, same_options=transcriber.options == options)
+    answer(times_s=times, machine_s=machine, resident_bytes=resident, threads=threads,
+           same_options=transcriber.options == options)
 """
 
 WARM_UP_CALLS = 20
@@ -57,14 +64,17 @@ def long_file(source: Path, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def many_calls(sources: Sequence[Path], calls: int, warm_up: int, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The same clips over and over in one process, and how the end compares with what followed the warm-up."""
+    """The same clips over and over in one process, and how the end compares with what followed the warm-up.
+
+    After each call comes a piece of work that never changes, `machine_s`: what it drifts by, the machine drifts by.
+    """
     found = child(MANY, sources=[str(path) for path in sources], calls=warm_up + calls, options=options)
-    kept = {name: found[name][warm_up:] for name in ("times_s", "resident_bytes", "threads")}
+    kept = {name: found[name][warm_up:] for name in ("times_s", "machine_s", "resident_bytes", "threads")}
     return {**kept, "same_options": found["same_options"], "peak_bytes": found["peak_bytes"], **drifts(kept)}
 
 
 def drifts(found: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """The median of the last `WINDOW` calls over that of the first: of their time, of memory and of threads, less 1."""
+    """The median of the last `WINDOW` calls over that of the first: of time, of memory and of threads, less 1."""
     return {
         f"{name}_drift": statistics.median(values[-WINDOW:]) / statistics.median(values[:WINDOW]) - 1
         for name, values in found.items()

@@ -91,9 +91,10 @@ def of_memory(figures: Figures) -> Table:
 def of_steadiness(figures: Figures) -> Table:
     """The end of many calls beside their beginning."""
     target = f"time ± {100 * TIME_TARGET:g} %, memory ± {100 * RESIDENT_TARGET:g} %, no thread, the same options"
-    rows: list[tuple[str, ...]] = [("steadiness", "calls", "median", "time", "memory", "threads", "options", "target")]
+    head = ("steadiness", "calls", "median", "time", "fixed work", "memory", "threads", "options", "target")
+    rows: list[tuple[str, ...]] = [head]
     for model, found in _named(figures, "steady"):
-        drifts = (f"{100 * found[f'{name}_drift']:+.1f} %" for name in ("times_s", "resident_bytes"))
+        drifts = (f"{100 * found[f'{name}_drift']:+.1f} %" for name in ("times_s", "machine_s", "resident_bytes"))
         threads = f"{found['threads'][0]} → {found['threads'][-1]}"
         options = "the same" if found["same_options"] else "changed"
         median = f"{statistics.median(found['times_s']):.3f} s"
