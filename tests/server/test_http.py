@@ -371,7 +371,7 @@ def test_a_cancelled_job_leaves_nothing(service: Running) -> None:
     assert not (service.server.settings.jobs_folder / job["id"]).exists()
     assert service.http.get(job["links"]["self"]).json()["state"] == "cancelled"
     problem(service.http.get(job["links"]["result"]), 404, "unknown")
-    until(lambda: not service.server.jobs._callers)
+    until(lambda: not service.server.jobs._files._callers)
     assert not (service.server.settings.jobs_folder / job["id"]).exists()
 
 
@@ -521,14 +521,14 @@ def test_a_job_that_meets_a_fault_each_time_is_given_up_and_others_go_on(
 
     monkeypatch.setattr(runner, "_AFTER_FAULT_S", 0.05)
     with serving(tmp_path) as one:
-        answered = one.server.jobs._answered
+        answered = one.server.jobs._files._answered
 
         async def faulty(recognizer: Any, claim: Any, call: Any) -> Any:
             if claim.file.name == "bad.wav":
                 raise ZeroDivisionError("a bug")
             return await answered(recognizer, claim, call)
 
-        one.server.jobs._answered = faulty  # type: ignore[method-assign]
+        one.server.jobs._files._answered = faulty  # type: ignore[method-assign]
         bad, good = (
             one.http.post("/v1/jobs", files={"file": (name, wav(1.0, 5))}).json() for name in ("bad.wav", "good.wav")
         )

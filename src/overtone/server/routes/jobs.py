@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from overtone.errors import InputError, RefusedError, UsageError
 from overtone.options import PER_CALL
 from overtone.server.calls import Call
-from overtone.server.jobs.runner import call_of as call_of_job
+from overtone.server.jobs.files import call_of as call_of_job
 from overtone.server.jobs.values import Job, NewFile
 from overtone.server.keys import Owner
 from overtone.server.models import Task

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
 from overtone.errors import RefusedError, UsageError
-from overtone.server.jobs.runner import call_of
+from overtone.server.jobs.files import call_of
 from overtone.server.reading import in_pieces
 from overtone.server.records import Form, written
 from overtone.server.routes.common import LINES, Pieces, described, query
