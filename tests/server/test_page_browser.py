@@ -167,18 +167,18 @@ def test_a_broken_file_stands_beside_good_ones(chromium: Any, service: Running, 
 
 
 def test_the_last_of_quick_choices_is_shown(chromium: Any, service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    from overtone.server.ui.page import Page
+    from overtone.server.ui.view import View
 
-    inner = Page._panel
+    inner = View.panel
 
-    async def slow(page: Any, session: Session) -> dict[Any, Any]:
+    async def slow(view: Any, session: Session) -> dict[Any, Any]:
         await asyncio.sleep(0.5)
-        return await inner(page, session)
+        return await inner(view, session)
 
     with opened(chromium, service) as page:
         analyse(page, CALL, SAD)
         expect(page.locator("#ot-table")).to_contain_text("2 of 2 done")
-        monkeypatch.setattr(Page, "_panel", slow)
+        monkeypatch.setattr(View, "panel", slow)
         for name in ("sad.wav", "call.mp3", "sad.wav", "call.mp3"):
             page.locator("#ot-table").get_by_role("button", name=f"Show {name}").click()
         expect(page.locator("#ot-panel h2")).to_have_text("call.mp3")

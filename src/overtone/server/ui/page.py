@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 import gradio as gr
-from gradio.components.plot import PlotData
 
 from overtone.errors import OvertoneError
 from overtone.memory import parse_size
 from overtone.options import Options
-from overtone.record import of_kind
 from overtone.server.calls import Call, options_of
-from overtone.server.models import Task, check_wish, taken_by
+from overtone.server.models import Task, check_wish
 from overtone.server.server import Server
-from overtone.server.ui import markup, spoken
+from overtone.server.ui import markup
 from overtone.server.ui.asked import Facts, options_given, place_of
 from overtone.server.ui.door import Door
-from overtone.server.ui.errors import Limits, explained
+from overtone.server.ui.errors import Limits
 from overtone.server.ui.kept import Kept, Shelf
 from overtone.server.ui.layout import Changes, Layout
-from overtone.server.ui.picture import Look, figure
-from overtone.server.ui.routes import FOLDER
 from overtone.server.ui.run import Run
 from overtone.server.ui.scratch import scratch_folder
 from overtone.server.ui.sessions import Session, Sessions
 from overtone.server.ui.texts import Language, language_of, text
-from overtone.values import EmotionResult, Result, Transcript
+from overtone.server.ui.view import View
+from overtone.values import Result
 
 MOST_FILES = 100
 """Of one click; more are for jobs."""
@@ -54,10 +50,11 @@ class Page:
         self._server = server
         self.door = Door(server.keyring)
         self.sessions = Sessions(Shelf(server.spool))
-        most_files = min(MOST_FILES, settings.max_files)
-        self._limits = Limits(parse_size(settings.max_upload), settings.max_audio_s, most_files)
+        self._most_files = min(MOST_FILES, settings.max_files)
+        limits = Limits(parse_size(settings.max_upload), settings.max_audio_s, self._most_files)
         with scratch_folder():
-            self._layout = layout = Layout(self._limits, writes=settings.transcriber is not None)
+            self._layout = layout = Layout(limits, writes=settings.transcriber is not None)
+            self._view = View(server, self.sessions, layout, limits)
             self.blocks = layout.blocks
             with self.blocks:
                 self._wire(layout)
@@ -105,12 +102,12 @@ class Page:
         try:
             self.door.owner(user)
         except OvertoneError as error:
-            return self._sorry(error, language)
+            return self._view.sorry(error, language)
         session = self.sessions.open(user, request.session_hash or "")
         session.language = told.language or language
         session.dark, session.touched = told.dark, told.touched
         options = {"granularity": "segment", "segment": "vad", "channels": "mix"}
-        changes = self._texts(session) | {
+        changes = self._view.texts(session) | {
             on.ticket: session.ticket,
             on.files: markup.note(text(session.language, "nothing")),
         }
@@ -125,14 +122,14 @@ class Page:
         try:
             session = self._session(ticket)
         except OvertoneError as error:
-            return self._layout.texts(chosen, Options()) | self._sorry(error, chosen)
+            return self._layout.texts(chosen, Options()) | self._view.sorry(error, chosen)
         session.language = chosen
-        shown = {} if session.shown is None else await self._panel(session)
-        return self._texts(session) | self._files(session) | shown
+        shown = {} if session.shown is None else await self._view.panel(session)
+        return self._view.texts(session) | self._view.files(session) | shown
 
     async def asked(self, task: str) -> Changes:
         """Another task was chosen."""
-        return self._layout.asking(task, self._takes())
+        return self._layout.asking(task, self._view.takes())
 
     async def analysed(self, given: Mapping[Any, Any], request: gr.Request) -> AsyncIterator[Changes]:
         """Analyse was pressed: the table as it changes, until nothing is under way any more."""
@@ -140,7 +137,7 @@ class Page:
         try:
             session = self._session(given[on.ticket])
             told = Facts.of(given[on.facts])
-            names = told.names[: self._limits.most_files]
+            names = told.names[: self._most_files]
             language = session.language
             session.dark, session.touched = told.dark, told.touched
             task: Task = "transcribe" if given[on.task] == "transcribe" else "emotion"
@@ -151,7 +148,7 @@ class Page:
                 return
             await self._begin(session, names, call)
         except OvertoneError as error:
-            yield self._sorry(error, language)
+            yield self._view.sorry(error, language)
             return
         async for changes in self._progress(session):
             yield changes
@@ -161,11 +158,11 @@ class Page:
         try:
             session = self._session(ticket)
         except OvertoneError as error:
-            return self._sorry(error, _language(request))
+            return self._view.sorry(error, _language(request))
         session.shown = wanted = place_of(event._data)
-        panel = await self._panel(session)
+        panel = await self._view.panel(session)
         # Where another was chosen meanwhile, that one's answer shows it.
-        return self._files(session) | (panel if session.shown == wanted else {})
+        return self._view.files(session) | (panel if session.shown == wanted else {})
 
     async def stopped(self, ticket: str) -> None:
         """Stop was pressed."""
@@ -205,7 +202,7 @@ class Page:
                 over = working.done()
                 if session.shown is None:
                     changes |= await self._first(session, run)
-                table = self._table(session, run)
+                table = self._view.table(session, run)
                 if table != last or changes or time.monotonic() - sent > _ALIVE_S:
                     yield {on.files: table} | changes
                     last, sent, changes = table, time.monotonic(), {}
@@ -223,7 +220,7 @@ class Page:
         if at is None:
             return {}
         session.shown = (at, 0)
-        return await self._panel(session)
+        return await self._view.panel(session)
 
     def _call(self, session: Session, task: Task, values: Mapping[str, Any]) -> Call:
         """What was asked for. RefusedError, and UsageError for what cannot be."""
@@ -233,86 +230,11 @@ class Page:
             check_wish(self._server.host.transcriber, **options)
         return Call(options, False, self.door.owner(session.user), task)
 
-    def _takes(self) -> frozenset[str]:
-        last = self._server.host.last
-        return frozenset() if last is None or last.transcriber is None else taken_by(last.transcriber)
-
-    # What is shown.
-
-    def _texts(self, session: Session) -> Changes:
-        on, language = self._layout, session.language
-        last = self._server.host.last
-        served = text(language, "starting")
-        if last is not None:
-            runtime = last.emotion.runtime
-            served = text(
-                language, "served", model=runtime.network.name, precision=runtime.precision, device=runtime.device
-            )
-        base = Options() if last is None else last.emotion.options
-        return {on.heading: markup.heading(language, served, session.user)} | on.texts(language, base, self._takes())
-
-    def _files(self, session: Session) -> Changes:
-        if session.run is None:
-            return {self._layout.files: markup.note(text(session.language, "nothing"))}
-        return {self._layout.files: self._table(session, session.run)}
-
-    def _table(self, session: Session, run: Run) -> str:
-        service = self._server.service
-        for row in run.rows:
-            if row.state == "running" and not row.due:
-                row.due = time.monotonic() + service.wait_s
-        wait = service.admission.queued_s, service.wait_s
-        return markup.files(run, markup.Around(session.language, self._limits, _base(session), wait, session.shown))
-
-    async def _panel(self, session: Session) -> Changes:
-        """The result that is to be shown."""
-        on = self._layout
-        at, place = session.shown or (0, 0)
-        kept = self.sessions.kept(session, at)
-        if kept is None or not 0 <= place < len(kept.results):
-            gone = markup.note(text(session.language, "gone"), "bad")
-            return {on.panel: gr.update(visible=True), on.verdict: gone, on.picture: None, on.details: ""}
-        result, language = kept.results[place], session.language
-        if isinstance(result, Transcript):
-            return {
-                on.panel: gr.update(visible=True),
-                on.verdict: spoken.heading(kept, result, language),
-                on.picture: gr.update(value=None, visible=False),
-                on.details: await asyncio.to_thread(
-                    spoken.transcript, kept, result, f"{_base(session)}/{at}", language
-                ),
-            }
-        result, look = of_kind(result, EmotionResult), Look(language, session.dark, session.touched)
-        drawn = await asyncio.to_thread(_drawn, kept, result, look)
-        return {
-            on.panel: gr.update(visible=True),
-            on.verdict: markup.verdict(kept, result, language),
-            on.picture: gr.update(
-                value=PlotData(type="plotly", plot=drawn), label=text(language, "picture"), visible=True
-            ),
-            on.details: markup.details(kept, result, f"{_base(session)}/{at}", language),
-        }
-
     def _session(self, ticket: Any) -> Session:
         """The page with that ticket. RefusedError: expired, or unauthorized where its key is withdrawn."""
         session = self.sessions.get(str(ticket))
         self.door.owner(session.user)
         return session
-
-    def _sorry(self, error: OvertoneError, language: Language) -> Changes:
-        """What the page says where nothing can be done."""
-        leave = text(language, "sign_out", name="") if error.code == "unauthorized" else ""
-        told = explained(error, "", self._limits, language)
-        return {self._layout.files: markup.note(told, "bad", leave=leave)}
-
-
-def _drawn(kept: Kept, result: EmotionResult, look: Look) -> str:
-    with kept.lock:
-        return json.dumps(figure(result, look, whole=kept.level == "utterance"), allow_nan=False)
-
-
-def _base(session: Session) -> str:
-    return f"{FOLDER}/{session.ticket}/results"
 
 
 def _language(request: gr.Request) -> Language:
