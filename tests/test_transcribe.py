@@ -13,6 +13,7 @@ from command import finish, start
 from conftest import voice
 from oracles import campplus, ct_transformer, fsmn_vad, paraformer, sense_voice
 from overtone import Audio, EmotionRecognizer, Transcriber, Transcript
+from overtone.cli.app import run
 from overtone.errors import CheckpointError, InputError, UsageError
 from overtone.transcribe_options import TranscribeOptions
 
@@ -270,6 +271,19 @@ def test_the_command_writes_subtitles_and_goes_on_where_it_was(
     records = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
     assert [record["source"] for record in records] == clips
     assert all(record["sentences"][0]["words"] for record in records)
-    code, _, told = finish(start("transcribe", clips[0], *own, "-o", tmp_path / "x.rttm"))
-    assert code == 2
-    assert "--speakers" in told
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["-o", "x.rttm"], "--speakers"),
+        (["-o", "x.docx"], "known format"),
+        (["-o", "x.srt", "--channels", "split"], "{name}"),
+        (["--format", "words"], "unknown format"),
+    ],
+)
+def test_an_output_that_cannot_be_is_refused_before_a_model_is_looked_for(
+    capsys: pytest.CaptureFixture[str], more: list[str], said: str
+) -> None:
+    assert run(["transcribe", "--model", "no/such-model", "call.wav", *more]) == 2
+    assert said in capsys.readouterr().err

@@ -15,7 +15,7 @@ from overtone.cli.plots import Plots
 from overtone.cli.table import TableSink
 from overtone.embeddings import EmbeddingWriter
 from overtone.emotion import EmotionRecognizer
-from overtone.formats import Sink, open_sink
+from overtone.formats import open_sink
 from overtone.inputs import Entry
 from overtone.options import Options
 from overtone.values import EmotionResult
@@ -49,13 +49,19 @@ def emotion(  # noqa: PLR0913, PLR0917 - a command's options are its interface
 
 
 def _run(job: Job, options: Options, embeddings: str | None, plot: str | None) -> int:
+    form = {**job.form(split=options.channels == "split"), "granularity": options.granularity}
+    job.check_form(form)
     with ExitStack() as stack:
         # What writes results is imported first: the budget is shared out over what is left.
         plots = Plots(plot) if plot is not None else None
         vectors = _vectors(embeddings, options)
         recognizer = stack.enter_context(EmotionRecognizer.with_options(options))
         done = _recovered(job, recognizer)
-        sink = stack.enter_context(_sink(job, options, recognizer))
+        sink = stack.enter_context(
+            TableSink(options.granularity)
+            if job.on_terminal
+            else open_sink(job.output, labels=recognizer.labels, **form)
+        )
 
         def first(result: EmotionResult) -> None:
             if vectors is not None:
@@ -95,17 +101,4 @@ def _recovered(job: Job, recognizer: EmotionRecognizer) -> set[str]:
         granularity=runtime.options.granularity,
         channels=runtime.options.channels,
         labels=recognizer.labels,
-    )
-
-
-def _sink(job: Job, options: Options, recognizer: EmotionRecognizer) -> Sink:
-    if job.on_terminal:
-        return TableSink(options.granularity)
-    return open_sink(
-        job.output,
-        format=job.kind,
-        granularity=options.granularity,
-        labels=recognizer.labels,
-        append=job.resume,
-        many=options.channels == "split" or job.many,
     )

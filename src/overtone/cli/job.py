@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Optional, TypeVar
+from typing import Annotated, Any, Optional, TypeVar
 
 import typer
 
@@ -14,7 +14,7 @@ from overtone import journal
 from overtone.cli import screen
 from overtone.cli.progress import Meter
 from overtone.errors import UsageError
-from overtone.formats import FORMATS, Sink, already_there
+from overtone.formats import FORMATS, Sink, already_there, check_sink
 from overtone.inputs import Entry, expand, is_list, may_be_many
 from overtone.values import Result
 
@@ -75,6 +75,15 @@ class Job:
     def many(self) -> bool:
         """Whether there may be more than one input."""
         return len(set(self.inputs)) > 1 or any(map(may_be_many, self.inputs))
+
+    def form(self, *, split: bool) -> dict[str, Any]:
+        """What `open_sink` is told of the output; split: each channel has a result of its own."""
+        return {"format": self.kind, "append": self.resume, "many": split or self.many}
+
+    def check_form(self, form: Mapping[str, Any]) -> None:
+        """UsageError for an output that cannot be as it is asked for, before anything is loaded."""
+        if not self.on_terminal:
+            check_sink(self.output, **form)
 
     def entries(self, done: set[str]) -> Iterator[Entry]:
         """The inputs that are not among those done before (`overtone.journal.recover`)."""

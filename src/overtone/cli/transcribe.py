@@ -11,7 +11,7 @@ from overtone import journal
 from overtone.cli.job import Format, Inputs, Job, Output, Overwrite, Quiet, Resume
 from overtone.cli.options import transcription_chosen, with_transcription_options
 from overtone.cli.transcript_table import TranscriptTable
-from overtone.formats import Sink, open_sink
+from overtone.formats import open_sink
 from overtone.record import Detail
 from overtone.transcribe import Transcriber
 from overtone.transcribe_options import TranscribeOptions
@@ -39,10 +39,12 @@ def transcribe(
 
 
 def _run(job: Job, options: TranscribeOptions, detail: Detail) -> int:
+    form = {**job.form(split=options.channels == "split"), "granularity": detail, "speakers": options.speakers}
+    job.check_form(form)
     with ExitStack() as stack:
         transcriber = stack.enter_context(Transcriber.with_options(options))
         done = _recovered(job, transcriber, detail)
-        sink = stack.enter_context(_sink(job, options, detail))
+        sink = stack.enter_context(TranscriptTable() if job.on_terminal else open_sink(job.output, **form))
         return job.write(
             lambda: transcriber.stream(job.entries(done)), sink, done, decoded_s=lambda: transcriber.decoded_s
         )
@@ -59,17 +61,4 @@ def _recovered(job: Job, transcriber: Transcriber, detail: Detail) -> set[str]:
         granularity=detail,
         channels=runtime.options.channels,
         models=transcriber.models,
-    )
-
-
-def _sink(job: Job, options: TranscribeOptions, detail: Detail) -> Sink:
-    if job.on_terminal:
-        return TranscriptTable()
-    return open_sink(
-        job.output,
-        format=job.kind,
-        granularity=detail,
-        append=job.resume,
-        many=options.channels == "split" or job.many,
-        speakers=options.speakers,
     )

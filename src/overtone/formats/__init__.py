@@ -9,7 +9,7 @@ All but .jsonl appear under their name only when closed; until then they end in 
 """
 
 from overtone.formats.names import Names, base_name
-from overtone.formats.opening import FORMATS, already_there, open_sink
+from overtone.formats.opening import FORMATS, already_there, check_sink, open_sink
 from overtone.formats.sink import Sink
 
-__all__ = ["FORMATS", "Names", "Sink", "already_there", "base_name", "open_sink"]
+__all__ = ["FORMATS", "Names", "Sink", "already_there", "base_name", "check_sink", "open_sink"]

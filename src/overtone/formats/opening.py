@@ -32,6 +32,27 @@ _ONE_INPUT = ("srt", "vtt", "txt")
 _ONE_TIMELINE = (*_ONE_INPUT, "rttm")
 
 
+def check_sink(
+    path: str | None,
+    *,
+    granularity: Level,
+    format: str | None = None,
+    append: bool = False,
+    many: bool = False,
+    speakers: bool = True,
+) -> None:
+    """UsageError for what `open_sink` would refuse to begin, before there is anything to write: nothing is made."""
+    kind, template = _destination(path, format)
+    if append and (kind != "jsonl" or template is not None or path is None):
+        raise UsageError(f"only one .jsonl file can be resumed, not {path or 'standard output'} as {kind}")
+    if kind == "rttm" and granularity in DETAILS and not speakers:
+        raise UsageError(NO_SPEAKERS, code="no_speakers")
+    if many and template is None and kind in _ONE_INPUT:
+        raise UsageError(many_message(kind, path or "standard output"))
+    if kind == "parquet":
+        Parquet.check()
+
+
 def open_sink(
     path: str | None,
     *,
@@ -54,15 +75,10 @@ def open_sink(
     UsageError: unknown format, a folder without a format, a form that does not fit, an output that
     cannot be written, a missing extra.
     """
+    check_sink(path, granularity=granularity, format=format, append=append, many=many, speakers=speakers)
     kind, template = _destination(path, format)
-    if append and (kind != "jsonl" or template is not None or path is None):
-        raise UsageError(f"only one .jsonl file can be resumed, not {path or 'standard output'} as {kind}")
-    if kind == "rttm" and granularity in DETAILS and not speakers:
-        raise UsageError(NO_SPEAKERS, code="no_speakers")
     if template is not None:
         return SinkPerInput(template, kind, granularity, labels)
-    if many and kind in _ONE_INPUT:
-        raise UsageError(many_message(kind, path or "standard output"))
     return _make(path, kind, granularity, labels, append=append)
 
 
@@ -81,8 +97,6 @@ class SinkPerInput(Closing):
         self._names = Names()
         self._skips_failed = kind in _ONE_TIMELINE
         self._open: Callable[[str], Sink] = lambda path: _make(path, kind, granularity, labels)
-        if kind == "parquet":
-            Parquet.check()
         make_folder(str(Path(template.split(NAME, 1)[0] + "x").parent))
 
     def write(self, result: Result) -> None:
