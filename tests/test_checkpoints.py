@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,9 @@ import pytest
 from overtone import checkpoints
 from overtone.errors import CheckpointError, DownloadError, UsageError
 from overtone.models import seeded
+
+LAUGHS = "a: &a [1]\n" + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 20)}]\n" for a, b in pairwise("abcdefgh"))
+"""A billion values in ten lines."""
 
 
 @pytest.fixture
@@ -58,6 +62,8 @@ def rewrite(folder: Path, name: str, text: str | None) -> None:
         ("config.yaml", None, "no config.yaml"),
         ("config.yaml", "- a\n- b", "not a mapping"),
         ("config.yaml", "a: [", "not readable YAML"),
+        ("config.yaml", LAUGHS, "more than"),
+        ("config.yaml", "a: &a [*a]", "more than"),
         ("config.yaml", "a: !!python/object/apply:os.system ['true']", "not readable YAML"),
         ("configuration.json", "{", "configuration.json is broken"),
         ("configuration.json", "[1]", "configuration.json is broken"),

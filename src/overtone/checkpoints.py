@@ -70,6 +70,9 @@ CONVERTED = "overtone.json"
 _LARGEST_TEXT = 4 << 20
 """Bytes. No config or label list comes near; a bigger one is not read."""
 
+_MOST_VALUES = 1 << 20
+"""In a config, some of which list a vocabulary."""
+
 _LARGEST_VOCABULARY = 64 << 20
 """Bytes. That of the larger punctuation model, half a million words, has some eight million."""
 
@@ -222,7 +225,23 @@ def _read_config(folder: Path, name: str) -> Mapping[str, Any]:
         raise CheckpointError(f"{name}: config.yaml is not readable YAML ({str(error).splitlines()[0]}).") from error
     if not isinstance(config, Mapping):
         raise CheckpointError(f"{name}: config.yaml is not a mapping.")
+    if _is_larger(config, _MOST_VALUES):
+        raise CheckpointError(f"{name}: config.yaml holds more than {_MOST_VALUES} values, or itself; fetch it again.")
     return config
+
+
+def _is_larger(value: object, most: int) -> bool:
+    """Whether there are more values in it than that. Each is counted wherever it stands: a few lines of YAML can name
+    one another many times over, and what reads them would follow."""
+    left, seen = [value], 0
+    while left:
+        found = left.pop()
+        within = found.values() if isinstance(found, Mapping) else found if isinstance(found, list) else ()
+        seen += 1
+        if seen + len(left) + len(within) > most:
+            return True
+        left.extend(within)
+    return False
 
 
 def _read_metas(folder: Path, name: str) -> Mapping[str, str]:
