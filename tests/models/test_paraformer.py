@@ -42,11 +42,12 @@ class Model:
         graphs = build(self.checkpoint)
         assert sorted(graphs) == sorted(self.task.graphs)
         self.runs: dict[str, Run] = {"torch": torch_run(graphs), "openvino": openvino_run(graphs)}
+        self._tasks = {runtime: ParaformerTask(self.checkpoint) for runtime in self.runs}  # each keeps hot words
 
     def answer(self, runtime: str, waves: Sequence[Samples], hotwords: tuple[str, ...] = ()) -> list[Recognized]:
         """What the task says of a batch."""
         wish = ParaformerWish(hotwords) if hotwords else None
-        return self.task.answer(self.runs[runtime], Batch(tuple(waves), max(map(len, waves)), wish))
+        return self._tasks[runtime].answer(self.runs[runtime], Batch(tuple(waves), max(map(len, waves)), wish))
 
     def expected(self, wave: Samples, hotwords: tuple[str, ...] = ()) -> tuple[str, list[list[int]]]:
         """FunASR's text, and the times of its words, without those before the start of the waveform."""
@@ -195,6 +196,22 @@ def test_hot_words_are_looked_up_once(seaco: Model, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(words, "_lines", b"")  # in which nothing would be found
     for told, again in zip(before, words.ids(HOTWORDS), strict=True):
         assert np.array_equal(told, again)
+
+
+def test_vectors_of_hot_words_are_kept_from_batch_to_batch(seaco: Model) -> None:
+    task, asked = ParaformerTask(seaco.checkpoint), []
+
+    def run(graph: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        asked.append(graph)
+        return seaco.runs["torch"](graph, inputs)
+
+    batch = Batch(tuple(VOICES), max(map(len, VOICES)), ParaformerWish(HOTWORDS))
+    first, again = task.answer(run, batch), task.answer(run, batch)
+    assert asked.count("hotwords") == 1
+    assert [one.tokens.tolist() for one in first] == [one.tokens.tolist() for one in again]
+    others = Batch(batch.waveforms, batch.padded, ParaformerWish(MANY))
+    assert [one.tokens.tolist() for one in task.answer(run, others)] != [one.tokens.tolist() for one in first]
+    assert asked.count("hotwords") > 1
 
 
 def test_hot_words_are_refused_where_none_are_heard(model: Model) -> None:

@@ -68,6 +68,7 @@ class ParaformerTask:
         cmvn = read_cmvn(checkpoint.text(frontend.cmvn_file or "am.mvn"), name)
         self._frontend = Frontend(frontend, cmvn, name=name)
         self._hotwords = Hotwords(checkpoint, self.tokens, self._config.start) if self._config.hotwords else None
+        self._known: tuple[tuple[str, ...], Array] = (), np.zeros((0, 0), np.float32)
         self.hop = frontend.hop
 
     @property
@@ -94,11 +95,18 @@ class ParaformerTask:
         tokens = cif.token_counts(alphas, tail=self._config.predictor.tail > 0)
         if not tokens.any():
             return [self._recognized(*_NOTHING) for _ in tokens]
-        vectors = None
-        if wish.hotwords and self._hotwords is not None:
-            vectors = _vectors(run, *self._hotwords.ids(wish.hotwords))
+        vectors = self._vectors_of(run, wish.hotwords) if wish.hotwords else None
         said = self._say(run, _Heard(heard["hidden"], alphas, counts, tokens), vectors)
         return [self._recognized(*row) for row in said]
+
+    def _vectors_of(self, run: Run, words: tuple[str, ...]) -> Array:
+        """A vector of each hot word. The last ones are kept: batch after batch asks for the same."""
+        known, vectors = self._known
+        if known != words:
+            assert self._hotwords is not None
+            vectors = _vectors(run, *self._hotwords.ids(words))
+            self._known = words, vectors
+        return vectors
 
     def rehearse(self, run: Run, batch: Batch) -> None:
         """See Task. As if every second frame, which is 8 a second, ended a token, and with the most hot words."""
