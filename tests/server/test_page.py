@@ -1066,7 +1066,7 @@ def test_speech_is_written_down_where_there_is_a_transcriber(tmp_path: Path) -> 
             assert shown[browser.on.spoken]["visible"]
             assert not shown[browser.on.granularity]["visible"]
             assert (await page.asked("emotion"))[browser.on.granularity]["visible"]
-            texts = browser.on.texts("en", Options(), page._takes())
+            texts = browser.on.texts("en", Options(), page._view.takes())
             assert not texts[browser.on.hotwords]["visible"], "SenseVoice listens for none"
             await browser.run({"call.mp3": CALL.read_bytes()}, task="transcribe", language="auto", hotwords="")
             (kept,) = page.sessions.all_kept(browser.session)
