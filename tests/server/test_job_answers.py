@@ -92,6 +92,7 @@ def test_the_documented_size():
     assert 7200 * (len(pack(words)) + 24) < 8e6
 
 
+LAST_BITS = Output(1 << 40, np.array([np.nan, -0.0, 5e-324]), device="a name of any length that there is")
 HEARD = Recognized(
     np.array([3, 1, 4], np.int32),
     np.array([[0, 60], [60, 120], [300, 301]], np.int32),
@@ -106,7 +107,7 @@ NOTHING_HEARD = Recognized(np.zeros(0, np.int32), None, np.zeros(0, np.float32),
 VOICES = Voices(np.arange(384, dtype=np.float32).reshape(2, 192), np.array([[0, 9], [9, 18]], np.int32), device="cpu")
 
 
-@pytest.mark.parametrize("answer", [output(0), HEARD, NOTHING_HEARD, VOICES], ids=lambda answer: type(answer).__name__)
+@pytest.mark.parametrize("answer", [output(0), LAST_BITS, HEARD, NOTHING_HEARD, VOICES])
 def test_what_any_model_says_is_kept_to_the_last_bit(path: Path, answer: Answer) -> None:
     with kept(path) as answers:
         answers.keep(b"d" * 16, answer)
