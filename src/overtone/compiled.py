@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from overtone.errors import CheckpointError, DeviceError
+from overtone.errors import CheckpointError, DeviceError, ModelError
 from overtone.resources import drop_mapped, trim_heap
 
 Array = npt.NDArray[Any]
@@ -95,6 +95,27 @@ def read_model(path: Path) -> Any:
         raise CheckpointError(f"{path}: cannot be loaded by OpenVINO ({reason}); convert the model again.") from error
 
 
+def save_model(model: Any, path: Path) -> None:
+    """Write an `openvino.Model`, its weights as they are, and see that each output still answers to its name.
+
+    Compiling fuses operations, and with them their outputs' names; one that got lost would be noticed only when the
+    model is run. ModelError names it.
+    """
+    openvino().save_model(model, path, compress_to_fp16=False)
+    compiled = CompiledModel(path, threads=1)
+    lost = [
+        name
+        for place, output in enumerate(model.outputs)
+        for name in output.names
+        if compiled.outputs.get(name) != place
+    ]
+    if lost:
+        raise ModelError(
+            f"{path.name}: OpenVINO {version()} loses the output {lost[0]!r} of it; convert it with another release of "
+            "openvino."
+        )
+
+
 def first_run(run: Callable[[], object]) -> None:
     """Make a model's first run, one at a time in this process; see `_FIRST_RUN`."""
     with _FIRST_RUN:
@@ -128,8 +149,12 @@ class CompiledModel:
             "CPU_RUNTIME_CACHE_CAPACITY": str(_SPARE_KERNELS + layers),
         }
         self._weights = path.with_suffix(".bin") if path is not None else None
+        self.inputs: tuple[str, ...] = tuple(place.get_any_name() for place in model.inputs)
+        """Names of what it takes, as the file has them."""
         self._compiled = _core().compile_model(model, "CPU", settings)
         self._request: Any = self._compiled.create_infer_request()
+        # Compiling adds the names of what is fused into an output, in no order: any of them may come first.
+        self._places = {name: place for place, output in enumerate(self._compiled.outputs) for name in output.names}
 
     @property
     def samples(self) -> int:
@@ -137,13 +162,13 @@ class CompiledModel:
         return int(self._compiled.inputs[0].get_shape()[-1])
 
     @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of what it takes."""
-        return tuple(place.get_any_name() for place in self._compiled.inputs)
+    def outputs(self) -> Mapping[str, int]:
+        """Place of each output by name. One output may have several names."""
+        return self._places
 
     def request(self) -> Callable[[Mapping[str, Array]], Mapping[str, Array]]:
         """A runner of its own, for one thread or stream. What it gives is valid until its next run."""
-        return partial(_run, self._compiled.create_infer_request())
+        return partial(self._run, self._compiled.create_infer_request())
 
     def infer(self, inputs: Mapping[str, Array]) -> Array:
         """The model's only output, as NumPy sees it; valid until the next run."""
@@ -151,8 +176,13 @@ class CompiledModel:
         return found
 
     def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
-        """All outputs by name; valid until the next run. `inputs` may hold more than the model takes."""
-        return _run(self._request, {name: inputs[name] for name in self.inputs})
+        """All outputs by each of their names; valid until the next run. `inputs` may hold more than the model takes."""
+        return self._run(self._request, inputs)
+
+    def _run(self, request: Any, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        given = {place: inputs[name] for place, name in enumerate(self.inputs)}
+        found = request.infer(given, share_inputs=True, share_outputs=True)
+        return {name: found[place] for name, place in self._places.items()}
 
     def output_shape(self, name: str) -> tuple[int, ...]:
         """An output's shape, -1 where it may change."""
@@ -179,8 +209,3 @@ class CompiledModel:
         self.release()
         self.drop_file()
         trim_heap()
-
-
-def _run(request: Any, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
-    found = request.infer(inputs, share_inputs=True, share_outputs=True)
-    return {output.get_any_name(): value for output, value in found.items()}

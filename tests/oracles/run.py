@@ -1,16 +1,20 @@
-"""Runs of graphs, as a task is given them: through PyTorch and through OpenVINO, without the backends around them."""
+"""Runs of graphs, as a task is given them: the modules themselves in PyTorch, and the backend that is the default."""
 
 from __future__ import annotations
 
-import warnings
+import shutil
+import tempfile
+import weakref
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from overtone import compiled
+from overtone.backends.openvino_graphs import OpenvinoGraphs
+from overtone.compiled import save_model
 from overtone.models.graph import Graph
+from overtone.models.networks import exported
 from overtone.tasks.base import Array, Run
 
 
@@ -28,26 +32,21 @@ def torch_run(graphs: Mapping[str, Graph]) -> Run:
 
 
 def openvino_run(graphs: Mapping[str, Graph]) -> Run:
-    """Runs what OpenVINO makes of them, in float32 on one thread of the CPU."""
-    requests = {name: _request(network) for name, network in graphs.items()}
+    """Runs them as a converted model is run by default: written to a folder and read by the backend, in float32, on one
+    thread of the CPU."""
+    folder = Path(tempfile.mkdtemp(prefix="graphs-"))
+    for name, network in graphs.items():
+        save_model(exported(network), folder / f"{name}.xml")
+    backend = OpenvinoGraphs(folder, tuple(graphs), precision="fp32", threads=1)
+    weakref.finalize(backend, shutil.rmtree, folder, ignore_errors=True)
 
     def run(graph: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         network = graphs[graph]
         _check(network, inputs)
-        outputs = requests[graph].infer([inputs[name] for name in network.inputs])
-        return {name: outputs[index].copy() for index, name in enumerate(network.outputs)}
+        outputs = backend.run(graph, inputs)
+        return {name: outputs[name] for name in network.outputs}
 
     return run
-
-
-def _request(network: Graph) -> Any:
-    openvino = compiled.openvino()
-    with warnings.catch_warnings(), torch.inference_mode():
-        warnings.simplefilter("ignore")  # what tracing says of PyTorch's own deprecations
-        model = openvino.convert_model(network, example_input=network.example())
-    model.reshape({index: list(shape) for index, shape in enumerate(network.inputs.values())})
-    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
-    return openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
 
 
 def _check(network: Graph, inputs: Mapping[str, Array]) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from overtone import converted as on_disk
 from overtone.checkpoints import EMOTION, Checkpoint
-from overtone.compiled import has_fast_bf16, openvino
+from overtone.compiled import has_fast_bf16, save_model
 from overtone.conversion import agreement, speech
 from overtone.converted import MODELS, Converted
 from overtone.errors import ModelError
@@ -39,7 +39,7 @@ def export(checkpoint: Checkpoint, folder: Path, source: str, *, strict: bool) -
         from overtone.models.networks import build, exported
 
         for name, graph in build(checkpoint, strict=strict).items():
-            openvino().save_model(exported(graph), folder / f"{name}.xml", compress_to_fp16=False)
+            save_model(exported(graph), folder / f"{name}.xml")
         _copy(checkpoint.folder, folder, _TEXTS)
     gc.collect()  # traced modules refer to themselves, and hold the weights
     trim_heap()
@@ -53,7 +53,7 @@ def _export_emotion(checkpoint: Checkpoint, folder: Path, *, strict: bool) -> No
 
     network, head = load(checkpoint, strict=strict)
     for name, model in zip(MODELS, exported(network), strict=True):
-        openvino().save_model(model, folder / name, compress_to_fp16=False)
+        save_model(model, folder / name)
     if head is not None:
         on_disk.write_head(folder, head)
     _copy(checkpoint.folder, folder, ("config.yaml",))

@@ -14,7 +14,7 @@ import numpy as np
 from overtone.backends.openvino_backend import OpenvinoBackend
 from overtone.backends.openvino_graphs import OpenvinoGraphs
 from overtone.checkpoints import EMOTION, Checkpoint
-from overtone.compiled import openvino, read_model, untold
+from overtone.compiled import read_model, save_model, untold
 from overtone.converted import Converted
 from overtone.models.architecture import Architecture
 from overtone.plan import bucket
@@ -59,7 +59,7 @@ def quantize(checkpoint: Checkpoint, reference: Converted, folder: Path, windows
                 subset_size=len(items),
                 ignored_scope=nncf.IgnoredScope(patterns=[_MEMORIES], validate=False),
             )
-        openvino().save_model(smaller, folder / f"{name}.xml", compress_to_fp16=False)
+        save_model(smaller, folder / f"{name}.xml")
 
 
 def _emotion(checkpoint: Checkpoint, reference: Converted, windows: Sequence[Samples]) -> dict[str, list[Any]]:
