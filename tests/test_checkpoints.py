@@ -5,6 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import torch
 
 from overtone import checkpoints
 from overtone.errors import CheckpointError, DownloadError, UsageError
@@ -24,7 +25,12 @@ def test_a_folder_is_read_with_its_labels(folder: Path) -> None:
     assert found.labels is not None
     assert found.labels[0] == "生气/angry"
     assert found.weights == folder / "model.pt"
-    assert found.weight_bytes == (folder / "model.pt").stat().st_size
+
+
+def test_its_size_is_that_of_the_weights_and_not_of_what_training_keeps_beside_them(folder: Path) -> None:
+    numbers = sum(value.numel() for value in torch.load(folder / "model.pt", weights_only=True)["model"].values())
+    assert checkpoints.find(str(folder)).weight_bytes == 4 * numbers
+    assert (folder / "model.pt").stat().st_size > 3 * 4 * numbers
 
 
 @pytest.mark.parametrize("hub", ["hf", "ms"])
@@ -67,6 +73,8 @@ def rewrite(folder: Path, name: str, text: str | None) -> None:
         ("config.yaml", "a: !!python/object/apply:os.system ['true']", "not readable YAML"),
         ("configuration.json", "{", "configuration.json is broken"),
         ("configuration.json", "[1]", "configuration.json is broken"),
+        ("config.yaml", "a: 1\na: 2", "not readable YAML .*'a' is twice, line 2"),
+        ("config.yaml", "a: 0x_", "not readable YAML"),
         ("model.pt", None, "no weights"),
         ("tokens.txt", None, "tokens.txt is not in"),
         ("tokens.txt", "", "one label per line"),

@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "src" / "overtone"
 
 FLOORS = (
-    ("errors", "values", "spool", "stages"),
+    ("errors", "values", "spool", "stages", "tensor_file", "yaml_config"),
     ("memory", "resources", "child"),
     ("options", "compiled", "devices"),
     ("transcribe_options",),

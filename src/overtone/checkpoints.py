@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from overtone.errors import CheckpointError, DownloadError, OvertoneError, UsageError
 from overtone.resources import asset
+from overtone.tensor_file import TensorFile, TensorFileError
+from overtone.yaml_config import read_yaml
 
 Hub = Literal["hf", "ms"]
 
@@ -111,10 +111,13 @@ class Checkpoint:
 
     @property
     def weight_bytes(self) -> int:
-        """Size of the weights."""
-        if self.published:
-            return self.weights.stat().st_size
-        return sum(path.stat().st_size for path in self.folder.glob("*.bin"))
+        """Bytes of the weights in memory. A published file may be larger: training keeps its own state in it."""
+        if not self.published:
+            return sum(path.stat().st_size for path in self.folder.glob("*.bin"))
+        try:
+            return TensorFile(self.weights).loaded_bytes
+        except TensorFileError:
+            return self.weights.stat().st_size  # what is wrong with it is told when it is loaded
 
 
 def find(model: str, *, hub: Hub = "hf", download: bool = True) -> Checkpoint:
@@ -209,10 +212,16 @@ def read(folder: Path, *, name: str) -> Checkpoint:
     if config.get("model") in EMOTION and config.get("tokenizer") is not None:
         if not tokens.is_file():
             raise CheckpointError(f"{name}: config.yaml names a tokenizer, but {tokens.name} is not in {folder}.")
-        labels = tuple(line.strip() for line in _text(tokens, name).splitlines() if line.strip())
+        labels = tuple(line.strip() for line in lines(_text(tokens, name)) if line.strip())
         if not labels or len(set(labels)) != len(labels):
             raise CheckpointError(f"{name}: {tokens.name} must hold one label per line, each once.")
     return Checkpoint(name, folder, config, labels, weights)
+
+
+def lines(text: str) -> list[str]:
+    """The lines of a file, without their ends; the last may have one or not. Only line feeds end a line: vocabularies
+    hold other characters that `str.splitlines` would take for one."""
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def _read_config(folder: Path, name: str) -> Mapping[str, Any]:
@@ -220,9 +229,9 @@ def _read_config(folder: Path, name: str) -> Mapping[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"{name}: no config.yaml in {folder}; copy the whole published folder.")
     try:
-        config = yaml.safe_load(_text(path, name))
-    except (yaml.YAMLError, RecursionError) as error:
-        raise CheckpointError(f"{name}: config.yaml is not readable YAML ({str(error).splitlines()[0]}).") from error
+        config = read_yaml(_text(path, name))
+    except ValueError as error:
+        raise CheckpointError(f"{name}: config.yaml is not readable YAML ({error}).") from error
     if not isinstance(config, Mapping):
         raise CheckpointError(f"{name}: config.yaml is not a mapping.")
     if _is_larger(config, _MOST_VALUES):

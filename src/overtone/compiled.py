@@ -96,24 +96,8 @@ def read_model(path: Path) -> Any:
 
 
 def save_model(model: Any, path: Path) -> None:
-    """Write an `openvino.Model`, its weights as they are, and see that each output still answers to its name.
-
-    Compiling fuses operations, and with them their outputs' names; one that got lost would be noticed only when the
-    model is run. ModelError names it.
-    """
+    """Write an `openvino.Model` and its weights as they are."""
     openvino().save_model(model, path, compress_to_fp16=False)
-    compiled = CompiledModel(path, threads=1)
-    lost = [
-        name
-        for place, output in enumerate(model.outputs)
-        for name in output.names
-        if compiled.outputs.get(name) != place
-    ]
-    if lost:
-        raise ModelError(
-            f"{path.name}: OpenVINO {version()} loses the output {lost[0]!r} of it; convert it with another release of "
-            "openvino."
-        )
 
 
 def first_run(run: Callable[[], object]) -> None:
@@ -127,6 +111,8 @@ class CompiledModel:
 
     model: a file (IR or ONNX), or an `openvino.Model`. threads: the model's own, no one else's. precision: see `HINTS`.
     shape: the only shape of the first input, where there is one: faster than shapes that may change.
+
+    Raises CheckpointError for a broken file, ModelError where an output does not answer to its name once compiled.
     """
 
     def __init__(
@@ -155,6 +141,16 @@ class CompiledModel:
         self._request: Any = self._compiled.create_infer_request()
         # Compiling adds the names of what is fused into an output, in no order: any of them may come first.
         self._places = {name: place for place, output in enumerate(self._compiled.outputs) for name in output.names}
+        for place, output in enumerate(model.outputs):
+            for name in output.names:
+                self._check_output(name, place, path)
+
+    def _check_output(self, name: str, place: int, path: Path | None) -> None:
+        if self._places.get(name) != place:
+            raise ModelError(
+                f"{path or 'a model'}: OpenVINO {version()} loses its output {name!r}; use another release of "
+                "openvino, or --backend torch."
+            )
 
     @property
     def samples(self) -> int:

@@ -12,6 +12,7 @@ import torch
 
 from oracles import campplus, ct_transformer, fsmn_vad, paraformer, sense_voice
 from overtone import checkpoints
+from overtone import compiled as compiled_models
 from overtone.checkpoints import EMOTION
 from overtone.compiled import CompiledModel, openvino, save_model
 from overtone.errors import ModelError
@@ -81,9 +82,23 @@ def test_an_output_is_found_by_each_of_its_names(tmp_path: Path) -> None:
     assert all(found[name] is not None for name in compiled.outputs)
 
 
-def test_an_output_that_gets_lost_is_noticed_when_the_model_is_made(
+def test_an_output_that_gets_lost_is_noticed_before_the_model_is_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(CompiledModel, "outputs", {"made": 0})
-    with pytest.raises(ModelError, match=r"m\.xml: OpenVINO .* loses the output 'wanted'"):
-        save_model(model_whose_output_is_fused(), tmp_path / "m.xml")
+    class Renaming:
+        """A runtime whose compiled models forget a name."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(core, name)
+
+        def compile_model(self, model: object, *how: object) -> object:
+            compiled = core.compile_model(model, *how)
+            for output in compiled.outputs:
+                output.get_tensor().set_names({"another"})
+            return compiled
+
+    core = compiled_models._core()
+    save_model(model_whose_output_is_fused(), tmp_path / "m.xml")
+    monkeypatch.setattr(compiled_models, "_core", Renaming)
+    with pytest.raises(ModelError, match=r"m\.xml: OpenVINO .* loses its output 'wanted'"):
+        CompiledModel(tmp_path / "m.xml", threads=1)

@@ -37,7 +37,7 @@ def small(small_checkpoint: Path) -> TorchBackend:
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> TorchBackend:
-    return backend(seeded.write(tmp_path_factory.mktemp("base") / "c", seeded.BASE))
+    return backend(seeded.write(tmp_path_factory.mktemp("base") / "c", seeded.BASE, optimizer=False))
 
 
 def run(backend: TorchBackend, clips: list[np.ndarray], padded: int | None = None) -> list[Output]:

@@ -52,6 +52,16 @@ def test_safetensors_give_the_same_weights(folder: Path) -> None:
     assert (got_head.weight == head.weight).all()
 
 
+def test_a_file_of_old_gives_the_same_weights(folder: Path) -> None:
+    expected, _ = opened(folder)
+    state = {"model": state_of(folder), "epoch": 3}
+    torch.save(state, folder / "model.pt", _use_new_zipfile_serialization=False)
+    got, _ = opened(folder)
+    assert all(
+        torch.equal(a, b) for a, b in zip(got.state_dict().values(), expected.state_dict().values(), strict=True)
+    )
+
+
 def test_half_precision_weights_become_float32(folder: Path) -> None:
     torch.save({"model": {key: value.half() for key, value in state_of(folder).items()}}, folder / "model.pt")
     network, _ = opened(folder)
@@ -123,6 +133,10 @@ def break_code(folder: Path) -> None:
     torch.save({"model": _Trap()}, folder / "model.pt")
 
 
+def break_old_code(folder: Path) -> None:
+    torch.save({"model": _Trap()}, folder / "model.pt", _use_new_zipfile_serialization=False)
+
+
 def break_list(folder: Path) -> None:
     torch.save([torch.zeros(3)], folder / "model.pt")
 
@@ -138,6 +152,7 @@ def break_list(folder: Path) -> None:
         (break_garbage, "broken|plain file"),
         (break_empty, "broken|plain file"),
         (break_code, "never runs code"),
+        (break_old_code, "never runs code"),
         (break_list, "no mapping"),
     ],
 )

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 
 from conftest import funasr_auto_model
+from oracles.config import as_written
 
 MARKS = ("<unk>", "_", "，", "。", "？", "、")
 _RATES = {"，": 0.08, "。": 0.05, "？": 0.02, "、": 0.02}
@@ -108,7 +108,7 @@ def publish(folder: Path, *, seed: int = 0, size: str = "small", never: str = ""
     torch.set_num_threads(threads)
     folder.mkdir(parents=True)
     torch.save(network.state_dict(), folder / "model.pt")
-    (folder / "config.yaml").write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
+    (folder / "config.yaml").write_text(as_written(config), encoding="utf-8")
     (folder / "tokens.json").write_text(json.dumps(words, ensure_ascii=False), encoding="utf-8")
     metas: dict[str, Any] = {
         "init_param": "model.pt",

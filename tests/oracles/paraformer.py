@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-import yaml
 
 from conftest import funasr_auto_model, voice
+from oracles.config import as_written
 from overtone.frontend import fbank, stacked
 
 Kind = Literal["Paraformer", "BiCifParaformer", "SeacoParaformer", "ParaformerStreaming"]
@@ -189,7 +189,7 @@ def publish(folder: Path, *, kind: Kind = "Paraformer", seed: int = 0, size: str
             network.hotword_output_layer.bias[made["model_conf"]["NO_BIAS"]] += 3.2 if size == "published" else 2.0
     torch.save(network.state_dict(), folder / "model.pt")
     random = np.random.default_rng(seed)
-    (folder / "config.yaml").write_text(yaml.safe_dump(made, sort_keys=False), encoding="utf-8")
+    (folder / "config.yaml").write_text(as_written(made), encoding="utf-8")
     (folder / "tokens.json").write_text(json.dumps(tokens, ensure_ascii=False), encoding="utf-8")
     (folder / "seg_dict").write_text(seg_dict(tokens), encoding="utf-8")
     (folder / "am.mvn").write_text(mvn(random), encoding="utf-8")

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 
 import conftest
+from oracles.config import as_written
 from overtone.frontend import Frontend, FrontendConfig, read_cmvn
 
 TAGS = (
@@ -43,7 +43,7 @@ def publish(folder: Path, *, seed: int = 0, size: str = "small") -> Path:
     """Write such a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     config = _config(size)
-    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    (folder / "config.yaml").write_text(as_written(config), encoding="utf-8")
     metas = {
         "init_param": "model.pt",
         "config": "config.yaml",

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from overtone import converted as on_disk
 from overtone.checkpoints import EMOTION, Checkpoint
-from overtone.compiled import has_fast_bf16, save_model
+from overtone.compiled import CompiledModel, has_fast_bf16, save_model
 from overtone.conversion import agreement, speech
 from overtone.converted import MODELS, Converted
 from overtone.errors import ModelError
@@ -59,6 +59,12 @@ def _export_emotion(checkpoint: Checkpoint, folder: Path, *, strict: bool) -> No
     _copy(checkpoint.folder, folder, ("config.yaml",))
     if checkpoint.labels is not None:
         (folder / "tokens.txt").write_text("\n".join(checkpoint.labels) + "\n", encoding="utf-8")
+
+
+def try_out(_: Checkpoint, folder: Path) -> None:
+    """Compile each graph of a converted model, as running it will. ModelError where one cannot be run."""
+    for path in sorted(folder.glob("*.xml")):
+        CompiledModel(path, threads=1)
 
 
 def check_installed(checkpoint: Checkpoint, precision: str) -> None:

@@ -93,6 +93,7 @@ def convert(
         with _whole(folder) as part:
             if precision == "fp32":
                 making.copy(checkpoint, reference, part)
+                _aside(making.try_out, checkpoint, part)  # in other precisions its agreement is measured
             else:
                 _aside(making.derive, checkpoint, reference, part, precision, audio)
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -106,6 +107,10 @@ class Architecture:
         for field, (value, low, high) in sizes.items():
             if not low <= value <= high:
                 raise CheckpointError(f"{name}: config.yaml says {field} = {value}; {low} to {high} is possible.")
+        if not 0 < self.norm_eps <= 1:
+            raise CheckpointError(f"{name}: config.yaml says norm_eps = {self.norm_eps}; above 0 to 1 is possible.")
+        if not math.isfinite(self.alibi_scale):
+            raise CheckpointError(f"{name}: config.yaml says alibi_scale = {self.alibi_scale}; a number is meant.")
         if not 0 < self.mlp_ratio <= 64:
             raise CheckpointError(f"{name}: config.yaml says mlp_ratio = {self.mlp_ratio}; 0 to 64 is possible.")
         if self.embed_dim % self.num_heads or self.embed_dim % self.conv_pos_groups:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
 import torch
 
@@ -12,7 +12,7 @@ from overtone.errors import CheckpointError
 from overtone.head import Head
 from overtone.models.architecture import Architecture
 from overtone.models.emotion2vec import Emotion2vec
-from overtone.models.weights import check_tensors, read_tensors
+from overtone.models.weights import PublishedTensor, check_tensors, read_tensors
 
 _TRAINING_ONLY = (
     r"^(modality_encoders\.AUDIO\.decoder\.|_ema|ema\.|shared_decoder\.|recon_proj\.|cls_proj\.|center$|"
@@ -51,7 +51,7 @@ def load(checkpoint: Checkpoint, *, strict: bool = True) -> tuple[Emotion2vec, H
     return network.eval(), head
 
 
-def _unwrapped(state: Mapping[str, Any], checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
+def _unwrapped(state: Mapping[str, PublishedTensor], checkpoint: Checkpoint) -> dict[str, PublishedTensor]:
     """Tensors by bare name: prefixes such as `d2v_model.`, which config.yaml's `scope_map` names, taken off."""
     scope = checkpoint.config.get("scope_map", [])
     pairs = scope if isinstance(scope, list) else str(scope).split(",")
@@ -59,9 +59,7 @@ def _unwrapped(state: Mapping[str, Any], checkpoint: Checkpoint) -> dict[str, to
     prefixes = ["module.", *(str(prefix) for prefix in pairs[0::2] if str(prefix).lower() != "none"), "d2v_model."]
     tensors = {}
     for key, value in state.items():
-        if not isinstance(value, torch.Tensor):
-            continue
-        bare = str(key)
+        bare = key
         for prefix in prefixes:
             bare = bare.removeprefix(prefix)
         tensors[bare] = value
@@ -69,18 +67,22 @@ def _unwrapped(state: Mapping[str, Any], checkpoint: Checkpoint) -> dict[str, to
 
 
 def _chosen(
-    tensors: dict[str, torch.Tensor], expected: Mapping[str, tuple[int, ...]], checkpoint: Checkpoint, *, strict: bool
+    tensors: dict[str, PublishedTensor],
+    expected: Mapping[str, tuple[int, ...]],
+    checkpoint: Checkpoint,
+    *,
+    strict: bool,
 ) -> dict[str, torch.Tensor]:
     for key in expected:
         # data2vec's own release stores this one without the layer dimension.
-        if key.endswith("alibi_scale") and key in tensors and tensors[key].ndim == 4:
-            tensors[key] = tensors[key].unsqueeze(0)
+        if key.endswith("alibi_scale") and key in tensors and len(tensors[key].shape) == 4:
+            tensors[key] = replace(tensors[key], shape=(1, *tensors[key].shape))
     asked_by = "config.yaml and the labels ask"
     check_tensors(tensors, expected, checkpoint, unused=_TRAINING_ONLY, strict=strict, asked_by=asked_by)
     for key in expected:
-        if not tensors[key].is_floating_point():
+        if not tensors[key].floating:
             raise CheckpointError(
-                f"{checkpoint.name}: {checkpoint.weights.name}: tensor {key} holds {tensors[key].dtype}, not "
+                f"{checkpoint.name}: {checkpoint.weights.name}: tensor {key} holds {tensors[key].load().dtype}, not "
                 "floating-point weights."
             )
-    return {key: tensors[key].float() for key in expected}
+    return {key: tensors[key].load() for key in expected}

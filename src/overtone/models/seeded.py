@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from overtone.models.architecture import Architecture
 from overtone.models.emotion2vec import Emotion2vec
+from overtone.yaml_config import write_yaml
 
 LABELS = [
     "生气/angry",
@@ -26,9 +26,12 @@ LABELS = [
 ]
 
 BASE = {"embed_dim": 768, "num_heads": 12, "depth": 8, "prenet_depth": 4, "channels": 512}
-LARGE = {"embed_dim": 1024, "num_heads": 16, "depth": 16, "prenet_depth": 8, "channels": 512}
+LARGE = {"embed_dim": 1024, "num_heads": 16, "depth": 8, "prenet_depth": 4, "channels": 512}
 SMALL = {"embed_dim": 48, "num_heads": 3, "depth": 2, "prenet_depth": 1, "channels": 24}
-"""The published shapes, and one that runs a thousand times faster. Three heads: ALiBi's rule for non-powers of two."""
+"""The published shapes, and one that runs a thousand times faster. Three heads: ALiBi's rule for non-powers of two.
+
+`LARGE` is emotion2vec_plus_large: 185 tensors of 162 million numbers with its nine classes.
+"""
 
 
 def config(shape: dict[str, int], *, labels: bool = True, **audio_changes: Any) -> dict[str, Any]:
@@ -121,20 +124,43 @@ def write(
     labels: list[str] | None = LABELS,
     prefix: str = "d2v_model.",
     seed: int = 0,
+    optimizer: bool = True,
     **audio_changes: Any,
 ) -> Path:
-    """A whole checkpoint folder; `labels` None makes one without classes. Returns the folder."""
+    """A whole checkpoint folder; `labels` None makes one without classes. Returns the folder.
+
+    optimizer: whether `model.pt` holds what training keeps beside the weights, as the published ones do, which makes
+    it three times as large.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     settings = config(shape, labels=labels is not None, **audio_changes)
     architecture = Architecture.from_config(copy.deepcopy(settings), str(folder))
     weights = seeded_weights(architecture, len(labels or ()), seed)
     named = {key if key.startswith("proj.") else prefix + key: value for key, value in weights.items()}
-    torch.save({"model": named}, folder / "model.pt")
-    (folder / "config.yaml").write_text(yaml.safe_dump(settings, allow_unicode=True), encoding="utf-8")
+    torch.save(_training_state(named) if optimizer else {"model": named}, folder / "model.pt")
+    (folder / "config.yaml").write_text(write_yaml(settings), encoding="utf-8")
     metas: dict[str, Any] = {"init_param": "model.pt", "config": "config.yaml"}
     if labels is not None:
-        (folder / "tokens.txt").write_text("\n".join(labels) + "\n", encoding="utf-8")
+        (folder / "tokens.txt").write_text("\n".join(labels), encoding="utf-8")  # the last line has no end
         metas["tokenizer_conf"] = {"token_list": "tokens.txt"}
     description = {"framework": "pytorch", "model": {"type": "funasr"}, "file_path_metas": metas}
     (folder / "configuration.json").write_text(json.dumps(description), encoding="utf-8")
     return folder
+
+
+def _training_state(weights: dict[str, torch.Tensor]) -> dict[str, Any]:
+    """What fairseq saves while it trains: the weights, and of each Adam's two moments, of the same size."""
+    moments = {
+        place: {"step": 100_000, "exp_avg": torch.zeros_like(weight), "exp_avg_sq": torch.zeros_like(weight)}
+        for place, weight in enumerate(weights.values())
+    }
+    return {
+        "args": None,
+        "cfg": {"_name": None, "common": {"seed": 1, "fp16": True}, "optimizer": {"lr": [7.5e-05]}},
+        "model": weights,
+        "criterion": None,
+        "optimizer_history": [{"optimizer_name": "Adam", "num_updates": 100_000}],
+        "task_state": {},
+        "extra_state": {"train_iterator": {"epoch": 20}},
+        "last_optimizer_state": {"state": moments, "param_groups": []},
+    }

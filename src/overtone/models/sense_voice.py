@@ -106,11 +106,11 @@ def build(checkpoint: Checkpoint, *, strict: bool = True) -> dict[str, Graph]:
     config = encoder_config(checkpoint.config, checkpoint.name)
     tensors = weights.read_tensors(checkpoint)
     table = tensors.get("ctc.ctc_lo.bias")
-    if not isinstance(table, torch.Tensor) or table.ndim != 1:
+    if table is None or len(table.shape) != 1:
         raise CheckpointError(
             f"{checkpoint.name}: {checkpoint.weights.name} has no tensor ctc.ctc_lo.bias of one number for each token."
         )
     with torch.device("meta"):
-        network = SenseVoice(config, len(table))
+        network = SenseVoice(config, table.shape[0])
     weights.fill(network, tensors, checkpoint, strict=strict)
     return {"encoder": Encoder(network), "head": Head(network), "scores": Scores(network)}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pickle
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
@@ -13,43 +14,84 @@ from torch import nn
 from overtone.checkpoints import Checkpoint
 from overtone.errors import CheckpointError
 from overtone.memory import memory_refusal
+from overtone.tensor_file import WRAPPERS, LegacyFileError, TensorFile, TensorFileError
 
 _SHOWN = 4
 
 
-def read_tensors(checkpoint: Checkpoint) -> Mapping[str, Any]:
-    """The mapping that the weights file holds. Nothing in it is executed: `weights_only` and safetensors."""
-    path = checkpoint.weights
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
+@dataclass(frozen=True, slots=True)
+class PublishedTensor:
+    """A tensor of a weights file, not read yet. floating: whether it holds floating-point numbers."""
 
-            return load_file(path)
-        # Not mapped: tensors are read one by one, so nothing is held twice, and a file that is replaced while it is in
-        # use cannot take the process down.
-        state = torch.load(path, map_location="cpu", weights_only=True)
+    shape: tuple[int, ...]
+    floating: bool
+    _load: Callable[[], torch.Tensor]
+
+    def load(self) -> torch.Tensor:
+        """Its numbers in `shape`: float32 if they are floating-point, else as they are stored."""
+        return self._load().reshape(self.shape)
+
+
+def read_tensors(checkpoint: Checkpoint) -> Mapping[str, PublishedTensor]:
+    """The tensors of the weights file by name. Nothing in the file is executed, and what stands beside the weights,
+    such as an optimiser's state, is not read. CheckpointError where the file is broken or holds something else.
+    """
+    try:
+        file = TensorFile(checkpoint.weights)
+    except LegacyFileError:
+        return _read_legacy(checkpoint)
+    except (OSError, TensorFileError) as error:
+        raise _broken(checkpoint, error) from error
+    return {
+        name: PublishedTensor(stored.shape, stored.floating, partial(_load, file, name, checkpoint))
+        for name, stored in file.tensors.items()
+    }
+
+
+def _load(file: TensorFile, name: str, checkpoint: Checkpoint) -> torch.Tensor:
+    try:
+        return torch.from_numpy(file.read(name))
+    except (OSError, TensorFileError) as error:
+        raise _broken(checkpoint, error) from error
+
+
+def _read_legacy(checkpoint: Checkpoint) -> Mapping[str, PublishedTensor]:
+    """Of a file from before PyTorch 1.6, which can only be read whole."""
+    try:
+        state = torch.load(checkpoint.weights, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"{checkpoint.name}: {path.name} is not a plain file of tensors (it is damaged, or holds objects whose "
-            "code would have to run; overtone never runs code from a checkpoint). Fetch it again; if it is a training "
-            "checkpoint, save its state_dict alone with torch.save({'model': state_dict}, path)."
+            f"{checkpoint.name}: {checkpoint.weights.name} is not a plain file of tensors (it is damaged, or holds "
+            "objects whose code would have to run; overtone never runs code from a checkpoint). Fetch it again; if it "
+            "is a training checkpoint, save its state_dict alone with torch.save({'model': state_dict}, path)."
         ) from error
-    except Exception as error:  # torch and safetensors raise many kinds for a broken file
+    except Exception as error:  # torch raises many kinds for a broken file
         if memory_refusal(error) is not None:
             raise
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise CheckpointError(f"{checkpoint.name}: {path.name} is broken ({reason}); fetch it again.") from error
-    for wrapper in ("state_dict", "model_state_dict", "model"):
-        if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
+        raise _broken(checkpoint, error) from error
+    for wrapper in WRAPPERS:
+        if isinstance(state, Mapping) and wrapper in state:
             state = state[wrapper]
     if not isinstance(state, Mapping):
-        raise CheckpointError(f"{checkpoint.name}: {path.name} holds no mapping of names to tensors.")
-    return state
+        raise _broken(checkpoint, TensorFileError("it holds no mapping of names to tensors"))
+    return {
+        str(name): PublishedTensor(tuple(value.shape), value.is_floating_point(), partial(_plain, value))
+        for name, value in state.items()
+        if isinstance(value, torch.Tensor)
+    }
+
+
+def _broken(checkpoint: Checkpoint, error: Exception) -> CheckpointError:
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    return CheckpointError(
+        f"{checkpoint.name}: {checkpoint.weights.name} is broken, or no plain file of tensors ({reason}); fetch it "
+        "again."
+    )
 
 
 def fill(
     network: nn.Module,
-    tensors: Mapping[str, Any],
+    tensors: Mapping[str, PublishedTensor],
     checkpoint: Checkpoint,
     *,
     unused: str | None = None,
@@ -62,13 +104,13 @@ def fill(
     """
     expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     check_tensors(tensors, expected, checkpoint, unused=unused, strict=strict)
-    network.load_state_dict({key: _plain(tensors[key]) for key in expected}, assign=True)
+    network.load_state_dict({key: tensors[key].load() for key in expected}, assign=True)
     network.requires_grad_(False)
     network.eval()
 
 
 def check_tensors(
-    tensors: Mapping[str, Any],
+    tensors: Mapping[str, PublishedTensor],
     expected: Mapping[str, tuple[int, ...]],
     checkpoint: Checkpoint,
     *,
@@ -81,13 +123,13 @@ def check_tensors(
     asked_by: what says which are expected, for the message.
     """
     where = f"{checkpoint.name}: {checkpoint.weights.name}"
-    if missing := [key for key in expected if not isinstance(tensors.get(key), torch.Tensor)]:
+    if missing := [key for key in expected if key not in tensors]:
         raise CheckpointError(
             f"{where} lacks {len(missing)} of {len(expected)} tensors ({some(missing)}); it is not the file that "
             "config.yaml describes. Copy the whole published folder again."
         )
     for key, shape in expected.items():
-        if (got := tuple(tensors[key].shape)) != shape:
+        if (got := tensors[key].shape) != shape:
             raise CheckpointError(f"{where}: tensor {key} has shape {list(got)}, but {asked_by} for {list(shape)}.")
     unknown = [key for key in tensors if key not in expected and not (unused and re.match(unused, key))]
     if strict and unknown:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from overtone.checkpoints import Checkpoint
+from overtone.checkpoints import Checkpoint, lines
 from overtone.errors import CheckpointError
 
 UNKNOWN = "<unk>"
@@ -70,7 +70,7 @@ def read_vocabulary(checkpoint: Checkpoint) -> dict[str, int]:
         raise CheckpointError(f"{checkpoint.name}: {listed} is larger than {_LARGEST_VOCABULARY >> 20} MiB.")
     try:
         text = path.read_text(encoding="utf-8")
-        words = json.loads(text) if path.suffix == ".json" else [line.rstrip() for line in text.splitlines()]
+        words = json.loads(text) if path.suffix == ".json" else [line.rstrip() for line in lines(text)]
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{checkpoint.name}: {listed} cannot be read ({error}); fetch it again.") from error
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):

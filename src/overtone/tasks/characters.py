@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from overtone.checkpoints import Checkpoint
+from overtone.checkpoints import Checkpoint, lines
 from overtone.errors import CheckpointError
 
 UNKNOWN = "<unk>"
@@ -139,7 +139,7 @@ def _read(checkpoint: Checkpoint) -> tuple[str, ...]:
     name = next((name for name in _FILES if (checkpoint.folder / name).is_file()), _FILES[0])
     text = checkpoint.text(name)
     if name.endswith(".txt"):
-        return tuple(line.rstrip() for line in text.splitlines())
+        return tuple(line.rstrip() for line in lines(text))
     try:
         tokens = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -34,27 +34,37 @@ _CALLED: Mapping[Role, str] = {
     "emotion": "emotion",
 }
 
+_NOT_RUN: Mapping[str, str] = {
+    "ContextualParaformer": _CALLED["recognizer"],
+    "SenseVoiceRWKV": _CALLED["recognizer"],
+    "CTTransformerStreaming": _CALLED["punctuation"],
+    "ERes2NetV2": _CALLED["speakers"],
+    "MonotonicAligner": "aligning speech with a text that is known",
+}
+"""What other networks of FunASR are for, so that each is refused for what it is."""
+
 
 def check_role(checkpoint: Checkpoint, role: Role) -> None:
     """CheckpointError for a network that is not known, or is for something else."""
     found = ROLES.get(checkpoint.kind)
     if found == role:
         return
-    wanted = ", ".join(kind for kind, its in ROLES.items() if its == role)
-    if found is None:
+    wanted = f"{_CALLED[role]} takes {', '.join(kind for kind, its in ROLES.items() if its == role)}."
+    its = _CALLED[found] if found else _NOT_RUN.get(checkpoint.kind)
+    if its is None:
         raise CheckpointError(
-            f"{checkpoint.name}: config.yaml names the network {checkpoint.kind!r}, which Overtone does not run; for "
-            f"{_CALLED[role]} it runs {wanted}."
+            f"{checkpoint.name}: config.yaml names the network {checkpoint.kind!r}, which Overtone does not run; "
+            f"{wanted}"
         )
-    raise CheckpointError(
-        f"{checkpoint.name}: is a model for {_CALLED[found]} ({checkpoint.kind}); {_CALLED[role]} takes {wanted}."
-    )
+    unknown = "" if found else ", a network that Overtone does not run"
+    raise CheckpointError(f"{checkpoint.name}: is a model for {its} ({checkpoint.kind}){unknown}; {wanted}")
 
 
 def purpose(checkpoint: Checkpoint) -> str:
     """What a model is for, in words. CheckpointError for a network that is not known."""
     if checkpoint.kind not in ROLES:
-        check_role(checkpoint, "recognizer")
+        meant = (role for role, its in _CALLED.items() if its == _NOT_RUN.get(checkpoint.kind))
+        check_role(checkpoint, next(meant, "recognizer"))
     return _CALLED[ROLES[checkpoint.kind]]
 
 
