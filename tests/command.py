@@ -10,7 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-SRC = Path(__file__).parents[1] / "src"
+import overtone
+
+SRC = Path(overtone.__file__).parents[1]
+"""Where the package is that the tests themselves import, be it installed or not."""
 COMMAND = [sys.executable, "-m", "overtone"]
 
 

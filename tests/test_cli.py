@@ -15,6 +15,7 @@ import sys
 import time
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -878,6 +879,19 @@ def test_doctor(monkeypatch, capsys):
     assert code == (4 if re.search("^bad ", out, re.MULTILINE) else 0)
     for said in ("overtone", "cores", "memory", "torch", "audio", "vad", "tiny", "cache", "HF_HUB_OFFLINE"):
         assert re.search(rf"^(ok|note|bad) +{said} ", out, re.MULTILINE), said
+
+
+def test_doctor_decodes_a_file_and_says_when_that_fails(monkeypatch, capsys):
+    run(["doctor"])
+    assert re.search(r"^ok +audio +PyAV .*; 1\.0 s of an MP3 decoded", capsys.readouterr().out, re.MULTILINE)
+
+    def unlike(*args, **kwargs):
+        raise TypeError("open() got an unexpected keyword argument")
+
+    monkeypatch.setattr(av, "open", unlike)
+    assert run(["doctor"]) == 4
+    out = capsys.readouterr().out
+    assert re.search(r"^bad +audio +PyAV .* decoding an MP3 fails \(open\(\) got", out, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

@@ -17,15 +17,23 @@ from overtone.errors import InputError
 _BUFFER_BYTES = 65_536
 
 _FORMATS = (
-    "3gp,aac,ac3,adx,aea,aiff,amr,ape,asf,ast,au,avi,avr,caf,dsf,dts,dtshd,dv,eac3,flac,flv,gxf,iff,ircam,latm,loas,"
-    "m4a,matroska,mlp,mmf,mov,mp3,mp4,mpc,mpc8,mpeg,mpegts,mxf,nistsphere,nsv,nut,ogg,oma,paf,pvf,qcp,rm,rso,sds,"
+    "3gp,aac,ac3,aea,aiff,amr,ape,asf,ast,au,avi,avr,caf,dsf,dts,dtshd,dv,eac3,flac,flv,gxf,iff,ircam,latm,loas,"
+    "m4a,matroska,mlp,mmf,mov,mp3,mp4,mpc,mpc8,mpeg,mpegts,mxf,nistsphere,nut,ogg,oma,paf,pvf,qcp,rm,rso,sds,"
     "shn,sox,tak,truehd,tta,voc,w64,wav,webm,wsd,wtv,wv,xa,xwma"
 )
+"""Containers of audio. Not ADX, of which three kilobytes make FFmpeg divide by zero and end the process, nor NSV, of
+which five take 1.6 GiB: nobody records in either."""
+
+_FATAL_CODECS = frozenset({"adpcm_adx"})
+"""Decoders that end the process, whatever container brings them."""
 
 _SAMPLES = {"max_probe_packets": "1", "max_size": "8192"}
 """Of 16-bit samples in a WAV FFmpeg asks, for 32 packets and of every format it knows, whether they are a film's
 sound in disguise. For a short clip that was twice the work of decoding it; where it cannot be, one packet is asked.
 Packets of 8 kB instead of 2 are a quarter of the steps in Python."""
+
+_LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
+"""Header text that is not UTF-8 is not worth losing audio for. From PyAV 19 on that is so unasked."""
 
 
 def open_container(feed: Feed, name: str) -> Any:
@@ -39,8 +47,8 @@ def open_container(feed: Feed, name: str) -> Any:
         options |= _SAMPLES
     try:
         container = av.open(
-            feed, "r", container_options=options, metadata_errors="replace", buffer_size=_BUFFER_BYTES,
-            io_open=lambda url, flags, options: io.BytesIO(),
+            feed, "r", container_options=options, buffer_size=_BUFFER_BYTES,
+            io_open=lambda url, flags, options: io.BytesIO(), **_LENIENT,
         )  # fmt: skip
     except FAULTS as fault:
         feed.raise_interrupt()
@@ -62,7 +70,7 @@ def _refusal(feed: Feed, name: str, fault: BaseException) -> InputError:
 @functools.cache
 def _audio_codecs() -> str:
     names = []
-    for name in av.codecs_available:
+    for name in av.codecs_available - _FATAL_CODECS:
         with suppress(*FAULTS):
             if av.Codec(name, "r").type == "audio":
                 names.append(name)

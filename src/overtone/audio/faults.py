@@ -9,9 +9,10 @@ import av
 
 from overtone.errors import InputError
 
-FAULTS = (av.FFmpegError, OSError, ValueError, TypeError, ArithmeticError, LookupError, RuntimeError,
-          MemoryError, AttributeError, AssertionError, EOFError)  # fmt: skip
-"""What PyAV has been seen to raise, with room: all of it speaks of the input."""
+FAULTS = (av.FFmpegError, OSError, ValueError, ArithmeticError, LookupError, RuntimeError, MemoryError,
+          AssertionError, EOFError)  # fmt: skip
+"""What PyAV has been seen to raise, with room: all of it speaks of the input. TypeError and AttributeError do not: they
+say that PyAV was called in a way that this release of it does not know, which is no fault of the audio."""
 
 
 @contextmanager

@@ -14,9 +14,12 @@ from rich.markup import escape
 
 import overtone
 from overtone import checkpoints, compiled, config, resources, vad
+from overtone.audio import Decoder
 from overtone.cli import screen
 from overtone.errors import OvertoneError
 from overtone.memory import GIB, format_size
+from overtone.resources import asset
+from overtone.values import SAMPLE_RATE
 
 _TRAPS = {
     "HF_HUB_OFFLINE": "keeps models from being fetched",
@@ -120,7 +123,14 @@ def _audio() -> Iterator[Finding]:
     import av
 
     ffmpeg = ".".join(map(str, av.library_versions["libavformat"]))
-    yield Finding("ok", "audio", f"PyAV {av.__version__}, libavformat {ffmpeg}, {len(av.codecs_available)} codecs")
+    found = f"PyAV {av.__version__}, libavformat {ffmpeg}, {len(av.codecs_available)} codecs"
+    try:
+        with Decoder(asset("speech", "held-out.mp3")) as decoder:
+            block = next(decoder.blocks())
+    except Exception as error:  # noqa: BLE001 - whatever it is, no file can be read
+        yield Finding("bad", "audio", f"{found}; decoding an MP3 fails ({error}); reinstall overtone with its own PyAV")
+        return
+    yield Finding("ok", "audio", f"{found}; {len(block) / SAMPLE_RATE:.1f} s of an MP3 decoded")
 
 
 def _vad() -> Iterator[Finding]:
