@@ -18,6 +18,9 @@ from overtone.models import seeded
 from overtone.resources import trim_heap
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+CLIPS = Path(__file__).parent / "data"
+"""Real audio; its README.md says what it is."""
+
 DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
