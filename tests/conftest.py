@@ -22,6 +22,8 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 CLIPS = Path(__file__).parent / "data"
 """Real audio; its README.md says what it is."""
 
+pytest_plugins = ("outside",)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
