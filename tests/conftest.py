@@ -14,11 +14,15 @@ import pytest
 import torch
 
 from overtone import EmotionRecognizer
+from overtone.audio import Decoder
 from overtone.models import seeded
 from overtone.resources import trim_heap
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-DATA = Path(__file__).parents[2] / "shared" / "data"
+CLIPS = Path(__file__).parent / "data"
+"""Real audio; its README.md says what it is."""
+
+pytest_plugins = ("outside",)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -59,10 +63,17 @@ def recognizer(small_checkpoint: Path) -> Iterator[EmotionRecognizer]:
 
 @pytest.fixture(scope="session")
 def data() -> Path:
-    """The folder of real audio; tests that need it are skipped, saying so, where it is absent."""
-    if not DATA.is_dir():
-        pytest.skip("the shared folder of real audio (../shared/data) is not here")
-    return DATA
+    """A folder of more real audio, by the names of `CLIPS`; tests that need it are skipped, saying so, without it."""
+    folder = Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("more real audio than comes with the tests (../shared/data) is not here")
+    return folder
+
+
+def decoded(path: Path) -> np.ndarray:
+    """What Overtone hears in a file. float32 (samples,), 16 kHz."""
+    with Decoder(str(path)) as decoder:
+        return np.concatenate(list(decoder.blocks()))
 
 
 def funasr_auto_model(folder: Path) -> Any:

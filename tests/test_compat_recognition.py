@@ -18,7 +18,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import DATA, voice
+from conftest import CLIPS, voice
 from oracles import campplus, ct_transformer, fsmn_vad, paraformer, sense_voice
 from overtone.compat import AutoModel, rich_transcription_postprocess
 from overtone.errors import CheckpointError, InputError, UsageError
@@ -27,8 +27,8 @@ pytest.importorskip("funasr", reason="funasr, the oracle, is not installed")
 pytest.importorskip("jieba", reason="jieba, whose dictionary punctuation goes by, is not installed")
 
 RATE = 16_000
-MANDARIN = DATA / "speech/wenet/aishell-BAC009S0724W0121.wav"
-ENGLISH = DATA / "speech/wenet/librispeech-1995-1837-0001.wav"
+MANDARIN = CLIPS / "speech/wenet/aishell-BAC009S0724W0121.wav"
+ENGLISH = CLIPS / "speech/wenet/librispeech-1995-1837-0001.wav"
 
 Record = dict[str, Any]
 
@@ -143,7 +143,7 @@ def read(path: Path) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def joined(data: Path) -> np.ndarray:
+def joined() -> np.ndarray:
     """Mandarin, English and a made-up voice, two of them again, with pauses between. FunASR tells these apart whatever
     it draws at random; many others it does not."""
     pause = (1e-4 * np.random.default_rng(0).standard_normal(2 * RATE)).astype(np.float32)
@@ -293,7 +293,7 @@ def test_arguments_of_the_model_are_what_calls_begin_with(pairs: Pairs) -> None:
 
 
 @pytest.mark.parametrize("stack", ["sensevoice", "bicif+vad"])
-def test_inputs_of_any_kind(pairs: Pairs, data: Path, tmp_path: Path, stack: str) -> None:
+def test_inputs_of_any_kind(pairs: Pairs, tmp_path: Path, stack: str) -> None:
     ours, theirs = pairs.ours(stack), pairs.theirs(stack)
     samples = read(MANDARIN)
     listed = tmp_path / "wav.scp"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import voice
-from overtone.audio import Decoder
+from conftest import CLIPS, decoded, voice
 from overtone.errors import CheckpointError
 from overtone.frontend import (
     FRAME,
@@ -66,9 +64,8 @@ leaves of a difference of large numbers, in Kaldi's Fourier transform more than 
         "librivox/sense_and_sensibility_01_austen_64kb-0870.wav",
     ],
 )
-def test_features_of_real_speech_are_kaldis(data: Path, name: str) -> None:
-    with Decoder(data / "speech" / name) as decoder:
-        samples = np.concatenate(list(decoder.blocks()))
+def test_features_of_real_speech_are_kaldis(name: str) -> None:
+    samples = decoded(CLIPS / "speech" / name)
     ours = Frontend(FrontendConfig.from_config(PUBLISHED, "model"))(samples)
     theirs = kaldi(samples)
     assert ours.shape == theirs.shape

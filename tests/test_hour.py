@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from conftest import CLIPS, decoded
 from oracles import ct_transformer, fsmn_vad, paraformer, sense_voice
-from overtone.audio import Decoder
 from overtone.compat import AutoModel
 
 pytest.importorskip("funasr", reason="funasr, the oracle, is not installed")
@@ -20,17 +20,15 @@ pytest.importorskip("funasr", reason="funasr, the oracle, is not installed")
 pytestmark = pytest.mark.slow
 
 RATE, HOUR_S = 16_000, 3600
-CLIPS = ("wenet", "librivox", "sonnets", "whisper")
-"""Mandarin and English, by several people."""
+FOLDERS = ("speech/wenet", "speech/librivox", "speech/sonnets", "emodb/wav")
+"""Mandarin, English and German, by several people."""
 
 
 @pytest.fixture(scope="module")
-def hour(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def hour(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All of it in one order after another, with pauses of 0.3 to 1.2 s."""
-    clips = []
-    for path in sorted(path for name in CLIPS for path in (data / "speech" / name).glob("*.*")):
-        with Decoder(str(path)) as decoder:
-            clips.append((np.concatenate(list(decoder.blocks())) * 32767).astype("<i2").tobytes())
+    paths = sorted(path for name in FOLDERS for path in (CLIPS / name).iterdir())
+    clips = [(decoded(path) * 32767).astype("<i2").tobytes() for path in paths]
     dice = np.random.default_rng(0)
     target = tmp_path_factory.mktemp("hour") / "hour.wav"
     left = 2 * RATE * HOUR_S

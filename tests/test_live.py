@@ -7,17 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import EXAMPLES, voice
+from conftest import EXAMPLES, decoded, voice
 from overtone import Audio, EmotionRecognizer, InputError, UsageError
-from overtone.audio import Decoder
 from overtone.caller import Caller
 from overtone.live import Live, Moment
 from overtone.values import SAMPLE_RATE
 
 
 def call_samples() -> np.ndarray:
-    with Decoder(str(EXAMPLES / "call.mp3")) as decoder:
-        return np.concatenate(list(decoder.blocks()))
+    return decoded(EXAMPLES / "call.mp3")
 
 
 def feed(live: Live, samples: np.ndarray, size: int) -> list[Moment]:

@@ -23,14 +23,12 @@ CHILD = """
 import json, sys, wave
 import numpy as np
 import psutil
-from conftest import EXAMPLES
+from conftest import EXAMPLES, decoded
 from overtone import Audio, EmotionRecognizer
-from overtone.audio import Decoder
 from overtone.resources import PeakSampler
 
 model, options, minutes, count = json.loads(sys.argv[1])
-with Decoder(str(EXAMPLES / "call.mp3")) as decoder:
-    call = np.concatenate(list(decoder.blocks()))
+call = decoded(EXAMPLES / "call.mp3")
 
 def write(path, minutes):
     with wave.open(path, "wb") as file:

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import EXAMPLES
-from overtone.audio import Decoder
+from conftest import EXAMPLES, decoded
 from overtone.segment import Cutter, PauseSegmenter, WholeCutter, WindowCutter, is_silent, windows_in
 from overtone.vad import SileroVad
 from overtone.values import Segment
@@ -30,8 +29,7 @@ def cut(cutter: Cutter, samples: np.ndarray, size: int = 16_000) -> list[Segment
     return push_all(cutter, samples, iter(lambda: size, None))
 
 
-with Decoder(str(EXAMPLES / "call.mp3")) as decoder:
-    CALL = np.concatenate(list(decoder.blocks()))
+CALL = decoded(EXAMPLES / "call.mp3")
 
 
 def speech(seconds: float) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from command import finish, start
-from conftest import voice
+from conftest import CLIPS, voice
 from oracles import campplus, ct_transformer, fsmn_vad, paraformer, sense_voice
 from overtone import Audio, EmotionRecognizer, Transcriber, Transcript
 from overtone.cli.app import run
@@ -256,14 +256,13 @@ def test_the_environment_names_the_recogniser(models: dict[str, str], monkeypatc
         assert transcriber.options.language == "en"
 
 
-def test_the_command_writes_subtitles_and_goes_on_where_it_was(
-    models: dict[str, str], data: Path, tmp_path: Path
-) -> None:
-    clips = [str(data / "speech/wenet/aishell-BAC009S0724W0121.wav"), str(data / "speech/whisper/jfk.flac")]
+def test_the_command_writes_subtitles_and_goes_on_where_it_was(models: dict[str, str], tmp_path: Path) -> None:
+    names = ("wenet/aishell-BAC009S0724W0121.wav", "librivox/sense_and_sensibility_01_austen_64kb-0870.wav")
+    clips = [str(CLIPS / "speech" / name) for name in names]
     own = ["--model", models["sensevoice"], "--vad", models["vad"]]
-    code, _, told = finish(start("transcribe", clips[1], *own, "--emotion", "tiny", "-o", tmp_path / "jfk.srt"))
+    code, _, told = finish(start("transcribe", clips[1], *own, "--emotion", "tiny", "-o", tmp_path / "one.srt"))
     assert code == 0, told
-    assert " --> " in (tmp_path / "jfk.srt").read_text(encoding="utf-8")
+    assert " --> " in (tmp_path / "one.srt").read_text(encoding="utf-8")
     lines = tmp_path / "out.jsonl"
     for inputs in (clips[:1], clips):
         code, _, told = finish(start("transcribe", *inputs, *own, "-o", lines, "--resume"))

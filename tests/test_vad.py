@@ -7,14 +7,12 @@ import warnings
 import numpy as np
 import pytest
 
-from conftest import EXAMPLES
-from overtone.audio import Decoder
+from conftest import EXAMPLES, decoded
 from overtone.vad import FRAME, SileroVad, frame_levels
 
 
 def call() -> np.ndarray:
-    with Decoder(str(EXAMPLES / "call.mp3")) as decoder:
-        return np.concatenate(list(decoder.blocks()))
+    return decoded(EXAMPLES / "call.mp3")
 
 
 def test_probabilities_equal_the_packages_own_model() -> None:

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conftest import funasr_auto_model
-from overtone.audio import Decoder
+from conftest import decoded, funasr_auto_model
 from overtone.compat import AutoModel
 from overtone.errors import InputError
 
@@ -42,11 +41,6 @@ def ours(folder: Path) -> Iterator[AutoModel]:
 @pytest.fixture(scope="module")
 def theirs(folder: Path) -> Any:
     return funasr_auto_model(folder)
-
-
-def decoded(path: Path) -> Samples:
-    with Decoder(str(path)) as decoder:
-        return np.concatenate(list(decoder.blocks()))
 
 
 def speech(data: Path) -> list[tuple[str, Samples]]:

@@ -16,11 +16,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import voice
+from conftest import CLIPS, decoded, voice
 from oracles import campplus as oracle
 from oracles.run import openvino_run, torch_run
 from overtone import checkpoints
-from overtone.audio import Decoder
 from overtone.backends import probing
 from overtone.errors import CheckpointError, ModelError
 from overtone.memory import Shape
@@ -107,12 +106,22 @@ def test_voices_are_those_of_funasr(model: Any, run: Run, checkpoint: checkpoint
     compare(model, run, checkpoint, [voice(length, seed=20 + i) for i, length in enumerate(seconds)])
 
 
-def test_real_voices_are_those_of_funasr(data: Path, model: Any, run: Run, checkpoint: checkpoints.Checkpoint) -> None:
-    clips = []
-    for name in ("wenet/aishell-BAC009S0724W0121.wav", "whisper/jfk.flac"):
-        with Decoder(str(data / "speech" / name)) as decoder:
-            clips.append(np.concatenate(list(decoder.blocks())))
-    compare(model, run, checkpoint, clips)
+REAL = (
+    "speech/wenet/aishell-BAC009S0724W0121.wav",
+    "speech/librivox/sense_and_sensibility_01_austen_64kb-0870.wav",
+    "emodb/wav/12a02Ac.wav",
+    "emodb/wav/13a02Wa.wav",
+)
+
+
+def test_real_voices_are_those_of_funasr(model: Any, run: Run, checkpoint: checkpoints.Checkpoint) -> None:
+    compare(model, run, checkpoint, [decoded(CLIPS / name) for name in REAL])
+
+
+def test_more_real_voices_are_those_of_funasr(
+    data: Path, model: Any, run: Run, checkpoint: checkpoints.Checkpoint
+) -> None:
+    compare(model, run, checkpoint, [decoded(data / "speech/whisper/jfk.flac")])
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-from conftest import voice
+from conftest import CLIPS, voice
 from oracles import paraformer as oracle
 from oracles.run import openvino_run, torch_run
 from overtone import checkpoints
@@ -91,9 +91,9 @@ def test_words_and_times_are_those_of_funasr(model: Model, runtime: str) -> None
 
 
 @pytest.mark.parametrize("runtime", ["torch", "openvino"])
-def test_real_speech_is_heard_as_funasr_hears_it(model: Model, runtime: str, data: Path) -> None:
+def test_real_speech_is_heard_as_funasr_hears_it(model: Model, runtime: str) -> None:
     soundfile = pytest.importorskip("soundfile")
-    folder = data / "speech" / "wenet"
+    folder = CLIPS / "speech" / "wenet"
     files = ("aishell-BAC009S0724W0121.wav", "librispeech-1995-1837-0001.wav")
     waves = [soundfile.read(folder / file, dtype="float32")[0] for file in files]
     for wave, answer in zip(waves, model.answer(runtime, waves), strict=True):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from conftest import voice
+from conftest import CLIPS, voice
 from oracles import paraformer as oracle
 from oracles.run import openvino_run, torch_run
 from overtone import checkpoints
@@ -74,10 +74,10 @@ def test_each_chunk_brings_what_it_brings_to_funasr(model: Model, runtime: str, 
 
 
 @pytest.mark.parametrize("runtime", ["torch", "openvino"])
-def test_real_speech_is_heard_as_funasr_hears_it(model: Model, runtime: str, data: Path) -> None:
+def test_real_speech_is_heard_as_funasr_hears_it(model: Model, runtime: str) -> None:
     soundfile = pytest.importorskip("soundfile")
     for file in ("aishell-BAC009S0724W0121.wav", "librispeech-1995-1837-0001.wav"):
-        wave, _ = soundfile.read(data / "speech" / "wenet" / file, dtype="float32")
+        wave, _ = soundfile.read(CLIPS / "speech" / "wenet" / file, dtype="float32")
         pieces = [wave[start : start + STEP] for start in range(0, len(wave), STEP)]
         assert model.told(runtime, pieces) == model.expected(pieces)
 

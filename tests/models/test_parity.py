@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import voice
+from conftest import CLIPS, decoded, voice
 from overtone import checkpoints
-from overtone.audio import Decoder
 from overtone.models import seeded
 from overtone.models.loading import load
 
@@ -98,10 +97,8 @@ def test_the_published_shapes_equal_funasr(shape: str, seconds: tuple[float, ...
     compare(folder, [voice(length, seed=i) for i, length in enumerate(seconds)])
 
 
-def test_real_speech_equals_funasr(data: Path, tmp_path: Path) -> None:
+def test_real_speech_equals_funasr(tmp_path: Path) -> None:
     folder = seeded.write(tmp_path / "c", SHAPES["base"], seed=6, optimizer=False)
-    clips = []
-    for name in ("wenet/aishell-BAC009S0724W0121.wav", "wenet/librispeech-1995-1837-0001.wav"):
-        with Decoder(str(data / "speech" / name)) as decoder:
-            clips.append(np.concatenate(list(decoder.blocks())))
-    compare(folder, clips)
+    paths = [path for name in ("speech/wenet", "emodb/wav") for path in sorted((CLIPS / name).iterdir())]
+    assert len(paths) == 6
+    compare(folder, [decoded(path) for path in paths])

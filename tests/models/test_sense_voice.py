@@ -14,11 +14,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import voice
+from conftest import CLIPS, decoded, voice
 from oracles import sense_voice as oracle
 from oracles.run import openvino_run, torch_run
 from overtone import checkpoints
-from overtone.audio import Decoder
 from overtone.backends import probing
 from overtone.errors import CheckpointError, ModelError, UsageError
 from overtone.memory import Shape
@@ -73,12 +72,8 @@ def task(folder: Path) -> SenseVoiceTask:
 
 
 @pytest.fixture(scope="module")
-def speech(data: Path) -> list[np.ndarray]:
-    waveforms = []
-    for name in SPEECH:
-        with Decoder(data / "speech" / name) as decoder:
-            waveforms.append(np.concatenate(list(decoder.blocks())))
-    return waveforms
+def speech() -> list[np.ndarray]:
+    return [decoded(CLIPS / "speech" / name) for name in SPEECH]
 
 
 def text_of(task: SenseVoiceTask, answer: Recognized) -> str:

@@ -10,8 +10,7 @@ import av
 import numpy as np
 
 from audio_files import wav16
-from conftest import EXAMPLES, voice
-from overtone.audio import Decoder
+from conftest import EXAMPLES, decoded, voice
 from overtone.values import SAMPLE_RATE
 
 
@@ -25,8 +24,7 @@ def clip(seed: int, seconds: float = 1.0, peak: float | None = None) -> bytes:
 
 def speech(seconds: float) -> bytes:
     """A long WAV of real speech, of which nothing is heard twice at the same loudness."""
-    with Decoder(str(EXAMPLES / "call.mp3")) as decoder:
-        call = np.concatenate(list(decoder.blocks()))
+    call = decoded(EXAMPLES / "call.mp3")
     count = -(-round(seconds * SAMPLE_RATE) // len(call))
     whole = np.concatenate([call * loud for loud in np.linspace(0.9, 0.4, count, dtype=np.float32)])
     return wav16(whole[None, : round(seconds * SAMPLE_RATE)])

@@ -15,9 +15,8 @@ import pytest
 import websockets
 from running import Running, serving
 
-from conftest import EXAMPLES
+from conftest import EXAMPLES, decoded
 from overtone import EmotionRecognizer
-from overtone.audio import Decoder
 from overtone.server.keys import add_key
 from overtone.server.live_audio import OpusReader, PcmReader
 from overtone.values import SAMPLE_RATE
@@ -30,8 +29,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def speech(seconds: float) -> np.ndarray:
-    with Decoder(str(EXAMPLES / "call.mp3")) as decoder:
-        return np.concatenate(list(decoder.blocks()))[: round(seconds * SAMPLE_RATE)]
+    return decoded(EXAMPLES / "call.mp3")[: round(seconds * SAMPLE_RATE)]
 
 
 def pcm(samples: np.ndarray) -> bytes:
