@@ -18,6 +18,7 @@ from training.pretrain import warm_cosine
 from training.recipe import Recipe, Stage
 from training.teacher import Teacher
 
+from overtone.models.dense import encode_dense
 from overtone.models.emotion2vec import Emotion2vec
 from overtone.models.features import FeatureExtractor
 
@@ -42,13 +43,10 @@ class Classifier(nn.Module):
     def _drop(self, _: nn.Module, __: object, output: torch.Tensor) -> torch.Tensor:
         return F.dropout(output, self.dropout, self.training)
 
-    def pool(self, local: torch.Tensor, frames: torch.Tensor | None) -> torch.Tensor:
-        """Front-end features (batch, frames, CHANNELS) to utterance embeddings (batch, embed_dim)."""
-        project = self.net.audio.project_features
-        x = F.dropout(project["2"](project["1"](local)), self.dropout, self.training)
-        x = self.net.encode(x, frames)
-        if frames is None:
-            return x.mean(dim=1)
+    def pool(self, local: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+        """Front-end features (batch, frames, CHANNELS) and true counts (batch,) to embeddings (batch, embed_dim)."""
+        x = F.dropout(self.net.project(local), self.dropout, self.training)
+        x = encode_dense(self.net, x, frames)
         valid = torch.arange(x.shape[1])[None, :] < frames[:, None]
         return (x * valid.unsqueeze(-1)).sum(dim=1) / frames[:, None]
 
@@ -59,7 +57,7 @@ def new_classifier(recipe: Recipe, extractor: FeatureExtractor) -> Classifier:
     net = build(settings)
     net.audio.local_encoder.load_state_dict(extractor.state_dict())
     if net.audio.alibi_scale is not None:
-        # Not worth learning here, and a bias without a gradient lets attention take its fast path.
+        # Not worth learning from utterances of a few seconds: the recipe was measured without.
         net.audio.alibi_scale.requires_grad_(False)
     return Classifier(net)
 

@@ -15,12 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from overtone.compiled import openvino
-from overtone.models.architecture import HIDDEN
-from overtone.models.attention import Attend
+from overtone.models.dense import encode_dense
 from overtone.models.emotion2vec import Emotion2vec
 
 FEATURE_FRAMES = 20
@@ -47,27 +45,7 @@ class _Encoder(nn.Module):
         self.network = network
 
     def forward(self, features: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-        network = self.network
-        extra = network.architecture.num_extra_tokens
-        frames = features.shape[1]
-        valid = torch.arange(frames)[None, :] < counts[:, None]
-        hidden = torch.where(F.pad(valid, (extra, 0), value=True), 0.0, HIDDEN)[:, None, None, :]
-        places = torch.arange(frames + extra) - extra
-        timed = (places >= 0).float()
-        distance = (places[:, None] - places[None, :]).abs() * timed[:, None] * timed[None, :]
-        biases: dict[int, torch.Tensor] = {}
-
-        def attention(layer: int) -> Attend:
-            # Most checkpoints share one scale among all layers, and then one bias.
-            at = layer if network.scales_per_layer else 0
-            if at not in biases:
-                slopes = network.slopes(at)
-                biases[at] = hidden if slopes is None else hidden - slopes[:, None, None] * distance
-            bias = biases[at]
-            return lambda query, key, value: F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
-
-        positioned = features + network.audio.relative_positional_encoder(features, valid)
-        return network.transform(positioned, attention)
+        return encode_dense(self.network, features, counts)
 
 
 def export(network: Emotion2vec) -> tuple[Any, Any]:
