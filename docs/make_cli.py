@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from typer import Typer
 from typer.models import ArgumentInfo, OptionInfo
@@ -102,9 +102,10 @@ def _without_none(hint: Any) -> Any:
 
 def _parameters(call: Callable[..., Any]) -> Iterator[tuple[str, Any, OptionInfo | ArgumentInfo]]:
     """Name, type and description of each parameter, from its annotation or, as `with_options` has it, its default."""
-    hints = get_type_hints(inspect.unwrap(call), include_extras=True)
+    # Not get_type_hints: Python 3.10 then puts Optional around what is None by default.
+    own = inspect.signature(inspect.unwrap(call), eval_str=True).parameters
     for name, parameter in inspect.signature(call).parameters.items():
-        hint = hints.get(name, parameter.annotation)
+        hint = own.get(name, parameter).annotation
         info: Any = parameter.default
         if get_origin(hint) is Annotated:
             hint, info = get_args(hint)[:2]

@@ -101,8 +101,7 @@ def test_silence_and_less_than_a_frame() -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.integers(1, 40), st.integers(1, 9), st.integers(1, 9))
 def test_stacking_is_funasrs(frames: int, stack: int, stride: int) -> None:
-    import torch
-
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         frontends = pytest.importorskip("funasr.frontends.wav_frontend", reason="funasr, the oracle, is not installed")

@@ -85,4 +85,4 @@ def _float_text(value: float) -> str:
 
 def write_yaml(value: Any) -> str:
     """Plain values as YAML in the way published configs are written: keys in their order, `1e-05` without a point."""
-    return yaml.dump(value, Dumper=_Dumper, allow_unicode=True, sort_keys=False)
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False)

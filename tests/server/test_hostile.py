@@ -16,6 +16,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import websockets
 from serving_process import FEW, MEMORY, ServiceProcess, head, serving, until
 from sounds import channels_of_au, clip, nested_mp4, silence, speech, unclaimed
 from websockets.sync.client import connect
@@ -97,6 +98,7 @@ def test_clients_that_vanish_leave_nothing(tmp_path: Path) -> None:
         assert service.post("/v1/emotion", clip(999)).status_code == 200
 
 
+@pytest.mark.skipif(int(websockets.__version__.split(".")[0]) < 17, reason="this client's sockets outlive their reset")
 def test_listeners_that_vanish_leave_nothing(tmp_path: Path) -> None:
     """Those who watch a job, and those who speak."""
     with serving(tmp_path, failing=True) as service:

@@ -46,7 +46,8 @@ def test_turns_partition_what_was_said(given: tuple[np.ndarray, np.ndarray]) -> 
     got = turns(times, labels)
     rounding_s = 0.0051
     for before, after in pairwise(got):
-        assert before.start <= before.end <= after.start + 1e-4
+        # Each is rounded to 10 ms by itself, as by FunASR: what meets between two steps may end after the next begins.
+        assert before.start <= before.end <= after.start + 0.01 + 1e-4
         # Joined as far as can be.
         assert before.speaker != after.speaker or after.start > before.end
     assert abs(got[0].start - times[0, 0]) < rounding_s

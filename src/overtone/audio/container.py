@@ -27,12 +27,15 @@ which five take 1.6 GiB: nobody records in either."""
 _FATAL_CODECS = frozenset({"adpcm_adx"})
 """Decoders that end the process, whatever container brings them."""
 
-_SAMPLES = {"max_probe_packets": "1", "max_size": "8192"}
+_PYAV = int(av.__version__.partition(".")[0])
+
+_SAMPLES = {"max_probe_packets": "1", **({"max_size": "8192"} if _PYAV >= 18 else {})}
 """Of 16-bit samples in a WAV FFmpeg asks, for 32 packets and of every format it knows, whether they are a film's
 sound in disguise. For a short clip that was twice the work of decoding it; where it cannot be, one packet is asked.
-Packets of 8 kB instead of 2 are a quarter of the steps in Python."""
+Packets of 8 kB instead of 2 are a quarter of the steps in Python; before PyAV 18 the last one is lost where the file is
+cut short, so they stay small."""
 
-_LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
+_LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if _PYAV < 19 else {}
 """Header text that is not UTF-8 is not worth losing audio for. From PyAV 19 on that is so unasked."""
 
 

@@ -21,9 +21,9 @@ _SCALES: dict[str, tuple[str, float, float]] = {  # FFmpeg's sample formats: dty
     "dbl": ("f8", 0.0, 1.0),
 }
 
-_MAX_PLANES = 8
-"""PyAV counts the planes of a planar frame up to a null pointer, which lies past the end of the list where there
-are 8 channels or more: with 8 it finds one too many, with 9 who knows. Packed frames always have one plane."""
+_MAX_PLANES = 7
+"""PyAV counts the planes of a planar frame up to a null pointer, which lies past the end of the list where there are 8
+channels or more: with 8 it finds one too many, which PyAV 19 then refuses. Packed frames always have one plane."""
 
 
 def to_float(frame: AudioFrame) -> Samples:

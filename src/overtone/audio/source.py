@@ -9,7 +9,6 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from overtone.audio.faults import FAULTS
 from overtone.errors import InputError
 from overtone.values import Samples
 
@@ -58,7 +57,7 @@ def float32(samples: npt.NDArray[Any]) -> Samples:
 
 def checked_rate(rate: Any, name: str) -> int:
     """`rate` as an int; `InputError` if it is none or out of range."""
-    with suppress(*FAULTS):
+    with suppress(TypeError, ValueError, ArithmeticError):
         whole = int(rate)
         if whole == rate and MIN_RATE <= whole <= MAX_RATE:
             return whole

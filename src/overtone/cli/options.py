@@ -55,10 +55,10 @@ def with_settings(settings: type[Any], texts: Mapping[str, str], panel: str) -> 
 
 
 def _with(command: _Command, made: list[inspect.Parameter]) -> _Command:
-    signature = inspect.signature(command)
+    # Not get_type_hints: Python 3.10 then puts Optional around what is None by default, where typer finds no option.
+    signature = inspect.signature(command, eval_str=True)
     own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    own_hints = get_type_hints(command, include_extras=True)
-    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=own_hints[p.name]) for p in own] + made
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + made
     command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": signature.return_annotation}
     return command

@@ -86,7 +86,7 @@ def _body(request: Request, arrivals: Arrivals) -> Form | _Plain:
             code="unsupported_type",
         )
     raw_kind, options = parse_options_header(request.headers.get("content-type"))
-    kind = raw_kind.decode("latin-1")
+    kind = raw_kind.decode("latin-1").lower()
     if kind == "multipart/form-data":
         if not options.get(b"boundary"):
             raise RefusedError("the form cannot be read: its Content-Type names no boundary.", code="bad_request")
