@@ -1,23 +1,29 @@
-"""Decoding: what comes out is what went in, in any container, and nothing but InputError ever escapes."""
+"""Decoding: what comes out is what went in, in any container, and of bad input nothing but InputError ever escapes."""
 
 from __future__ import annotations
 
 import io
+import json
 import os
 import struct
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audio_files import Pipe, encoded, pictures_only, to_int16, video, voice, wav, wav16
+from command import finish, start
 from conftest import CLIPS
+from overtone import EmotionRecognizer
 from overtone.audio import BLOCK_SAMPLES, MAX_CHANNELS, Decoder, Probe, Readable, probe
+from overtone.audio.container import _audio_codecs
 from overtone.audio.feed import Feed
 from overtone.audio.wav_header import surely_samples
 from overtone.errors import InputError, UsageError
@@ -287,6 +293,53 @@ def test_a_stream_that_breaks(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(KeyboardInterrupt):
         Decoder(Breaking(data, 0, KeyboardInterrupt()))
     assert capfd.readouterr().err == ""
+
+
+def adx_that_divides_by_zero() -> bytes:
+    """An ADX of a block size of 82 instead of 18, and silence."""
+    return bytes.fromhex("80000020 03520401 00003e80 00023160 01f40300") + bytes(10) + b"(c)CRI" + bytes(3028)
+
+
+def nsv_of_a_large_table() -> bytes:
+    """An NSV whose header announces a table of 2 billion entries."""
+    head = "4e535666 00000400 10000000 00001f40 00000064 401f0000 00000010 ffffffff 00000002 ffffff7f"
+    return bytes.fromhex(head) + bytes(4960)
+
+
+@pytest.mark.parametrize("made", [adx_that_divides_by_zero, nsv_of_a_large_table])
+def test_what_ends_the_process_inside_ffmpeg_is_never_opened(made: Callable[[], bytes], tmp_path: Path) -> None:
+    """In a process of its own, which today's FFmpeg would end."""
+    (tmp_path / "bad").write_bytes(made())
+    (tmp_path / "good.wav").write_bytes(wav16(voice(1.0)))
+    code, out, _ = finish(start("emotion", "bad", "good.wav", "--quiet", cwd=tmp_path))
+    bad, good = (json.loads(line) for line in out.splitlines())
+    assert code == 1
+    assert bad["error"]["code"] == "not_audio"
+    assert good["error"] is None
+    assert good["duration"] == 1.0
+
+
+def test_no_decoder_that_ends_the_process_may_be_used_by_another_container() -> None:
+    assert "adpcm_adx" in av.codecs_available
+    assert "adpcm_adx" not in _audio_codecs().split(",")
+    assert "pcm_s16le" in _audio_codecs().split(",")
+
+
+@pytest.mark.parametrize("kind", [TypeError, AttributeError])
+def test_a_call_that_pyav_does_not_know_is_no_fault_of_the_audio(
+    kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unlike(*_: object, **__: object) -> None:
+        raise kind("open() got an unexpected keyword argument")
+
+    monkeypatch.setattr(av, "open", unlike)
+    with pytest.raises(kind, match="unexpected keyword"):
+        Decoder(wav16(voice(0.1)))
+    with EmotionRecognizer("tiny") as recognizer:
+        (result,) = recognizer.stream([wav16(voice(0.1))])
+    assert result.error is not None
+    assert result.error.code == "fault"
+    assert "fault of Overtone's own" in str(result.error)
 
 
 PLAYLISTS = {

@@ -29,7 +29,8 @@ class TranscribeOptions(Options):
     language: of all speech, for SenseVoice; `auto` lets it decide. itn: write numbers and punctuation, not words for
     them (SenseVoice). hotwords: words to listen for, blanks between them (Paraformer with SeACo).
     max_segment is FunASR's max_single_segment_time, in seconds. merge_length_s: join stretches of speech up to so long.
-    max_end_silence_ms: silence that ends a stretch of speech, for FSMN-VAD; None is what its checkpoint says.
+    max_end_silence_ms: silence that ends a stretch of speech, for FSMN-VAD; None goes by FunASR's schedule, which
+    docs/transcription.md shows.
     """
 
     model: str = "sensevoice"
