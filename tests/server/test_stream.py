@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import websockets
 from running import Running, serving
+from serving_process import until
 
 from conftest import EXAMPLES, decoded
 from overtone import EmotionRecognizer
@@ -175,7 +176,7 @@ def test_a_client_that_says_what_it_should_not(service: Running) -> None:
     assert (heard[-1]["code"], code) == ("bad_samples", 1008)
     heard, _ = talk(service, "", send_all(b""))
     assert heard[-1]["code"] == "too_short"
-    assert service.server.service.admission.live == 0
+    until(lambda: service.server.service.admission.live == 0, "its place is given back")
 
 
 def test_one_too_many_is_refused_and_places_are_given_back(tmp_path: Path) -> None:
