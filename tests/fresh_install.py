@@ -52,7 +52,10 @@ def main() -> None:
 def try_out(versions: str, folder: Path) -> None:
     """In a folder: `dist`, and the environment `venv`."""
     uv, own = (sys.executable, "-m", "uv"), folder / "venv" / "bin"
-    python = sorted(pythons().items())[-1 if versions == "latest" else 0][1]
+    found = pythons()
+    if versions == "oldest" and min(found)[:2] != LOWEST:
+        sys.exit(f"the lowest versions are for Python {LOWEST[0]}.{LOWEST[1]}, which is not here; install it")
+    python = found[max(found) if versions == "latest" else min(found)]
     run(*uv, "build", "--quiet", "--out-dir", folder / "dist", ROOT)
     (wheel,) = (folder / "dist").glob("*.whl")
     run(*uv, "venv", "--quiet", "--python", python, folder / "venv")

@@ -33,6 +33,12 @@ def test_its_size_is_that_of_the_weights_and_not_of_what_training_keeps_beside_t
     assert (folder / "model.pt").stat().st_size > 3 * 4 * numbers
 
 
+@pytest.mark.parametrize("broken", [b"", b"PK", b"PK\x05\x06" + b"\xff" * 18, b"\x80\x02."])
+def test_weights_that_cannot_be_read_have_their_files_size_until_they_are_loaded(folder: Path, broken: bytes) -> None:
+    (folder / "model.pt").write_bytes(broken)
+    assert checkpoints.find(str(folder)).weight_bytes == len(broken)
+
+
 @pytest.mark.parametrize("hub", ["hf", "ms"])
 def test_aliases_and_ids_of_either_hub_lead_to_the_hub_asked(hub: checkpoints.Hub) -> None:
     for alias, ids in checkpoints.ALIASES.items():

@@ -13,8 +13,8 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "src" / "overtone"
 
 FLOORS = (
-    ("errors", "values", "spool", "stages", "tensor_file", "yaml_config"),
-    ("memory", "resources", "child"),
+    ("errors", "values", "spool", "stages", "pickled_index", "yaml_config"),
+    ("memory", "resources", "child", "tensor_file"),
     ("options", "compiled", "devices"),
     ("transcribe_options",),
     (

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
+import json
 import pickle
+import resource
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from overtone.tensor_file import LegacyFileError, TensorFile, TensorFileError
@@ -156,6 +161,10 @@ def test_an_index_written_by_hand_is_read(tmp_path: Path) -> None:
         _index(shape=(1,) * 99, strides=(1,) * 99),
         _index(shape="abc"),
         _index(key="7"),
+        _index(shape=(1 << 61,), strides=(0,)),
+        _index(shape=(1 << 70, 0), strides=(1, 1)),
+        _index(shape=(10**400,), strides=(0,)),
+        _index(shape=(2, 2), strides=(1 << 70, 1)),
         b"",
         b"\x80\x02}q\x00.",  # an empty mapping holds no tensor, and is one
         b"\x80\x02]q\x00.",
@@ -172,6 +181,98 @@ def test_an_index_that_lies_is_refused(tmp_path: Path, index: bytes) -> None:
         return
     with pytest.raises(TensorFileError):
         TensorFile(tmp_path / "model.pt")
+
+
+def test_the_stride_of_a_single_row_says_nothing(tmp_path: Path) -> None:
+    _zipped(tmp_path / "model.pt", _index(shape=(1, 2), strides=(1 << 40, 1)), storage=np.float32([1, 2]).tobytes())
+    assert TensorFile(tmp_path / "model.pt").read("a").tolist() == [[1, 2]]
+
+
+BOMBS = {
+    "tuples in tuples": b"\x80\x02})" + b"\x85" * 1_000_000 + b"Ns.",
+    "tuples of twice the same": b"\x80\x02})q\x00" + b"h\x00h\x00\x86q\x00" * 60 + b"Ns.",
+    "a set of such": b"\x80\x04\x8f()q\x00" + b"h\x00h\x00\x86q\x00" * 60 + b"\x90.",
+    "a frozen set of such": b"\x80\x04()q\x00" + b"h\x00h\x00\x86q\x00" * 60 + b"\x91.",
+    "an array of bytes": b"\x80\x05\x96" + (1 << 31).to_bytes(8, "little") + b".",
+    "an array beyond all": b"\x80\x05\x96" + (1 << 45).to_bytes(8, "little") + b".",
+    "names without end": b"\x80\x02" + b"ca\nb\n" * 200_000 + b".",
+    "places without end": b"\x80\x02}r\xff\xff\xff\x7f.",
+    "defaults of a function": b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\nN}U\x0c__defaults__(K\x01tRs\x86b.",
+    "the same twice": b"\x80\x02}22222222.",
+    "text of old": b"(dp0\nS'a'\np1\nI1\ns.",
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_an_index_that_would_end_the_process_does_not(tmp_path: Path, name: str) -> None:
+    _zipped(tmp_path / "model.pt", BOMBS[name])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with contextlib.suppress(TensorFileError):
+        assert not TensorFile(tmp_path / "model.pt").tensors
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 << 10  # KiB
+
+
+def test_nothing_stays_changed_by_a_file(tmp_path: Path) -> None:
+    _zipped(tmp_path / "model.pt", BOMBS["defaults of a function"])
+    with contextlib.suppress(TensorFileError):
+        TensorFile(tmp_path / "model.pt")
+    _zipped(tmp_path / "model.pt", _index(), storage=np.float32([1, 2]).tobytes())
+    assert TensorFile(tmp_path / "model.pt").read("a").tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("part", ["archive/data.pkl", "archive/byteorder"])
+def test_a_small_part_that_would_grow_is_refused(tmp_path: Path, part: str) -> None:
+    with zipfile.ZipFile(tmp_path / "model.pt", "w", zipfile.ZIP_DEFLATED) as parts:
+        if part != "archive/data.pkl":
+            parts.writestr("archive/data.pkl", b"\x80\x02}.", zipfile.ZIP_STORED)
+        parts.writestr(part, bytes(64 << 20))
+    with pytest.raises(TensorFileError, match="compressed"):
+        TensorFile(tmp_path / "model.pt")
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    where=st.integers(0, 100_000), value=st.integers(0, 255), kind=st.sampled_from(["model.pt", "model.safetensors"])
+)
+def test_a_byte_that_is_wrong_is_noticed_or_does_no_harm(tmp_path: Path, where: int, value: int, kind: str) -> None:
+    path = tmp_path / kind
+    state = {"a": torch.ones(3, 4), "b": torch.zeros(2, dtype=torch.int64)}
+    save_file(state, path) if kind.endswith("safetensors") else torch.save({"model": state}, path)
+    data = bytearray(path.read_bytes())
+    data[where % len(data)] = value
+    path.write_bytes(data)
+    with contextlib.suppress(TensorFileError):
+        file = TensorFile(path)
+        for name in file.tensors:
+            assert file.read(name).size <= len(data)
+
+
+def _safetensors(**entry: Any) -> bytes:
+    index = json.dumps({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]} | entry}).encode()
+    return len(index).to_bytes(8, "little") + index + bytes(64)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"data_offsets": [-8, 0]},
+        {"data_offsets": [0, 4]},
+        {"data_offsets": [1.5, 9.5]},
+        {"data_offsets": [8, 0]},
+        {"data_offsets": [0, True]},
+        {"shape": [0, 1 << 70], "data_offsets": [0, 0]},
+        {"shape": [-2]},
+        {"shape": "ab"},
+        {"shape": 2},
+    ],
+    ids=repr,
+)
+def test_a_header_of_safetensors_that_lies_is_refused(tmp_path: Path, entry: dict[str, Any]) -> None:
+    (tmp_path / "model.safetensors").write_bytes(_safetensors())
+    assert TensorFile(tmp_path / "model.safetensors").read("a").tolist() == [0, 0]
+    (tmp_path / "model.safetensors").write_bytes(_safetensors(**entry))
+    with pytest.raises(TensorFileError):
+        TensorFile(tmp_path / "model.safetensors")
 
 
 def test_compressed_tensors_are_refused(tmp_path: Path) -> None:

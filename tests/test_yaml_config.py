@@ -92,10 +92,12 @@ def test_floats_are_written_without_a_point() -> None:
         ("a: 1\nb: 2\na: 3", "'a' is twice, line 3"),
         ("a: [", "line 1"),
         ("a: 1\n---\na: 2", "another document"),
-        ("a: " + "9" * 5000, "digits"),
+        ("a: " + "9" * 5000, "not read without quotes"),
         ("a: 0x_", "invalid"),
         ("- " * 3000 + "a", "recursion"),
         ("a: \x00", "unacceptable"),
+        ("a: 1" + ":1" * 1900 + ".5", "too large"),
+        ("a: 1" + ":1" * 400_000, "not read without quotes, line 1"),
         ("? [1]\n: 2", "unhashable"),
     ],
 )

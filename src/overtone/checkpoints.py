@@ -116,7 +116,7 @@ class Checkpoint:
             return sum(path.stat().st_size for path in self.folder.glob("*.bin"))
         try:
             return TensorFile(self.weights).loaded_bytes
-        except TensorFileError:
+        except (OSError, TensorFileError):
             return self.weights.stat().st_size  # what is wrong with it is told when it is loaded
 
 

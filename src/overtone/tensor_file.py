@@ -1,26 +1,24 @@
 """The tensors of a published weights file by name, and each one's numbers when they are asked for.
 
 A training checkpoint holds its optimiser's state beside the weights, which makes it three times as large: what is not a
-weight is never read. Nor is anything executed: the index of what `torch.save` writes is a pickle, and the reader here
-knows the handful of names that make tensors; whatever else it holds becomes an object that does nothing. It knows no
-PyTorch, so that sizes are told without it. The file is not mapped: pages once touched would count as the process's own,
-and a file that is cut short while it is mapped takes the process down.
+weight is never read. It knows no PyTorch, so that sizes are told without it. The file is not mapped: pages once touched
+would count as the process's own, and a file that is cut short while it is mapped takes the process down.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import pickle
 import zipfile
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from overtone.pickled_index import Inert, PickledTensor, read_index
 
 Array = npt.NDArray[Any]
 
@@ -41,22 +39,12 @@ _TYPES: Mapping[str, np.dtype[Any]] = {
 }
 """Numbers by the names safetensors has for them. NumPy has no bfloat16: it is the upper half of a float32."""
 
-_STORAGES: Mapping[str, str] = {
-    "DoubleStorage": "F64",
-    "FloatStorage": "F32",
-    "HalfStorage": "F16",
-    "BFloat16Storage": "BF16",
-    "LongStorage": "I64",
-    "IntStorage": "I32",
-    "ShortStorage": "I16",
-    "CharStorage": "I8",
-    "ByteStorage": "U8",
-    "BoolStorage": "BOOL",
-}
-"""The same by PyTorch's names."""
+_LARGEST_INDEX = 2 << 20
+"""Bytes of what a file says of its tensors; read, they may take fifty times as much. Published ones have some hundred
+thousand."""
 
-_LARGEST_INDEX = 16 << 20
-"""Bytes of what a file says of its tensors. Published ones have some hundred thousand."""
+_MOST_BITS = 62
+"""Of a tensor's bytes and strides, so that NumPy can count them."""
 
 
 class TensorFileError(ValueError):
@@ -119,13 +107,11 @@ class TensorFile:
                 found = dict(_in_safetensors(file) if path.suffix == ".safetensors" else _in_pytorch(file))
             except TensorFileError:
                 raise
-            except (OSError, MemoryError):
-                raise
             except Exception as error:  # a broken pickle or zip raises what it likes
                 raise TensorFileError(f"{type(error).__name__}: {str(error)[:200]}") from error
         for name, tensor in found.items():
-            if tensor.start < 0 or tensor.start + tensor.span * tensor.dtype.itemsize > size:
-                raise TensorFileError(f"tensor {name} lies beyond its end; it is cut short")
+            if tensor.start + tensor.span * tensor.dtype.itemsize > size:
+                raise TensorFileError(f"tensor {name[:200]} lies beyond its end; it is cut short")
         self.tensors: Mapping[str, StoredTensor] = found
 
     @property
@@ -163,6 +149,21 @@ def _row_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(strides[: len(shape)])
 
 
+def _checked(kind: str, shape: Any, start: int, strides: Any = None) -> StoredTensor:
+    """A tensor of sizes that can be. strides: None where it lies by rows."""
+    shape = _sizes(shape)
+    rows = _row_strides(shape)
+    strides = rows if strides is None else _sizes(strides)
+    if len(shape) != len(strides):
+        raise TensorFileError("a tensor has more strides than dimensions, or fewer")
+    # Where there is one of something, the way to the next says nothing, and may be anything.
+    strides = tuple(row if size == 1 else stride for size, stride, row in zip(shape, strides, rows, strict=True))
+    numbers = math.prod(max(size, 1) for size in shape)
+    if max(numbers, *strides, start, 1).bit_length() + 3 > _MOST_BITS:
+        raise TensorFileError("a tensor is larger than anything can be")
+    return StoredTensor(kind, shape, start, strides)
+
+
 def _in_safetensors(file: IO[bytes]) -> Iterable[tuple[str, StoredTensor]]:
     length = int.from_bytes(file.read(8), "little")
     if length > _LARGEST_INDEX:
@@ -171,37 +172,47 @@ def _in_safetensors(file: IO[bytes]) -> Iterable[tuple[str, StoredTensor]]:
     for name, entry in said.items():
         if name == "__metadata__" or entry["dtype"] not in _TYPES:
             continue
-        shape = _sizes(entry["shape"])
-        yield name, StoredTensor(entry["dtype"], shape, 8 + length + int(entry["data_offsets"][0]), _row_strides(shape))
+        begin, end = _sizes(entry["data_offsets"])
+        tensor = _checked(entry["dtype"], entry["shape"], 8 + length + begin)
+        if end - begin != math.prod(tensor.shape) * tensor.dtype.itemsize:
+            raise TensorFileError("a tensor has more bytes than numbers, or fewer")
+        yield name, tensor
 
 
 def _in_pytorch(file: IO[bytes]) -> Iterable[tuple[str, StoredTensor]]:
-    """What `torch.save` writes is a zip of a pickle and, not compressed, each storage's bytes."""
+    """What `torch.save` writes is a zip of a pickle and each storage's bytes, none of it compressed."""
     if not zipfile.is_zipfile(file):
         legacy = _is_legacy(file)
         raise (LegacyFileError if legacy else TensorFileError)("it is not what torch.save writes")
     with zipfile.ZipFile(file) as parts:
         indexes = [part for part in parts.infolist() if part.filename.endswith("/data.pkl")]
-        if len(indexes) != 1 or indexes[0].file_size > _LARGEST_INDEX:
-            raise TensorFileError("it has no index of a plausible size")
+        if len(indexes) != 1:
+            raise TensorFileError("it has no index, or several")
         root = indexes[0].filename.removesuffix("data.pkl")
-        if f"{root}byteorder" in parts.namelist() and parts.read(f"{root}byteorder") != b"little":
+        if f"{root}byteorder" in parts.namelist() and _small(parts, f"{root}byteorder") != b"little":
             raise TensorFileError("its numbers are in big-endian order")
-        with parts.open(indexes[0]) as pickled:
-            state = _Index(pickled).load()
+        state = read_index(_small(parts, indexes[0].filename))
         for wrapper in WRAPPERS:
-            if isinstance(state, Mapping) and wrapper in state:
+            if isinstance(state, dict) and wrapper in state:
                 state = state[wrapper]
-        if isinstance(state, _Inert):
+        if isinstance(state, Inert):
             raise TensorFileError(
                 "its weights are an object whose code would have to run; overtone never runs code from a checkpoint"
             )
-        if not isinstance(state, Mapping):
+        if not isinstance(state, dict):
             raise TensorFileError("it holds no mapping of names to tensors")
         for name, value in state.items():
-            if isinstance(value, _Pickled) and value.storage.kind is not None:
-                part = parts.getinfo(f"{root}data/{value.storage.key}")
-                yield str(name), _located(value, value.storage.kind, part, file)
+            if isinstance(value, PickledTensor) and isinstance(name, str) and value.kind is not None:
+                part = parts.getinfo(f"{root}data/{value.key}")
+                yield name, _located(value, value.kind, part, file)
+
+
+def _small(parts: zipfile.ZipFile, name: str) -> bytes:
+    """A part that is no tensor. Compressed, a few bytes could become gigabytes."""
+    part = parts.getinfo(name)
+    if part.compress_type != zipfile.ZIP_STORED or not part.file_size == part.compress_size <= _LARGEST_INDEX:
+        raise TensorFileError("its index is compressed, or of no plausible size")
+    return parts.read(part)
 
 
 def _is_legacy(file: IO[bytes]) -> bool:
@@ -211,14 +222,13 @@ def _is_legacy(file: IO[bytes]) -> bool:
     return head[:1] == b"\x80" or head[257:] == b"ustar"
 
 
-def _located(tensor: _Pickled, kind: str, part: zipfile.ZipInfo, file: IO[bytes]) -> StoredTensor:
+def _located(tensor: PickledTensor, kind: str, part: zipfile.ZipInfo, file: IO[bytes]) -> StoredTensor:
     # Before the bytes stand 30 of the part's own header, and two texts whose lengths are its last two numbers.
     file.seek(part.header_offset + 26)
     texts = int.from_bytes(file.read(2), "little") + int.from_bytes(file.read(2), "little")
-    item = _TYPES[kind].itemsize
-    shape, strides, offset = _sizes(tensor.shape), _sizes(tensor.strides), int(tensor.offset)
-    found = StoredTensor(kind, shape, part.header_offset + 30 + texts + offset * item, strides)
-    if len(shape) != len(strides) or offset < 0 or (offset + found.span) * item > part.file_size:
+    item, (offset,) = _TYPES[kind].itemsize, _sizes((tensor.offset,))
+    found = _checked(kind, tensor.shape, part.header_offset + 30 + texts + offset * item, tensor.strides)
+    if (offset + found.span) * item > part.file_size:
         raise TensorFileError("a tensor lies beyond its storage")
     if part.compress_type != zipfile.ZIP_STORED:
         raise TensorFileError("its tensors are compressed")
@@ -226,74 +236,8 @@ def _located(tensor: _Pickled, kind: str, part: zipfile.ZipInfo, file: IO[bytes]
 
 
 def _sizes(values: Any) -> tuple[int, ...]:
-    sizes = tuple(values)
-    if len(sizes) > 16 or not all(type(size) is int and size >= 0 for size in sizes):
-        raise TensorFileError(f"{sizes[:4]} is no shape")
-    return sizes
-
-
-@dataclass(frozen=True, slots=True)
-class _Storage:
-    key: str
-    kind: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Pickled:
-    """A tensor as the index has it."""
-
-    storage: _Storage
-    offset: int
-    shape: Any
-    strides: Any
-
-
-class _Inert:
-    """An object that does nothing, in place of what is neither tensor nor plain value. It takes all a pickle does."""
-
-    def __new__(cls, *_: object, **__: object) -> _Inert:
-        return super().__new__(cls)
-
-    def __init__(self, *_: object, **__: object) -> None:
-        pass
-
-    def __call__(self, *_: object, **__: object) -> _Inert:
-        return self
-
-    def __setstate__(self, _: object) -> None:
-        pass
-
-    def __setitem__(self, _: object, __: object) -> None:
-        pass
-
-    append = extend = add = __call__
-
-
-def _rebuild_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: object) -> object:
-    return _Pickled(storage, offset, shape, strides) if isinstance(storage, _Storage) else _Inert()
-
-
-def _rebuild_parameter(data: Any, *_: object) -> Any:
-    return data
-
-
-_KNOWN: Mapping[tuple[str, str], Callable[..., Any]] = {
-    ("collections", "OrderedDict"): OrderedDict,
-    ("torch", "Size"): tuple,
-    ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
-    ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
-}
-
-
-class _Index(pickle._Unpickler):
-    """Reads the index. In Python, not C: there an index of a few bytes can ask for gigabytes of places to remember."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module in ("torch", "torch.storage") and name in _STORAGES:
-            return _Storage("", _STORAGES[name])
-        # A new class for each: a pickle may set what it likes on a class.
-        return _KNOWN.get((module, name)) or type("_Inert", (_Inert,), {})
-
-    def persistent_load(self, pid: Any) -> _Storage:
-        _, storage, key, *_ = pid
-        return _Storage(str(key), storage.kind if isinstance(storage, _Storage) else None)
+    if not isinstance(values, list | tuple) or len(values) > 16:
+        raise TensorFileError("a tensor has no shape")
+    if not all(type(size) is int and size >= 0 for size in values):
+        raise TensorFileError("a tensor has a shape that is none")
+    return tuple(values)

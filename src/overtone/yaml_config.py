@@ -24,6 +24,9 @@ _FLOAT = re.compile(
 )
 """What OmegaConf 2.3 takes for a float."""
 
+_LONGEST_PLAIN = 4000
+"""Characters of a value without quotes. What might be a number is made one, in time that grows with their square."""
+
 _PREFIX = "tag:yaml.org,2002:"
 _SCALARS = ("null", "bool", "int")
 _MERGE = "<<"
@@ -38,9 +41,14 @@ class _Loader(yaml.SafeLoader):
     }
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        reason = ""
         if (tag := getattr(event, "tag", None)) is not None:
-            raise yaml.composer.ComposerError(None, None, f"the tag {tag!r} is not read", event.start_mark)
+            reason = f"the tag {tag!r} is not read"
+        elif isinstance(event, yaml.ScalarEvent) and event.style is None and len(event.value) > _LONGEST_PLAIN:
+            reason = f"a value of {len(event.value)} characters is not read without quotes"
+        if reason:
+            raise yaml.composer.ComposerError(None, None, reason, event.start_mark)
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
@@ -67,7 +75,7 @@ def read_yaml(text: str) -> Any:
     except yaml.MarkedYAMLError as error:
         where = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ValueError(f"{error.problem or error}{where}") from error
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, ArithmeticError, LookupError, TypeError) as error:
         raise ValueError(str(error).splitlines()[0]) from error
 
 

@@ -82,6 +82,15 @@ def test_an_output_is_found_by_each_of_its_names(tmp_path: Path) -> None:
     assert all(found[name] is not None for name in compiled.outputs)
 
 
+def test_one_tensor_may_be_given_twice(tmp_path: Path) -> None:
+    opset = openvino().opset13
+    given = opset.parameter([2], np.float32, name="given")
+    made = opset.relu(given)
+    model = openvino().Model([opset.result(made), opset.result(made)], [given], "twice")
+    save_model(model, tmp_path / "m.xml")
+    assert CompiledModel(tmp_path / "m.xml", threads=1).infer({"given": np.float32([-1, 1])}).tolist() == [0, 1]
+
+
 def test_an_output_that_gets_lost_is_noticed_before_the_model_is_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,15 @@ def test_openvino_and_pytorch_say_the_same(folder: Path) -> None:
         assert found[name].shape == want[name].shape
         # Sums of up to 400 products in float32, and values of about 10.
         np.testing.assert_allclose(found[name], want[name], atol=1e-5)
+
+
+def test_weights_that_are_whole_numbers_are_refused(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "c")
+    state = torch.load(tmp_path / "c" / "model.pt", weights_only=True)
+    name, tensor = next(iter(state.items()))
+    torch.save(state | {name: tensor.long()}, tmp_path / "c" / "model.pt")
+    with pytest.raises(CheckpointError, match=f"tensor {name} holds torch.int64, not floating-point"):
+        build(checkpoints.read(tmp_path / "c", name="c"))
 
 
 def test_a_memory_may_leave_frames_out(folder: Path, tmp_path: Path) -> None:

@@ -102,6 +102,9 @@ def damaged(folder: Path, how: str) -> None:
         torch.save(state | {TENSOR: torch.zeros(500)}, path)
     elif how == "a list":
         torch.save([1, 2], path)
+    elif how.startswith("header"):
+        header = how.removeprefix("header ").ljust(117).encode() + b"\n"
+        (folder / FILE).write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(64_000))
     elif how == "npy":
         np.save(folder / FILE, np.zeros((500, 32), np.float32, order="F"))
     else:
@@ -112,7 +115,24 @@ def damaged(folder: Path, how: str) -> None:
 
 @pytest.mark.parametrize(
     "how",
-    ["cut short", "empty", "old", "without", "whole numbers", "by columns", "no matrix", "a list", "npy", "npy short"],
+    [
+        *(
+            "cut short",
+            "empty",
+            "old",
+            "without",
+            "whole numbers",
+            "by columns",
+            "no matrix",
+            "a list",
+            "npy",
+            "npy short",
+        ),
+        "header {'descr': '<f4', 'fortran_order': False, 'shape': (2, -4)}",
+        "header {'descr': '<f4', 'fortran_order': False, 'shape': (True, 4)}",
+        "header {'descr': '<f4', [1]: 2}",
+        f"header {'-' * 9000}1",
+    ],
 )
 def test_a_broken_file_is_refused(how: str, folder: Path) -> None:
     damaged(folder, how)

@@ -12,7 +12,7 @@ from overtone.errors import CheckpointError
 from overtone.head import Head
 from overtone.models.architecture import Architecture
 from overtone.models.emotion2vec import Emotion2vec
-from overtone.models.weights import PublishedTensor, check_tensors, read_tensors
+from overtone.models.weights import PublishedTensor, check_floating, check_tensors, read_tensors
 
 _TRAINING_ONLY = (
     r"^(modality_encoders\.AUDIO\.decoder\.|_ema|ema\.|shared_decoder\.|recon_proj\.|cls_proj\.|center$|"
@@ -79,10 +79,5 @@ def _chosen(
             tensors[key] = replace(tensors[key], shape=(1, *tensors[key].shape))
     asked_by = "config.yaml and the labels ask"
     check_tensors(tensors, expected, checkpoint, unused=_TRAINING_ONLY, strict=strict, asked_by=asked_by)
-    for key in expected:
-        if not tensors[key].floating:
-            raise CheckpointError(
-                f"{checkpoint.name}: {checkpoint.weights.name}: tensor {key} holds {tensors[key].load().dtype}, not "
-                "floating-point weights."
-            )
+    check_floating(tensors, expected, checkpoint)
     return {key: tensors[key].load() for key in expected}

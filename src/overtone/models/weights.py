@@ -102,8 +102,10 @@ def fill(
     tensors: by the network's own names. unused: a regular expression of names that only training needs. `strict` False
     lets any other name pass. Raises CheckpointError naming what is missing, unknown or of the wrong shape.
     """
-    expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    made = network.state_dict()
+    expected = {key: tuple(value.shape) for key, value in made.items()}
     check_tensors(tensors, expected, checkpoint, unused=unused, strict=strict)
+    check_floating(tensors, [key for key, value in made.items() if value.is_floating_point()], checkpoint)
     network.load_state_dict({key: tensors[key].load() for key in expected}, assign=True)
     network.requires_grad_(False)
     network.eval()
@@ -137,6 +139,16 @@ def check_tensors(
             f"{where} holds {len(unknown)} tensors that this network does not know ({some(unknown)}). If they do not "
             "matter for inference, pass --ignore-unknown-tensors."
         )
+
+
+def check_floating(tensors: Mapping[str, PublishedTensor], names: Iterable[str], checkpoint: Checkpoint) -> None:
+    """CheckpointError where one of these does not hold floating-point numbers."""
+    for name in names:
+        if not tensors[name].floating:
+            raise CheckpointError(
+                f"{checkpoint.name}: {checkpoint.weights.name}: tensor {name} holds {tensors[name].load().dtype}, not "
+                "floating-point weights."
+            )
 
 
 def _plain(tensor: torch.Tensor) -> torch.Tensor:

@@ -95,7 +95,11 @@ def _in_npy(path: Path, file: IO[bytes]) -> StoredTensor:
     version = np.lib.format.read_magic(file)
     if version != (1, 0):
         raise ValueError(f"{path.name} is of version {version}")
-    shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
-    if by_columns or dtype != np.float32 or len(shape) != 2:
+    try:
+        shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
+    except (TypeError, MemoryError, RecursionError, SyntaxError) as error:  # of what stands for a literal of Python's
+        raise ValueError(f"{path.name} has a header that is none ({type(error).__name__})") from error
+    sizes = len(shape) == 2 and all(type(size) is int and size > 0 for size in shape)
+    if by_columns or dtype != np.float32 or not sizes:
         raise ValueError(f"{path.name} holds {dtype} {shape}")
     return StoredTensor("F32", shape, file.tell(), (shape[1], 1))
