@@ -75,6 +75,14 @@ def test_wrappers_may_be_nested(tmp_path: Path) -> None:
     np.testing.assert_array_equal(file.read("a"), [1, 1])
 
 
+def test_a_mapping_of_pairs_is_read_as_python_2_wrote_it(tmp_path: Path) -> None:
+    """`OrderedDict([['a', tensor]])`, where newer ones are made empty and filled."""
+    item = _index().removeprefix(b"\x80\x02}q\x00").removesuffix(b"s.")
+    pairs = b"\x80\x02ccollections\nOrderedDict\n]](" + item + b"ea\x85R."
+    _zipped(tmp_path / "model.pt", pairs, storage=np.float32([1, 2]).tobytes())
+    assert TensorFile(tmp_path / "model.pt").read("a").tolist() == [1, 2]
+
+
 def test_half_precision_counts_as_it_is_loaded(tmp_path: Path) -> None:
     assert saved(tmp_path / "model.pt", {"a": torch.ones(10, dtype=torch.bfloat16)}).loaded_bytes == 40
 

@@ -181,8 +181,9 @@ def _check_weights(budget: int, checkpoint: Checkpoint, held: int) -> None:
 
     Where the machine has room, they are read and measured, so that a refusal can name what would do exactly.
     """
-    if held + checkpoint.weight_bytes > max(budget, held + available_bytes()):
+    weight_bytes = checkpoint.weight_bytes
+    if held + weight_bytes > max(budget, held + available_bytes()):
         raise BudgetError(
-            f"{checkpoint.name} cannot be held: its weights are {format_size(checkpoint.weight_bytes)}, and this "
+            f"{checkpoint.name} cannot be held: its weights are {format_size(weight_bytes)}, and this "
             f"machine has {format_size(available_bytes())} left. Take a smaller model, or free memory."
         )

@@ -58,13 +58,18 @@ def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: object) -> 
     return PickledTensor(storage.key, storage.kind, offset, shape, strides)
 
 
+def _mapping(pairs: Any = (), *_: object) -> dict[Any, Any]:
+    """An ordered mapping, empty or of pairs, as Python 2 wrote it."""
+    return {key: value for key, value in pairs if type(key) in _KEYS}
+
+
 _MAKERS: Mapping[tuple[str, str], Callable[..., Any]] = {
-    ("collections", "OrderedDict"): lambda *_: {},
+    ("collections", "OrderedDict"): _mapping,
     ("torch", "Size"): lambda sizes=(), *_: sizes,
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
     ("torch._utils", "_rebuild_parameter"): lambda data=None, *_: data,
 }
-"""What is called by an index, and what is done instead."""
+"""Functions that an index calls, by module and name, and those that stand in for them."""
 
 _KEYS = (str, int, float, bool, type(None))
 """Of mappings. Others are left out with what they stand for: to hash a tuple of tuples may take for ever, or recurse
@@ -85,8 +90,8 @@ _PLAIN_OPCODES = (
 
 
 def read_index(data: bytes) -> object:
-    """What the index says: mappings of plain keys, lists, tuples, numbers, texts, `PickledTensor`s, and `Inert` for all
-    else. A pickle that is broken raises what it likes."""
+    """The index as plain values: mappings, lists, tuples, numbers and texts, a `PickledTensor` for each tensor, and
+    `Inert` for all else. A pickle that is broken raises what it likes."""
     return _Index(io.BytesIO(data)).load()
 
 

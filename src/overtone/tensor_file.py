@@ -57,7 +57,7 @@ class LegacyFileError(TensorFileError):
 
 @dataclass(frozen=True, slots=True)
 class StoredTensor:
-    """Where a tensor lies. kind: of its numbers, a key of `_TYPES`. start: its first byte. strides: in numbers."""
+    """Place of a tensor in its file. kind: of its numbers, a key of `_TYPES`. start: a byte. strides: in numbers."""
 
     kind: str
     shape: tuple[int, ...]
@@ -71,12 +71,12 @@ class StoredTensor:
 
     @property
     def floating(self) -> bool:
-        """Whether they are floating-point numbers."""
+        """True for floating-point numbers."""
         return "F" in self.kind
 
     @property
     def by_rows(self) -> bool:
-        """Whether the numbers lie one after the other, the last dimension running fastest."""
+        """True where the numbers lie one after the other, the last dimension running fastest."""
         return self.strides == _row_strides(self.shape)
 
     @property

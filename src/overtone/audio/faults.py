@@ -11,8 +11,8 @@ from overtone.errors import InputError
 
 FAULTS = (av.FFmpegError, OSError, ValueError, ArithmeticError, LookupError, RuntimeError, MemoryError,
           AssertionError, EOFError)  # fmt: skip
-"""What PyAV has been seen to raise, with room: all of it speaks of the input. TypeError and AttributeError do not: they
-say that PyAV was called in a way that this release of it does not know, which is no fault of the audio."""
+"""Exceptions of PyAV's, seen and with room, that speak of the input. TypeError and AttributeError do not: they say that
+PyAV was called in a way that this release of it does not know, which is no fault of the audio."""
 
 
 @contextmanager

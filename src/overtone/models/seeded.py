@@ -149,7 +149,7 @@ def write(
 
 
 def _training_state(weights: dict[str, torch.Tensor]) -> dict[str, Any]:
-    """What fairseq saves while it trains: the weights, and of each Adam's two moments, of the same size."""
+    """A checkpoint as fairseq saves it in training: the weights, and Adam's two moments of each, of the same size."""
     moments = {
         place: {"step": 100_000, "exp_avg": torch.zeros_like(weight), "exp_avg_sq": torch.zeros_like(weight)}
         for place, weight in enumerate(weights.values())

@@ -41,7 +41,7 @@ _NOT_RUN: Mapping[str, str] = {
     "ERes2NetV2": _CALLED["speakers"],
     "MonotonicAligner": "aligning speech with a text that is known",
 }
-"""What other networks of FunASR are for, so that each is refused for what it is."""
+"""Purposes of FunASR's other networks, so that each is refused for what it is."""
 
 
 def check_role(checkpoint: Checkpoint, role: Role) -> None:
