@@ -61,14 +61,22 @@ def test_a_fault_of_another_kind_is_not_taken_for_it(backend: TorchBackend, monk
         backend.run(Batch((clip,), len(clip)))
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 GB"),
+        MemoryError("Unable to allocate 4.00 GiB for an array with shape (1073741824,) and data type float32"),
+    ],
+    ids=["PyTorch's", "NumPy's"],
+)
 def test_memory_refused_while_a_model_loads_is_the_budgets_error(
-    small_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+    refusal: Exception, small_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from overtone import EmotionRecognizer
     from overtone.errors import BudgetError
+    from overtone.tensor_file import TensorFile
 
-    refusal = RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 GB")
-    monkeypatch.setattr(torch, "load", raising(refusal))
+    monkeypatch.setattr(TensorFile, "read", raising(refusal))
     with pytest.raises(BudgetError, match="cannot be held on cpu"):
         EmotionRecognizer(str(small_checkpoint), backend="torch")
 
