@@ -405,7 +405,8 @@ def test_a_job_goes_on_where_it_was_after_a_restart(tmp_path: Path) -> None:
         ran = first.server.host.stats.segments
     with serving(tmp_path) as second:
         assert finished(second, job)["state"] == "done"
-        assert second.server.host.stats.segments <= 80 - ran
+        # The one that had just been run when the first ended may not have been kept any more.
+        assert second.server.host.stats.segments <= 80 - (ran - 1)
         record = json.loads(second.http.get(job["links"]["result"]).text)
         assert len(record["segments"]) == 80
         assert "parts were answered before" in record["timings"]["notes"]
