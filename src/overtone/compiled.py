@@ -140,10 +140,11 @@ class CompiledModel:
         self._compiled = _core().compile_model(model, "CPU", settings)
         self._request: Any = self._compiled.create_infer_request()
         # Compiling adds the names of what is fused into an output, in no order: any of them may come first.
-        self._places = {name: place for place, output in enumerate(self._compiled.outputs) for name in output.names}
+        self.outputs = {name: place for place, output in enumerate(self._compiled.outputs) for name in output.names}
+        """Place of each output by name. One output may have several names."""
         for place, output in enumerate(model.outputs):
             for name in output.names:
-                found = self._places.get(name)
+                found = self.outputs.get(name)
                 # One tensor may be given twice: then its name is right wherever it is found.
                 if found is None or (found != place and name not in model.outputs[found].names):
                     raise ModelError(
@@ -155,11 +156,6 @@ class CompiledModel:
     def samples(self) -> int:
         """The last dimension of the first input, where it has only one."""
         return int(self._compiled.inputs[0].get_shape()[-1])
-
-    @property
-    def outputs(self) -> Mapping[str, int]:
-        """Place of each output by name. One output may have several names."""
-        return self._places
 
     def request(self) -> Callable[[Mapping[str, Array]], Mapping[str, Array]]:
         """A runner of its own, for one thread or stream. What it gives is valid until its next run."""
@@ -177,7 +173,7 @@ class CompiledModel:
     def _run(self, request: Any, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         given = {place: inputs[name] for place, name in enumerate(self.inputs)}
         found = request.infer(given, share_inputs=True, share_outputs=True)
-        return {name: found[place] for name, place in self._places.items()}
+        return {name: found[place] for name, place in self.outputs.items()}
 
     def output_shape(self, name: str) -> tuple[int, ...]:
         """An output's shape, -1 where it may change."""

@@ -180,7 +180,7 @@ def _in_safetensors(file: IO[bytes]) -> Iterable[tuple[str, StoredTensor]]:
 
 
 def _in_pytorch(file: IO[bytes]) -> Iterable[tuple[str, StoredTensor]]:
-    """What `torch.save` writes is a zip of a pickle and each storage's bytes, none of it compressed."""
+    """The tensors of what `torch.save` writes: a zip of a pickle and each storage's bytes, none of it compressed."""
     if not zipfile.is_zipfile(file):
         legacy = _is_legacy(file)
         raise (LegacyFileError if legacy else TensorFileError)("it is not what torch.save writes")
@@ -216,7 +216,7 @@ def _small(parts: zipfile.ZipFile, name: str) -> bytes:
 
 
 def _is_legacy(file: IO[bytes]) -> bool:
-    """Whether it may be of PyTorch before 1.6: a pickle, or a tar, from its first byte."""
+    """True where it may be of PyTorch before 1.6: a pickle, or a tar, from its first byte."""
     file.seek(0)
     head = file.read(262)
     return head[:1] == b"\x80" or head[257:] == b"ustar"

@@ -22,7 +22,7 @@ _FLOAT = re.compile(
     )$""",
     re.VERBOSE,
 )
-"""What OmegaConf 2.3 takes for a float."""
+"""Texts that OmegaConf 2.3 reads as floats."""
 
 _LONGEST_PLAIN = 4000
 """Characters of a value without quotes. What might be a number is made one, in time that grows with their square."""
