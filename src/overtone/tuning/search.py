@@ -1,7 +1,8 @@
 """Policy, pure: which settings to try next, and which are the best of those that were tried. No clock, no I/O.
 
 One axis after the other, in the order of `Axes`, each from the best that is known so far. That is the sum of the axes'
-lengths where a grid would be their product, and it suits axes of which each matters less than the one before it.
+lengths where a grid would be their product (twice the sum where no reference of a trial ever runs), and it suits axes
+of which each matters less than the one before it.
 """
 
 from __future__ import annotations
@@ -91,24 +92,37 @@ def next_trial(
 
 
 def _wanted(axes: Axes, rows: Sequence[Row], least_agreement: float) -> Iterator[Trial]:
-    """Trials that are still to be made, in order; those of a later axis start from the best of the axes before it."""
+    """Trials that are still to be made, in order; those of a later axis start from the best of the axes before it.
+
+    The search is gone through again from its start, and each step sees only the rows of the steps before it: what came
+    later may not send an earlier axis another way, or there would be no end short of the whole grid.
+    """
     tried = {row.trial: row for row in rows}
+    seen: list[Row] = []
     start = axes.start()
     for axis in fields(Axes):
         line = [replace(start, **{axis.name: value}) for value in getattr(axes, axis.name)]
         for trial in line:
-            if trial in tried:
-                continue
-            reference = trial.reference()
-            if not axes.judged or trial == reference or reference_of(trial, rows) is not None:
-                yield trial
-            elif reference not in tried:
-                yield reference
-            elif not _compared(rows):
-                yield trial
-        seen = [tried[trial] for trial in line if trial in tried]
-        if (found := best(axes, seen, least_agreement, all_rows=rows)) is not None:
+            for step in _steps(axes, trial, seen):
+                if step not in tried:
+                    yield step
+                elif tried[step] not in seen:
+                    seen.append(tried[step])
+        of_line = [row for row in seen if row.trial in line]
+        if (found := best(axes, of_line, least_agreement, all_rows=seen)) is not None:
             start = found.trial
+
+
+def _steps(axes: Axes, trial: Trial, seen: Sequence[Row]) -> Iterator[Trial]:
+    """The reference of a trial where it has none yet, and then the trial, unless there is nothing to judge it by.
+
+    seen: the rows so far; what comes of a step has to be there before the next is asked for.
+    """
+    if axes.judged and trial != trial.reference() and reference_of(trial, seen) is None:
+        yield trial.reference()
+        if reference_of(trial, seen) is None and _compared(seen):
+            return
+    yield trial
 
 
 def reference_of(trial: Trial, rows: Sequence[Row]) -> Row | None:
