@@ -29,7 +29,7 @@ from overtone import checkpoints
 from overtone.options import Options
 from overtone.loaded import load
 from overtone.models.locality import SKIPPED_SHARE, bands
-from overtone.values import FRAMES, Batch
+from overtone.types import FRAMES, Batch
 
 checkpoint = checkpoints.read(Path(arguments["model"]), name="base")
 name = arguments["backend"]

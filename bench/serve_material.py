@@ -14,7 +14,7 @@ from common import speech, write_clips
 from overtone.audio import Decoder
 from overtone.benchmark import write_wav
 from overtone.errors import InputError
-from overtone.values import Samples
+from overtone.types import Samples
 
 CLIP_S = 5
 """Seconds of the clip whose latency is measured."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from common import child
 from overtone.benchmark import Contender, Died
-from overtone.values import Samples
+from overtone.types import Samples
 from transcribe_contender import Process
 from transcribe_material import with_models, write_pieces
 from transcribe_tables import FUNASR

@@ -16,7 +16,7 @@ import numpy as np
 from common import RATE, ROOT, child
 from overtone.audio import Decoder
 from overtone.benchmark import write_wav
-from overtone.values import Samples
+from overtone.types import Samples
 
 MODELS = ("sensevoice", "paraformer")
 """What recognises words."""

@@ -9,17 +9,7 @@ from typing import Any
 import numpy as np
 
 from overtone.spool import FrameSpool
-from overtone.values import (
-    Emotion,
-    EmotionResult,
-    FrameResult,
-    SegmentResult,
-    Sentence,
-    Span,
-    Timings,
-    Transcript,
-    Word,
-)
+from overtone.types import Emotion, EmotionResult, FrameResult, SegmentResult, Sentence, Span, Timings, Transcript, Word
 
 LABELS = ("angry", "happy", "neutral")
 

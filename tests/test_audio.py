@@ -27,7 +27,7 @@ from overtone.audio.container import _audio_codecs
 from overtone.audio.feed import Feed
 from overtone.audio.wav_header import surely_samples
 from overtone.errors import InputError, UsageError
-from overtone.values import SAMPLE_RATE, Audio
+from overtone.types import SAMPLE_RATE, Audio
 
 
 def decode(source: Readable, channel: int | None = None) -> tuple[np.ndarray, Decoder]:

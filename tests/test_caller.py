@@ -11,7 +11,7 @@ from conftest import voice
 from overtone import Audio, EmotionRecognizer, UsageError
 from overtone.caller import Caller
 from overtone.errors import ModelError
-from overtone.values import Answer, Samples
+from overtone.types import Answer, Samples
 
 
 class Remembering(Caller):

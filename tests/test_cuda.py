@@ -17,7 +17,7 @@ from overtone.errors import DeviceError, OutOfMemory
 from overtone.models.attention import alibi_slopes, attend
 from overtone.models.flex import FlexAttend, flex_is_here
 from overtone.models.loading import load
-from overtone.values import FRAMES, Batch
+from overtone.types import FRAMES, Batch
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is here")
 

@@ -22,7 +22,7 @@ from command import environment
 from overtone.cli.app import app
 from overtone.options import HELP, Options, flag
 from overtone.record import json_chunks
-from overtone.values import Timings
+from overtone.types import Timings
 from results import frames, result
 from test_floors import FLOORS
 

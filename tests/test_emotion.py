@@ -20,7 +20,7 @@ from overtone.audio import Decoder
 from overtone.errors import BudgetError, InputError, OutOfMemory, UsageError
 from overtone.models import seeded
 from overtone.resources import rss_bytes
-from overtone.values import Batch, EmotionResult, Granularity, Output
+from overtone.types import Batch, EmotionResult, Granularity, Output
 
 CALL = str(EXAMPLES / "call.mp3")
 

@@ -16,7 +16,7 @@ from overtone.engine import Engine
 from overtone.errors import BudgetError, ModelError, OutOfMemory, UsageError
 from overtone.memory import MIB, CostModel, Shape
 from overtone.plan import DRIFT_BYTES, bucket, make_plan
-from overtone.values import FRAMES, Batch, Output
+from overtone.types import FRAMES, Batch, Output
 
 PER_SECOND = CostModel(0.0, 1.0 * MIB, 0.0, margin=1.0)
 

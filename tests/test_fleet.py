@@ -22,7 +22,7 @@ from overtone.fleet import Fleet
 from overtone.options import Options
 from overtone.parts import Part
 from overtone.plan import make_plan
-from overtone.values import Batch, Output
+from overtone.types import Batch, Output
 from overtone.waiting import Waiting
 from test_engine import noise, wait_until
 

@@ -16,7 +16,7 @@ from overtone.engine import Engine
 from overtone.errors import UsageError
 from overtone.models import seeded
 from overtone.turns import GIVES_WAY_S
-from overtone.values import Batch, Output
+from overtone.types import Batch, Output
 from test_engine import engine, noise, wait_until
 
 

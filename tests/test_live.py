@@ -11,7 +11,7 @@ from conftest import EXAMPLES, decoded, voice
 from overtone import Audio, EmotionRecognizer, InputError, UsageError
 from overtone.caller import Caller
 from overtone.live import Live, Moment
-from overtone.values import SAMPLE_RATE
+from overtone.types import SAMPLE_RATE
 
 
 def call_samples() -> np.ndarray:

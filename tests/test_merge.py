@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from overtone.errors import ModelError
 from overtone.head import Head, english
 from overtone.merge import Merger
-from overtone.values import Output, Segment, Span
+from overtone.types import Output, Segment, Span
 
 DIM = 5
 RANDOM = np.random.default_rng(0)

@@ -21,7 +21,7 @@ from overtone.plot.curves import (
 )
 from overtone.plot.picture import MAX_TITLE, _shortened, clock, tick_step
 from overtone.track import Envelope
-from overtone.values import SegmentResult, Span
+from overtone.types import SegmentResult, Span
 from results import LABELS, failed, frames, result, segment
 
 ENVELOPE = np.tile(np.array([[-0.5, 0.4]], np.float32), (150, 1))

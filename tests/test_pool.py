@@ -17,7 +17,7 @@ from conftest import EXAMPLES
 from overtone import EmotionRecognizer
 from overtone.audio import Decoder, DecoderPool, Readable
 from overtone.errors import DeviceError, InputError, UsageError
-from overtone.values import Audio
+from overtone.types import Audio
 
 
 @pytest.fixture

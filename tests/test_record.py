@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overtone.record import json_chunks, to_json, to_record
-from overtone.values import Timings
+from overtone.types import Timings
 from results import LABELS, failed, frames, result, segment
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from conftest import EXAMPLES, decoded
 from overtone.segment import Cutter, PauseSegmenter, WholeCutter, WindowCutter, is_silent, windows_in
+from overtone.types import Segment
 from overtone.vad import SileroVad
-from overtone.values import Segment
 
 VAD = SileroVad()
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overtone.timeline import Timeline
-from overtone.values import SILENCE, SegmentResult, Span
+from overtone.types import SILENCE, SegmentResult, Span
 
 LABELS = ("angry", "sad")
 

@@ -15,7 +15,7 @@ from overtone.transcript.moods import Moods
 from overtone.transcript.sentences import by_marks, by_own_marks, by_pause, joined, numbered
 from overtone.transcript.tags import told
 from overtone.transcript.words import Heard, WordTable
-from overtone.values import Output, Recognized, Segment, Span, Voices
+from overtone.types import Output, Recognized, Segment, Span, Voices
 
 SECOND = 16_000
 

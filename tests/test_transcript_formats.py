@@ -23,7 +23,7 @@ from overtone.formats import FORMATS, open_sink
 from overtone.formats.cues import cues
 from overtone.formats.splitting import MAX_MS, MAX_WIDTH, pieces
 from overtone.record import DETAILS, to_record
-from overtone.values import Emotion, Sentence, Word
+from overtone.types import Emotion, Sentence, Word
 from results import failed_transcript, result, sentence, transcript, words
 
 

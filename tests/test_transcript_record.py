@@ -15,7 +15,7 @@ from overtone.errors import UsageError
 from overtone.formats import open_sink
 from overtone.journal import key_of, recover
 from overtone.record import DETAILS, json_chunks, to_record
-from overtone.values import Emotion, Sentence, Timings, Word
+from overtone.types import Emotion, Sentence, Timings, Word
 from results import failed, failed_transcript, result, sentence, transcript
 
 PAGE = Path(__file__).parents[1] / "docs" / "transcripts.md"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from overtone.memory import CostModel
 from overtone.plan import Limits
 from overtone.turns import BACKGROUND_SHARE, Turns
-from overtone.values import SAMPLE_RATE
+from overtone.types import SAMPLE_RATE
 from overtone.waiting import Waiting
 
 NO_LIMITS = Limits(1 << 50, CostModel(0.0, 1.0, 0.0), batch_s=32.0)

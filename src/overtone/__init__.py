@@ -17,27 +17,27 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Audio": "values",
+    "Audio": "types",
     "BudgetError": "errors",
     "DeviceError": "errors",
-    "Emotion": "values",
+    "Emotion": "types",
     "EmotionRecognizer": "emotion",
-    "EmotionResult": "values",
+    "EmotionResult": "types",
     "FailedInput": "inputs",
     "Input": "inputs",
     "InputError": "errors",
     "ModelError": "errors",
     "Options": "options",
     "OvertoneError": "errors",
-    "SegmentResult": "values",
-    "Sentence": "values",
-    "Span": "values",
-    "Timings": "values",
+    "SegmentResult": "types",
+    "Sentence": "types",
+    "Span": "types",
+    "Timings": "types",
     "TranscribeOptions": "transcribe_options",
     "Transcriber": "transcribe",
-    "Transcript": "values",
+    "Transcript": "types",
     "UsageError": "errors",
-    "Word": "values",
+    "Word": "types",
     "expand": "inputs",
 }
 
@@ -57,15 +57,15 @@ if TYPE_CHECKING:
     from overtone.options import Options as Options
     from overtone.transcribe import Transcriber as Transcriber
     from overtone.transcribe_options import TranscribeOptions as TranscribeOptions
-    from overtone.values import Audio as Audio
-    from overtone.values import Emotion as Emotion
-    from overtone.values import EmotionResult as EmotionResult
-    from overtone.values import SegmentResult as SegmentResult
-    from overtone.values import Sentence as Sentence
-    from overtone.values import Span as Span
-    from overtone.values import Timings as Timings
-    from overtone.values import Transcript as Transcript
-    from overtone.values import Word as Word
+    from overtone.types import Audio as Audio
+    from overtone.types import Emotion as Emotion
+    from overtone.types import EmotionResult as EmotionResult
+    from overtone.types import SegmentResult as SegmentResult
+    from overtone.types import Sentence as Sentence
+    from overtone.types import Span as Span
+    from overtone.types import Timings as Timings
+    from overtone.types import Transcript as Transcript
+    from overtone.types import Word as Word
 
 
 def __getattr__(name: str) -> Any:

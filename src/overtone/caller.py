@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import MethodType
 from weakref import WeakMethod
 
-from overtone.values import Answer, Samples
+from overtone.types import Answer, Samples
 
 
 class Caller:

@@ -18,7 +18,7 @@ from overtone.errors import UsageError
 from overtone.formats.names import base_name
 from overtone.formats.target import make_folder, replacing
 from overtone.spool import FrameSpool
-from overtone.values import SAMPLE_RATE, EmotionResult, FrameResult
+from overtone.types import SAMPLE_RATE, EmotionResult, FrameResult
 
 _KEY = "key"
 

@@ -17,7 +17,7 @@ from overtone.pipeline import Pipeline
 from overtone.runtime import NOTHING, Beside, Runtime
 from overtone.segment import Cutter
 from overtone.stages import OFF, Stages
-from overtone.values import FRAMES, EmotionResult, Output, Samples
+from overtone.types import FRAMES, EmotionResult, Output, Samples
 from overtone.way import Cutters, Wishes, ask
 
 

@@ -20,7 +20,7 @@ from overtone.memory import Gate, Ledger, Shape, format_size
 from overtone.plan import DRIFT_BYTES, Limits, Plan, bucket, enough_for, shape_of
 from overtone.stages import OFF, Stages
 from overtone.turns import GIVES_WAY_S
-from overtone.values import SAMPLE_RATE, Batch, Samples
+from overtone.types import SAMPLE_RATE, Batch, Samples
 from overtone.waiting import Waiting, Work
 
 _REGAINED = 1.02

@@ -11,7 +11,7 @@ from overtone.engine import Engine
 from overtone.engine_stats import EngineStats
 from overtone.plan import Plan
 from overtone.stages import Stages
-from overtone.values import Samples
+from overtone.types import Samples
 from overtone.waiting import Waiting
 
 

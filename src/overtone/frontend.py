@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.errors import CheckpointError
-from overtone.values import SAMPLE_RATE, Samples
+from overtone.types import SAMPLE_RATE, Samples
 
 Features = npt.NDArray[np.float32]
 """Feature vectors, float32, shape (frames, dim)."""

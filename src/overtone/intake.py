@@ -18,7 +18,7 @@ from overtone.memory import Gate, Shape, format_size
 from overtone.plan import cutting_bytes, enough_for
 from overtone.runtime import Runtime
 from overtone.track import Track
-from overtone.values import SAMPLE_RATE
+from overtone.types import SAMPLE_RATE
 from overtone.way import Way, Wishes
 
 _Merged = TypeVar("_Merged")

@@ -16,7 +16,7 @@ from overtone.merge import Merged
 from overtone.runtime import Runtime
 from overtone.segment import is_silent
 from overtone.timeline import verdict
-from overtone.values import SAMPLE_RATE, SILENCE, EmotionResult, Granularity, Output, Samples, SegmentResult, Span
+from overtone.types import SAMPLE_RATE, SILENCE, EmotionResult, Granularity, Output, Samples, SegmentResult, Span
 from overtone.way import Wishes
 
 SHORTEST_HOP_S = 0.1

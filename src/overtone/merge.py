@@ -16,7 +16,7 @@ import numpy.typing as npt
 from overtone.head import Head
 from overtone.spool import FrameSpool
 from overtone.timeline import Timeline, verdict
-from overtone.values import SAMPLE_RATE, SILENCE, FrameResult, Output, Segment, SegmentResult, Span
+from overtone.types import SAMPLE_RATE, SILENCE, FrameResult, Output, Segment, SegmentResult, Span
 
 
 @dataclass(frozen=True, slots=True, eq=False)

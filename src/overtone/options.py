@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_type_hint
 
 from overtone.errors import UsageError
 from overtone.memory import parse_size
-from overtone.values import Granularity
+from overtone.types import Granularity
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -20,7 +20,7 @@ from overtone.options import Options
 from overtone.plan import Plan, audio_floor_bytes, longest_segment, make_plan, needed_bytes, place_blocks
 from overtone.resources import available_bytes, default_budget_bytes, rss_bytes
 from overtone.tasks.base import Task
-from overtone.values import SAMPLE_RATE
+from overtone.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from overtone.backends.base import LoadableBackend

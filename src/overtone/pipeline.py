@@ -19,7 +19,7 @@ from overtone.intake import Intake, Sent
 from overtone.options import Options
 from overtone.resources import standard_input
 from overtone.runtime import Runtime
-from overtone.values import BYTES_PER_SAMPLE, SAMPLE_RATE, Result, Timings
+from overtone.types import BYTES_PER_SAMPLE, SAMPLE_RATE, Result, Timings
 from overtone.way import Way, Wishes
 
 Source = Readable | Input | FailedInput

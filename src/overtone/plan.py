@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from overtone.errors import BudgetError
 from overtone.memory import CostModel, Shape, format_size
-from overtone.values import BYTES_PER_SAMPLE, SAMPLE_RATE
+from overtone.types import BYTES_PER_SAMPLE, SAMPLE_RATE
 
 BUCKETS_PER_OCTAVE = 16
 """Lengths are rounded up to one of 16 steps per doubling: at most 1/16 of a batch is rounding, and the number of

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, get_args
 
 import numpy as np
 
-from overtone.values import (
+from overtone.types import (
     SAMPLE_RATE,
     Emotion,
     EmotionResult,

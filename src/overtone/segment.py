@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from overtone.options import SHORTEST_TAIL_S
 from overtone.pauses import FrameSpan, PauseCutter, PauseRules
+from overtone.types import SAMPLE_RATE, Samples, Segment, Span
 from overtone.vad import FRAME, SileroVad, VadStream, frame_levels
-from overtone.values import SAMPLE_RATE, Samples, Segment, Span
 
 SILENCE_DBFS = -60.0
 """A segment whose level never reaches this (RMS of any 20 ms, full scale 0 dB) is silence. Speech recorded at all is

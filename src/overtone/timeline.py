@@ -8,7 +8,7 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
-from overtone.values import SILENCE, SegmentResult, Span
+from overtone.types import SILENCE, SegmentResult, Span
 
 _FIRST_ROWS = 64
 

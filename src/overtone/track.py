@@ -14,7 +14,7 @@ import numpy.typing as npt
 from overtone.errors import InputError, ModelError, OvertoneError
 from overtone.segment import Cutter
 from overtone.stages import OFF, Stages
-from overtone.values import SAMPLE_RATE, Samples, Segment, Span, Timings
+from overtone.types import SAMPLE_RATE, Samples, Segment, Span, Timings
 
 _Merged_co = TypeVar("_Merged_co", covariant=True)
 

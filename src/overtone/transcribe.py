@@ -29,7 +29,7 @@ from overtone.transcribe_options import TranscribeOptions
 from overtone.transcript.merge import Gathered, Gatherer
 from overtone.transcript.moods import Moods
 from overtone.transcript.told import Telling
-from overtone.values import FRAMES, Samples, Transcript
+from overtone.types import FRAMES, Samples, Transcript
 from overtone.way import Cutters, Way, Wishes, ask
 
 SILERO = "silero"

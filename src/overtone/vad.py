@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from overtone.compiled import CompiledModel
 from overtone.resources import asset
-from overtone.values import Samples
+from overtone.types import Samples
 
 FRAME = 512
 """Samples (32 ms) per probability, fixed by the model."""

@@ -13,7 +13,7 @@ from overtone.errors import UsageError
 from overtone.memory import Gate
 from overtone.plan import Limits, take_batch
 from overtone.turns import Turns
-from overtone.values import SAMPLE_RATE, Samples
+from overtone.types import SAMPLE_RATE, Samples
 
 
 @dataclass(slots=True, eq=False)

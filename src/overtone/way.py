@@ -17,8 +17,8 @@ from overtone.runtime import Runtime
 from overtone.segment import Cutter, PauseSegmenter, WholeCutter, WindowCutter
 from overtone.tasks.known import Role
 from overtone.track import Merging
+from overtone.types import FRAMES, SAMPLE_RATE, Samples
 from overtone.vad import SileroVad
-from overtone.values import FRAMES, SAMPLE_RATE, Samples
 
 _Merged_co = TypeVar("_Merged_co", covariant=True)
 

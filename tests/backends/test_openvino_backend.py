@@ -20,7 +20,7 @@ from overtone.errors import DeviceError, ModelError
 from overtone.models import seeded
 from overtone.models.loading import load
 from overtone.plan import bucket
-from overtone.values import FRAMES, Batch, Output
+from overtone.types import FRAMES, Batch, Output
 
 Precisely = Callable[[Batch], list[Output]]
 

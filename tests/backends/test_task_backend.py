@@ -10,7 +10,7 @@ import numpy as np
 from overtone.backends.graphs import Graphs
 from overtone.backends.task_backend import TaskBackend
 from overtone.tasks.base import Array, Run
-from overtone.values import Batch
+from overtone.types import Batch
 
 
 class Deaf:

@@ -15,7 +15,7 @@ from overtone import checkpoints
 from overtone.backends.torch_backend import TorchBackend
 from overtone.errors import DeviceError, OutOfMemory
 from overtone.models.loading import load
-from overtone.values import FRAMES, Batch
+from overtone.types import FRAMES, Batch
 
 
 @pytest.fixture

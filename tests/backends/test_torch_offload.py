@@ -14,7 +14,7 @@ from overtone.backends.torch_offload import Offload
 from overtone.errors import DeviceError, OutOfMemory
 from overtone.models.emotion2vec import Emotion2vec
 from overtone.models.loading import load
-from overtone.values import FRAMES, Batch
+from overtone.types import FRAMES, Batch
 
 PRENET = "modality_encoders.AUDIO.context_encoder.blocks.0"
 

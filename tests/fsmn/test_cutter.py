@@ -18,7 +18,7 @@ from overtone.fsmn.merging import Piece, SpanMerger, merged
 from overtone.fsmn.options import VadOptions
 from overtone.fsmn.scorer import FsmnStream, Scores
 from overtone.segment import Cutter
-from overtone.values import Segment, Span
+from overtone.types import Segment, Span
 
 OPTIONS = VadOptions(max_single_segment_time=20_000, chunk_size=15_000)
 LONGEST = 16_000 * 30

@@ -28,7 +28,7 @@ from overtone.models.campplus_config import MELS
 from overtone.speakers.diarize import diarize, seconds
 from overtone.tasks.base import Run
 from overtone.tasks.campplus import ROWS, SHIFT, WINDOW, SpeakerTask, windows
-from overtone.values import Batch, Voices
+from overtone.types import Batch, Voices
 
 pytest.importorskip("funasr", reason="funasr, the oracle, is not installed")
 

@@ -19,7 +19,7 @@ from overtone.models.attention import attend
 from overtone.models.loading import load
 from overtone.models.locality import SKIPPED_SHARE
 from overtone.plan import bucket
-from overtone.values import FRAMES, Batch, Output
+from overtone.types import FRAMES, Batch, Output
 
 TOLERANCE = 1e-5
 """Absolute, on embeddings of the order of 1 to 5: a few units in the last place of float32."""

@@ -25,7 +25,7 @@ from overtone.models.paraformer import build
 from overtone.tasks.base import Array, Run
 from overtone.tasks.hotwords import LONGEST, MOST
 from overtone.tasks.paraformer import ParaformerTask, ParaformerWish
-from overtone.values import Batch, Recognized, Samples
+from overtone.types import Batch, Recognized, Samples
 
 KINDS: tuple[oracle.Kind, ...] = ("Paraformer", "BiCifParaformer", "SeacoParaformer")
 HOTWORDS = ("sensible", "乐乑", "dashwood", "丈", "the", "nowhere")

@@ -19,7 +19,7 @@ from overtone.models.paraformer_streaming import build
 from overtone.tasks.base import Array, Run
 from overtone.tasks.chunks import Chunks
 from overtone.tasks.paraformer_streaming import StreamingParaformer
-from overtone.values import Samples
+from overtone.types import Samples
 
 WAVE = voice(6.0, seed=3)
 STEP = 9600

@@ -27,7 +27,7 @@ from overtone.tasks.base import Run
 from overtone.tasks.ctc_paths import align, runs
 from overtone.tasks.sense_voice import LANGUAGES, SenseVoiceTask, SenseVoiceWish
 from overtone.tasks.sentencepieces import Found, Pieces, join, without_tags
-from overtone.values import Batch, Recognized
+from overtone.types import Batch, Recognized
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -6,7 +6,7 @@ import dataclasses
 
 from overtone.engine_stats import EngineStats
 from overtone.server.metrics import Metrics, Snapshot
-from overtone.values import Timings
+from overtone.types import Timings
 
 GIB = 1 << 30
 

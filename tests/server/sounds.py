@@ -11,7 +11,7 @@ import numpy as np
 
 from audio_files import wav16
 from conftest import EXAMPLES, decoded, voice
-from overtone.values import SAMPLE_RATE
+from overtone.types import SAMPLE_RATE
 
 
 def clip(seed: int, seconds: float = 1.0, peak: float | None = None) -> bytes:

@@ -21,7 +21,7 @@ from command import environment
 from overtone.server.jobs import answers as rooms
 from overtone.server.jobs.answers import KeptAnswers
 from overtone.server.jobs.packed import RECALLED, pack, unpack
-from overtone.values import Answer, Output, Recognized, Voices
+from overtone.types import Answer, Output, Recognized, Voices
 
 DIM = 3
 HEADER_BYTES = 28
@@ -313,7 +313,7 @@ import itertools, sys
 from pathlib import Path
 import numpy as np
 from overtone.server.jobs.answers import KeptAnswers, digest_of
-from overtone.values import Output
+from overtone.types import Output
 
 answers = KeptAnswers(Path(sys.argv[1]), fingerprint="tiny fp32")
 for number in itertools.count(len(answers)):

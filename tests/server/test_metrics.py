@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import overtone
 from overtone.engine_stats import EngineStats
 from overtone.server.metrics import OTHER, REQUEST_BUCKETS_S, STAGES, UNMATCHED, Metrics, server_timing
-from overtone.values import Timings
+from overtone.types import Timings
 
 
 def text(metrics: Metrics) -> str:

@@ -50,7 +50,7 @@ from overtone.server.ui.sessions import KEPT_S, LEFT_S, Session, Sessions
 from overtone.server.ui.texts import EMOTIONS, LANGUAGES, TEXTS, emotion, language_of, moment, percent, span
 from overtone.server.uploads import Spool, Upload, UploadLimits
 from overtone.timeline import Timeline
-from overtone.values import SILENCE, Emotion, EmotionResult, Sentence, Span, Timings, Transcript, Word
+from overtone.types import SILENCE, Emotion, EmotionResult, Sentence, Span, Timings, Transcript, Word
 from results import LABELS, frames, result, segment
 
 LIMITS = Limits(256 << 20, 900.0, 100)

@@ -20,7 +20,7 @@ from conftest import EXAMPLES, decoded
 from overtone import EmotionRecognizer
 from overtone.server.keys import add_key
 from overtone.server.live_audio import OpusReader, PcmReader
-from overtone.values import SAMPLE_RATE
+from overtone.types import SAMPLE_RATE
 
 
 @pytest.fixture(scope="module")

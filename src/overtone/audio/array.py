@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from overtone.audio.source import MAX_CHANNELS, MAX_PIECE, Chunk, checked_channels, checked_rate, float32
 from overtone.errors import InputError
-from overtone.values import Audio
+from overtone.types import Audio
 
 _REMEDY = "pass float samples at full scale ±1, shape (samples,) or (channels, samples)"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from overtone.values import Samples
+from overtone.types import Samples
 
 
 def reblocked(arrays: Iterable[Samples], size: int) -> Iterator[Samples]:

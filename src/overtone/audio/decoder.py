@@ -17,7 +17,7 @@ from overtone.audio.opening import Readable, name_of
 from overtone.audio.resampler import resampled
 from overtone.audio.source import Source
 from overtone.errors import InputError, UsageError
-from overtone.values import SAMPLE_RATE, Audio, Samples
+from overtone.types import SAMPLE_RATE, Audio, Samples
 
 BLOCK_SAMPLES = SAMPLE_RATE
 """Most samples in one block: 1 s. 64 kB a channel, long enough that the cost per block does not show."""

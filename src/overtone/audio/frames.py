@@ -10,7 +10,7 @@ from av.audio.frame import AudioFrame
 
 from overtone.audio.converter import Converter
 from overtone.audio.source import float32
-from overtone.values import Samples
+from overtone.types import Samples
 
 _SCALES: dict[str, tuple[str, float, float]] = {  # FFmpeg's sample formats: dtype, zero, full scale
     "u8": ("u1", 128.0, 2.0**7),

@@ -13,7 +13,7 @@ import numpy as np
 
 from overtone.audio.faults import unreadable
 from overtone.errors import InputError, spelled_out
-from overtone.values import Audio
+from overtone.types import Audio
 
 Readable = str | os.PathLike[str] | bytes | BinaryIO | Audio
 """A path, the bytes of a file, an open binary file (pipes too; read from where it stands, and not closed), or

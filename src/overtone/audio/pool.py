@@ -15,7 +15,7 @@ from typing import Any
 from overtone import child
 from overtone.audio.source import Chunk
 from overtone.errors import InputError, UsageError
-from overtone.values import SAMPLE_RATE
+from overtone.types import SAMPLE_RATE
 
 _START = "from overtone.audio.worker import main; main()"
 

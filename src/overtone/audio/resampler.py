@@ -14,7 +14,7 @@ from overtone.audio.faults import faults_as
 from overtone.audio.frames import packed_array
 from overtone.audio.source import MAX_PIECE, Chunk
 from overtone.errors import InputError
-from overtone.values import SAMPLE_RATE, Samples
+from overtone.types import SAMPLE_RATE, Samples
 
 _LOUDEST = 1e12  # full scale is 1; integers kept as floats reach 2e9. Beyond that a mean or a filter overflows
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.errors import InputError
-from overtone.values import Samples
+from overtone.types import Samples
 
 MAX_CHANNELS = 64
 """FFmpeg's resampler takes no more."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from overtone.errors import OutOfMemory
 from overtone.memory import CostModel, Shape
-from overtone.values import SAMPLE_RATE, Answer, Batch, Output
+from overtone.types import SAMPLE_RATE, Answer, Batch, Output
 
 
 class Interrupted(Exception):  # noqa: N818 - no error: it was asked for

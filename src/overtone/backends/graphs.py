@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol, TypeVar
 
 from overtone.tasks.base import Array
-from overtone.values import Batch
+from overtone.types import Batch
 
 _T = TypeVar("_T")
 

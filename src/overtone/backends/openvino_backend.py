@@ -17,7 +17,7 @@ from overtone.compiled import CompiledModel, check_precision, version
 from overtone.memory import CostModel
 from overtone.models.architecture import Architecture
 from overtone.resources import processor_name, trim_heap
-from overtone.values import SAMPLE_RATE, Batch, Output, Samples
+from overtone.types import SAMPLE_RATE, Batch, Output, Samples
 
 _EPSILON = 1e-5
 """What the published code adds to a waveform's variance (PyTorch's layer_norm)."""

@@ -12,7 +12,7 @@ from overtone.backends.on_cpu import OnCpu
 from overtone.compiled import CompiledModel, check_precision, first_run, version
 from overtone.resources import processor_name, trim_heap
 from overtone.tasks.base import Array
-from overtone.values import Batch
+from overtone.types import Batch
 
 
 class OpenvinoGraphs(OnCpu):

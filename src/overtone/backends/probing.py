@@ -10,7 +10,7 @@ import numpy as np
 
 from overtone.memory import CostModel, Shape
 from overtone.resources import PeakSampler, rss_bytes
-from overtone.values import FRAMES, SAMPLE_RATE, Batch
+from overtone.types import FRAMES, SAMPLE_RATE, Batch
 
 _PADDING = 512
 """Samples (32 ms) that noise is padded by: a frame, so that the masks of a padded batch are part of the cost."""

@@ -11,7 +11,7 @@ from overtone.backends.graphs import Graphs
 from overtone.memory import CostModel, Shape
 from overtone.resources import trim_heap
 from overtone.tasks.base import Task
-from overtone.values import SAMPLE_RATE, Answer, Batch
+from overtone.types import SAMPLE_RATE, Answer, Batch
 
 _T = TypeVar("_T")
 

@@ -19,7 +19,7 @@ from overtone.memory import CostModel, Shape
 from overtone.models.attention import BIAS_BYTES
 from overtone.models.emotion2vec import Emotion2vec
 from overtone.models.flex import FlexAttend, flex_is_here
-from overtone.values import SAMPLE_RATE, Batch, Output
+from overtone.types import SAMPLE_RATE, Batch, Output
 
 
 class TorchBackend:

@@ -12,7 +12,7 @@ import torch
 from overtone.backends.torch_device import TorchDevice
 from overtone.models.graph import Graph
 from overtone.tasks.base import Array
-from overtone.values import Batch
+from overtone.types import Batch
 
 _T = TypeVar("_T")
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from overtone.audio import Decoder
 from overtone.conversion.speech import Part, bundled
-from overtone.values import SAMPLE_RATE, Samples
+from overtone.types import SAMPLE_RATE, Samples
 
 
 def bundled_speech() -> Samples:

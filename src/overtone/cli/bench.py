@@ -26,7 +26,7 @@ from overtone.inputs import FailedInput, expand
 from overtone.memory import format_size
 from overtone.options import Options
 from overtone.plan import longest_segment
-from overtone.values import SAMPLE_RATE
+from overtone.types import SAMPLE_RATE
 
 Files = Annotated[
     Optional[list[str]],  # noqa: UP045 - typer reads it

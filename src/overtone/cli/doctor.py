@@ -19,7 +19,7 @@ from overtone.cli import screen
 from overtone.errors import OvertoneError
 from overtone.memory import GIB, format_size
 from overtone.resources import asset
-from overtone.values import SAMPLE_RATE
+from overtone.types import SAMPLE_RATE
 
 _TRAPS = {
     "HF_HUB_OFFLINE": "keeps models from being fetched",

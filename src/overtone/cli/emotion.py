@@ -18,7 +18,7 @@ from overtone.emotion import EmotionRecognizer
 from overtone.formats import open_sink
 from overtone.inputs import Entry
 from overtone.options import Options
-from overtone.values import EmotionResult
+from overtone.types import EmotionResult
 
 Embeddings = Annotated[
     Optional[str],  # noqa: UP045 - typer reads it

@@ -16,7 +16,7 @@ from overtone.cli.progress import Meter
 from overtone.errors import UsageError
 from overtone.formats import FORMATS, Sink, already_there, check_sink
 from overtone.inputs import Entry, expand, is_list, may_be_many
-from overtone.values import Result
+from overtone.types import Result
 
 # typer reads annotations at run time, where `X | None` needs Python 3.10's own types; Optional says the same.
 Inputs = Annotated[list[str], typer.Argument(help="Files, folders, - (standard input), @list.txt, Kaldi wav.scp.")]

@@ -20,7 +20,7 @@ from overtone.inputs import FailedInput, expand
 from overtone.memory import Shape, format_size
 from overtone.plan import Plan, check_whole
 from overtone.segment import windows_in
-from overtone.values import SAMPLE_RATE
+from overtone.types import SAMPLE_RATE
 
 As = Annotated[Literal["table", "json"], typer.Option("--format", help="How to print it.")]
 

@@ -10,7 +10,7 @@ from overtone.formats.target import make_folder
 from overtone.inputs import Entry
 from overtone.plot import plot_stages, plot_timeline
 from overtone.stages import Recording
-from overtone.values import EmotionResult
+from overtone.types import EmotionResult
 
 
 class Plots:

@@ -14,7 +14,7 @@ from overtone.audio import probe
 from overtone.cli import screen
 from overtone.errors import InputError
 from overtone.inputs import Entry, FailedInput
-from overtone.values import Result
+from overtone.types import Result
 
 _REFRESH_S = 0.25
 

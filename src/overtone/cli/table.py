@@ -7,7 +7,7 @@ from rich.markup import escape
 from overtone.cli import screen
 from overtone.formats.sink import Closing
 from overtone.record import of_kind
-from overtone.values import SILENCE, EmotionResult, Granularity, Result, SegmentResult
+from overtone.types import SILENCE, EmotionResult, Granularity, Result, SegmentResult
 
 _BAR = 20
 _SEGMENTS_SHOWN = 12

@@ -14,7 +14,7 @@ from overtone.cli.table import colour, heading, show_warnings
 from overtone.formats.cues import one_line, speaker_name
 from overtone.formats.sink import Closing
 from overtone.record import of_kind
-from overtone.values import Result, Sentence, Transcript
+from overtone.types import Result, Sentence, Transcript
 
 _AT_ONCE = 50
 _HEARD_COLUMNS = 16

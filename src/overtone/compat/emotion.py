@@ -14,7 +14,7 @@ from overtone.compat.beside import NAMES
 from overtone.compat.inputs import named
 from overtone.emotion import EmotionRecognizer
 from overtone.errors import UsageError
-from overtone.values import SAMPLE_RATE, EmotionResult, Granularity
+from overtone.types import SAMPLE_RATE, EmotionResult, Granularity
 
 _KNOWN = ("granularity", "extract_embedding", "output_dir", "fs", "key")
 

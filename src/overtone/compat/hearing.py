@@ -22,7 +22,7 @@ from overtone.transcribe import SpeechWay, Transcriber
 from overtone.transcribe_options import TranscribeOptions
 from overtone.transcript.merge import Gathered, Gatherer
 from overtone.transcript.words import Heard
-from overtone.values import Output, Recognized, Span, Transcript, Voices
+from overtone.types import Output, Recognized, Span, Transcript, Voices
 from overtone.way import Way
 
 

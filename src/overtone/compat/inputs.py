@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from overtone.audio import Readable
 from overtone.errors import InputError, UsageError
-from overtone.values import Audio
+from overtone.types import Audio
 
 _LISTS = (".scp", ".txt", ".jsonl")
 

@@ -24,7 +24,7 @@ from overtone.speakers.diarize import speakers_of, turns
 from overtone.tasks.paraformer import ParaformerTask
 from overtone.tasks.sense_voice import LANGUAGES
 from overtone.transcript.merge import Gathered
-from overtone.values import SAMPLE_RATE
+from overtone.types import SAMPLE_RATE
 
 Result = dict[str, Any]
 

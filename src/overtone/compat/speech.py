@@ -18,7 +18,7 @@ from overtone.frontend import frames_of
 from overtone.fsmn.detector import LOOKAHEAD, EndpointDetector, Spans
 from overtone.fsmn.options import VadOptions
 from overtone.fsmn.scorer import FsmnStream, FsmnVad, Scores
-from overtone.values import SAMPLE_RATE, Audio, Samples
+from overtone.types import SAMPLE_RATE, Audio, Samples
 
 PER_CALL = ("chunk_size", "dynamic_silence", "max_end_silence_time", "silence_schedule", "speech_noise_thres")
 """Options of the VAD that FunASR heeds in a call too."""

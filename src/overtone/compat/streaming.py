@@ -13,7 +13,7 @@ from overtone.compat.inputs import named
 from overtone.compat.speech import STATE, samples_at_16k
 from overtone.errors import UsageError
 from overtone.tasks.paraformer_streaming import ParaformerStream, StreamingParaformer
-from overtone.values import SAMPLE_RATE, Audio
+from overtone.types import SAMPLE_RATE, Audio
 
 _CHUNKS = ("chunk_size", "encoder_chunk_look_back", "decoder_chunk_look_back")
 

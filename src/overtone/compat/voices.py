@@ -14,7 +14,7 @@ from overtone.compat.arguments import sift
 from overtone.compat.inputs import named, tensor
 from overtone.errors import InputError
 from overtone.frontend import fbank, frames_of
-from overtone.values import SAMPLE_RATE, Samples
+from overtone.types import SAMPLE_RATE, Samples
 
 _KNOWN = ("cache", "fs", "key")
 

@@ -18,7 +18,7 @@ from overtone.plan import bucket
 from overtone.resources import usable_cpus
 from overtone.tasks.base import Task
 from overtone.tasks.known import task_of
-from overtone.values import Answer, Batch, Recognized, Samples, Voices
+from overtone.types import Answer, Batch, Recognized, Samples, Voices
 
 
 def measure(

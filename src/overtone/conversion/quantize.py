@@ -21,7 +21,7 @@ from overtone.plan import bucket
 from overtone.resources import usable_cpus
 from overtone.tasks.base import Array, Task
 from overtone.tasks.known import task_of
-from overtone.values import Batch, Samples
+from overtone.types import Batch, Samples
 
 _SAMPLES = 24
 """Windows of speech and stretches of waveform that ranges of activations are taken from."""

@@ -13,7 +13,7 @@ from overtone.audio import Decoder
 from overtone.errors import InputError, UsageError
 from overtone.inputs import Entry, FailedInput, expand
 from overtone.resources import asset
-from overtone.values import SAMPLE_RATE, Samples
+from overtone.types import SAMPLE_RATE, Samples
 
 Part = Literal["calibration", "held-out"]
 

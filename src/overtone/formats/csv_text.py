@@ -12,7 +12,7 @@ import csv
 from overtone.formats.sink import TextSink
 from overtone.formats.table import DIGITS, Cell, Column, Table
 from overtone.formats.target import Target
-from overtone.values import Result
+from overtone.types import Result
 
 # The wide forms are read as operators by spreadsheets in East Asian locales.
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")

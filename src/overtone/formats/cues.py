@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from overtone.formats.splitting import pieces
 from overtone.record import of_kind, rounded
-from overtone.values import SAMPLE_RATE, SILENCE, EmotionResult, Result, SegmentResult, Transcript
+from overtone.types import SAMPLE_RATE, SILENCE, EmotionResult, Result, SegmentResult, Transcript
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from overtone.formats.table import ERROR, WHO, Cell, Column, Table
 from overtone.record import SECOND_DIGITS, frame_scores, frame_starts, of_kind, rounded, seconds
-from overtone.values import SILENCE, EmotionResult, FrameResult, Granularity, Result
+from overtone.types import SILENCE, EmotionResult, FrameResult, Granularity, Result
 
 
 class EmotionRows(Table):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from overtone.formats.sink import TextSink
 from overtone.formats.target import Target
 from overtone.record import Level, json_chunks
-from overtone.values import Result
+from overtone.types import Result
 
 
 class JsonLines(TextSink):

@@ -20,7 +20,7 @@ from overtone.formats.target import make_folder
 from overtone.formats.timeline import AudacityLabels, PlainText, Srt, Vtt, many_message
 from overtone.formats.transcript_rows import TranscriptRows
 from overtone.record import DETAILS, Level
-from overtone.values import Result
+from overtone.types import Result
 
 FORMATS = ("jsonl", "json", "csv", "parquet", "srt", "vtt", "txt", "rttm")
 """Names for `--format`, which are also the endings for `-o`."""

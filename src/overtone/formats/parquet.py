@@ -8,7 +8,7 @@ from overtone.errors import UsageError, spelled_out
 from overtone.formats.sink import Closing
 from overtone.formats.table import Cell, Table
 from overtone.formats.target import Target, writing
-from overtone.values import Result, Transcript
+from overtone.types import Result, Transcript
 
 ROW_GROUP_ROWS = 32_768
 """Rows kept in memory before they are written as one row group; each word of a row counts as one more."""

@@ -11,7 +11,7 @@ from overtone.formats.names import Names
 from overtone.formats.sink import TextSink
 from overtone.formats.target import Target
 from overtone.record import SECOND_DIGITS, of_kind, rounded
-from overtone.values import EmotionResult, Result, Transcript
+from overtone.types import EmotionResult, Result, Transcript
 
 NO_SPEAKERS = "RTTM says who speaks when; ask for that with --speakers, or choose another format."
 

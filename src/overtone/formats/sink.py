@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Protocol, TypeVar
 
 from overtone.formats.target import Target
-from overtone.values import Result
+from overtone.types import Result
 
 _Self = TypeVar("_Self")  # typing.Self needs Python 3.11
 

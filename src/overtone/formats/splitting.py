@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from math import ceil
 
-from overtone.values import Sentence
+from overtone.types import Sentence
 
 MAX_WIDTH = 84
 """Characters of a piece, wide ones counted twice: two lines of 42 (Netflix's Timed Text Style Guide, English)."""

@@ -14,7 +14,7 @@ from overtone.formats.cues import Cue, cues, labelled, one_line, speaker_name
 from overtone.formats.sink import TextSink
 from overtone.formats.target import Target
 from overtone.record import of_kind
-from overtone.values import EmotionResult, Result, Transcript
+from overtone.types import EmotionResult, Result, Transcript
 
 
 def timestamp(milliseconds: int, mark: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from overtone.formats.table import Cell, Column, Table, WordCell
 from overtone.record import CONFIDENCE_DIGITS, SECOND_DIGITS, Detail, of_kind, rounded
-from overtone.values import Result, Sentence, Transcript
+from overtone.types import Result, Sentence, Transcript
 
 _TEXT = (
     Column("duration", "seconds"),

@@ -12,7 +12,7 @@ from overtone.fsmn.merging import Piece, SpanMerger
 from overtone.fsmn.options import FRAME_MS, VadOptions
 from overtone.fsmn.scorer import FsmnStream
 from overtone.segment import Held
-from overtone.values import SAMPLE_RATE, Samples, Segment, Span
+from overtone.types import SAMPLE_RATE, Samples, Segment, Span
 
 _MS = SAMPLE_RATE // 1000
 

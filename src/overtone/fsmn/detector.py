@@ -14,7 +14,7 @@ from overtone.frontend import frames_of
 from overtone.fsmn.judge import SpeechJudge
 from overtone.fsmn.options import FRAME_MS, SINGLE_UTTERANCE, VadOptions
 from overtone.fsmn.patience import Patience
-from overtone.values import SAMPLE_RATE
+from overtone.types import SAMPLE_RATE
 
 LOOKAHEAD = 2
 """Frames that the network hears beyond the one it tells of, so those before the end of a chunk are told in the next."""

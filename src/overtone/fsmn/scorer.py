@@ -14,7 +14,7 @@ from overtone.frontend import FRAME, HOP, FbankStream, Frontend, FrontendConfig,
 from overtone.fsmn.config import FsmnConfig
 from overtone.fsmn.options import VadOptions
 from overtone.tasks.base import Run
-from overtone.values import Samples
+from overtone.types import Samples
 
 BLOCK_FRAMES = 100
 """Frames (1 s) of one run of the network, by default. What it computes stays in a core's own cache."""

@@ -13,7 +13,7 @@ from overtone.errors import UsageError
 from overtone.formats.target import replacing
 from overtone.plot.colours import colour_of
 from overtone.stages import Recording
-from overtone.values import EmotionResult
+from overtone.types import EmotionResult
 
 __all__ = ["colour_of", "plot_stages", "plot_timeline"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 
 from overtone.stages import Stage
-from overtone.values import SILENCE
+from overtone.types import SILENCE
 
 COLOURS = {
     "angry": "#D55E00",

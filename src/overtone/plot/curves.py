@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.spool import FrameSpool
-from overtone.values import SAMPLE_RATE, EmotionResult, FrameResult, SegmentResult
+from overtone.types import SAMPLE_RATE, EmotionResult, FrameResult, SegmentResult
 
 WAVEFORM_POINTS = 2400
 SCORE_POINTS = 1200

@@ -12,7 +12,7 @@ import numpy as np
 
 from overtone.plot.colours import colour_of, short_label
 from overtone.plot.curves import curves_of, shown_seconds, stretches_of, thin_envelope
-from overtone.values import SILENCE, EmotionResult
+from overtone.types import SILENCE, EmotionResult
 
 MAX_TITLE = 54
 """Latin letters that fit beside the verdict; an ideograph counts as two."""

@@ -13,7 +13,7 @@ from overtone.options import WORDS, Options, flag, kinds_of
 from overtone.record import DETAILS, Detail, Level, json_chunks, of_kind, to_json
 from overtone.server.keys import Owner
 from overtone.server.models import Task
-from overtone.values import EmotionResult, Result, Timings
+from overtone.types import EmotionResult, Result, Timings
 
 MOST_OVERLAP = 16
 """Of windows: 4 s every quarter of a second. Nobody is to have hours run of a minute."""

@@ -19,7 +19,7 @@ from overtone.errors import OvertoneError, RefusedError
 from overtone.fleet import Fleet
 from overtone.server.models import Answering, Models, Task
 from overtone.transcribe import Transcriber
-from overtone.values import SAMPLE_RATE
+from overtone.types import SAMPLE_RATE
 
 _LOG = logging.getLogger("overtone.server")
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from overtone.audio import Resampler
 from overtone.errors import InputError, UsageError
-from overtone.values import Samples
+from overtone.types import Samples
 
 FORMATS = ("pcm16", "opus")
 

@@ -13,7 +13,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from overtone.server.snapshot import Gauges, Snapshot, families
-from overtone.values import Timings
+from overtone.types import Timings
 
 __all__ = ["OTHER", "STAGES", "UNMATCHED", "Gauges", "Metrics", "Snapshot", "server_timing"]
 

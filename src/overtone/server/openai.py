@@ -17,7 +17,7 @@ from overtone.server.keys import Owner
 from overtone.server.models import takes
 from overtone.server.uploads.form import SEPARATOR
 from overtone.transcribe import Transcriber
-from overtone.values import Sentence, Transcript
+from overtone.types import Sentence, Transcript
 
 Form = Literal["json", "text", "srt", "vtt", "verbose_json"]
 

@@ -14,7 +14,7 @@ from overtone.formats import open_sink
 from overtone.record import Level
 from overtone.server.reading import in_pieces
 from overtone.spool import FrameSpool
-from overtone.values import (
+from overtone.types import (
     SAMPLE_RATE,
     Emotion,
     EmotionResult,

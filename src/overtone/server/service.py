@@ -23,7 +23,7 @@ from overtone.server.metrics import Metrics
 from overtone.server.models import Answering, Task
 from overtone.server.reading import LEAST_RATE, BoundedCaller, GuardedFile, check_length, claimed
 from overtone.server.uploads import Upload
-from overtone.values import Result
+from overtone.types import Result
 
 _LOG = logging.getLogger("overtone.server")
 

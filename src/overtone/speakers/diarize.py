@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from overtone.speakers.cluster import cluster, renumbered
 from overtone.speakers.kmeans import Points
-from overtone.values import SAMPLE_RATE
+from overtone.types import SAMPLE_RATE
 
 SHORTEST_S = 0.7
 """Turns shorter than this go to a neighbour."""

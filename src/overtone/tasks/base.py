@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.errors import ModelError
-from overtone.values import Answer, Batch
+from overtone.types import Answer, Batch
 
 Array = npt.NDArray[Any]
 

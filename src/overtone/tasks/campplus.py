@@ -10,7 +10,7 @@ import numpy.typing as npt
 from overtone.checkpoints import Checkpoint
 from overtone.frontend import HOP, Features, fbank, frames_of
 from overtone.tasks.base import Run, check_numbers
-from overtone.values import Answer, Batch, Samples, Voices
+from overtone.types import Answer, Batch, Samples, Voices
 
 WINDOW = 24_000
 """Samples of one window: 1.5 s, as in FunASR."""

@@ -16,7 +16,7 @@ from overtone.tasks.base import Array, Run, check_numbers
 from overtone.tasks.characters import CharTokens
 from overtone.tasks.hotwords import LONGEST, MOST, Hotwords, check_hotwords
 from overtone.tasks.paraformer_config import ParaformerConfig
-from overtone.values import Batch, Recognized
+from overtone.types import Batch, Recognized
 
 _FRAMES, _TOKENS, _WORDS = 10, 8, 8
 """Padded numbers of frames, tokens and hot words are multiples of these, which bounds how many shapes graphs meet."""

@@ -13,7 +13,7 @@ from overtone.tasks.base import Array, Run, check_numbers
 from overtone.tasks.characters import CharTokens
 from overtone.tasks.chunks import Chunks, check_streams, memory_shapes
 from overtone.tasks.paraformer_config import STREAMING, ParaformerConfig
-from overtone.values import Recognized, Samples
+from overtone.types import Recognized, Samples
 
 Floats = npt.NDArray[np.float32]
 

@@ -15,7 +15,7 @@ from overtone.frontend import FRAME, Frontend, FrontendConfig, padded, read_cmvn
 from overtone.tasks.base import Array, Run, check_numbers
 from overtone.tasks.ctc_paths import BLANK, align, runs
 from overtone.tasks.sentencepieces import Pieces
-from overtone.values import SAMPLE_RATE, Answer, Batch, Recognized
+from overtone.types import SAMPLE_RATE, Answer, Batch, Recognized
 
 LANGUAGES: Mapping[str, int] = {"auto": 0, "zh": 3, "en": 4, "yue": 7, "ja": 11, "ko": 12, "nospeech": 13}
 """Languages that can be asked for, and their rows in the table of embeddings."""

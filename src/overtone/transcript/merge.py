@@ -11,7 +11,7 @@ import numpy.typing as npt
 from overtone.speakers.diarize import seconds
 from overtone.transcript.moods import Moods
 from overtone.transcript.words import Heard
-from overtone.values import Output, Recognized, Segment, Span, Voices
+from overtone.types import Output, Recognized, Segment, Span, Voices
 
 
 @dataclass(frozen=True, slots=True, eq=False)

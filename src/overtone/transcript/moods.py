@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from overtone.head import Head, softmax
 from overtone.spool import FrameSpool
-from overtone.values import SAMPLE_RATE, Output, Span
+from overtone.types import SAMPLE_RATE, Output, Span
 
 _PER_MS = SAMPLE_RATE // 1000
 

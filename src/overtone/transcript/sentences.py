@@ -12,7 +12,7 @@ import numpy.typing as npt
 from overtone.punctuation.writing import Writer
 from overtone.transcript.tags import Told, told
 from overtone.transcript.words import WordTable
-from overtone.values import Emotion, Sentence
+from overtone.types import Emotion, Sentence
 
 ENDS = "。？！"
 """Marks that a sentence ends with."""

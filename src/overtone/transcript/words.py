@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.tasks.base import Vocabulary
-from overtone.values import SAMPLE_RATE, Recognized, Span, Word
+from overtone.types import SAMPLE_RATE, Recognized, Span, Word
 
 _PER_MS = SAMPLE_RATE // 1000
 

@@ -12,7 +12,7 @@ from overtone.errors import InputError
 from overtone.inputs import Entry, FailedInput
 from overtone.resources import standard_input
 from overtone.tuning.axes import Heard
-from overtone.values import SAMPLE_RATE
+from overtone.types import SAMPLE_RATE
 
 
 @dataclass(frozen=True, slots=True)

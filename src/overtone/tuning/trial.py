@@ -20,7 +20,7 @@ from overtone import child
 from overtone.emotion import EmotionRecognizer
 from overtone.errors import BudgetError, OutOfMemory, OvertoneError
 from overtone.options import Options
-from overtone.values import EmotionResult
+from overtone.types import EmotionResult
 
 _TIMED_S = 1.0
 """Seconds. Passes over a short sample are repeated until they took this long together, since one alone is noise."""

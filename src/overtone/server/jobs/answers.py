@@ -31,7 +31,7 @@ import numpy as np
 
 from overtone.server.jobs.disk import private
 from overtone.server.jobs.packed import pack, unpack
-from overtone.values import Answer, Output, Samples
+from overtone.types import Answer, Output, Samples
 
 _MAGIC = b"OVTNSAID"
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from overtone.server.jobs.answers import KeptAnswers, digest_of
 from overtone.server.reading import BoundedCaller
-from overtone.values import Answer, Samples
+from overtone.types import Answer, Samples
 
 
 class JobCaller(BoundedCaller):

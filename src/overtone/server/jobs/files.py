@@ -22,7 +22,7 @@ from overtone.server.models import Answering
 from overtone.server.reading import GuardedFile, check_length
 from overtone.server.service import Service
 from overtone.server.settings import Settings
-from overtone.values import Result, Timings, Transcript
+from overtone.types import Result, Timings, Transcript
 
 _LOG = logging.getLogger("overtone.server.jobs")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from overtone.values import Answer, Output, Recognized, Voices
+from overtone.types import Answer, Output, Recognized, Voices
 
 RECALLED = "parts were answered before"
 """The note of an answer that was recalled; what it cost then is not in this run's timings."""

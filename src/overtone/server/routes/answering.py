@@ -19,7 +19,7 @@ from overtone.server.metrics import server_timing
 from overtone.server.routes.common import LINES, owner_of, parameters, while_awaited
 from overtone.server.server import Server
 from overtone.server.uploads import Received, Upload, announced_bytes, receive
-from overtone.values import Timings
+from overtone.types import Timings
 
 
 @dataclass(frozen=True, slots=True)

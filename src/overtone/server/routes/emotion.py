@@ -34,7 +34,7 @@ from overtone.server.routes.common import (
 )
 from overtone.server.schemas import Record, Vector
 from overtone.server.server import Server
-from overtone.values import EmotionResult
+from overtone.types import EmotionResult
 
 _NPZ = "application/x-npz"
 

@@ -16,7 +16,7 @@ from overtone.server.routes.answering import Asking, Given, timed, with_upload
 from overtone.server.routes.common import Pieces, owner_of
 from overtone.server.server import Server
 from overtone.server.transcription_schemas import OpenaiError, OpenaiTranscription
-from overtone.values import Transcript
+from overtone.types import Transcript
 
 _TEXTS: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
 

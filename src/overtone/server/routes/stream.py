@@ -29,7 +29,7 @@ from overtone.server.live_audio import Reader, open_reader
 from overtone.server.logs import request_id
 from overtone.server.routes.common import owner_of
 from overtone.server.server import Server
-from overtone.values import SAMPLE_RATE, SegmentResult
+from overtone.types import SAMPLE_RATE, SegmentResult
 
 _LOG = logging.getLogger("overtone.server")
 

@@ -8,7 +8,7 @@ from itertools import zip_longest
 
 from overtone.plot.curves import Stretch, stretches_of
 from overtone.server.ui.texts import Language, emotion, moment, percent, span, text
-from overtone.values import EmotionResult, SegmentResult
+from overtone.types import EmotionResult, SegmentResult
 
 MOST_STRETCHES = 1200
 """Segments that are drawn each by itself; of more, what fills most of each of some hundred bins."""

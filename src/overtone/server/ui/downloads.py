@@ -20,7 +20,7 @@ from overtone.record import DETAILS, Level, json_chunks, of_kind
 from overtone.server.models import Task
 from overtone.server.ui.kept import Kept
 from overtone.server.uploads import Spool
-from overtone.values import EmotionResult, Result
+from overtone.types import EmotionResult, Result
 
 KINDS: Mapping[Task, tuple[str, ...]] = {
     "emotion": ("json", "csv", "srt", "npz"),

@@ -15,7 +15,7 @@ from overtone.record import DETAILS, Level
 from overtone.server.models import Task
 from overtone.server.uploads import Spool
 from overtone.spool import IN_MEMORY_BYTES, FrameSpool
-from overtone.values import EmotionResult, Result, Transcript
+from overtone.types import EmotionResult, Result, Transcript
 
 SHELF_BYTES = 32 * MIB
 """Of memory for the results of all pages: some thousand short files. Who looked longest ago loses theirs first."""

@@ -27,7 +27,7 @@ from overtone.server.ui.scratch import scratch_folder
 from overtone.server.ui.sessions import Session, Sessions
 from overtone.server.ui.texts import Language, language_of, text
 from overtone.server.ui.view import View
-from overtone.values import Result
+from overtone.types import Result
 
 MOST_FILES = 100
 """Of one click; more are for jobs."""

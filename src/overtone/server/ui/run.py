@@ -18,7 +18,7 @@ from overtone.server.problems import code_of
 from overtone.server.server import Server
 from overtone.server.ui.errors import lost
 from overtone.server.uploads import Upload
-from overtone.values import EmotionResult, Result, Transcript
+from overtone.types import EmotionResult, Result, Transcript
 
 _LOG = logging.getLogger("overtone.server")
 

@@ -10,7 +10,7 @@ from overtone.server.ui.downloads import KINDS
 from overtone.server.ui.kept import Kept
 from overtone.server.ui.markup import channel_of, downloads_of
 from overtone.server.ui.texts import TEXTS, Language, emotion, moment, percent, text
-from overtone.values import Emotion, Sentence, Transcript
+from overtone.types import Emotion, Sentence, Transcript
 
 MOST_SENTENCES = 500
 """Of a transcript that are on the page; the downloads have them all."""

@@ -23,7 +23,7 @@ from overtone.server.ui.routes import FOLDER
 from overtone.server.ui.run import Run
 from overtone.server.ui.sessions import Session, Sessions
 from overtone.server.ui.texts import Language, text
-from overtone.values import EmotionResult, Transcript
+from overtone.types import EmotionResult, Transcript
 
 
 class View:
