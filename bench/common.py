@@ -29,7 +29,7 @@ import json, sys, time
 sys.path.insert(0, {str(ROOT / "bench")!r})
 arguments = json.loads(sys.argv[1])
 def answer(**values):
-    from overtone.resources import peak_rss_bytes
+    from overtone.system.machine import peak_rss_bytes
     values["peak_bytes"] = peak_rss_bytes()
     print("ANSWER" + json.dumps(values))
 """
@@ -160,7 +160,7 @@ def hardware() -> dict[str, Any]:
     """What the figures were measured on."""
     import psutil
 
-    from overtone.resources import processor_name, usable_cpus
+    from overtone.system.machine import processor_name, usable_cpus
 
     flags = next((line for line in _cpuinfo() if line.startswith("flags")), "")
     features = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_int8") if name in flags.split()]

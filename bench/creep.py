@@ -22,7 +22,7 @@ RUN = """
 import numpy as np
 from common import speech
 from overtone import Audio, EmotionRecognizer
-from overtone.resources import rss_bytes
+from overtone.system.machine import rss_bytes
 random = np.random.default_rng(0)
 call = speech()
 resident, lately = [], []

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from common import base_checkpoint, child, save
-from overtone.resources import usable_cpus
+from overtone.system.machine import usable_cpus
 
 RUN = """
 from contextlib import ExitStack

@@ -25,8 +25,8 @@ import time
 from pathlib import Path
 
 from common import RESULTS, base_checkpoint, hardware, prepare, save
-from overtone.memory import parse_size
-from overtone.resources import usable_cpus
+from overtone.system.machine import usable_cpus
+from overtone.system.memory import parse_size
 from serve_material import material
 from serve_parts import PARTS, Bench
 from serve_tables import notes_of, tables_of

@@ -79,7 +79,7 @@ def main() -> None:
     from overtone.compiled import has_fast_bf16
     from overtone.models.architecture import Architecture
     from overtone.models.export import FEATURE_FRAMES
-    from overtone.resources import usable_cpus
+    from overtone.system.machine import usable_cpus
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", choices=("base", "large", "small"), default="base")

@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 from common import speech
 from overtone import Audio, EmotionRecognizer
-from overtone.resources import rss_bytes
+from overtone.system.machine import rss_bytes
 random = np.random.default_rng(0)
 call = speech()
 lengths = random.uniform(1, 8, 100)

@@ -32,7 +32,7 @@ with Transcriber(**arguments["options"]) as transcriber:
 MANY = """
 import numpy as np
 import psutil
-from overtone.resources import rss_bytes
+from overtone.system.machine import rss_bytes
 from overtone.transcribe import Transcriber
 fixed = np.random.default_rng(0).standard_normal((768, 768)).astype(np.float32)
 times, machine, resident, threads = [], [], [], []

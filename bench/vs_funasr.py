@@ -33,7 +33,7 @@ from common import RESULTS, base_checkpoint, child, flops, hardware, machine_rat
 from overtone import checkpoints
 from overtone.benchmark import Contender, Died, Timed, take_turns
 from overtone.models.architecture import Architecture
-from overtone.resources import available_bytes, usable_cpus
+from overtone.system.machine import available_bytes, usable_cpus
 from vs_funasr_tables import CLIP_TARGETS, FUNASR, PRECISIONS, draw, fractions_of, merged, table_of
 
 WHOLE = "fp32, whole"

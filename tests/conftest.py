@@ -15,7 +15,7 @@ import pytest
 
 from overtone import EmotionRecognizer
 from overtone.audio import Decoder
-from overtone.resources import trim_heap
+from overtone.system.machine import trim_heap
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 CLIPS = Path(__file__).parent / "data"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from overtone.spool import FrameSpool
+from overtone.system.spooled_array import FrameSpool
 from overtone.types import Emotion, EmotionResult, FrameResult, SegmentResult, Sentence, Span, Timings, Transcript, Word
 
 LABELS = ("angry", "happy", "neutral")

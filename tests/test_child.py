@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from overtone import child
 from overtone.errors import CheckpointError, ModelError
+from overtone.system import subprocess_call
 
 
 def write_pid(path: Path) -> None:
@@ -34,19 +34,19 @@ def raise_what_cannot_travel() -> None:
 
 
 def test_it_is_done_in_another_process(tmp_path: Path) -> None:
-    child.run(write_pid, tmp_path / "pid")
+    subprocess_call.run(write_pid, tmp_path / "pid")
     assert int((tmp_path / "pid").read_text()) != os.getpid()
 
 
 def test_its_error_is_raised_here() -> None:
     with pytest.raises(CheckpointError, match="half of it") as caught:
-        child.run(refuse, "half of it")
+        subprocess_call.run(refuse, "half of it")
     assert caught.value.code == "torn"
     with pytest.raises(RuntimeError, match="UnportableError: this and that"):
-        child.run(raise_what_cannot_travel)
+        subprocess_call.run(raise_what_cannot_travel)
 
 
 def test_a_process_that_dies_is_told() -> None:
     with pytest.raises(ModelError, match="ended with 3") as caught:
-        child.run(die)
-    assert caught.value.code == child.DIED
+        subprocess_call.run(die)
+    assert caught.value.code == subprocess_call.DIED

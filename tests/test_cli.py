@@ -26,8 +26,8 @@ from overtone import EmotionRecognizer
 from overtone.cli.app import run
 from overtone.models.seeded import LABELS
 from overtone.options import HELP
-from overtone.resources import rss_bytes
-from overtone.stages import STAGES
+from overtone.system.machine import rss_bytes
+from overtone.system.profiler import STAGES
 
 CLASSES = ["angry", "disgusted", "fearful", "happy", "neutral", "other", "sad", "surprised", "unknown"]
 MANY = 400

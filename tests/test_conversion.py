@@ -16,7 +16,7 @@ import pytest
 
 from audio_files import wav16
 from conftest import EXAMPLES, voice
-from overtone import Audio, EmotionRecognizer, checkpoints, child, conversion
+from overtone import Audio, EmotionRecognizer, checkpoints, conversion
 from overtone import converted as on_disk
 from overtone.checkpoints import Checkpoint
 from overtone.cli.app import run
@@ -24,6 +24,7 @@ from overtone.conversion import agreement, making, speech, store
 from overtone.errors import CheckpointError, DeviceError, InputError, ModelError, UsageError
 from overtone.head import Head
 from overtone.models import seeded
+from overtone.system import subprocess_call
 
 CALL = EXAMPLES / "call.mp3"
 
@@ -79,7 +80,7 @@ def test_a_conversion_that_fails_leaves_nothing(
 
     checkpoint = checkpoints.read(small_checkpoint, name="c")
     with monkeypatch.context() as patch:
-        patch.setattr(child, "run", fail)
+        patch.setattr(subprocess_call, "run", fail)
         with pytest.raises(ModelError, match=r"no space left.*OVERTONE_CACHE"):
             conversion.converted(checkpoint, "fp32")
     assert kept_in(own_cache) == []
@@ -173,7 +174,7 @@ def test_what_conversion_lacks_is_named_before_it_begins(
     own_cache: Path, small_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, precision: str, extra: str
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    monkeypatch.setattr(child, "run", pytest.fail)
+    monkeypatch.setattr(subprocess_call, "run", pytest.fail)
     with pytest.raises(ModelError, match=rf"pip install 'overtone\[{extra}\]'"):
         conversion.converted(checkpoints.read(small_checkpoint, name="c"), precision)
 
@@ -213,7 +214,7 @@ def convert_untold(checkpoint: Checkpoint, folder: Path) -> None:
 def test_conversions_tell_nobody(small_checkpoint: Path, tmp_path: Path) -> None:
     for name in ("fp32", "int8"):
         (tmp_path / name).mkdir()
-    child.run(convert_untold, checkpoints.read(small_checkpoint, name="c"), tmp_path)
+    subprocess_call.run(convert_untold, checkpoints.read(small_checkpoint, name="c"), tmp_path)
     assert on_disk.read(tmp_path / "int8", "c") is not None
 
 

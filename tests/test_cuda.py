@@ -12,11 +12,11 @@ from conftest import EXAMPLES, voice
 from overtone import Audio, EmotionRecognizer, checkpoints
 from overtone.backends.torch_backend import TorchBackend
 from overtone.backends.torch_float32 import SWITCHES
-from overtone.devices import resolve_device
 from overtone.errors import DeviceError, OutOfMemory
 from overtone.models.attention import alibi_slopes, attend
 from overtone.models.flex import FlexAttend, flex_is_here
 from overtone.models.loading import load
+from overtone.system.devices import resolve_device
 from overtone.types import FRAMES, Batch
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is here")

@@ -19,7 +19,7 @@ from overtone import Audio, EmotionRecognizer, expand
 from overtone.audio import Decoder
 from overtone.errors import BudgetError, InputError, OutOfMemory, UsageError
 from overtone.models import seeded
-from overtone.resources import rss_bytes
+from overtone.system.machine import rss_bytes
 from overtone.types import Batch, EmotionResult, Granularity, Output
 
 CALL = str(EXAMPLES / "call.mp3")

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from overtone.backends.base import FakeBackend
 from overtone.engine import Engine
 from overtone.errors import BudgetError, ModelError, OutOfMemory, UsageError
-from overtone.memory import MIB, CostModel, Shape
 from overtone.plan import DRIFT_BYTES, bucket, make_plan
+from overtone.system.memory import MIB, CostModel, Shape
 from overtone.types import FRAMES, Batch, Output
 
 PER_SECOND = CostModel(0.0, 1.0 * MIB, 0.0, margin=1.0)

@@ -13,15 +13,16 @@ import pytest
 import torch
 
 from conftest import voice
-from overtone import Audio, EmotionRecognizer, devices, runtime
+from overtone import Audio, EmotionRecognizer, runtime
 from overtone.backends.base import FakeBackend
-from overtone.devices import resolve_devices
 from overtone.engine import Engine
 from overtone.errors import DeviceError, ModelError, UsageError
 from overtone.fleet import Fleet
 from overtone.options import Options
 from overtone.parts import Part
 from overtone.plan import make_plan
+from overtone.system import devices
+from overtone.system.devices import resolve_devices
 from overtone.types import Batch, Output
 from overtone.waiting import Waiting
 from test_engine import noise, wait_until

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overtone.errors import UsageError
-from overtone.memory import GIB, MIB, CostModel, Gate, Ledger, Shape, format_size, memory_refusal, parse_size
+from overtone.system.memory import GIB, MIB, CostModel, Gate, Ledger, Shape, format_size, memory_refusal, parse_size
 
 
 @pytest.mark.parametrize(

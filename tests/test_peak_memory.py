@@ -25,7 +25,7 @@ import numpy as np
 import psutil
 from conftest import EXAMPLES, decoded
 from overtone import Audio, EmotionRecognizer
-from overtone.resources import PeakSampler
+from overtone.system.machine import PeakSampler
 
 model, options, minutes, count = json.loads(sys.argv[1])
 call = decoded(EXAMPLES / "call.mp3")
@@ -122,7 +122,7 @@ import sys
 from pathlib import Path
 from overtone import checkpoints
 from overtone.models.loading import load
-from overtone.resources import PeakSampler, rss_bytes
+from overtone.system.machine import PeakSampler, rss_bytes
 import torch
 before = rss_bytes()
 with PeakSampler() as sampler:
@@ -147,7 +147,7 @@ from pathlib import Path
 import numpy as np
 from conftest import voice
 from test_parity import oracle, ours
-from overtone.resources import PeakSampler, rss_bytes
+from overtone.system.machine import PeakSampler, rss_bytes
 run = {{"ours": ours, "theirs": oracle}}[sys.argv[1]](Path(sys.argv[2]))
 run(voice(1.0))
 before = rss_bytes()

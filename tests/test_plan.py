@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overtone.errors import BudgetError
-from overtone.memory import MIB, CostModel, Shape
 from overtone.plan import (
     BUCKETS_PER_OCTAVE,
     LEAST_FILL,
@@ -18,6 +17,7 @@ from overtone.plan import (
     shape_of,
     take_batch,
 )
+from overtone.system.memory import MIB, CostModel, Shape
 
 LENGTHS = st.lists(st.integers(400, 600_000), min_size=1, max_size=40)
 COST = CostModel(1000.0, 100.0, 1.0, margin=1.0)

@@ -7,60 +7,61 @@ from pathlib import Path
 import psutil
 import pytest
 
-from overtone import costs, resources
-from overtone.memory import CostModel
+from overtone import costs
+from overtone.system import machine
+from overtone.system.memory import CostModel
 
 
 @pytest.fixture
 def cgroup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A made-up cgroup v2 tree; this process is in /outer/inner."""
     (tmp_path / "outer" / "inner").mkdir(parents=True)
-    monkeypatch.setattr(resources, "_CGROUP", tmp_path)
-    real = resources._read
+    monkeypatch.setattr(machine, "_CGROUP", tmp_path)
+    real = machine._read
 
     def read(path: Path) -> str:
         return "0::/outer/inner" if str(path) == "/proc/self/cgroup" else real(path)
 
-    monkeypatch.setattr(resources, "_read", read)
+    monkeypatch.setattr(machine, "_read", read)
     return tmp_path
 
 
 def test_cores_are_what_the_container_grants_not_what_the_host_has(
     cgroup: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resources.os, "sched_getaffinity", lambda pid: set(range(72)), raising=False)
-    assert resources.usable_cpus() == 72
+    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda pid: set(range(72)), raising=False)
+    assert machine.usable_cpus() == 72
     (cgroup / "outer" / "cpu.max").write_text("200000 100000")
-    assert resources.usable_cpus() == 2
+    assert machine.usable_cpus() == 2
     (cgroup / "outer" / "inner" / "cpu.max").write_text("150000 100000")
-    assert (resources.cgroup_cpu_quota(), resources.usable_cpus()) == (1.5, 2)
+    assert (machine.cgroup_cpu_quota(), machine.usable_cpus()) == (1.5, 2)
     (cgroup / "outer" / "inner" / "cpu.max").write_text("max 100000")
-    assert resources.usable_cpus() == 2
-    monkeypatch.setattr(resources.os, "sched_getaffinity", lambda pid: {5}, raising=False)
-    assert resources.usable_cpus() == 1
+    assert machine.usable_cpus() == 2
+    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda pid: {5}, raising=False)
+    assert machine.usable_cpus() == 1
 
 
 def test_memory_left_is_the_tightest_limit_above_us(cgroup: Path) -> None:
-    assert resources.cgroup_memory_left() is None
+    assert machine.cgroup_memory_left() is None
     for folder, limit, used in (("outer", 1000, 700), ("outer/inner", 900, 400)):
         (cgroup / folder / "memory.max").write_text(str(limit))
         (cgroup / folder / "memory.current").write_text(str(used))
     (cgroup / "outer" / "memory.stat").write_text("anon 600\ninactive_file 50\n")
-    assert resources.cgroup_memory_left() == 350
-    assert resources.available_bytes() == 350
+    assert machine.cgroup_memory_left() == 350
+    assert machine.available_bytes() == 350
     (cgroup / "outer" / "memory.max").write_text("max")
-    assert resources.cgroup_memory_left() == 500
+    assert machine.cgroup_memory_left() == 500
 
 
 def test_the_default_budget_leaves_a_margin() -> None:
-    left = resources.available_bytes()
-    assert resources.rss_bytes() < resources.default_budget_bytes() < resources.rss_bytes() + left
+    left = machine.available_bytes()
+    assert machine.rss_bytes() < machine.default_budget_bytes() < machine.rss_bytes() + left
 
 
 def test_the_sampler_sees_memory_that_came_and_went() -> None:
     before = psutil.Process().memory_info().rss
     # A mapping of its own, not from a heap that may have kept as much.
-    with resources.PeakSampler() as sampler, mmap.mmap(-1, 200 << 20) as block:
+    with machine.PeakSampler() as sampler, mmap.mmap(-1, 200 << 20) as block:
         for page in range(0, len(block), 4096):
             block[page] = 1
         for _ in range(1000):  # until its thread has had a turn

@@ -13,20 +13,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from overtone import stages
 from overtone.backends.base import FakeBackend
 from overtone.engine import Engine
 from overtone.plan import make_plan
 from overtone.plot import plot_stages
 from overtone.plot.lanes import COLUMNS, MOST_SHOWN, columns_of, lanes_of
-from overtone.stages import MOST_LANES, MOST_STINTS, OFF, STAGES, Recorder, Recording, Stint, lane_of
+from overtone.system import profiler
+from overtone.system.profiler import MOST_LANES, MOST_STINTS, OFF, STAGES, Recorder, Recording, Stint, lane_of
 
 
 def stint(start: float, stop: float, label: str = "") -> Stint:
     return Stint(start, stop, stop - start, label)
 
 
-def recording(turns: list[tuple[str, stages.Stage, float]], length_s: float = 0.0) -> Recording:
+def recording(turns: list[tuple[str, profiler.Stage, float]], length_s: float = 0.0) -> Recording:
     """Lanes that take one turn after the other, each at its own time."""
     made = Recording()
     at: dict[str, float] = {}
@@ -50,7 +50,7 @@ turn = st.tuples(
 @given(st.lists(turn, max_size=200), st.integers(16, 64))
 def test_totals_are_exact_and_stints_are_bounded(turns: list[Any], most: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stages, "MOST_STINTS", most * 4)  # half of it holds a stint for each of 4 lanes and 8 stages
+        patch.setattr(profiler, "MOST_STINTS", most * 4)  # half of it holds a stint for each of 4 lanes and 8 stages
         made = recording(turns)
     kept = 0
     for lane in made.lanes:
@@ -154,7 +154,7 @@ def test_idle_is_told_apart_by_whether_a_source_was_being_read() -> None:
 
     recorder, clock = Recorder(), Clock()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("overtone.stages.time.perf_counter", lambda: clock.now)
+        patch.setattr("overtone.system.profiler.time.perf_counter", lambda: clock.now)
         began = recorder.begin()
         clock.now += 4  # before the start: it does not count
         recorder.start()
@@ -227,7 +227,7 @@ def test_columns_add_up(turns: list[Any], columns: int) -> None:
 
 
 def test_lanes_are_in_order_and_not_too_many() -> None:
-    turns: list[tuple[str, stages.Stage, float]] = [("caller", "write", 5.0), ("cpu", "run", 5.0)]
+    turns: list[tuple[str, profiler.Stage, float]] = [("caller", "write", 5.0), ("cpu", "run", 5.0)]
     turns += [(f"decode {i}", "decode", 1.0 / i) for i in (10, 2, 1)]
     assert lanes_of(recording(turns)) == ["decode 1", "decode 2", "decode 10", "cpu", "caller"]
     many = recording([*turns, *((f"decode {i}", "decode", 0.001) for i in range(20, 50))])

@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overtone.memory import CostModel
 from overtone.plan import Limits
+from overtone.system.memory import CostModel
 from overtone.turns import BACKGROUND_SHARE, Turns
 from overtone.types import SAMPLE_RATE
 from overtone.waiting import Waiting

@@ -11,10 +11,10 @@ import numpy as np
 from overtone import checkpoints
 from overtone.backends.graphs import Graphs
 from overtone.checkpoints import Checkpoint
-from overtone.devices import resolve_device
 from overtone.fsmn.scorer import BLOCK_FRAMES, FsmnStream, FsmnVad
 from overtone.loaded import load_graphs
 from overtone.punctuation.punctuate import Punctuator
+from overtone.system.devices import resolve_device
 from overtone.tasks.base import Array
 from overtone.tasks.known import Role, check_role
 from overtone.transcribe_options import TranscribeOptions

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from overtone.errors import CheckpointError, DownloadError, OvertoneError, UsageError
-from overtone.resources import asset
+from overtone.system.machine import asset
 from overtone.tensor_file import TensorFile, TensorFileError
 from overtone.yaml_config import read_yaml
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy.typing as npt
 
 from overtone.errors import CheckpointError, DeviceError, ModelError
-from overtone.resources import drop_mapped, trim_heap
+from overtone.system.machine import drop_mapped, trim_heap
 
 Array = npt.NDArray[Any]
 

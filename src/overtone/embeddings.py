@@ -17,7 +17,7 @@ import numpy.typing as npt
 from overtone.errors import UsageError
 from overtone.formats.names import base_name
 from overtone.formats.target import make_folder, replacing
-from overtone.spool import FrameSpool
+from overtone.system.spooled_array import FrameSpool
 from overtone.types import SAMPLE_RATE, EmotionResult, FrameResult
 
 _KEY = "key"

@@ -16,7 +16,7 @@ from overtone.options import Options
 from overtone.pipeline import Pipeline
 from overtone.runtime import NOTHING, Beside, Runtime
 from overtone.segment import Cutter
-from overtone.stages import OFF, Stages
+from overtone.system.profiler import OFF, Stages
 from overtone.types import FRAMES, EmotionResult, Output, Samples
 from overtone.way import Cutters, Wishes, ask
 

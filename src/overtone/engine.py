@@ -16,9 +16,9 @@ from typing import Any
 from overtone.backends.base import Backend, Interrupted
 from overtone.engine_stats import EngineStats
 from overtone.errors import BudgetError, DeviceError, ModelError, OutOfMemory, OvertoneError
-from overtone.memory import Gate, Ledger, Shape, format_size
 from overtone.plan import DRIFT_BYTES, Limits, Plan, bucket, enough_for, shape_of
-from overtone.stages import OFF, Stages
+from overtone.system.memory import Gate, Ledger, Shape, format_size
+from overtone.system.profiler import OFF, Stages
 from overtone.turns import GIVES_WAY_S
 from overtone.types import SAMPLE_RATE, Batch, Samples
 from overtone.waiting import Waiting, Work

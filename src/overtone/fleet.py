@@ -10,7 +10,7 @@ from typing import Any
 from overtone.engine import Engine
 from overtone.engine_stats import EngineStats
 from overtone.plan import Plan
-from overtone.stages import Stages
+from overtone.system.profiler import Stages
 from overtone.types import Samples
 from overtone.waiting import Waiting
 

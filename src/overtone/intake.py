@@ -14,9 +14,9 @@ import numpy.typing as npt
 from overtone.audio import Decoder, DecoderPool, Readable, name_of
 from overtone.caller import Caller
 from overtone.errors import BudgetError, OvertoneError, about
-from overtone.memory import Gate, Shape, format_size
 from overtone.plan import cutting_bytes, enough_for
 from overtone.runtime import Runtime
+from overtone.system.memory import Gate, Shape, format_size
 from overtone.track import Track
 from overtone.types import SAMPLE_RATE
 from overtone.way import Way, Wishes

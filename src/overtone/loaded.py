@@ -11,11 +11,11 @@ from overtone import conversion
 from overtone.checkpoints import EMOTION, Checkpoint
 from overtone.compiled import check_precision
 from overtone.converted import read_head
-from overtone.devices import runs_torch
 from overtone.errors import CheckpointError
 from overtone.head import Head
 from overtone.models.architecture import Architecture
 from overtone.options import Options
+from overtone.system.devices import runs_torch
 from overtone.tasks.base import Task
 from overtone.tasks.known import task_of
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.head import Head
-from overtone.spool import FrameSpool
+from overtone.system.spooled_array import FrameSpool
 from overtone.timeline import Timeline, verdict
 from overtone.types import SAMPLE_RATE, SILENCE, FrameResult, Output, Segment, SegmentResult, Span
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_type_hints
 
 from overtone.errors import UsageError
-from overtone.memory import parse_size
+from overtone.system.memory import parse_size
 from overtone.types import Granularity
 
 if TYPE_CHECKING:

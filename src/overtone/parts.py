@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import overtone
 from overtone import config, costs, vad
 from overtone.checkpoints import Checkpoint
-from overtone.devices import check_offload
 from overtone.errors import BudgetError, OutOfMemory
 from overtone.head import Head
 from overtone.loaded import load
-from overtone.memory import CostModel, format_size, memory_refusal
 from overtone.options import Options
 from overtone.plan import Plan, audio_floor_bytes, longest_segment, make_plan, needed_bytes, place_blocks
-from overtone.resources import available_bytes, default_budget_bytes, rss_bytes
+from overtone.system.devices import check_offload
+from overtone.system.machine import available_bytes, default_budget_bytes, rss_bytes
+from overtone.system.memory import CostModel, format_size, memory_refusal
 from overtone.tasks.base import Task
 from overtone.types import SAMPLE_RATE
 

@@ -17,8 +17,8 @@ from overtone.errors import InputError, OvertoneError, UsageError
 from overtone.inputs import FailedInput, Input
 from overtone.intake import Intake, Sent
 from overtone.options import Options
-from overtone.resources import standard_input
 from overtone.runtime import Runtime
+from overtone.system.machine import standard_input
 from overtone.types import BYTES_PER_SAMPLE, SAMPLE_RATE, Result, Timings
 from overtone.way import Way, Wishes
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from overtone.errors import BudgetError
-from overtone.memory import CostModel, Shape, format_size
+from overtone.system.memory import CostModel, Shape, format_size
 from overtone.types import BYTES_PER_SAMPLE, SAMPLE_RATE
 
 BUCKETS_PER_OCTAVE = 16

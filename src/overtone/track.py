@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from overtone.errors import InputError, ModelError, OvertoneError
 from overtone.segment import Cutter
-from overtone.stages import OFF, Stages
+from overtone.system.profiler import OFF, Stages
 from overtone.types import SAMPLE_RATE, Samples, Segment, Span, Timings
 
 _Merged_co = TypeVar("_Merged_co", covariant=True)

@@ -11,7 +11,6 @@ from typing import Any
 from overtone import checkpoints, config, runtime
 from overtone.assistants import Marks, Speech
 from overtone.caller import Caller
-from overtone.devices import resolve_devices
 from overtone.emotion import EmotionRecognizer
 from overtone.errors import OvertoneError, UsageError, about
 from overtone.fsmn.cutter import MergingCutter, SpeechCutter
@@ -22,7 +21,8 @@ from overtone.plan import longest_segment
 from overtone.runtime import NOTHING, Beside, Runtime
 from overtone.segment import Cutter
 from overtone.speakers.cluster import WORKING_BYTES
-from overtone.stages import OFF, Stages
+from overtone.system.devices import resolve_devices
+from overtone.system.profiler import OFF, Stages
 from overtone.tasks.base import Task
 from overtone.tasks.known import Role, check_role, check_wish, punctuates, vocabulary_of, wish_of
 from overtone.transcribe_options import TranscribeOptions

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 if TYPE_CHECKING:
     from overtone.errors import OvertoneError
-    from overtone.spool import FrameSpool
+    from overtone.system.spooled_array import FrameSpool
 
 SAMPLE_RATE = 16_000
 """Hz. Everything after decoding is 16 kHz mono float32, the rate all emotion2vec checkpoints were trained at."""

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.compiled import CompiledModel
-from overtone.resources import asset
+from overtone.system.machine import asset
 from overtone.types import Samples
 
 FRAME = 512

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from overtone.errors import UsageError
-from overtone.memory import Gate
 from overtone.plan import Limits, take_batch
+from overtone.system.memory import Gate
 from overtone.turns import Turns
 from overtone.types import SAMPLE_RATE, Samples
 

@@ -22,10 +22,10 @@ from oracles.run import openvino_run, torch_run
 from overtone import checkpoints
 from overtone.backends import probing
 from overtone.errors import CheckpointError, ModelError
-from overtone.memory import Shape
 from overtone.models import campplus
 from overtone.models.campplus_config import MELS
 from overtone.speakers.diarize import diarize, seconds
+from overtone.system.memory import Shape
 from overtone.tasks.base import Run
 from overtone.tasks.campplus import ROWS, SHIFT, WINDOW, SpeakerTask, windows
 from overtone.types import Batch, Voices

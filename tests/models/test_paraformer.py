@@ -20,8 +20,8 @@ from overtone import checkpoints
 from overtone.backends import probing
 from overtone.checkpoints import Checkpoint
 from overtone.errors import CheckpointError, ModelError, UsageError
-from overtone.memory import Shape
 from overtone.models.paraformer import build
+from overtone.system.memory import Shape
 from overtone.tasks.base import Array, Run
 from overtone.tasks.hotwords import LONGEST, MOST
 from overtone.tasks.paraformer import ParaformerTask, ParaformerWish

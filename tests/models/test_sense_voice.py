@@ -20,9 +20,9 @@ from oracles.run import openvino_run, torch_run
 from overtone import checkpoints
 from overtone.backends import probing
 from overtone.errors import CheckpointError, ModelError, UsageError
-from overtone.memory import Shape
 from overtone.models.graph import Graph
 from overtone.models.sense_voice import build
+from overtone.system.memory import Shape
 from overtone.tasks.base import Run
 from overtone.tasks.ctc_paths import align, runs
 from overtone.tasks.sense_voice import LANGUAGES, SenseVoiceTask, SenseVoiceWish

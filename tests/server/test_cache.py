@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from loops import Boom, Clock, Work, giving, never, run, settle
 
 from overtone.errors import RefusedError, UsageError
-from overtone.memory import MIB
 from overtone.server.cache import Answers, Flights, MemoryStore, RedisStore, Store, answers, key_of, keys, open_store
 from overtone.server.cache.memory import ENTRY_BYTES, LARGEST_SHARE
 from overtone.server.cache.redis_url import name_of
+from overtone.system.memory import MIB
 
 SECRET = "hunter2"
 

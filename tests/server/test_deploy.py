@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from overtone.memory import parse_size
 from overtone.options import NAMES, flag
 from overtone.server.settings import Settings
+from overtone.system.memory import parse_size
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

@@ -26,12 +26,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from overtone.errors import InputError, OvertoneError, RefusedError, UsageError
-from overtone.memory import KIB, MIB
 from overtone.server.uploads import Received, Spool, UploadLimits, receive
 from overtone.server.uploads import file as growing
 from overtone.server.uploads.names import MOST_CHARACTERS, harmless
 from overtone.server.uploads.pace import Pace
 from overtone.server.uploads.receiving import FORM_BYTES
+from overtone.system.memory import KIB, MIB
 
 BOUNDARY = "boundary"
 FORM = f"multipart/form-data; boundary={BOUNDARY}"

@@ -23,7 +23,7 @@ from sounds import clip
 
 import fuzzing
 from conftest import EXAMPLES
-from overtone.memory import MIB, parse_size
+from overtone.system.memory import MIB, parse_size
 
 LASTS_S = float(os.environ.get("FUZZ_UPLOADS_S", "45"))
 FIRST = int(os.environ.get("FUZZ_FIRST", "0"))

@@ -124,7 +124,7 @@ import sys
 import numpy as np
 sys.path.insert(0, sys.argv[1])
 from speakers.speaking import speaking
-from overtone.resources import peak_rss_bytes
+from overtone.system.machine import peak_rss_bytes
 from overtone.speakers.cluster import cluster
 embeddings, _ = speaking(48_000, 3, seed=0)
 held = peak_rss_bytes()

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from overtone import child
 from overtone.audio.source import Chunk
 from overtone.errors import InputError, UsageError
+from overtone.system import subprocess_call
 from overtone.types import SAMPLE_RATE
 
 _START = "from overtone.audio.worker import main; main()"
@@ -65,7 +65,7 @@ class DecoderPool:
         with self._lock:
             if self._closed:
                 raise UsageError("it was closed before this could be decoded", code="closed")
-            worker = subprocess.Popen(child.command(_START), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            worker = subprocess.Popen(subprocess_call.command(_START), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
             self._workers.add(worker)
             return worker
 

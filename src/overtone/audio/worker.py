@@ -8,15 +8,15 @@ import signal
 import sys
 from typing import Any, BinaryIO
 
-from overtone import child
 from overtone.audio.decoder import Decoder
 from overtone.errors import InputError, OvertoneError
+from overtone.system import subprocess_call
 
 
 def main() -> None:
     """Serve until whoever started this process is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the other process's to answer, which then ends this one
-    answers = child.answers()
+    answers = subprocess_call.answers()
     try:
         while True:
             path, name = pickle.load(sys.stdin.buffer)

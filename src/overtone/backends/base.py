@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from overtone.errors import OutOfMemory
-from overtone.memory import CostModel, Shape
+from overtone.system.memory import CostModel, Shape
 from overtone.types import SAMPLE_RATE, Answer, Batch, Output
 
 

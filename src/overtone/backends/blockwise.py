@@ -18,7 +18,7 @@ import numpy.typing as npt
 from overtone.backends.block_attention import BlockAttention
 from overtone.compiled import Array, CompiledModel, first_run, openvino, read_model
 from overtone.errors import ModelError
-from overtone.resources import drop_mapped, trim_heap
+from overtone.system.machine import drop_mapped, trim_heap
 
 _TOKENS = 256
 """Tokens that a piece between two attentions runs on at a time."""

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from overtone.errors import OutOfMemory
-from overtone.memory import memory_refusal
-from overtone.resources import peak_rss_bytes, rss_bytes
+from overtone.system.machine import peak_rss_bytes, rss_bytes
+from overtone.system.memory import memory_refusal
 
 _T = TypeVar("_T")
 

@@ -14,9 +14,9 @@ from overtone.backends.base import Interrupted
 from overtone.backends.blockwise import BlockwiseEncoder
 from overtone.backends.on_cpu import OnCpu
 from overtone.compiled import CompiledModel, check_precision, version
-from overtone.memory import CostModel
 from overtone.models.architecture import Architecture
-from overtone.resources import processor_name, trim_heap
+from overtone.system.machine import processor_name, trim_heap
+from overtone.system.memory import CostModel
 from overtone.types import SAMPLE_RATE, Batch, Output, Samples
 
 _EPSILON = 1e-5

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from overtone.memory import CostModel, Shape
-from overtone.resources import PeakSampler, rss_bytes
+from overtone.system.machine import PeakSampler, rss_bytes
+from overtone.system.memory import CostModel, Shape
 from overtone.types import FRAMES, SAMPLE_RATE, Batch
 
 _PADDING = 512

@@ -15,10 +15,10 @@ from overtone.backends import probing
 from overtone.backends.torch_device import TorchDevice
 from overtone.backends.torch_offload import Offload
 from overtone.backends.torch_transfer import Transfer
-from overtone.memory import CostModel, Shape
 from overtone.models.attention import BIAS_BYTES
 from overtone.models.emotion2vec import Emotion2vec
 from overtone.models.flex import FlexAttend, flex_is_here
+from overtone.system.memory import CostModel, Shape
 from overtone.types import SAMPLE_RATE, Batch, Output
 
 

@@ -13,8 +13,8 @@ import torch
 from overtone.backends import probing
 from overtone.backends.torch_float32 import SWITCHES
 from overtone.errors import DeviceError, OutOfMemory
-from overtone.memory import memory_refusal
-from overtone.resources import peak_rss_bytes, processor_name, rss_bytes, trim_heap
+from overtone.system.machine import peak_rss_bytes, processor_name, rss_bytes, trim_heap
+from overtone.system.memory import memory_refusal
 from overtone.types import Batch
 
 _T = TypeVar("_T")

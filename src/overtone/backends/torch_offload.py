@@ -14,8 +14,8 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from overtone.memory import GIB, format_size
 from overtone.models.emotion2vec import Emotion2vec
+from overtone.system.memory import GIB, format_size
 
 _RATE_BYTES = 64 << 20
 """Bytes copied to measure the rate: far beyond what starting a copy costs."""

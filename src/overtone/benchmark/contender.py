@@ -16,8 +16,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from overtone import child
 from overtone.errors import OvertoneError
+from overtone.system import subprocess_call
 
 Answer = dict[str, Any]
 
@@ -118,7 +118,7 @@ KINDS: dict[str, Callable[[], Runner]] = {"overtone": Overtone, "funasr": Funasr
 
 def answer(runner: Runner, asked: dict[str, Any]) -> Answer:
     """Do one command. Errors are answers too: what comes next may still work."""
-    from overtone.resources import peak_rss_bytes
+    from overtone.system.machine import peak_rss_bytes
 
     do = asked.pop("do")
     began = time.perf_counter()
@@ -145,7 +145,7 @@ def _limit(bytes: int) -> Answer:
 def main() -> None:
     """Answer until there are no more questions."""
     warnings.simplefilter("ignore")  # what is written to standard error is shown as last words
-    answers = child.answers()
+    answers = subprocess_call.answers()
     runner = KINDS[sys.argv[-1]]()
     for line in sys.stdin:
         answers.write(json.dumps(answer(runner, json.loads(line))).encode() + b"\n")

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import IO, Any
 
-from overtone import child, errors
+from overtone import errors
+from overtone.system import subprocess_call
 
 SETTLE_S = 0.3
 """Seconds between two turns. PyTorch's threads go on waiting for work by spinning, up to 0.2 s after the last."""
@@ -39,7 +40,7 @@ class Contender:
     def __init__(self, kind: str) -> None:
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
         self._process = subprocess.Popen(
-            [*child.command(_CHILD), kind],
+            [*subprocess_call.command(_CHILD), kind],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

@@ -15,8 +15,8 @@ from overtone.cli.options import exits
 from overtone.conversion import convert as converted_to
 from overtone.converted import Converted
 from overtone.errors import CheckpointError, ModelError, UsageError
-from overtone.memory import format_size
 from overtone.options import HELP
+from overtone.system.memory import format_size
 
 Model = Annotated[str, typer.Argument(help="tiny, an alias, a hub id or a checkpoint folder.")]
 HubOption = Annotated[Hub, typer.Option("--hub", help="hf (Hugging Face) or ms (ModelScope).")]

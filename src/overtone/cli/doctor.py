@@ -13,12 +13,13 @@ import psutil
 from rich.markup import escape
 
 import overtone
-from overtone import checkpoints, compiled, config, resources, vad
+from overtone import checkpoints, compiled, config, vad
 from overtone.audio import Decoder
 from overtone.cli import screen
 from overtone.errors import OvertoneError
-from overtone.memory import GIB, format_size
-from overtone.resources import asset
+from overtone.system import machine
+from overtone.system.machine import asset
+from overtone.system.memory import GIB, format_size
 from overtone.types import SAMPLE_RATE
 
 _TRAPS = {
@@ -64,15 +65,15 @@ def _system() -> Iterator[Finding]:
 
 
 def _cores() -> Iterator[Finding]:
-    host, usable, quota = os.cpu_count() or 1, resources.usable_cpus(), resources.cgroup_cpu_quota()
+    host, usable, quota = os.cpu_count() or 1, machine.usable_cpus(), machine.cgroup_cpu_quota()
     granted = f", the container's quota is {quota:g}" if quota else ""
     yield Finding("ok", "cores", f"{usable} usable of {host} on the machine{granted}")
 
 
 def _memory() -> Iterator[Finding]:
-    total, left = psutil.virtual_memory().total, resources.available_bytes()
-    budget = resources.default_budget_bytes()
-    limit = resources.cgroup_memory_left()
+    total, left = psutil.virtual_memory().total, machine.available_bytes()
+    budget = machine.default_budget_bytes()
+    limit = machine.cgroup_memory_left()
     within = "" if limit is None else f", the container leaves {format_size(limit)}"
     level = "ok" if left > GIB else "note"
     yield Finding(

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from overtone.cli import screen
-from overtone.memory import format_size
+from overtone.system.memory import format_size
 
 if TYPE_CHECKING:
     from overtone.server.view import Latency, Memory, View

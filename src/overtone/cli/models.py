@@ -14,8 +14,8 @@ from overtone.cli.options import exits
 from overtone.converted import Converted
 from overtone.errors import DownloadError, ModelError
 from overtone.head import english
-from overtone.memory import format_size
 from overtone.models.architecture import Architecture
+from overtone.system.memory import format_size
 from overtone.tasks.known import purpose
 
 models = typer.Typer(help="List, describe, fetch and convert models.", no_args_is_help=True)

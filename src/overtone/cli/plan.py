@@ -17,9 +17,9 @@ from overtone.cli.job import Inputs
 from overtone.cli.options import chosen, with_options
 from overtone.errors import BudgetError, InputError
 from overtone.inputs import FailedInput, expand
-from overtone.memory import Shape, format_size
 from overtone.plan import Plan, check_whole
 from overtone.segment import windows_in
+from overtone.system.memory import Shape, format_size
 from overtone.types import SAMPLE_RATE
 
 As = Annotated[Literal["table", "json"], typer.Option("--format", help="How to print it.")]

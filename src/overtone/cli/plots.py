@@ -9,7 +9,7 @@ from overtone.formats import Names
 from overtone.formats.target import make_folder
 from overtone.inputs import Entry
 from overtone.plot import plot_stages, plot_timeline
-from overtone.stages import Recording
+from overtone.system.profiler import Recording
 from overtone.types import EmotionResult
 
 

@@ -18,10 +18,10 @@ from overtone.emotion import EmotionRecognizer
 from overtone.engine_stats import EngineStats
 from overtone.formats import open_sink
 from overtone.inputs import expand
-from overtone.memory import format_size
 from overtone.options import Options
-from overtone.resources import peak_rss_bytes, rss_bytes
-from overtone.stages import STAGES, Recorder, Recording, Stage
+from overtone.system.machine import peak_rss_bytes, rss_bytes
+from overtone.system.memory import format_size
+from overtone.system.profiler import STAGES, Recorder, Recording, Stage
 
 Gantt = Annotated[
     Optional[str],  # noqa: UP045 - typer reads it

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from overtone.cli import screen
 from overtone.errors import BudgetError, ModelError, OvertoneError, UsageError
-from overtone.memory import format_size
+from overtone.system.memory import format_size
 from overtone.tuning.search import Trial, acceptable
 from overtone.tuning.session import Measured, Session
 

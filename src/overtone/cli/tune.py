@@ -20,10 +20,10 @@ from overtone.checkpoints import find
 from overtone.cli import report, screen
 from overtone.cli.job import Inputs, Quiet
 from overtone.cli.options import typed, with_options_to_tune
-from overtone.devices import resolve_devices
 from overtone.errors import InputError, UsageError
 from overtone.inputs import expand
-from overtone.resources import processor_name, usable_cpus
+from overtone.system.devices import resolve_devices
+from overtone.system.machine import processor_name, usable_cpus
 from overtone.tuning import profile
 from overtone.tuning.axes import axes_for
 from overtone.tuning.sample import Sample, take

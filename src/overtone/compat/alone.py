@@ -9,8 +9,8 @@ from typing import Any
 from overtone import config
 from overtone.assistants import Shared
 from overtone.checkpoints import Checkpoint
-from overtone.devices import resolve_device
 from overtone.loaded import load_graphs
+from overtone.system.devices import resolve_device
 
 
 class Alone:

@@ -15,7 +15,7 @@ from overtone.converted import Agreement, Converted
 from overtone.head import Head
 from overtone.models.architecture import Architecture
 from overtone.plan import bucket
-from overtone.resources import usable_cpus
+from overtone.system.machine import usable_cpus
 from overtone.tasks.base import Task
 from overtone.tasks.known import task_of
 from overtone.types import Answer, Batch, Recognized, Samples, Voices

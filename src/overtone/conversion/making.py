@@ -1,7 +1,7 @@
 """Making a converted model: exported from the published checkpoint, or derived from one in float32.
 
-`export` and `derive` belong into a process of their own (`overtone.child`): PyTorch would stay in this one, and take
-from its budget.
+`export` and `derive` belong into a process of their own (`system/subprocess_call.py`): PyTorch would stay in this one,
+and take from its budget.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from overtone.conversion import agreement, speech
 from overtone.converted import MODELS, Converted
 from overtone.errors import ModelError
 from overtone.punctuation.table import Table
-from overtone.resources import trim_heap
+from overtone.system.machine import trim_heap
 from overtone.tasks.known import ROLES, purpose
 
 _TEXTS = ("config.yaml", "tokens.txt", "am.mvn", "tokens.json", "seg_dict", "jieba_usr_dict", "*.model")

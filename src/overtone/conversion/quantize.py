@@ -18,7 +18,7 @@ from overtone.compiled import read_model, save_model, untold
 from overtone.converted import Converted
 from overtone.models.architecture import Architecture
 from overtone.plan import bucket
-from overtone.resources import usable_cpus
+from overtone.system.machine import usable_cpus
 from overtone.tasks.base import Array, Task
 from overtone.tasks.known import task_of
 from overtone.types import Batch, Samples

@@ -12,7 +12,7 @@ import numpy as np
 from overtone.audio import Decoder
 from overtone.errors import InputError, UsageError
 from overtone.inputs import Entry, FailedInput, expand
-from overtone.resources import asset
+from overtone.system.machine import asset
 from overtone.types import SAMPLE_RATE, Samples
 
 Part = Literal["calibration", "held-out"]

@@ -14,12 +14,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from overtone import child, config
+from overtone import config
 from overtone import converted as on_disk
 from overtone.checkpoints import Checkpoint
 from overtone.conversion import making
 from overtone.converted import FORMAT, Converted
 from overtone.errors import CheckpointError, ModelError, UsageError
+from overtone.system import subprocess_call
 
 _LOG = logging.getLogger("overtone")
 
@@ -105,9 +106,9 @@ def convert(
 
 def _aside(work: Callable[..., None], checkpoint: Checkpoint, *arguments: Any) -> None:
     try:
-        child.run(work, checkpoint, *arguments)
+        subprocess_call.run(work, checkpoint, *arguments)
     except ModelError as error:
-        if error.code != child.DIED:
+        if error.code != subprocess_call.DIED:
             raise
         raise ModelError(
             f"{checkpoint.name}: could not be converted ({error}); free memory, or convert it on a larger machine "

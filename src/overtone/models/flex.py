@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from overtone.memory import memory_refusal
 from overtone.models.attention import attend
+from overtone.system.memory import memory_refusal
 
 _SINCE = (2, 5)
 """The first PyTorch with FlexAttention."""

@@ -13,7 +13,7 @@ from torch import nn
 
 from overtone.checkpoints import Checkpoint
 from overtone.errors import CheckpointError
-from overtone.memory import memory_refusal
+from overtone.system.memory import memory_refusal
 from overtone.tensor_file import WRAPPERS, LegacyFileError, TensorFile, TensorFileError
 
 _SHOWN = 4

@@ -12,7 +12,7 @@ from typing import Any
 from overtone.errors import UsageError
 from overtone.formats.target import replacing
 from overtone.plot.colours import colour_of
-from overtone.stages import Recording
+from overtone.system.profiler import Recording
 from overtone.types import EmotionResult
 
 __all__ = ["colour_of", "plot_stages", "plot_timeline"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 
-from overtone.stages import Stage
+from overtone.system.profiler import Stage
 from overtone.types import SILENCE
 
 COLOURS = {

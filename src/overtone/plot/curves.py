@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from overtone.spool import FrameSpool
+from overtone.system.spooled_array import FrameSpool
 from overtone.types import SAMPLE_RATE, EmotionResult, FrameResult, SegmentResult
 
 WAVEFORM_POINTS = 2400

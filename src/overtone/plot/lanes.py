@@ -11,7 +11,7 @@ import numpy.typing as npt
 from overtone.plot.colours import STAGE_COLOURS
 from overtone.plot.curves import shown_seconds
 from overtone.plot.picture import FAINT, INK, shown_fonts, shown_text, tick_step
-from overtone.stages import STAGES, Recording, Stage, Stint
+from overtone.system.profiler import STAGES, Recording, Stage, Stint
 
 COLUMNS = 1200
 """Time is drawn in so many columns at the most, about one for a pixel: ten hours take as much as ten seconds."""

@@ -13,7 +13,7 @@ from overtone.errors import InputError, UsageError
 from overtone.formats import open_sink
 from overtone.record import Level
 from overtone.server.reading import in_pieces
-from overtone.spool import FrameSpool
+from overtone.system.spooled_array import FrameSpool
 from overtone.types import (
     SAMPLE_RATE,
     Emotion,

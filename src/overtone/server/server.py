@@ -16,9 +16,7 @@ from pathlib import Path
 from overtone import config
 from overtone.emotion import EmotionRecognizer
 from overtone.errors import UsageError
-from overtone.memory import MIB, parse_size
 from overtone.options import Options
-from overtone.resources import rss_bytes
 from overtone.runtime import Beside, decoders_for
 from overtone.server.admission import Admission, AdmissionLimits
 from overtone.server.cache import Answers, open_store
@@ -32,7 +30,9 @@ from overtone.server.service import Bounds, Service
 from overtone.server.settings import Settings
 from overtone.server.ui.kept import SHELF_BYTES
 from overtone.server.uploads import Spool, UploadLimits
-from overtone.stages import OFF
+from overtone.system.machine import rss_bytes
+from overtone.system.memory import MIB, parse_size
+from overtone.system.profiler import OFF
 from overtone.transcribe import Transcriber
 from overtone.transcribe_options import TranscribeOptions
 

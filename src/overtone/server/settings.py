@@ -11,8 +11,8 @@ from typing import Any, Literal
 import platformdirs
 
 from overtone.errors import UsageError
-from overtone.memory import parse_size
 from overtone.options import check_types, flag
+from overtone.system.memory import parse_size
 
 Log = Literal["auto", "json", "text"]
 

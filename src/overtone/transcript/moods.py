@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.head import Head, softmax
-from overtone.spool import FrameSpool
+from overtone.system.spooled_array import FrameSpool
 from overtone.types import SAMPLE_RATE, Output, Span
 
 _PER_MS = SAMPLE_RATE // 1000

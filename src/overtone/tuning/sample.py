@@ -10,7 +10,7 @@ from pathlib import Path
 from overtone.audio import Decoder
 from overtone.errors import InputError
 from overtone.inputs import Entry, FailedInput
-from overtone.resources import standard_input
+from overtone.system.machine import standard_input
 from overtone.tuning.axes import Heard
 from overtone.types import SAMPLE_RATE
 

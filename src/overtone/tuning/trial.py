@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from overtone import child
 from overtone.emotion import EmotionRecognizer
 from overtone.errors import BudgetError, OutOfMemory, OvertoneError
 from overtone.options import Options
+from overtone.system import subprocess_call
 from overtone.types import EmotionResult
 
 _TIMED_S = 1.0
@@ -71,7 +71,7 @@ def run(options: Options, paths: Sequence[str], *, prepare: bool, timeout_s: flo
 
 def _call(asked: dict[str, Any], timeout_s: float) -> dict[str, Any]:
     pipe = subprocess.PIPE
-    with subprocess.Popen(child.command(_CHILD), stdin=pipe, stdout=pipe, stderr=pipe) as process:
+    with subprocess.Popen(subprocess_call.command(_CHILD), stdin=pipe, stdout=pipe, stderr=pipe) as process:
         try:
             out, err = process.communicate(json.dumps(asked).encode(), timeout=max(0.0, timeout_s))
         except subprocess.TimeoutExpired:
@@ -90,7 +90,7 @@ def _call(asked: dict[str, Any], timeout_s: float) -> dict[str, Any]:
 
 def main() -> None:
     """The child: read what is asked, run it, write what was found."""
-    answer = child.answers()
+    answer = subprocess_call.answers()
     asked = json.load(sys.stdin)
     try:
         said = _measured(Options(**asked["options"]), asked["paths"])

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from overtone.memory import KIB, MIB
 from overtone.server.cache.flights import Flights
 from overtone.server.cache.store import Store
+from overtone.system.memory import KIB, MIB
 
 Outcome = Literal["hit", "shared", "miss"]
 """Kept from before; computed for somebody else who asked at the same time; computed for this one."""

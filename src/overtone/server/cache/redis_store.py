@@ -7,10 +7,10 @@ from contextlib import suppress
 from typing import Any
 
 from overtone.errors import UsageError
-from overtone.memory import MIB
 from overtone.server.cache.breaker import Breaker
 from overtone.server.cache.redis_url import malformed, name_of
 from overtone.server.cache.store import checked_ttl
+from overtone.system.memory import MIB
 
 PREFIX = "overtone:answer:"
 

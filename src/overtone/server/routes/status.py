@@ -9,13 +9,13 @@ from starlette.responses import JSONResponse, Response
 
 from overtone.emotion import EmotionRecognizer
 from overtone.errors import OvertoneError, RefusedError
-from overtone.memory import Shape
-from overtone.resources import rss_bytes
 from overtone.server import openai
 from overtone.server.models import Answering, Task
 from overtone.server.routes.common import described, owner_of
 from overtone.server.schemas import Health, ListedModel, ModelInfo, Models, Plan, PlannedMemory, Readiness
 from overtone.server.server import Server
+from overtone.system.machine import rss_bytes
+from overtone.system.memory import Shape
 
 _DAY_S = 86_400.0
 

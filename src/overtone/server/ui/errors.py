@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from overtone.errors import InputError, OvertoneError, RefusedError
-from overtone.memory import format_size
 from overtone.server.ui.texts import Language, span, text
+from overtone.system.memory import format_size
 
 TOLD = frozenset({
     "too_long", "too_large", "busy", "not_audio", "no_audio", "empty", "too_short", "deadline", "not_ready",

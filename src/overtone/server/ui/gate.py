@@ -14,7 +14,7 @@ from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from overtone.errors import RefusedError
-from overtone.memory import KIB
+from overtone.system.memory import KIB
 
 MOST_BYTES = 512 * KIB
 """Of the body of a message to Gradio: the names of files and some options."""

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from overtone.memory import KIB, MIB
 from overtone.plot.curves import thin_envelope
 from overtone.record import DETAILS, Level
 from overtone.server.models import Task
 from overtone.server.uploads import Spool
-from overtone.spool import IN_MEMORY_BYTES, FrameSpool
+from overtone.system.memory import KIB, MIB
+from overtone.system.spooled_array import IN_MEMORY_BYTES, FrameSpool
 from overtone.types import EmotionResult, Result, Transcript
 
 SHELF_BYTES = 32 * MIB

@@ -11,7 +11,6 @@ from typing import Any
 import gradio as gr
 
 from overtone.errors import OvertoneError
-from overtone.memory import parse_size
 from overtone.options import Options
 from overtone.server.calls import Call, options_of
 from overtone.server.models import Task, check_wish
@@ -27,6 +26,7 @@ from overtone.server.ui.scratch import scratch_folder
 from overtone.server.ui.sessions import Session, Sessions
 from overtone.server.ui.texts import Language, language_of, text
 from overtone.server.ui.view import View
+from overtone.system.memory import parse_size
 from overtone.types import Result
 
 MOST_FILES = 100

@@ -5,10 +5,10 @@ from __future__ import annotations
 from anyio import CancelScope, to_thread
 
 from overtone.errors import RefusedError
-from overtone.memory import MIB, format_size
 from overtone.server.uploads.file import SpoolFile, Upload
 from overtone.server.uploads.names import harmless
 from overtone.server.uploads.spool import Spool
+from overtone.system.memory import MIB, format_size
 
 FLUSH_BYTES = MIB
 """So much waits in memory before a thread writes it. Pieces of a body are small (64 KiB), and going to a thread and

@@ -6,9 +6,9 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from overtone.errors import RefusedError
-from overtone.memory import KIB, format_size
 from overtone.server.uploads.arrivals import Arrivals
 from overtone.server.uploads.names import encoded_name, text_of
+from overtone.system.memory import KIB, format_size
 
 MOST_FIELDS = 32
 MOST_FIELD_BYTES = 4 * KIB

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 from overtone.errors import UsageError
-from overtone.memory import format_size
+from overtone.system.memory import format_size
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from overtone.errors import RefusedError
-from overtone.memory import format_size
 from overtone.server.uploads.limits import UploadLimits
+from overtone.system.memory import format_size
 
 
 class Pace:

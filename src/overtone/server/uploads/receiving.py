@@ -12,12 +12,12 @@ from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from overtone.errors import RefusedError
-from overtone.memory import MIB
 from overtone.server.uploads.arrivals import Arrivals, too_large
 from overtone.server.uploads.file import Upload
 from overtone.server.uploads.form import Form
 from overtone.server.uploads.pace import Pace
 from overtone.server.uploads.spool import Spool
+from overtone.system.memory import MIB
 
 TYPES = "multipart/form-data, application/octet-stream, audio/* or video/*"
 

@@ -9,9 +9,9 @@ import threading
 from pathlib import Path
 
 from overtone.errors import RefusedError
-from overtone.memory import MIB, format_size
 from overtone.server.uploads.folder import FILE_PREFIX, PrivateFolder
 from overtone.server.uploads.limits import UploadLimits
+from overtone.system.memory import MIB, format_size
 
 MOST_WAITING_BYTES = 32 * MIB
 """Of all uploads together, so much waits in memory to be written. Beyond it every piece is written as it comes."""

@@ -1,0 +1,1 @@
+"""The machine and this process: memory, processors, devices, child processes, the profiler."""
