@@ -26,7 +26,7 @@ from unittest.mock import patch
 import numpy as np
 from common import speech
 from overtone import checkpoints
-from overtone.options import Options
+from overtone.options.emotion import Options
 from overtone.loaded import load
 from overtone.models.locality import SKIPPED_SHARE, bands
 from overtone.types import FRAMES, Batch

@@ -17,7 +17,7 @@ from typer import Typer
 from typer.models import ArgumentInfo, OptionInfo
 
 from overtone.cli.app import app
-from overtone.options import NAMES, flag
+from overtone.options.emotion import NAMES, flag
 
 PAGE = Path(__file__).with_name("cli.md")
 

@@ -25,7 +25,7 @@ from conftest import voice
 from overtone import EmotionRecognizer
 from overtone.cli.app import run
 from overtone.models.seeded import LABELS
-from overtone.options import HELP
+from overtone.options.emotion import HELP
 from overtone.system.machine import rss_bytes
 from overtone.system.profiler import STAGES
 

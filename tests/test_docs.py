@@ -20,7 +20,7 @@ import pytest
 import overtone
 from command import environment
 from overtone.cli.app import app
-from overtone.options import HELP, Options, flag
+from overtone.options.emotion import HELP, Options, flag
 from overtone.record import json_chunks
 from overtone.types import Timings
 from results import frames, result

@@ -18,7 +18,7 @@ from overtone.backends.base import FakeBackend
 from overtone.engine import Engine
 from overtone.errors import DeviceError, ModelError, UsageError
 from overtone.fleet import Fleet
-from overtone.options import Options
+from overtone.options.emotion import Options
 from overtone.parts import Part
 from overtone.plan import make_plan
 from overtone.system import devices

@@ -15,7 +15,7 @@ from oracles import campplus, ct_transformer, fsmn_vad, paraformer, sense_voice
 from overtone import Audio, EmotionRecognizer, Transcriber, Transcript
 from overtone.cli.app import run
 from overtone.errors import CheckpointError, InputError, UsageError
-from overtone.transcribe_options import TranscribeOptions
+from overtone.options.transcription import TranscribeOptions
 
 RATE = 16_000
 
@@ -165,7 +165,7 @@ def test_sensevoices_own_words_for_mood_and_language_are_told(sensevoice: Transc
 
 
 def test_an_emotion_model_serves_as_a_recogniser_too(everything: Transcriber) -> None:
-    from overtone.options import Options
+    from overtone.options.emotion import Options
 
     source = talk(6.0)
     with everything.emotion(Options(model="tiny")) as recognizer:
@@ -178,7 +178,7 @@ def test_an_emotion_model_serves_as_a_recogniser_too(everything: Transcriber) ->
 
 
 def test_without_an_emotion_model_there_is_no_recogniser_of_it(sensevoice: Transcriber) -> None:
-    from overtone.options import Options
+    from overtone.options.emotion import Options
 
     with pytest.raises(UsageError, match="has no emotion model"):
         sensevoice.emotion(Options(model="tiny"))

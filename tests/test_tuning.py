@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 import audio_files
 from conftest import voice
-from overtone import config
 from overtone.errors import UsageError
 from overtone.inputs import Input, expand
-from overtone.options import Options, Precision, kinds_of
+from overtone.options import sources
+from overtone.options.emotion import Options, Precision, kinds_of
 from overtone.tuning import profile, trial
 from overtone.tuning.axes import Heard, axes_for
 from overtone.tuning.sample import Sample, take
@@ -357,7 +357,7 @@ def test_a_profile_reads_back(model: str, threads: int, batch: float, keep: bool
         path = Path(folder) / "p.toml"
         profile.write(str(path), values, remarks)
         assert tomllib.loads(path.read_text(encoding="utf-8")) == values
-        assert config.load(profile=path) == Options(**values)  # type: ignore[arg-type]
+        assert sources.load(profile=path) == Options(**values)  # type: ignore[arg-type]
 
 
 def test_a_profile_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:

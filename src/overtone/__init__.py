@@ -27,13 +27,13 @@ _HOMES = {
     "Input": "inputs",
     "InputError": "errors",
     "ModelError": "errors",
-    "Options": "options",
+    "Options": "options.emotion",
     "OvertoneError": "errors",
     "SegmentResult": "types",
     "Sentence": "types",
     "Span": "types",
     "Timings": "types",
-    "TranscribeOptions": "transcribe_options",
+    "TranscribeOptions": "options.transcription",
     "Transcriber": "transcribe",
     "Transcript": "types",
     "UsageError": "errors",
@@ -54,9 +54,9 @@ if TYPE_CHECKING:
     from overtone.inputs import FailedInput as FailedInput
     from overtone.inputs import Input as Input
     from overtone.inputs import expand as expand
-    from overtone.options import Options as Options
+    from overtone.options.emotion import Options as Options
+    from overtone.options.transcription import TranscribeOptions as TranscribeOptions
     from overtone.transcribe import Transcriber as Transcriber
-    from overtone.transcribe_options import TranscribeOptions as TranscribeOptions
     from overtone.types import Audio as Audio
     from overtone.types import Emotion as Emotion
     from overtone.types import EmotionResult as EmotionResult

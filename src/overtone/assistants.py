@@ -13,11 +13,11 @@ from overtone.backends.graphs import Graphs
 from overtone.checkpoints import Checkpoint
 from overtone.fsmn.scorer import BLOCK_FRAMES, FsmnStream, FsmnVad
 from overtone.loaded import load_graphs
+from overtone.options.transcription import TranscribeOptions
 from overtone.punctuation.punctuate import Punctuator
 from overtone.system.devices import resolve_device
 from overtone.tasks.base import Array
 from overtone.tasks.known import Role, check_role
-from overtone.transcribe_options import TranscribeOptions
 
 _THREADS = 1
 """They are small, and run beside the recogniser."""

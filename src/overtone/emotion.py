@@ -6,13 +6,14 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
-from overtone import config, runtime
+from overtone import runtime
 from overtone.caller import Caller
 from overtone.errors import OvertoneError, about
 from overtone.intake import Sent
 from overtone.live import Live
 from overtone.merge import Merged, Merger
-from overtone.options import Options
+from overtone.options import sources
+from overtone.options.emotion import Options
 from overtone.pipeline import Pipeline
 from overtone.runtime import NOTHING, Beside, Runtime
 from overtone.segment import Cutter
@@ -28,7 +29,7 @@ class EmotionRecognizer(Pipeline[EmotionResult, Merged]):
         result = recognizer("call.mp3")
         for result in recognizer.stream(paths): ...
 
-    model: `tiny` (bundled), an alias, a hub id or a checkpoint folder. options: see `overtone.options.Options`, and
+    model: `tiny` (bundled), an alias, a hub id or a checkpoint folder. options: see `overtone.Options`, and
     `profile`, a file that `overtone tune` wrote: what is given here wins over it, it wins over the environment.
     Close it, or use it as a context manager, to free the model.
 
@@ -38,7 +39,7 @@ class EmotionRecognizer(Pipeline[EmotionResult, Merged]):
 
     def __init__(self, model: str | None = None, **options: Any) -> None:
         given = options if model is None else {"model": model, **options}
-        self._start(config.load(**given))
+        self._start(sources.load(**given))
 
     @classmethod
     def with_options(cls, options: Options, stages: Stages = OFF, *, beside: Beside = NOTHING) -> EmotionRecognizer:

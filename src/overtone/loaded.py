@@ -14,7 +14,7 @@ from overtone.converted import read_head
 from overtone.errors import CheckpointError
 from overtone.head import Head
 from overtone.models.architecture import Architecture
-from overtone.options import Options
+from overtone.options.emotion import Options
 from overtone.system.devices import runs_torch
 from overtone.tasks.base import Task
 from overtone.tasks.known import task_of

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import overtone
-from overtone import config, costs, vad
+from overtone import costs, vad
 from overtone.checkpoints import Checkpoint
 from overtone.errors import BudgetError, OutOfMemory
 from overtone.head import Head
 from overtone.loaded import load
-from overtone.options import Options
+from overtone.options import sources
+from overtone.options.emotion import Options
 from overtone.plan import Plan, audio_floor_bytes, longest_segment, make_plan, needed_bytes, place_blocks
 from overtone.system.devices import check_offload
 from overtone.system.machine import available_bytes, default_budget_bytes, rss_bytes
@@ -102,7 +103,7 @@ class Part:
             self.options.whole,
             versions,
         )
-        return costs.recall(config.cache_folder(), key, lambda: backend.cost(longest))
+        return costs.recall(sources.cache_folder(), key, lambda: backend.cost(longest))
 
     def plan(self, feeders: int, held_bytes: int) -> Plan:
         """Its share of the budget: what the options' caps allow, and a default cap where batches are not capped.

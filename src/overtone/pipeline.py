@@ -16,7 +16,7 @@ from overtone.caller import Caller
 from overtone.errors import InputError, OvertoneError, UsageError
 from overtone.inputs import FailedInput, Input
 from overtone.intake import Intake, Sent
-from overtone.options import Options
+from overtone.options.emotion import Options
 from overtone.runtime import Runtime
 from overtone.system.machine import standard_input
 from overtone.types import BYTES_PER_SAMPLE, SAMPLE_RATE, Result, Timings

@@ -12,7 +12,7 @@ from overtone import checkpoints
 from overtone.engine import Engine
 from overtone.errors import DeviceError
 from overtone.fleet import Fleet
-from overtone.options import Options
+from overtone.options.emotion import Options
 from overtone.parts import Network, Part, budget_of
 from overtone.plan import Plan, longest_segment
 from overtone.system.devices import resolve_devices

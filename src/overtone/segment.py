@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from overtone.options import SHORTEST_TAIL_S
+from overtone.options.emotion import SHORTEST_TAIL_S
 from overtone.pauses import FrameSpan, PauseCutter, PauseRules
 from overtone.types import SAMPLE_RATE, Samples, Segment, Span
 from overtone.vad import FRAME, SileroVad, VadStream, frame_levels

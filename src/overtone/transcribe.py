@@ -8,14 +8,16 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import Any
 
-from overtone import checkpoints, config, runtime
+from overtone import checkpoints, runtime
 from overtone.assistants import Marks, Speech
 from overtone.caller import Caller
 from overtone.emotion import EmotionRecognizer
 from overtone.errors import OvertoneError, UsageError, about
 from overtone.fsmn.cutter import MergingCutter, SpeechCutter
 from overtone.intake import Sent
-from overtone.options import Options
+from overtone.options import sources
+from overtone.options.emotion import Options
+from overtone.options.transcription import TranscribeOptions
 from overtone.pipeline import Pipeline
 from overtone.plan import longest_segment
 from overtone.runtime import NOTHING, Beside, Runtime
@@ -25,7 +27,6 @@ from overtone.system.devices import resolve_devices
 from overtone.system.profiler import OFF, Stages
 from overtone.tasks.base import Task
 from overtone.tasks.known import Role, check_role, check_wish, punctuates, vocabulary_of, wish_of
-from overtone.transcribe_options import TranscribeOptions
 from overtone.transcript.merge import Gathered, Gatherer
 from overtone.transcript.moods import Moods
 from overtone.transcript.told import Telling
@@ -44,7 +45,7 @@ class Transcriber(Pipeline[Transcript, Gathered]):
         for transcript in transcriber.stream(paths): ...
 
     model: `sensevoice`, `paraformer-zh`, a hub id or a checkpoint folder. options: see
-    `overtone.transcribe_options.TranscribeOptions`. Close it, or use it as a context manager, to free the models.
+    `overtone.TranscribeOptions`. Close it, or use it as a context manager, to free the models.
 
     Raises UsageError (options), ModelError (checkpoint, download), DeviceError, and BudgetError if the memory given
     cannot hold it.
@@ -54,7 +55,7 @@ class Transcriber(Pipeline[Transcript, Gathered]):
 
     def __init__(self, model: str | None = None, **options: Any) -> None:
         given = options if model is None else {"model": model, **options}
-        self._start(config.load_transcription(**given))
+        self._start(sources.load_transcription(**given))
 
     @classmethod
     def with_options(cls, options: TranscribeOptions, stages: Stages = OFF, *, beside: Beside = NOTHING) -> Transcriber:

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 from overtone.caller import Caller
 from overtone.engine import Engine
 from overtone.fleet import Fleet
-from overtone.options import Options
+from overtone.options.emotion import Options
 from overtone.plan import check_whole, longest_segment
 from overtone.runtime import Runtime
 from overtone.segment import Cutter, PauseSegmenter, WholeCutter, WindowCutter

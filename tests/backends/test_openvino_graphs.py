@@ -18,7 +18,7 @@ from overtone.compiled import CompiledModel, openvino, save_model
 from overtone.errors import ModelError
 from overtone.loaded import load_graphs
 from overtone.models.networks import build
-from overtone.options import Options
+from overtone.options.emotion import Options
 from overtone.tasks.known import ROLES
 
 pytest.importorskip("funasr", reason="funasr, the oracle, is not installed")

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from overtone.options import Options
+from overtone.options.emotion import Options
 from overtone.server.models import Models
 from overtone.server.server import Server, start_with
 from overtone.server.serving import listen, serve_on

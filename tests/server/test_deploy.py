@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from overtone.options import NAMES, flag
+from overtone.options.emotion import NAMES, flag
 from overtone.server.settings import Settings
 from overtone.system.memory import parse_size
 

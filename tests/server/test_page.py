@@ -30,7 +30,7 @@ from conftest import EXAMPLES
 from oracles import sense_voice
 from overtone import EmotionRecognizer
 from overtone.errors import InputError, RefusedError, UsageError
-from overtone.options import Options
+from overtone.options.emotion import Options
 from overtone.record import to_record
 from overtone.server.calls import Call
 from overtone.server.keys import Keyring, add_key, remove_key
@@ -849,7 +849,7 @@ def test_gradio_leaves_no_folder_of_its_own(tmp_path: Path) -> None:
     needs_gradio()
     code = """
 import asyncio, os, tempfile
-from overtone.options import Options
+from overtone.options.emotion import Options
 from overtone.server.app import create_app
 from overtone.server.server import Server, start_with
 from overtone.server.settings import Settings

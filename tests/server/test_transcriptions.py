@@ -20,7 +20,7 @@ from audio_files import encoded, voice
 from conftest import EXAMPLES
 from oracles import campplus
 from overtone.errors import RefusedError, UsageError
-from overtone.options import Options
+from overtone.options.emotion import Options
 from overtone.record import to_record
 from overtone.server.records import read_record
 from overtone.server.server import start_with, transcription_for

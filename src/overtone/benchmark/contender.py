@@ -39,9 +39,9 @@ class Overtone:
     """Overtone as its command line runs it. Loading imports it, so that a contender's load counts the import."""
 
     def load(self, **given: Any) -> Answer:
-        """given: fields of `overtone.options.Options`."""
+        """given: fields of `overtone.Options`."""
         from overtone.emotion import EmotionRecognizer
-        from overtone.options import Options
+        from overtone.options.emotion import Options
 
         self._recognizer = EmotionRecognizer.with_options(Options(**given))
         used = self._recognizer.runtime

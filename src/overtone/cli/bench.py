@@ -23,7 +23,7 @@ from overtone.cli import screen
 from overtone.cli.options import chosen, with_options
 from overtone.errors import InputError, ModelError, OvertoneError, UsageError
 from overtone.inputs import FailedInput, expand
-from overtone.options import Options
+from overtone.options.emotion import Options
 from overtone.plan import longest_segment
 from overtone.system.memory import format_size
 from overtone.types import SAMPLE_RATE

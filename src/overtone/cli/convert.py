@@ -15,7 +15,7 @@ from overtone.cli.options import exits
 from overtone.conversion import convert as converted_to
 from overtone.converted import Converted
 from overtone.errors import CheckpointError, ModelError, UsageError
-from overtone.options import HELP
+from overtone.options.emotion import HELP
 from overtone.system.memory import format_size
 
 Model = Annotated[str, typer.Argument(help="tiny, an alias, a hub id or a checkpoint folder.")]

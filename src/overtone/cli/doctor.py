@@ -13,10 +13,11 @@ import psutil
 from rich.markup import escape
 
 import overtone
-from overtone import checkpoints, compiled, config, vad
+from overtone import checkpoints, compiled, vad
 from overtone.audio import Decoder
 from overtone.cli import screen
 from overtone.errors import OvertoneError
+from overtone.options import sources
 from overtone.system import machine
 from overtone.system.machine import asset
 from overtone.system.memory import GIB, format_size
@@ -113,7 +114,7 @@ def _torch() -> Iterator[Finding]:
         free, total = torch.cuda.mem_get_info(index)
         name = torch.cuda.get_device_name(index)
         yield Finding("ok", f"cuda:{index}", f"{name}, {format_size(free)} free of {format_size(total)}")
-    if "expandable_segments" not in (config.environment("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF") or ""):
+    if "expandable_segments" not in (sources.environment("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF") or ""):
         # PyTorch has the newer name from 2.9 on, and before that knows only the older.
         name = "PYTORCH_ALLOC_CONF" if _release(torch.__version__) >= (2, 9) else "PYTORCH_CUDA_ALLOC_CONF"
         why = "batches of many lengths cut the device's memory into pieces that fit no other; with it they grow instead"
@@ -153,7 +154,7 @@ def _models() -> Iterator[Finding]:
 
 
 def _folders() -> Iterator[Finding]:
-    folder = config.cache_folder()
+    folder = sources.cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         writable = os.access(folder, os.W_OK)
@@ -174,10 +175,10 @@ def _extras() -> Iterator[Finding]:
 
 def _settings() -> Iterator[Finding]:
     for name, meaning in _TRAPS.items():
-        if (value := config.environment(name)) is not None:
+        if (value := sources.environment(name)) is not None:
             yield Finding("note", name, f"is {value!r}: {meaning}")
     try:
-        config.load()
+        sources.load()
     except OvertoneError as error:
         yield Finding("bad", "settings", str(error))
 

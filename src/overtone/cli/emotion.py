@@ -17,7 +17,7 @@ from overtone.embeddings import EmbeddingWriter
 from overtone.emotion import EmotionRecognizer
 from overtone.formats import open_sink
 from overtone.inputs import Entry
-from overtone.options import Options
+from overtone.options.emotion import Options
 from overtone.types import EmotionResult
 
 Embeddings = Annotated[

@@ -10,9 +10,9 @@ from typing import Any, Literal, Optional, TypeVar, get_type_hints
 
 import typer
 
-from overtone import config
-from overtone.options import HELP, Options, flag, kinds_of
-from overtone.transcribe_options import FIELDS, TRANSCRIBE_HELP, TranscribeOptions
+from overtone.options import sources
+from overtone.options.emotion import HELP, Options, flag, kinds_of
+from overtone.options.transcription import FIELDS, TRANSCRIBE_HELP, TranscribeOptions
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -66,12 +66,12 @@ def _with(command: _Command, made: list[inspect.Parameter]) -> _Command:
 
 def chosen(options: dict[str, Any]) -> Options:
     """The options of a command: what was given, over the profile, the environment and the config file."""
-    return config.load(**typed(options))
+    return sources.load(**typed(options))
 
 
 def transcription_chosen(options: dict[str, Any]) -> TranscribeOptions:
     """The same of a command that transcribes."""
-    return config.load_transcription(**typed(options))
+    return sources.load_transcription(**typed(options))
 
 
 def typed(options: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from overtone.emotion import EmotionRecognizer
 from overtone.engine_stats import EngineStats
 from overtone.formats import open_sink
 from overtone.inputs import expand
-from overtone.options import Options
+from overtone.options.emotion import Options
 from overtone.system.machine import peak_rss_bytes, rss_bytes
 from overtone.system.memory import format_size
 from overtone.system.profiler import STAGES, Recorder, Recording, Stage

@@ -6,10 +6,10 @@ import dataclasses
 import importlib.util
 from typing import Any
 
-from overtone import config
 from overtone.cli import screen
 from overtone.cli.options import chosen, typed, with_settings
 from overtone.errors import UsageError
+from overtone.options import sources
 from overtone.server.settings import HELP, Settings
 
 _NEEDED = ("fastapi", "uvicorn", "websockets", "prometheus_client", "python_multipart", "redis")
@@ -20,7 +20,7 @@ def serve(**options: Any) -> int:
     """Serve over HTTP and WebSocket, with a web page: many users, one model, inside the memory it is given."""
     names = [field.name for field in dataclasses.fields(Settings)]
     given = typed({name: options.pop(name) for name in names})
-    settings = Settings(**{**config.environment_of(config.SERVICE, Settings), **given})
+    settings = Settings(**{**sources.environment_of(sources.SERVICE, Settings), **given})
     made = chosen(options)
     if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
         raise UsageError(

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 from rich.live import Live
 
-from overtone import config
 from overtone.cli import screen
 from overtone.cli.frame import frame
 from overtone.errors import OvertoneError, UsageError
+from overtone.options import sources
 
 if TYPE_CHECKING:
     from overtone.server.view import Window
@@ -38,7 +38,7 @@ def top(url: Url = "http://127.0.0.1:8765", interval: Interval = 2.0, once: Once
         from overtone.server.watching import Service
     except ImportError as error:
         raise UsageError("top needs prometheus-client: pip install 'overtone[server]'", code="missing_extra") from error
-    service, window = Service(url, key or config.environment("OVERTONE_KEY")), Window()
+    service, window = Service(url, key or sources.environment("OVERTONE_KEY")), Window()
     try:
         if once or not sys.stdout.isatty() or screen.out.is_dumb_terminal:
             _show_once(service, window, interval)

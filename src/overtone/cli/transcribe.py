@@ -12,9 +12,9 @@ from overtone.cli.job import Format, Inputs, Job, Output, Overwrite, Quiet, Resu
 from overtone.cli.options import transcription_chosen, with_transcription_options
 from overtone.cli.transcript_table import TranscriptTable
 from overtone.formats import open_sink
+from overtone.options.transcription import TranscribeOptions
 from overtone.record import Detail
 from overtone.transcribe import Transcriber
-from overtone.transcribe_options import TranscribeOptions
 
 DetailOption = Annotated[
     Detail, typer.Option("--detail", help="How much a record says: text; its sentences; and their words with times.")

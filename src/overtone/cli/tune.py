@@ -15,13 +15,13 @@ import typer
 from rich.markup import escape
 
 import overtone
-from overtone import config
 from overtone.checkpoints import find
 from overtone.cli import report, screen
 from overtone.cli.job import Inputs, Quiet
 from overtone.cli.options import typed, with_options_to_tune
 from overtone.errors import InputError, UsageError
 from overtone.inputs import expand
+from overtone.options import sources
 from overtone.system.devices import resolve_devices
 from overtone.system.machine import processor_name, usable_cpus
 from overtone.tuning import profile
@@ -82,8 +82,8 @@ def tune(
     """
     wishes = _Wishes(output, seconds_of(time), audio_s, least_agreement)
     wishes.check(overwrite)
-    fixed = {*config.settings(), *typed(options)}
-    base = config.load(**typed(options))
+    fixed = {*sources.settings(), *typed(options)}
+    base = sources.load(**typed(options))
     find(base.model, hub=base.hub)  # what cannot be had is said once, and not by every trial
     device = ",".join(resolve_devices(base.device))
     with tempfile.TemporaryDirectory(prefix="overtone-tune-") as folder:

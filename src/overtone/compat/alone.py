@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from overtone import config
 from overtone.assistants import Shared
 from overtone.checkpoints import Checkpoint
 from overtone.loaded import load_graphs
+from overtone.options import sources
 from overtone.system.devices import resolve_device
 
 
@@ -18,7 +18,7 @@ class Alone:
 
     def __init__(self, checkpoint: Checkpoint, options: Mapping[str, Any]) -> None:
         """options: `device`, `threads` and so on, as every pipeline has them."""
-        made = config.load(model=str(checkpoint.folder), **options)
+        made = sources.load(model=str(checkpoint.folder), **options)
         threads = made.threads or 1
         self._graphs = load_graphs(checkpoint, made, resolve_device(made.device), threads)
         self._run = Shared(self._graphs)

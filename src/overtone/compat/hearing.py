@@ -11,7 +11,8 @@ from overtone.errors import OvertoneError, about
 from overtone.fsmn.cutter import MergingCutter, SpeechCutter
 from overtone.fsmn.options import VadOptions
 from overtone.intake import Sent
-from overtone.options import Options
+from overtone.options.emotion import Options
+from overtone.options.transcription import TranscribeOptions
 from overtone.punctuation.punctuate import Punctuator
 from overtone.runtime import Runtime
 from overtone.segment import Cutter
@@ -19,7 +20,6 @@ from overtone.tasks.base import Task
 from overtone.tasks.paraformer import ParaformerTask, ParaformerWish
 from overtone.tasks.sense_voice import SenseVoiceWish
 from overtone.transcribe import SpeechWay, Transcriber
-from overtone.transcribe_options import TranscribeOptions
 from overtone.transcript.merge import Gathered, Gatherer
 from overtone.transcript.words import Heard
 from overtone.types import Output, Recognized, Span, Transcript, Voices

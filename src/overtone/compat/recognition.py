@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from overtone import config
 from overtone.checkpoints import Checkpoint
 from overtone.compat import sentences
 from overtone.compat.arguments import sift, whole_number
@@ -19,6 +18,7 @@ from overtone.compat.inputs import named
 from overtone.compat.segments import Said, teller_of
 from overtone.compat.speech import PER_CALL as OF_SPEECH
 from overtone.errors import UsageError
+from overtone.options import sources
 from overtone.speakers.cluster import cluster
 from overtone.speakers.diarize import speakers_of, turns
 from overtone.tasks.paraformer import ParaformerTask
@@ -78,7 +78,7 @@ class Recognition:
         if self._mode not in _MODES:
             raise UsageError(f"spk_mode={self._mode!r} is not known; use {', '.join(_MODES)}.")
         self._speech, stack = chosen(given, options["hub"], float(given.get("merge_length_s") or _MERGED_S))
-        made = config.load_transcription(model=str(checkpoint.folder), **_SETTLED, **options, **stack)
+        made = sources.load_transcription(model=str(checkpoint.folder), **_SETTLED, **options, **stack)
         known = {field.name: getattr(made, field.name) for field in dataclasses.fields(made)}
         hearing = Hearing.with_options(HearingOptions(**known))
         assert isinstance(hearing, Hearing)

@@ -14,12 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from overtone import config
 from overtone import converted as on_disk
 from overtone.checkpoints import Checkpoint
 from overtone.conversion import making
 from overtone.converted import FORMAT, Converted
 from overtone.errors import CheckpointError, ModelError, UsageError
+from overtone.options import sources
 from overtone.system import subprocess_call
 
 _LOG = logging.getLogger("overtone")
@@ -44,7 +44,7 @@ def converted(checkpoint: Checkpoint, precision: str | None, *, strict: bool = T
             "published checkpoint."
         )
     kept = "int8" if precision == "int8" else "fp32"
-    folder = config.cache_folder() / "converted" / f"{_fingerprint(checkpoint, own, strict)}-{FORMAT}-{kept}"
+    folder = sources.cache_folder() / "converted" / f"{_fingerprint(checkpoint, own, strict)}-{FORMAT}-{kept}"
     if (found := _kept(folder, checkpoint)) is not None:
         return found
     making.check_installed(checkpoint, kept)
@@ -162,7 +162,7 @@ def sha256(path: Path) -> str:
     """sha256 of a file, remembered by its place, size and time: reading a large one takes longer than loading it."""
     stat = path.stat()
     mark = repr((str(path.resolve()), stat.st_size, stat.st_mtime_ns, stat.st_ino))
-    memo = config.cache_folder() / "hashes" / hashlib.sha256(mark.encode()).hexdigest()[:24]
+    memo = sources.cache_folder() / "hashes" / hashlib.sha256(mark.encode()).hexdigest()[:24]
     with suppress(OSError, UnicodeDecodeError):
         if len(known := memo.read_text(encoding="ascii").strip()) == 64:
             return known

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_type_hints
 
 from overtone.errors import UsageError
-from overtone.options import WORDS, Options, flag, kinds_of
+from overtone.options.emotion import WORDS, Options, flag, kinds_of
 from overtone.record import DETAILS, Detail, Level, json_chunks, of_kind, to_json
 from overtone.server.keys import Owner
 from overtone.server.models import Task

@@ -14,9 +14,9 @@ from overtone.emotion import EmotionRecognizer
 from overtone.engine import Engine
 from overtone.errors import UsageError
 from overtone.fleet import Fleet
+from overtone.options.transcription import TranscribeOptions
 from overtone.tasks import known
 from overtone.transcribe import SILERO, Transcriber
-from overtone.transcribe_options import TranscribeOptions
 
 Task = Literal["emotion", "transcribe"]
 """What can be asked of audio."""

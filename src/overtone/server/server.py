@@ -13,10 +13,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from overtone import config
 from overtone.emotion import EmotionRecognizer
 from overtone.errors import UsageError
-from overtone.options import Options
+from overtone.options import sources
+from overtone.options.emotion import Options
+from overtone.options.transcription import TranscribeOptions
 from overtone.runtime import Beside, decoders_for
 from overtone.server.admission import Admission, AdmissionLimits
 from overtone.server.cache import Answers, open_store
@@ -34,7 +35,6 @@ from overtone.system.machine import rss_bytes
 from overtone.system.memory import MIB, parse_size
 from overtone.system.profiler import OFF
 from overtone.transcribe import Transcriber
-from overtone.transcribe_options import TranscribeOptions
 
 _REQUESTS_BYTES = 64 * MIB
 """What requests under way hold beside their audio: pieces of uploads on their way to disk, answers on their way out."""
@@ -63,7 +63,7 @@ def transcription_for(options: Options, transcriber: str) -> TranscribeOptions:
         raise UsageError("--offload keeps parts of one model elsewhere; leave it out, or --transcriber.")
     shared = {name: getattr(options, name) for name in _SHARED}
     longest_s = min(_LONGEST_S, max(options.max_segment, options.longest_s))
-    return config.load_transcription(
+    return sources.load_transcription(
         **shared, model=transcriber, emotion=options.model, segment="vad", max_segment=longest_s
     )
 

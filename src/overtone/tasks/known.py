@@ -7,8 +7,8 @@ from typing import Literal
 
 from overtone.checkpoints import EMOTION, Checkpoint
 from overtone.errors import CheckpointError, UsageError
+from overtone.options.transcription import TranscribeOptions
 from overtone.tasks.base import Task, Vocabulary
-from overtone.transcribe_options import TranscribeOptions
 
 Role = Literal["recognizer", "live", "vad", "punctuation", "speakers", "emotion"]
 

@@ -28,7 +28,7 @@ _WORDS_AT_ONCE = 512
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Told:
-    """See `overtone.types.Transcript`."""
+    """See `overtone.Transcript`."""
 
     text: str
     sentences: Sentences

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import get_args
 
-from overtone.options import Options, Precision
+from overtone.options.emotion import Options, Precision
 from overtone.parts import BATCH_S
 from overtone.tuning.search import Axes
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.converted import Agreement
-from overtone.options import Options
+from overtone.options.emotion import Options
 from overtone.tuning import search, trial
 from overtone.tuning.sample import Sample
 from overtone.tuning.search import Axes, Row, Trial

@@ -18,7 +18,7 @@ from typing import Any
 
 from overtone.emotion import EmotionRecognizer
 from overtone.errors import BudgetError, OutOfMemory, OvertoneError
-from overtone.options import Options
+from overtone.options.emotion import Options
 from overtone.system import subprocess_call
 from overtone.types import EmotionResult
 

@@ -12,7 +12,8 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from overtone.errors import RefusedError, UsageError
-from overtone.options import HELP, PER_CALL, Options, kinds_of
+from overtone.options.emotion import HELP, PER_CALL, Options, kinds_of
+from overtone.options.transcription import TRANSCRIBE_HELP, TRANSCRIBE_PER_CALL, TranscribeOptions
 from overtone.record import DETAILS
 from overtone.server.calls import Call, boolean, detail_of, options_of
 from overtone.server.keys import Keyring, Owner
@@ -20,7 +21,6 @@ from overtone.server.models import Task, check_wish
 from overtone.server.problems import MEDIA_TYPE
 from overtone.server.schemas import Problem
 from overtone.server.server import Server
-from overtone.transcribe_options import TRANSCRIBE_HELP, TRANSCRIBE_PER_CALL, TranscribeOptions
 
 _T = TypeVar("_T")
 

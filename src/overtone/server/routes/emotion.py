@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from overtone.embeddings import EmbeddingWriter
 from overtone.errors import InputError, UsageError
-from overtone.options import PER_CALL
+from overtone.options.emotion import PER_CALL
 from overtone.record import of_kind
 from overtone.server.calls import Answer, Call
 from overtone.server.reading import in_pieces

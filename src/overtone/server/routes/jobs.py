@@ -12,7 +12,8 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from overtone.errors import InputError, RefusedError, UsageError
-from overtone.options import PER_CALL
+from overtone.options.emotion import PER_CALL
+from overtone.options.transcription import TRANSCRIBE_PER_CALL
 from overtone.server.calls import Call
 from overtone.server.jobs.files import call_of as call_of_job
 from overtone.server.jobs.values import Job, NewFile
@@ -36,7 +37,6 @@ from overtone.server.routes.common import (
 from overtone.server.schemas import JobDetail, JobFileInfo, JobFiles, JobInfo, JobSeconds
 from overtone.server.server import Server
 from overtone.server.uploads import Received, Upload, announced_bytes, receive
-from overtone.transcribe_options import TRANSCRIBE_PER_CALL
 
 _EVENT_S = 0.5
 """Seconds between two looks at a job whose progress is watched."""

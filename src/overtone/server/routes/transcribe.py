@@ -7,6 +7,7 @@ from functools import partial
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from overtone.options.transcription import TRANSCRIBE_PER_CALL
 from overtone.server.routes.answering import Asking, record_of, with_upload
 from overtone.server.routes.common import (
     DETAIL,
@@ -21,7 +22,6 @@ from overtone.server.routes.common import (
 )
 from overtone.server.server import Server
 from overtone.server.transcription_schemas import Transcription
-from overtone.transcribe_options import TRANSCRIBE_PER_CALL
 
 _FILE = upload_body({"type": "string", "format": "binary", "description": "What FFmpeg reads."})
 

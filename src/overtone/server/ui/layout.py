@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import gradio as gr
 
-from overtone.options import Options
+from overtone.options.emotion import Options
 from overtone.server.models import Task
 from overtone.server.ui import markup
 from overtone.server.ui.errors import Limits

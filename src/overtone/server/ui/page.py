@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from overtone.errors import OvertoneError
-from overtone.options import Options
+from overtone.options.emotion import Options
 from overtone.server.calls import Call, options_of
 from overtone.server.models import Task, check_wish
 from overtone.server.server import Server

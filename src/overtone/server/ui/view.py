@@ -10,7 +10,7 @@ import gradio as gr
 from gradio.components.plot import PlotData
 
 from overtone.errors import OvertoneError
-from overtone.options import Options
+from overtone.options.emotion import Options
 from overtone.record import of_kind
 from overtone.server.models import taken_by
 from overtone.server.server import Server

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from overtone.errors import UsageError
-from overtone.options import HELP, Options, flag
+from overtone.options.emotion import HELP, Options, flag
 
 Language = Literal["auto", "zh", "en", "yue", "ja", "ko", "nospeech"]
 

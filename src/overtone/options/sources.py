@@ -17,8 +17,8 @@ from typing import Any, TypeVar, get_type_hints
 import platformdirs
 
 from overtone.errors import UsageError
-from overtone.options import NAMES, WORDS, Options, check_names, flag, kinds_of
-from overtone.transcribe_options import FIELDS, TranscribeOptions
+from overtone.options.emotion import NAMES, WORDS, Options, check_names, flag, kinds_of
+from overtone.options.transcription import FIELDS, TranscribeOptions
 
 if sys.version_info >= (3, 11):
     import tomllib
