@@ -50,8 +50,8 @@ class Overtone:
 
     def folder(self, inputs: list[str], output: str, **_: Any) -> Answer:
         """All there is to tell, words and their times."""
+        from overtone.audio.sources import expand
         from overtone.formats import open_sink
-        from overtone.inputs import expand
 
         characters = files = 0
         with open_sink(output, granularity="word", many=True) as sink:

@@ -23,8 +23,8 @@ from command import finish, start
 from conftest import CLIPS
 from overtone import EmotionRecognizer
 from overtone.audio import BLOCK_SAMPLES, MAX_CHANNELS, Decoder, Probe, Readable, probe
+from overtone.audio.byte_reader import Feed
 from overtone.audio.container import _audio_codecs
-from overtone.audio.feed import Feed
 from overtone.audio.wav_header import surely_samples
 from overtone.errors import InputError, UsageError
 from overtone.types import SAMPLE_RATE, Audio

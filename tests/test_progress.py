@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from overtone.audio.sources import Entry, Input
 from overtone.cli.progress import Meter
-from overtone.inputs import Entry, Input
 from results import failed, result
 
 

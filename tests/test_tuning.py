@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 import audio_files
 from conftest import voice
+from overtone.audio.sources import Input, expand
 from overtone.errors import UsageError
-from overtone.inputs import Input, expand
 from overtone.options import sources
 from overtone.options.emotion import Options, Precision, kinds_of
 from overtone.tuning import profile, trial

@@ -23,8 +23,8 @@ _HOMES = {
     "Emotion": "types",
     "EmotionRecognizer": "emotion",
     "EmotionResult": "types",
-    "FailedInput": "inputs",
-    "Input": "inputs",
+    "FailedInput": "audio.sources",
+    "Input": "audio.sources",
     "InputError": "errors",
     "ModelError": "errors",
     "Options": "options.emotion",
@@ -38,12 +38,15 @@ _HOMES = {
     "Transcript": "types",
     "UsageError": "errors",
     "Word": "types",
-    "expand": "inputs",
+    "expand": "audio.sources",
 }
 
 __all__ = [*sorted(_HOMES), "__version__"]  # noqa: PLE0604 - every name in it is a string
 
 if TYPE_CHECKING:
+    from overtone.audio.sources import FailedInput as FailedInput
+    from overtone.audio.sources import Input as Input
+    from overtone.audio.sources import expand as expand
     from overtone.emotion import EmotionRecognizer as EmotionRecognizer
     from overtone.errors import BudgetError as BudgetError
     from overtone.errors import DeviceError as DeviceError
@@ -51,9 +54,6 @@ if TYPE_CHECKING:
     from overtone.errors import ModelError as ModelError
     from overtone.errors import OvertoneError as OvertoneError
     from overtone.errors import UsageError as UsageError
-    from overtone.inputs import FailedInput as FailedInput
-    from overtone.inputs import Input as Input
-    from overtone.inputs import expand as expand
     from overtone.options.emotion import Options as Options
     from overtone.options.transcription import TranscribeOptions as TranscribeOptions
     from overtone.transcribe import Transcriber as Transcriber

@@ -12,9 +12,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
 from overtone.audio import Readable, name_of
+from overtone.audio.sources import FailedInput, Input
 from overtone.caller import Caller
 from overtone.errors import InputError, OvertoneError, UsageError
-from overtone.inputs import FailedInput, Input
 from overtone.intake import Intake, Sent
 from overtone.options.emotion import Options
 from overtone.runtime import Runtime

@@ -8,10 +8,10 @@ Memory is a few blocks whatever the length and whatever a header claims. FFmpeg 
 Python file, knows only formats that hold audio themselves (no playlists) and runs one thread per source.
 """
 
-from overtone.audio.damage import MAX_FAILURES
+from overtone.audio.corruption import MAX_FAILURES
 from overtone.audio.decoder import BLOCK_SAMPLES, Decoder, Probe, probe
-from overtone.audio.opening import Readable, name_of
-from overtone.audio.pool import DecoderPool
+from overtone.audio.decoder_pool import DecoderPool
+from overtone.audio.open import Readable, name_of
 from overtone.audio.resampler import Resampler
 from overtone.audio.source import MAX_CHANNELS, MAX_RATE
 

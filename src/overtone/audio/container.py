@@ -9,8 +9,8 @@ from typing import Any
 
 import av
 
-from overtone.audio.faults import FAULTS, reason, unreadable
-from overtone.audio.feed import Feed
+from overtone.audio.av_errors import FAULTS, reason, unreadable
+from overtone.audio.byte_reader import Feed
 from overtone.audio.wav_header import surely_samples
 from overtone.errors import InputError
 

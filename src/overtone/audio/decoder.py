@@ -10,10 +10,10 @@ from typing import Protocol
 
 import numpy as np
 
-from overtone.audio.array import Array
-from overtone.audio.blocks import reblocked
-from overtone.audio.media import Media
-from overtone.audio.opening import Readable, name_of
+from overtone.audio.array_source import Array
+from overtone.audio.file_source import Media
+from overtone.audio.open import Readable, name_of
+from overtone.audio.reblock import reblocked
 from overtone.audio.resampler import resampled
 from overtone.audio.source import Source
 from overtone.errors import InputError, UsageError

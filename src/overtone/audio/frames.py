@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from av.audio.frame import AudioFrame
 
-from overtone.audio.converter import Converter
+from overtone.audio.sample_converter import Converter
 from overtone.audio.source import float32
 from overtone.types import Samples
 

@@ -8,10 +8,10 @@ from itertools import groupby
 import numpy as np
 from av.audio.frame import AudioFrame
 
-from overtone.audio.blocks import reblocked
-from overtone.audio.converter import Converter
-from overtone.audio.faults import faults_as
+from overtone.audio.av_errors import faults_as
 from overtone.audio.frames import packed_array
+from overtone.audio.reblock import reblocked
+from overtone.audio.sample_converter import Converter
 from overtone.audio.source import MAX_PIECE, Chunk
 from overtone.errors import InputError
 from overtone.types import SAMPLE_RATE, Samples

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from overtone import journal
+from overtone.audio.sources import Entry
 from overtone.cli.job import Format, Inputs, Job, Output, Overwrite, Quiet, Resume
 from overtone.cli.options import chosen, with_options
 from overtone.cli.plots import Plots
@@ -16,7 +17,6 @@ from overtone.cli.table import TableSink
 from overtone.embeddings import EmbeddingWriter
 from overtone.emotion import EmotionRecognizer
 from overtone.formats import open_sink
-from overtone.inputs import Entry
 from overtone.options.emotion import Options
 from overtone.types import EmotionResult
 

@@ -11,11 +11,11 @@ from typing import Annotated, Any, Optional, TypeVar
 import typer
 
 from overtone import journal
+from overtone.audio.sources import Entry, expand, is_list, may_be_many
 from overtone.cli import screen
 from overtone.cli.progress import Meter
 from overtone.errors import UsageError
 from overtone.formats import FORMATS, Sink, already_there, check_sink
-from overtone.inputs import Entry, expand, is_list, may_be_many
 from overtone.types import Result
 
 # typer reads annotations at run time, where `X | None` needs Python 3.10's own types; Optional says the same.

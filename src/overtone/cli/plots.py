@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
+from overtone.audio.sources import Entry
 from overtone.errors import UsageError
 from overtone.formats import Names
 from overtone.formats.target import make_folder
-from overtone.inputs import Entry
 from overtone.plot import plot_stages, plot_timeline
 from overtone.system.profiler import Recording
 from overtone.types import EmotionResult

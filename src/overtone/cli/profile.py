@@ -10,6 +10,7 @@ from typing import Annotated, Any, Optional
 import psutil
 import typer
 
+from overtone.audio.sources import expand
 from overtone.cli import screen
 from overtone.cli.job import Inputs
 from overtone.cli.options import chosen, with_options
@@ -17,7 +18,6 @@ from overtone.cli.plots import StagePlot
 from overtone.emotion import EmotionRecognizer
 from overtone.engine_stats import EngineStats
 from overtone.formats import open_sink
-from overtone.inputs import expand
 from overtone.options.emotion import Options
 from overtone.system.machine import peak_rss_bytes, rss_bytes
 from overtone.system.memory import format_size

@@ -11,9 +11,9 @@ from contextlib import suppress
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from overtone.audio import probe
+from overtone.audio.sources import Entry, FailedInput
 from overtone.cli import screen
 from overtone.errors import InputError
-from overtone.inputs import Entry, FailedInput
 from overtone.types import Result
 
 _REFRESH_S = 0.25

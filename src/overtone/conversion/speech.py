@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 
 from overtone.audio import Decoder
+from overtone.audio.sources import Entry, FailedInput, expand
 from overtone.errors import InputError, UsageError
-from overtone.inputs import Entry, FailedInput, expand
 from overtone.system.machine import asset
 from overtone.types import SAMPLE_RATE, Samples
 

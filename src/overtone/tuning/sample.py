@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from overtone.audio import Decoder
+from overtone.audio.sources import Entry, FailedInput
 from overtone.errors import InputError
-from overtone.inputs import Entry, FailedInput
 from overtone.system.machine import standard_input
 from overtone.tuning.axes import Heard
 from overtone.types import SAMPLE_RATE

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from overtone.audio.faults import unreadable
+from overtone.audio.av_errors import unreadable
 from overtone.errors import InputError, spelled_out
 from overtone.types import Audio
 

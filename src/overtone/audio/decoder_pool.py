@@ -17,7 +17,7 @@ from overtone.errors import InputError, UsageError
 from overtone.system import subprocess_call
 from overtone.types import SAMPLE_RATE
 
-_START = "from overtone.audio.worker import main; main()"
+_START = "from overtone.audio.decoder_process import main; main()"
 
 _DIED = "decoder_died"
 

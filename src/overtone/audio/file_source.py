@@ -11,12 +11,12 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.stream import Discard
 
+from overtone.audio.av_errors import FAULTS, faults_as, reason, unreadable
+from overtone.audio.byte_reader import Feed
 from overtone.audio.container import open_container
-from overtone.audio.damage import Damage
-from overtone.audio.faults import FAULTS, faults_as, reason, unreadable
-from overtone.audio.feed import Feed
+from overtone.audio.corruption import Damage
 from overtone.audio.frames import to_float
-from overtone.audio.opening import opened
+from overtone.audio.open import opened
 from overtone.audio.source import Chunk, checked_channels, checked_rate
 from overtone.audio.wav_header import claimed_seconds
 from overtone.errors import InputError, UsageError
