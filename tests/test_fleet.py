@@ -15,16 +15,16 @@ import torch
 from conftest import voice
 from overtone import Audio, EmotionRecognizer, runtime
 from overtone.backends.base import FakeBackend
+from overtone.batching.policy import make_plan
+from overtone.batching.queue import Waiting
 from overtone.engine import Engine
 from overtone.errors import DeviceError, ModelError, UsageError
 from overtone.fleet import Fleet
 from overtone.options.emotion import Options
 from overtone.parts import Part
-from overtone.plan import make_plan
 from overtone.system import devices
 from overtone.system.devices import resolve_devices
 from overtone.types import Batch, Output
-from overtone.waiting import Waiting
 from test_engine import noise, wait_until
 
 

@@ -11,11 +11,11 @@ import pytest
 from conftest import voice
 from overtone import Audio, EmotionRecognizer
 from overtone.backends.base import FakeBackend, Interrupted
+from overtone.batching.fairness import GIVES_WAY_S
 from overtone.caller import Caller
 from overtone.engine import Engine
 from overtone.errors import UsageError
 from overtone.models import seeded
-from overtone.turns import GIVES_WAY_S
 from overtone.types import Batch, Output
 from test_engine import engine, noise, wait_until
 

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overtone.errors import BudgetError
-from overtone.plan import (
+from overtone.batching.policy import (
     BUCKETS_PER_OCTAVE,
     LEAST_FILL,
     Limits,
@@ -17,6 +16,7 @@ from overtone.plan import (
     shape_of,
     take_batch,
 )
+from overtone.errors import BudgetError
 from overtone.system.memory import MIB, CostModel, Shape
 
 LENGTHS = st.lists(st.integers(400, 600_000), min_size=1, max_size=40)

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from overtone.backends.base import FakeBackend
+from overtone.batching.policy import make_plan
 from overtone.engine import Engine
-from overtone.plan import make_plan
 from overtone.plot import plot_stages
 from overtone.plot.lanes import COLUMNS, MOST_SHOWN, columns_of, lanes_of
 from overtone.system import profiler

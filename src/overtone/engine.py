@@ -14,14 +14,14 @@ from dataclasses import replace
 from typing import Any
 
 from overtone.backends.base import Backend, Interrupted
+from overtone.batching.fairness import GIVES_WAY_S
+from overtone.batching.policy import DRIFT_BYTES, Limits, Plan, bucket, enough_for, shape_of
+from overtone.batching.queue import Waiting, Work
 from overtone.engine_stats import EngineStats
 from overtone.errors import BudgetError, DeviceError, ModelError, OutOfMemory, OvertoneError
-from overtone.plan import DRIFT_BYTES, Limits, Plan, bucket, enough_for, shape_of
 from overtone.system.memory import Gate, Ledger, Shape, format_size
 from overtone.system.profiler import OFF, Stages
-from overtone.turns import GIVES_WAY_S
 from overtone.types import SAMPLE_RATE, Batch, Samples
-from overtone.waiting import Waiting, Work
 
 _REGAINED = 1.02
 """What the ceiling that running out of memory left rises by with every batch that fits: to twice as much in 35."""
@@ -109,7 +109,7 @@ class Engine:
         """Queue one segment's samples, float32 (samples,), 16 kHz. Blocks while audio in flight is at its bound.
 
         wish: what is asked of the model; a batch has one. background: what is not goes first; see
-        `overtone.turns.Turns`.
+        `overtone.batching.fairness.Turns`.
         The future fails with BudgetError if the segment alone cannot be held, and with UsageError once the engine
         is closed. A future cancelled in time costs nothing.
         """

@@ -7,12 +7,12 @@ from collections.abc import Hashable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
+from overtone.batching.policy import Plan
+from overtone.batching.queue import Waiting
 from overtone.engine import Engine
 from overtone.engine_stats import EngineStats
-from overtone.plan import Plan
 from overtone.system.profiler import Stages
 from overtone.types import Samples
-from overtone.waiting import Waiting
 
 
 class Fleet:

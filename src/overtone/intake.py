@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.audio import Decoder, DecoderPool, Readable, name_of
+from overtone.batching.policy import cutting_bytes, enough_for
 from overtone.caller import Caller
 from overtone.errors import BudgetError, OvertoneError, about
-from overtone.plan import cutting_bytes, enough_for
 from overtone.runtime import Runtime
 from overtone.system.memory import Gate, Shape, format_size
 from overtone.track import Track

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import overtone
-from overtone import costs, vad
+from overtone import vad
+from overtone.batching import cost_cache
+from overtone.batching.policy import Plan, audio_floor_bytes, longest_segment, make_plan, needed_bytes, place_blocks
 from overtone.checkpoints import Checkpoint
 from overtone.errors import BudgetError, OutOfMemory
 from overtone.head import Head
 from overtone.loaded import load
 from overtone.options import sources
 from overtone.options.emotion import Options
-from overtone.plan import Plan, audio_floor_bytes, longest_segment, make_plan, needed_bytes, place_blocks
 from overtone.system.devices import check_offload
 from overtone.system.machine import available_bytes, default_budget_bytes, rss_bytes
 from overtone.system.memory import CostModel, format_size, memory_refusal
@@ -103,7 +104,7 @@ class Part:
             self.options.whole,
             versions,
         )
-        return costs.recall(sources.cache_folder(), key, lambda: backend.cost(longest))
+        return cost_cache.recall(sources.cache_folder(), key, lambda: backend.cost(longest))
 
     def plan(self, feeders: int, held_bytes: int) -> Plan:
         """Its share of the budget: what the options' caps allow, and a default cap where batches are not capped.

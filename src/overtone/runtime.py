@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from overtone import checkpoints
+from overtone.batching.policy import Plan, longest_segment
+from overtone.batching.queue import Waiting
 from overtone.engine import Engine
 from overtone.errors import DeviceError
 from overtone.fleet import Fleet
 from overtone.options.emotion import Options
 from overtone.parts import Network, Part, budget_of
-from overtone.plan import Plan, longest_segment
 from overtone.system.devices import resolve_devices
 from overtone.system.machine import usable_cpus
 from overtone.system.memory import Gate
 from overtone.system.profiler import OFF, Stages
 from overtone.tasks.known import Role, check_role
-from overtone.waiting import Waiting
 
 _T = TypeVar("_T")
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from overtone import checkpoints, runtime
 from overtone.assistants import Marks, Speech
+from overtone.batching.policy import longest_segment
 from overtone.caller import Caller
 from overtone.emotion import EmotionRecognizer
 from overtone.errors import OvertoneError, UsageError, about
@@ -19,7 +20,6 @@ from overtone.options import sources
 from overtone.options.emotion import Options
 from overtone.options.transcription import TranscribeOptions
 from overtone.pipeline import Pipeline
-from overtone.plan import longest_segment
 from overtone.runtime import NOTHING, Beside, Runtime
 from overtone.segment import Cutter
 from overtone.speakers.cluster import WORKING_BYTES

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
+from overtone.batching.policy import check_whole, longest_segment
 from overtone.caller import Caller
 from overtone.engine import Engine
 from overtone.fleet import Fleet
 from overtone.options.emotion import Options
-from overtone.plan import check_whole, longest_segment
 from overtone.runtime import Runtime
 from overtone.segment import Cutter, PauseSegmenter, WholeCutter, WindowCutter
 from overtone.tasks.known import Role

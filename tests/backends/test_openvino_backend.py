@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from conftest import voice
 from overtone import checkpoints, conversion
 from overtone.backends.openvino_backend import OpenvinoBackend
+from overtone.batching.policy import bucket
 from overtone.compiled import has_fast_bf16
 from overtone.errors import DeviceError, ModelError
 from overtone.models import seeded
 from overtone.models.loading import load
-from overtone.plan import bucket
 from overtone.types import FRAMES, Batch, Output
 
 Precisely = Callable[[Batch], list[Output]]

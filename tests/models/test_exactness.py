@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from conftest import voice
 from overtone import checkpoints
 from overtone.backends.torch_backend import TorchBackend
+from overtone.batching.policy import bucket
 from overtone.models import seeded
 from overtone.models.attention import attend
 from overtone.models.loading import load
 from overtone.models.locality import SKIPPED_SHARE
-from overtone.plan import bucket
 from overtone.types import FRAMES, Batch, Output
 
 TOLERANCE = 1e-5

@@ -19,6 +19,7 @@ from serving_process import serving
 
 from command import environment
 from oracles import sense_voice
+from overtone.batching.fairness import BACKGROUND_SHARE
 from overtone.options.emotion import PER_CALL, flag
 from overtone.options.transcription import TRANSCRIBE_PER_CALL
 from overtone.server import host, live_audio, openai
@@ -29,7 +30,6 @@ from overtone.server.routes import stream
 from overtone.server.server import Server
 from overtone.server.settings import Settings
 from overtone.system.memory import parse_size
-from overtone.turns import BACKGROUND_SHARE
 from test_docs import ROOT, _blocks, _commands, _same, _without_code
 
 PAGE = ROOT / "docs" / "server.md"

@@ -10,11 +10,11 @@ import numpy.typing as npt
 from overtone import converted as on_disk
 from overtone.backends.openvino_backend import OpenvinoBackend
 from overtone.backends.openvino_graphs import OpenvinoGraphs
+from overtone.batching.policy import bucket
 from overtone.checkpoints import EMOTION, Checkpoint
 from overtone.converted import Agreement, Converted
 from overtone.head import Head
 from overtone.models.architecture import Architecture
-from overtone.plan import bucket
 from overtone.system.machine import usable_cpus
 from overtone.tasks.base import Task
 from overtone.tasks.known import task_of

@@ -13,11 +13,11 @@ import numpy as np
 
 from overtone.backends.openvino_backend import OpenvinoBackend
 from overtone.backends.openvino_graphs import OpenvinoGraphs
+from overtone.batching.policy import bucket
 from overtone.checkpoints import EMOTION, Checkpoint
 from overtone.compiled import read_model, save_model, untold
 from overtone.converted import Converted
 from overtone.models.architecture import Architecture
-from overtone.plan import bucket
 from overtone.system.machine import usable_cpus
 from overtone.tasks.base import Array, Task
 from overtone.tasks.known import task_of

@@ -9,10 +9,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
+from overtone.batching.fairness import Turns
+from overtone.batching.policy import Limits, take_batch
 from overtone.errors import UsageError
-from overtone.plan import Limits, take_batch
 from overtone.system.memory import Gate
-from overtone.turns import Turns
 from overtone.types import SAMPLE_RATE, Samples
 
 

@@ -1,0 +1,1 @@
+"""Which waiting segments run together, and how much memory a batch may take."""
