@@ -18,7 +18,7 @@ from common import base_checkpoint, child, mib, prepare, save, write_clips, writ
 RUN = """
 from pathlib import Path
 from overtone import EmotionRecognizer, expand
-from overtone.formats import open_sink
+from overtone.output.formats import open_sink
 began = time.perf_counter()
 with EmotionRecognizer(arguments["model"], memory=arguments["memory"]) as recognizer:
     sink = open_sink(arguments["out"], granularity="segment", labels=recognizer.labels)

@@ -12,7 +12,7 @@ from transcribe_bench import Bench, Figures, load_once
 from transcribe_material import checkpoint, write_long, write_pieces
 
 LONG = """
-from overtone.formats import open_sink
+from overtone.output.formats import open_sink
 from overtone.transcribe import Transcriber
 with Transcriber(**arguments["options"]) as transcriber:
     plan = transcriber.runtime.engine.plan

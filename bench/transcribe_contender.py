@@ -51,7 +51,7 @@ class Overtone:
     def folder(self, inputs: list[str], output: str, **_: Any) -> Answer:
         """All there is to tell, words and their times."""
         from overtone.audio.sources import expand
-        from overtone.formats import open_sink
+        from overtone.output.formats import open_sink
 
         characters = files = 0
         with open_sink(output, granularity="word", many=True) as sink:

@@ -128,7 +128,7 @@ def draw(figures: Figures, path: Path) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import FormatStrFormatter, LogLocator
 
-    from overtone.plot.colours import COLOURS
+    from overtone.output.plots.colors import COLOURS
 
     clips = figures["clips"]["clips"]
     figure = Figure(figsize=(6, 3.6), dpi=100, layout="constrained")

@@ -21,7 +21,7 @@ import overtone
 from command import environment
 from overtone.cli.app import app
 from overtone.options.emotion import HELP, Options, flag
-from overtone.record import json_chunks
+from overtone.output.records import json_chunks
 from overtone.types import Timings
 from results import frames, result
 from test_floors import FLOORS

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overtone.embeddings import EmbeddingWriter
 from overtone.errors import UsageError
+from overtone.output.embeddings import EmbeddingWriter
 from results import LABELS, failed, frames, result
 
 MEAN = np.array([1, 2, 3, 4], np.float32)

@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overtone.errors import UsageError
-from overtone.formats import FORMATS, Names, base_name, open_sink
-from overtone.formats.csv_text import harmless
-from overtone.formats.target import Target
-from overtone.formats.timeline import timestamp
-from overtone.record import to_record
+from overtone.output.formats import FORMATS, Names, base_name, open_sink
+from overtone.output.formats.csv import harmless
+from overtone.output.formats.output_file import Target
+from overtone.output.formats.timeline_formats import timestamp
+from overtone.output.records import to_record
 from results import LABELS, failed, frames, result, segment
 
 HOUR = 3600 * 16_000
@@ -248,7 +248,7 @@ def test_csv_cells_come_back(tmp_path_factory, name):
 
 
 def test_parquet_types_metadata_and_groups(tmp_path, monkeypatch):
-    monkeypatch.setattr("overtone.formats.parquet.ROW_GROUP_ROWS", 4)
+    monkeypatch.setattr("overtone.output.formats.parquet.ROW_GROUP_ROWS", 4)
     path = tmp_path / "o.parquet"
     with _open(path) as sink:
         for index in range(5):

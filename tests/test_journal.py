@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from overtone.errors import UsageError
-from overtone.formats import open_sink
-from overtone.journal import key_of, recover
-from overtone.record import json_chunks
+from overtone.output.formats import open_sink
+from overtone.output.records import json_chunks
+from overtone.output.resume import key_of, recover
 from results import failed, frames, result
 
 RUN = {"model": "tiny", "precision": "fp32", "granularity": "segment"}
@@ -143,8 +143,8 @@ def test_a_folder_is_no_journal(tmp_path):
 
 
 def test_long_lines_are_read_by_their_ends(tmp_path, monkeypatch):
-    monkeypatch.setattr("overtone.journal.WHOLE_LINE_BYTES", 2000)
-    monkeypatch.setattr("overtone.journal.END_BYTES", 900)
+    monkeypatch.setattr("overtone.output.resume.WHOLE_LINE_BYTES", 2000)
+    monkeypatch.setattr("overtone.output.resume.END_BYTES", 900)
     path = tmp_path / "out.jsonl"
     run = RUN | {"granularity": "frame"}
     tricky = 'x", "model": "base", "label": .wav'

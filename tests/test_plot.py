@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from overtone.errors import UsageError
-from overtone.plot import colour_of, plot_timeline
-from overtone.plot.colours import COLOURS, short_label
-from overtone.plot.curves import (
+from overtone.output.plots import colour_of, plot_timeline
+from overtone.output.plots.colors import COLOURS, short_label
+from overtone.output.plots.curves import (
     SCORE_POINTS,
     TIMELINE_STRETCHES,
     WAVEFORM_POINTS,
@@ -19,7 +19,7 @@ from overtone.plot.curves import (
     stretches_of,
     thin_envelope,
 )
-from overtone.plot.picture import MAX_TITLE, _shortened, clock, tick_step
+from overtone.output.plots.timeline_plot import MAX_TITLE, _shortened, clock, tick_step
 from overtone.track import Envelope
 from overtone.types import SegmentResult, Span
 from results import LABELS, failed, frames, result, segment
@@ -113,7 +113,7 @@ def test_no_global_state(tmp_path):
     code = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); "
         "from results import result; import matplotlib\n"
-        "before = matplotlib.rcParams.copy(); from overtone.plot import plot_timeline\n"
+        "before = matplotlib.rcParams.copy(); from overtone.output.plots import plot_timeline\n"
         f"plot_timeline(result(), {str(tmp_path / 'x.png')!r})\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
         "assert matplotlib.rcParams.copy() == before"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overtone.record import json_chunks, to_json, to_record
+from overtone.output.records import json_chunks, to_json, to_record
 from overtone.types import Timings
 from results import LABELS, failed, frames, result, segment
 

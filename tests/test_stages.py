@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from overtone.backends.base import FakeBackend
 from overtone.batching.policy import make_plan
 from overtone.engine import Engine
-from overtone.plot import plot_stages
-from overtone.plot.lanes import COLUMNS, MOST_SHOWN, columns_of, lanes_of
+from overtone.output.plots import plot_stages
+from overtone.output.plots.gantt import COLUMNS, MOST_SHOWN, columns_of, lanes_of
 from overtone.system import profiler
 from overtone.system.profiler import MOST_LANES, MOST_STINTS, OFF, STAGES, Recorder, Recording, Stint, lane_of
 

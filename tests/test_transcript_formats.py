@@ -19,10 +19,10 @@ from rich.console import Console
 from overtone.cli import screen
 from overtone.cli.transcript_table import TranscriptTable
 from overtone.errors import UsageError
-from overtone.formats import FORMATS, open_sink
-from overtone.formats.cues import cues
-from overtone.formats.splitting import MAX_MS, MAX_WIDTH, pieces
-from overtone.record import DETAILS, to_record
+from overtone.output.formats import FORMATS, open_sink
+from overtone.output.formats.subtitle_splitting import MAX_MS, MAX_WIDTH, pieces
+from overtone.output.formats.subtitles import cues
+from overtone.output.records import DETAILS, to_record
 from overtone.types import Emotion, Sentence, Word
 from results import failed_transcript, result, sentence, transcript, words
 
@@ -91,7 +91,7 @@ def test_csv_text_comes_back_and_is_no_formula(tmp_path_factory, text):
 
 
 def test_parquet_has_types_words_and_models(tmp_path, monkeypatch):
-    monkeypatch.setattr("overtone.formats.parquet.ROW_GROUP_ROWS", 6)
+    monkeypatch.setattr("overtone.output.formats.parquet.ROW_GROUP_ROWS", 6)
     path = tmp_path / "o.parquet"
     bad = transcript("b\udc80.wav", sentences=[Sentence(0, 1, "x\udc80", (Word("x\udc80", None, None, None),))])
     with _open(path) as sink:

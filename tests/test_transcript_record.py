@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overtone.errors import UsageError
-from overtone.formats import open_sink
-from overtone.journal import key_of, recover
-from overtone.record import DETAILS, json_chunks, to_record
+from overtone.output.formats import open_sink
+from overtone.output.records import DETAILS, json_chunks, to_record
+from overtone.output.resume import key_of, recover
 from overtone.types import Emotion, Sentence, Timings, Word
 from results import failed, failed_transcript, result, sentence, transcript
 
@@ -205,8 +205,8 @@ def test_a_killed_run_goes_on(tmp_path, detail):
 @pytest.mark.parametrize("long", [False, True])
 def test_another_run_is_refused(tmp_path, monkeypatch, change, word, long):
     if long:
-        monkeypatch.setattr("overtone.journal.WHOLE_LINE_BYTES", 500)
-        monkeypatch.setattr("overtone.journal.END_BYTES", 400)
+        monkeypatch.setattr("overtone.output.resume.WHOLE_LINE_BYTES", 500)
+        monkeypatch.setattr("overtone.output.resume.END_BYTES", 400)
     path = tmp_path / "out.jsonl"
     path.write_bytes(_bytes(transcript()))
     before = path.read_bytes()
@@ -231,8 +231,8 @@ def test_emotions_are_no_transcripts(tmp_path):
 
 @pytest.mark.parametrize("detail", DETAILS)
 def test_long_lines_are_read_by_their_ends(tmp_path, monkeypatch, detail):
-    monkeypatch.setattr("overtone.journal.WHOLE_LINE_BYTES", 2000)
-    monkeypatch.setattr("overtone.journal.END_BYTES", 900)
+    monkeypatch.setattr("overtone.output.resume.WHOLE_LINE_BYTES", 2000)
+    monkeypatch.setattr("overtone.output.resume.END_BYTES", 900)
     path = tmp_path / "out.jsonl"
     said = [sentence(i, i + 1, 'He said ", "model": "x" again.') for i in range(60)]
     items = [transcript('x", "text": "y', text="many words " * 300, sentences=said, id="u"), transcript("short.wav")]

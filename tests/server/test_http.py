@@ -20,7 +20,7 @@ from running import Running, serving
 
 from conftest import EXAMPLES
 from overtone import EmotionRecognizer
-from overtone.record import to_record
+from overtone.output.records import to_record
 from overtone.server.keys import add_key
 from overtone.server.problems import STATUSES
 

@@ -31,7 +31,7 @@ from oracles import sense_voice
 from overtone import EmotionRecognizer
 from overtone.errors import InputError, RefusedError, UsageError
 from overtone.options.emotion import Options
-from overtone.record import to_record
+from overtone.output.records import to_record
 from overtone.server.calls import Call
 from overtone.server.keys import Keyring, add_key, remove_key
 from overtone.server.server import Server, start_with

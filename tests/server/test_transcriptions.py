@@ -21,7 +21,7 @@ from conftest import EXAMPLES
 from oracles import campplus
 from overtone.errors import RefusedError, UsageError
 from overtone.options.emotion import Options
-from overtone.record import to_record
+from overtone.output.records import to_record
 from overtone.server.records import read_record
 from overtone.server.server import start_with, transcription_for
 from overtone.server.settings import Settings

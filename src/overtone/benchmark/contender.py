@@ -63,7 +63,7 @@ class Overtone:
     def folder(self, inputs: list[str], output: str, **given: Any) -> Answer:
         """`run_s`: of the seconds, those in which the model ran."""
         from overtone.audio.sources import expand
-        from overtone.formats import open_sink
+        from overtone.output.formats import open_sink
 
         stats, options = self._recognizer.runtime.engine.stats, self._recognizer.options
         before, files, audio_s = stats.run_s, 0, 0.0

@@ -8,16 +8,16 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from overtone import journal
 from overtone.audio.sources import Entry
 from overtone.cli.job import Format, Inputs, Job, Output, Overwrite, Quiet, Resume
 from overtone.cli.options import chosen, with_options
 from overtone.cli.plots import Plots
 from overtone.cli.table import TableSink
-from overtone.embeddings import EmbeddingWriter
 from overtone.emotion import EmotionRecognizer
-from overtone.formats import open_sink
 from overtone.options.emotion import Options
+from overtone.output import resume as journal
+from overtone.output.embeddings import EmbeddingWriter
+from overtone.output.formats import open_sink
 from overtone.types import EmotionResult
 
 Embeddings = Annotated[

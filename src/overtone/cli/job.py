@@ -10,12 +10,12 @@ from typing import Annotated, Any, Optional, TypeVar
 
 import typer
 
-from overtone import journal
 from overtone.audio.sources import Entry, expand, is_list, may_be_many
 from overtone.cli import screen
 from overtone.cli.progress import Meter
 from overtone.errors import UsageError
-from overtone.formats import FORMATS, Sink, already_there, check_sink
+from overtone.output import resume as journal
+from overtone.output.formats import FORMATS, Sink, already_there, check_sink
 from overtone.types import Result
 
 # typer reads annotations at run time, where `X | None` needs Python 3.10's own types; Optional says the same.
@@ -86,7 +86,7 @@ class Job:
             check_sink(self.output, **form)
 
     def entries(self, done: set[str]) -> Iterator[Entry]:
-        """The inputs that are not among those done before (`overtone.journal.recover`)."""
+        """The inputs that are not among those done before (`overtone.output.resume.recover`)."""
         return (entry for entry in expand(self.inputs) if journal.key_of(entry.source, entry.id) not in done)
 
     def write(

@@ -6,9 +6,9 @@ import os
 
 from overtone.audio.sources import Entry
 from overtone.errors import UsageError
-from overtone.formats import Names
-from overtone.formats.target import make_folder
-from overtone.plot import plot_stages, plot_timeline
+from overtone.output.formats import Names
+from overtone.output.formats.output_file import make_folder
+from overtone.output.plots import plot_stages, plot_timeline
 from overtone.system.profiler import Recording
 from overtone.types import EmotionResult
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.markup import escape
 
 from overtone.cli import screen
-from overtone.formats.sink import Closing
-from overtone.record import of_kind
+from overtone.output.formats.sink import Closing
+from overtone.output.records import of_kind
 from overtone.types import SILENCE, EmotionResult, Granularity, Result, SegmentResult
 
 _BAR = 20
@@ -38,7 +38,7 @@ def show_warnings(result: Result) -> None:
 
 
 class TableSink(Closing):
-    """A sink (see `overtone.formats`) that prints."""
+    """A sink (see `overtone.output.formats`) that prints."""
 
     def __init__(self, granularity: Granularity) -> None:
         self._timeline = granularity != "utterance"

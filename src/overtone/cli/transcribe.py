@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from overtone import journal
 from overtone.cli.job import Format, Inputs, Job, Output, Overwrite, Quiet, Resume
 from overtone.cli.options import transcription_chosen, with_transcription_options
 from overtone.cli.transcript_table import TranscriptTable
-from overtone.formats import open_sink
 from overtone.options.transcription import TranscribeOptions
-from overtone.record import Detail
+from overtone.output import resume as journal
+from overtone.output.formats import open_sink
+from overtone.output.records import Detail
 from overtone.transcribe import Transcriber
 
 DetailOption = Annotated[

@@ -11,9 +11,9 @@ from rich.text import Text
 
 from overtone.cli import screen
 from overtone.cli.table import colour, heading, show_warnings
-from overtone.formats.cues import one_line, speaker_name
-from overtone.formats.sink import Closing
-from overtone.record import of_kind
+from overtone.output.formats.sink import Closing
+from overtone.output.formats.subtitles import one_line, speaker_name
+from overtone.output.records import of_kind
 from overtone.types import Result, Sentence, Transcript
 
 _AT_ONCE = 50
@@ -22,7 +22,7 @@ _VOICES = ("cyan", "magenta", "green", "yellow", "blue", "red")
 
 
 class TranscriptTable(Closing):
-    """A sink (see `overtone.formats`) that prints."""
+    """A sink (see `overtone.output.formats`) that prints."""
 
     def write(self, result: Result) -> None:
         """Print one transcript."""

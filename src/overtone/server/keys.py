@@ -28,7 +28,7 @@ import platformdirs
 from filelock import FileLock
 
 from overtone.errors import UsageError
-from overtone.formats.target import make_parent, replacing, writing
+from overtone.output.formats.output_file import make_parent, replacing, writing
 
 KEY_PREFIX = "ot_"
 """What every key begins with, so that scanners for secrets know one where it should not be."""

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from overtone.checkpoints import ALIASES
 from overtone.errors import RefusedError
-from overtone.record import SECOND_DIGITS, rounded
+from overtone.output.records import SECOND_DIGITS, rounded
 from overtone.server.calls import Call
 from overtone.server.keys import Owner
 from overtone.server.models import takes

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 
 from overtone.errors import InputError, UsageError
-from overtone.formats import open_sink
-from overtone.record import Level
+from overtone.output.formats import open_sink
+from overtone.output.records import Level
 from overtone.server.reading import in_pieces
 from overtone.system.spooled_array import FrameSpool
 from overtone.types import (
@@ -74,7 +74,7 @@ def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def read_record(record: Mapping[str, Any]) -> Result:
-    """The result that a record was written from, as far as it says; see `overtone.record`."""
+    """The result that a record was written from, as far as it says; see `overtone.output.records`."""
     error = record["error"]
     about: dict[str, Any] = {
         "source": record["source"],

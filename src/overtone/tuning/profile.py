@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from overtone.errors import UsageError
-from overtone.formats.target import replacing
+from overtone.output.formats.output_file import replacing
 
 Value = str | int | float | bool
 

@@ -10,7 +10,7 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 
 from overtone.errors import InputError, ModelError, OvertoneError, RefusedError
-from overtone.record import Level, json_chunks
+from overtone.output.records import Level, json_chunks
 from overtone.server.calls import Call, with_embedding
 from overtone.server.host import was_gone
 from overtone.server.jobs.answers import KeptAnswers

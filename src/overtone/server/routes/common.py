@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from overtone.errors import RefusedError, UsageError
 from overtone.options.emotion import HELP, PER_CALL, Options, kinds_of
 from overtone.options.transcription import TRANSCRIBE_HELP, TRANSCRIBE_PER_CALL, TranscribeOptions
-from overtone.record import DETAILS
+from overtone.output.records import DETAILS
 from overtone.server.calls import Call, boolean, detail_of, options_of
 from overtone.server.keys import Keyring, Owner
 from overtone.server.models import Task, check_wish

@@ -12,10 +12,10 @@ from typing import BinaryIO
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from overtone.embeddings import EmbeddingWriter
 from overtone.errors import InputError, UsageError
 from overtone.options.emotion import PER_CALL
-from overtone.record import of_kind
+from overtone.output.embeddings import EmbeddingWriter
+from overtone.output.records import of_kind
 from overtone.server.calls import Answer, Call
 from overtone.server.reading import in_pieces
 from overtone.server.routes.answering import Asking, Given, record_of, timed, with_upload

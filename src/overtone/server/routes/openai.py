@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from overtone.record import of_kind
+from overtone.output.records import of_kind
 from overtone.server.openai import FIELDS, FORMS, GRANULARITIES, LANGUAGES, TYPES, Asked, ParameterError, body_of
 from overtone.server.records import read_record, written
 from overtone.server.routes.answering import Asking, Given, timed, with_upload

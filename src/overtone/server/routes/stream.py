@@ -22,7 +22,7 @@ from starlette.websockets import WebSocketDisconnect
 from overtone.caller import Caller
 from overtone.errors import OvertoneError, RefusedError, UsageError
 from overtone.live import Live, Moment
-from overtone.record import rounded, seconds, to_json, to_record
+from overtone.output.records import rounded, seconds, to_json, to_record
 from overtone.server import problems
 from overtone.server.calls import boolean
 from overtone.server.live_audio import Reader, open_reader

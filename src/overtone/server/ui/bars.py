@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from overtone.plot.curves import Stretch, stretches_of
+from overtone.output.plots.curves import Stretch, stretches_of
 from overtone.server.ui.texts import Language, emotion, moment, percent, span, text
 from overtone.types import EmotionResult, SegmentResult
 

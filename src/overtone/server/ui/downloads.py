@@ -13,10 +13,10 @@ from pathlib import Path
 from starlette.responses import FileResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from overtone.embeddings import EmbeddingWriter
 from overtone.errors import InputError
-from overtone.formats import base_name, open_sink
-from overtone.record import DETAILS, Level, json_chunks, of_kind
+from overtone.output.embeddings import EmbeddingWriter
+from overtone.output.formats import base_name, open_sink
+from overtone.output.records import DETAILS, Level, json_chunks, of_kind
 from overtone.server.models import Task
 from overtone.server.ui.kept import Kept
 from overtone.server.uploads import Spool

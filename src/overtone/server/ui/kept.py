@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from overtone.plot.curves import thin_envelope
-from overtone.record import DETAILS, Level
+from overtone.output.plots.curves import thin_envelope
+from overtone.output.records import DETAILS, Level
 from overtone.server.models import Task
 from overtone.server.uploads import Spool
 from overtone.system.memory import KIB, MIB

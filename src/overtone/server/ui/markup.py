@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from overtone.plot import colour_of
+from overtone.output.plots import colour_of
 from overtone.server.ui.downloads import KINDS, ONE_FILE
 from overtone.server.ui.errors import Limits, explained
 from overtone.server.ui.kept import Kept

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from overtone.plot import colour_of
-from overtone.plot.curves import Curves, curves_of
+from overtone.output.plots import colour_of
+from overtone.output.plots.curves import Curves, curves_of
 from overtone.server.ui.bars import Bar, bars, whole_bar
 from overtone.server.ui.kept import ENVELOPE_ROWS
 from overtone.server.ui.texts import TAGS, Language, emotion, text

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from overtone.errors import OvertoneError, RefusedError
-from overtone.record import of_kind
+from overtone.output.records import of_kind
 from overtone.server.calls import Call
 from overtone.server.models import Task
 from overtone.server.problems import code_of

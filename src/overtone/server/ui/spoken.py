@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from overtone.plot import colour_of
+from overtone.output.plots import colour_of
 from overtone.server.ui.downloads import KINDS
 from overtone.server.ui.kept import Kept
 from overtone.server.ui.markup import channel_of, downloads_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Final, Literal, get_args
 
-from overtone.plot.colours import short_label
-from overtone.plot.picture import clock
+from overtone.output.plots.colors import short_label
+from overtone.output.plots.timeline_plot import clock
 
 Language = Literal["en", "zh"]
 

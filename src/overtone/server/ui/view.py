@@ -11,7 +11,7 @@ from gradio.components.plot import PlotData
 
 from overtone.errors import OvertoneError
 from overtone.options.emotion import Options
-from overtone.record import of_kind
+from overtone.output.records import of_kind
 from overtone.server.models import taken_by
 from overtone.server.server import Server
 from overtone.server.ui import markup, spoken

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from overtone.formats.table import ERROR, WHO, Cell, Column, Table
-from overtone.record import SECOND_DIGITS, frame_scores, frame_starts, of_kind, rounded, seconds
+from overtone.output.formats.table import ERROR, WHO, Cell, Column, Table
+from overtone.output.records import SECOND_DIGITS, frame_scores, frame_starts, of_kind, rounded, seconds
 from overtone.types import SILENCE, EmotionResult, FrameResult, Granularity, Result
 
 

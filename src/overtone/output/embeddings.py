@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.errors import UsageError
-from overtone.formats.names import base_name
-from overtone.formats.target import make_folder, replacing
+from overtone.output.formats.file_names import base_name
+from overtone.output.formats.output_file import make_folder, replacing
 from overtone.system.spooled_array import FrameSpool
 from overtone.types import SAMPLE_RATE, EmotionResult, FrameResult
 

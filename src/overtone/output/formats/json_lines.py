@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from overtone.formats.sink import TextSink
-from overtone.formats.target import Target
-from overtone.record import Level, json_chunks
+from overtone.output.formats.output_file import Target
+from overtone.output.formats.sink import TextSink
+from overtone.output.records import Level, json_chunks
 from overtone.types import Result
 
 

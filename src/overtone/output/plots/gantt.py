@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from overtone.plot.colours import STAGE_COLOURS
-from overtone.plot.curves import shown_seconds
-from overtone.plot.picture import FAINT, INK, shown_fonts, shown_text, tick_step
+from overtone.output.plots.colors import STAGE_COLOURS
+from overtone.output.plots.curves import shown_seconds
+from overtone.output.plots.timeline_plot import FAINT, INK, shown_fonts, shown_text, tick_step
 from overtone.system.profiler import STAGES, Recording, Stage, Stint
 
 COLUMNS = 1200

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from overtone.plot.colours import colour_of, short_label
-from overtone.plot.curves import curves_of, shown_seconds, stretches_of, thin_envelope
+from overtone.output.plots.colors import colour_of, short_label
+from overtone.output.plots.curves import curves_of, shown_seconds, stretches_of, thin_envelope
 from overtone.types import SILENCE, EmotionResult
 
 MAX_TITLE = 54

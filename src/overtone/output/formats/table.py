@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from overtone.record import CONFIDENCE_DIGITS, SCORE_DIGITS, SECOND_DIGITS, Level, rounded
+from overtone.output.records import CONFIDENCE_DIGITS, SCORE_DIGITS, SECOND_DIGITS, Level, rounded
 from overtone.types import Result
 
 WordCell: TypeAlias = "tuple[str, float | None, float | None, float | None]"

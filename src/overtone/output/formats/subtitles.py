@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from overtone.formats.splitting import pieces
-from overtone.record import of_kind, rounded
+from overtone.output.formats.subtitle_splitting import pieces
+from overtone.output.records import of_kind, rounded
 from overtone.types import SAMPLE_RATE, SILENCE, EmotionResult, Result, SegmentResult, Transcript
 
 

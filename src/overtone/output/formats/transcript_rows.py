@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from overtone.formats.table import Cell, Column, Table, WordCell
-from overtone.record import CONFIDENCE_DIGITS, SECOND_DIGITS, Detail, of_kind, rounded
+from overtone.output.formats.table import Cell, Column, Table, WordCell
+from overtone.output.records import CONFIDENCE_DIGITS, SECOND_DIGITS, Detail, of_kind, rounded
 from overtone.types import Result, Sentence, Transcript
 
 _TEXT = (

@@ -8,18 +8,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from overtone.errors import UsageError
-from overtone.formats.csv_text import Csv
-from overtone.formats.emotion_rows import EmotionRows
-from overtone.formats.json_text import JsonArray, JsonLines
-from overtone.formats.names import Names
-from overtone.formats.parquet import Parquet
-from overtone.formats.rttm import NO_SPEAKERS, Rttm
-from overtone.formats.sink import Closing, Sink
-from overtone.formats.table import Table
-from overtone.formats.target import make_folder
-from overtone.formats.timeline import AudacityLabels, PlainText, Srt, Vtt, many_message
-from overtone.formats.transcript_rows import TranscriptRows
-from overtone.record import DETAILS, Level
+from overtone.output.formats.csv import Csv
+from overtone.output.formats.emotion_rows import EmotionRows
+from overtone.output.formats.file_names import Names
+from overtone.output.formats.json_lines import JsonArray, JsonLines
+from overtone.output.formats.output_file import make_folder
+from overtone.output.formats.parquet import Parquet
+from overtone.output.formats.rttm import NO_SPEAKERS, Rttm
+from overtone.output.formats.sink import Closing, Sink
+from overtone.output.formats.table import Table
+from overtone.output.formats.timeline_formats import AudacityLabels, PlainText, Srt, Vtt, many_message
+from overtone.output.formats.transcript_rows import TranscriptRows
+from overtone.output.records import DETAILS, Level
 from overtone.types import Result
 
 FORMATS = ("jsonl", "json", "csv", "parquet", "srt", "vtt", "txt", "rttm")

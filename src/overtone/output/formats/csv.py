@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import csv
 
-from overtone.formats.sink import TextSink
-from overtone.formats.table import DIGITS, Cell, Column, Table
-from overtone.formats.target import Target
+from overtone.output.formats.output_file import Target
+from overtone.output.formats.sink import TextSink
+from overtone.output.formats.table import DIGITS, Cell, Column, Table
 from overtone.types import Result
 
 # The wide forms are read as operators by spreadsheets in East Asian locales.

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from overtone.errors import UsageError
-from overtone.formats.target import replacing
-from overtone.record import DETAILS
+from overtone.output.formats.output_file import replacing
+from overtone.output.records import DETAILS
 
 WHOLE_LINE_BYTES = 4 << 20
 """Longer lines (frames of hours) are not parsed as a whole but only at both ends."""

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from overtone.errors import UsageError
-from overtone.formats.cues import labelled, speaker_name
-from overtone.formats.names import Names
-from overtone.formats.sink import TextSink
-from overtone.formats.target import Target
-from overtone.record import SECOND_DIGITS, of_kind, rounded
+from overtone.output.formats.file_names import Names
+from overtone.output.formats.output_file import Target
+from overtone.output.formats.sink import TextSink
+from overtone.output.formats.subtitles import labelled, speaker_name
+from overtone.output.records import SECOND_DIGITS, of_kind, rounded
 from overtone.types import EmotionResult, Result, Transcript
 
 NO_SPEAKERS = "RTTM says who speaks when; ask for that with --speakers, or choose another format."

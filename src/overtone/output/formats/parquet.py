@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from overtone.errors import UsageError, spelled_out
-from overtone.formats.sink import Closing
-from overtone.formats.table import Cell, Table
-from overtone.formats.target import Target, writing
+from overtone.output.formats.output_file import Target, writing
+from overtone.output.formats.sink import Closing
+from overtone.output.formats.table import Cell, Table
 from overtone.types import Result, Transcript
 
 ROW_GROUP_ROWS = 32_768

@@ -10,10 +10,10 @@ from abc import abstractmethod
 from collections.abc import Iterator
 
 from overtone.errors import UsageError
-from overtone.formats.cues import Cue, cues, labelled, one_line, speaker_name
-from overtone.formats.sink import TextSink
-from overtone.formats.target import Target
-from overtone.record import of_kind
+from overtone.output.formats.output_file import Target
+from overtone.output.formats.sink import TextSink
+from overtone.output.formats.subtitles import Cue, cues, labelled, one_line, speaker_name
+from overtone.output.records import of_kind
 from overtone.types import EmotionResult, Result, Transcript
 
 

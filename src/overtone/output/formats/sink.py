@@ -6,7 +6,7 @@ from abc import abstractmethod
 from types import TracebackType
 from typing import Protocol, TypeVar
 
-from overtone.formats.target import Target
+from overtone.output.formats.output_file import Target
 from overtone.types import Result
 
 _Self = TypeVar("_Self")  # typing.Self needs Python 3.11

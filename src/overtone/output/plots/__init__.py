@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from overtone.errors import UsageError
-from overtone.formats.target import replacing
-from overtone.plot.colours import colour_of
+from overtone.output.formats.output_file import replacing
+from overtone.output.plots.colors import colour_of
 from overtone.system.profiler import Recording
 from overtone.types import EmotionResult
 
@@ -29,7 +29,7 @@ def plot_timeline(result: EmotionResult, path: str) -> None:
     if result.error is not None:
         raise UsageError(f"{result.source} failed, so there is nothing to plot: {result.error}")
     figure = _figure(*FIGURE_INCHES)
-    from overtone.plot.picture import Picture
+    from overtone.output.plots.timeline_plot import Picture
 
     Picture(figure, result).draw()
     _save(figure, path)
@@ -38,11 +38,11 @@ def plot_timeline(result: EmotionResult, path: str) -> None:
 def plot_stages(recording: Recording, path: str, caption: str = "") -> None:
     """Draw who did what from when to when as a PNG at `path`, replacing it at once; missing folders are made.
 
-    caption: what ran. The size is bounded however long the run was: see `overtone.plot.lanes`.
+    caption: what ran. The size is bounded however long the run was: see `overtone.output.plots.gantt`.
     UsageError: matplotlib missing, `path` not writable.
     """
     figure = _figure(FIGURE_INCHES[0], 1.0)
-    from overtone.plot.lanes import Lanes
+    from overtone.output.plots.gantt import Lanes
 
     Lanes(figure, recording, caption).draw()
     _save(figure, path)

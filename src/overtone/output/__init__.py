@@ -1,0 +1,1 @@
+"""Results on their way out: records, file formats, embeddings, plots, resuming."""
