@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from overtone.models.architecture import Architecture
+    from overtone.models.emotion2vec.config import Architecture
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results"
@@ -83,11 +83,11 @@ def base_checkpoint(folder: Path, shape: str = "base") -> Path:
     """A checkpoint of a published shape, `base` or `large`, with seeded random weights: the shape is what costs.
 
     `small` is for trials."""
-    from overtone.models import seeded
+    from overtone.models.emotion2vec import random_checkpoint
 
     if not (folder / "configuration.json").exists():  # written last
-        shapes = {"base": seeded.BASE, "large": seeded.LARGE, "small": seeded.SMALL}
-        seeded.write(folder, shapes[shape])
+        shapes = {"base": random_checkpoint.BASE, "large": random_checkpoint.LARGE, "small": random_checkpoint.SMALL}
+        random_checkpoint.write(folder, shapes[shape])
     return folder
 
 

@@ -25,16 +25,16 @@ from pathlib import Path
 from unittest.mock import patch
 import numpy as np
 from common import speech
-from overtone import checkpoints
+from overtone.models import checkpoints
 from overtone.options.emotion import Options
 from overtone.loaded import load
-from overtone.models.locality import SKIPPED_SHARE, bands
+from overtone.models.layers.attention_span import SKIPPED_SHARE, bands
 from overtone.types import FRAMES, Batch
 
 checkpoint = checkpoints.read(Path(arguments["model"]), name="base")
 name = arguments["backend"]
 loaded = load(checkpoint, Options(backend=name, context="full"), "cpu", arguments["threads"])
-where = {"openvino": "overtone.backends.block_attention", "torch": "overtone.models.attention"}[name]
+where = {"openvino": "overtone.backends.block_attention", "torch": "overtone.models.layers.alibi_attention"}[name]
 samples = round(arguments["seconds"] * 16000)
 batch = Batch((np.resize(speech(), samples),), samples, wish=FRAMES)
 

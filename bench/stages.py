@@ -22,7 +22,7 @@ RUN = """
 import numpy as np
 from overtone import checkpoints, compiled, conversion
 from overtone.compiled import CompiledModel
-from overtone.models.architecture import Architecture
+from overtone.models.emotion2vec.config import Architecture
 
 # Of every model compiled in this process from here on.
 compiled._core().set_property("CPU", {"PERF_COUNT": True})
@@ -75,9 +75,9 @@ SHOWN_KINDS = 3
 
 def main() -> None:
     """Measure, print and save."""
-    from overtone import checkpoints
     from overtone.compiled import has_fast_bf16
-    from overtone.models.architecture import Architecture
+    from overtone.models import checkpoints
+    from overtone.models.emotion2vec.config import Architecture
     from overtone.models.export import FEATURE_FRAMES
     from overtone.system.machine import usable_cpus
 

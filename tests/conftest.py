@@ -61,9 +61,9 @@ def _tidy() -> Iterator[None]:
 def small_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a small network of random weights and nine classes."""
     pytest.importorskip("torch", reason="PyTorch, which makes the weights, is not installed")
-    from overtone.models import seeded
+    from overtone.models.emotion2vec import random_checkpoint
 
-    return seeded.write(tmp_path_factory.mktemp("small") / "checkpoint")
+    return random_checkpoint.write(tmp_path_factory.mktemp("small") / "checkpoint")
 
 
 @pytest.fixture(scope="session")

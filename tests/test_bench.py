@@ -15,8 +15,8 @@ import pytest
 
 from overtone.benchmark import Contender, Died, bundled_speech, take_turns, write_wav
 from overtone.errors import InputError, UsageError
-from overtone.models.architecture import Architecture
-from overtone.models.seeded import SMALL, config
+from overtone.models.emotion2vec.config import Architecture
+from overtone.models.emotion2vec.random_checkpoint import SMALL, config
 
 BENCH = Path(__file__).parents[1] / "bench"
 
@@ -64,7 +64,7 @@ def test_flops_are_those_that_pytorch_counts(bench):
     torch = pytest.importorskip("torch")
     from torch.utils.flop_counter import FlopCounterMode
 
-    from overtone.models.emotion2vec import Emotion2vec
+    from overtone.models.emotion2vec.network import Emotion2vec
 
     architecture = Architecture.from_config(config(SMALL), "small")
     network = Emotion2vec(architecture).eval()

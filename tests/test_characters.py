@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overtone.checkpoints import Checkpoint
 from overtone.errors import CheckpointError
-from overtone.tasks.characters import CharTokens
+from overtone.models.checkpoints import Checkpoint
+from overtone.models.tokenizers.characters import CharTokens
 
 TOKENS = [
     "<blank>",

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from overtone import checkpoints
 from overtone.errors import CheckpointError, DownloadError, UsageError
-from overtone.models import seeded
+from overtone.models import checkpoints
+from overtone.models.emotion2vec import random_checkpoint
 
 LAUGHS = "a: &a [1]\n" + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 20)}]\n" for a, b in pairwise("abcdefgh"))
 """A billion values in ten lines."""
@@ -17,7 +17,7 @@ LAUGHS = "a: &a [1]\n" + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 20)}]\n" fo
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return seeded.write(tmp_path / "c")
+    return random_checkpoint.write(tmp_path / "c")
 
 
 def test_a_folder_is_read_with_its_labels(folder: Path) -> None:

@@ -12,7 +12,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overtone.tasks import cif, fire_times
+from overtone.models.paraformer import cif
+from overtone.models.paraformer import timestamps as fire_times
 
 Floats = npt.NDArray[np.float32]
 

@@ -24,7 +24,7 @@ from command import COMMAND, answers, environment, finish, lines, start
 from conftest import voice
 from overtone import EmotionRecognizer
 from overtone.cli.app import run
-from overtone.models.seeded import LABELS
+from overtone.models.emotion2vec.random_checkpoint import LABELS
 from overtone.options.emotion import HELP
 from overtone.system.machine import rss_bytes
 from overtone.system.profiler import STAGES

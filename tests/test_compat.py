@@ -13,14 +13,14 @@ from conftest import EXAMPLES, funasr_auto_model, voice
 from overtone.compat import AutoModel
 from overtone.compat.inputs import named
 from overtone.errors import InputError, UsageError
-from overtone.models import seeded
+from overtone.models.emotion2vec import random_checkpoint
 
-LABELS = [*seeded.LABELS[:-2], "unuse_7", "<unk>"]
+LABELS = [*random_checkpoint.LABELS[:-2], "unuse_7", "<unk>"]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return seeded.write(tmp_path_factory.mktemp("compat") / "c", labels=LABELS)
+    return random_checkpoint.write(tmp_path_factory.mktemp("compat") / "c", labels=LABELS)
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +144,7 @@ def test_progress_is_told(model: AutoModel) -> None:
 
 
 def test_a_checkpoint_without_classes_gives_what_funasr_gives(tmp_path: Path) -> None:
-    plain = AutoModel(model=str(seeded.write(tmp_path / "c", labels=None)))
+    plain = AutoModel(model=str(random_checkpoint.write(tmp_path / "c", labels=None)))
     (result,) = plain.generate(WAVS[0], extract_embedding=False)
     assert (result["labels"], result["scores"], result["feats"].shape) == ([], [], (48,))
 

@@ -16,14 +16,15 @@ import pytest
 
 from audio_files import wav16
 from conftest import EXAMPLES, voice
-from overtone import Audio, EmotionRecognizer, checkpoints, conversion
-from overtone import converted as on_disk
-from overtone.checkpoints import Checkpoint
+from overtone import Audio, EmotionRecognizer, conversion
 from overtone.cli.app import run
 from overtone.conversion import agreement, making, speech, store
 from overtone.errors import CheckpointError, DeviceError, InputError, ModelError, UsageError
-from overtone.head import Head
-from overtone.models import seeded
+from overtone.models import checkpoints
+from overtone.models import converted as on_disk
+from overtone.models.checkpoints import Checkpoint
+from overtone.models.emotion2vec import random_checkpoint
+from overtone.models.emotion2vec.classifier import Head
 from overtone.system import subprocess_call
 
 CALL = EXAMPLES / "call.mp3"
@@ -219,7 +220,7 @@ def test_conversions_tell_nobody(small_checkpoint: Path, tmp_path: Path) -> None
 
 
 def test_labels_under_another_name_are_converted_too(own_cache: Path, tmp_path: Path) -> None:
-    folder = seeded.write(tmp_path / "c")
+    folder = random_checkpoint.write(tmp_path / "c")
     os.rename(folder / "tokens.txt", folder / "labels.txt")
     metas = json.loads((folder / "configuration.json").read_text())
     metas["file_path_metas"]["tokenizer_conf"] = {"token_list": "labels.txt"}

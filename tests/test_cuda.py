@@ -9,13 +9,14 @@ import pytest
 import torch
 
 from conftest import EXAMPLES, voice
-from overtone import Audio, EmotionRecognizer, checkpoints
+from overtone import Audio, EmotionRecognizer
 from overtone.backends.torch_backend import TorchBackend
 from overtone.backends.torch_float32 import SWITCHES
 from overtone.errors import DeviceError, OutOfMemory
-from overtone.models.attention import alibi_slopes, attend
-from overtone.models.flex import FlexAttend, flex_is_here
-from overtone.models.loading import load
+from overtone.models import checkpoints
+from overtone.models.emotion2vec.loading import load
+from overtone.models.layers.alibi_attention import alibi_slopes, attend
+from overtone.models.layers.flex_attention import FlexAttend, flex_is_here
 from overtone.system.devices import resolve_device
 from overtone.types import FRAMES, Batch
 

@@ -18,7 +18,7 @@ from conftest import EXAMPLES, voice
 from overtone import Audio, EmotionRecognizer, expand
 from overtone.audio import Decoder
 from overtone.errors import BudgetError, InputError, OutOfMemory, UsageError
-from overtone.models import seeded
+from overtone.models.emotion2vec import random_checkpoint
 from overtone.system.machine import rss_bytes
 from overtone.types import Batch, EmotionResult, Granularity, Output
 
@@ -164,7 +164,7 @@ def test_full_context_runs_whole_and_differs_only_by_its_context(
 
 
 def test_a_file_too_long_to_run_whole_is_refused_alone(tmp_path: Path) -> None:
-    folder = seeded.write(tmp_path / "c")
+    folder = random_checkpoint.write(tmp_path / "c")
     with EmotionRecognizer(str(folder), context="full", memory=rss_bytes() + (600 << 20)) as full:
         long = Audio(np.zeros(16_000 * 3600, np.float32), 16_000, "an hour")
         results = list(full.stream([long, EXAMPLES / "angry.wav"]))
@@ -174,7 +174,7 @@ def test_a_file_too_long_to_run_whole_is_refused_alone(tmp_path: Path) -> None:
 
 
 def test_a_model_without_classes_gives_embeddings_and_says_so(tmp_path: Path) -> None:
-    with EmotionRecognizer(str(seeded.write(tmp_path / "c", labels=None))) as plain:
+    with EmotionRecognizer(str(random_checkpoint.write(tmp_path / "c", labels=None))) as plain:
         assert plain.labels == ()
         result = plain(EXAMPLES / "angry.wav")
     assert (result.label, result.scores) == (None, None)

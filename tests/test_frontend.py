@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from conftest import CLIPS, decoded, voice
 from overtone.errors import CheckpointError
-from overtone.frontend import (
+from overtone.models.features.fbank import (
     FRAME,
     FbankStream,
     Frontend,

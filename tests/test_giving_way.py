@@ -15,7 +15,7 @@ from overtone.batching.fairness import GIVES_WAY_S
 from overtone.caller import Caller
 from overtone.engine import Engine
 from overtone.errors import UsageError
-from overtone.models import seeded
+from overtone.models.emotion2vec import random_checkpoint
 from overtone.types import Batch, Output
 from test_engine import engine, noise, wait_until
 
@@ -128,7 +128,7 @@ def test_what_gave_way_is_told_when_it_is_closed_before_it_ran() -> None:
 def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Large enough that half a minute of it takes a while."""
     shape = {"embed_dim": 192, "num_heads": 3, "depth": 6, "prenet_depth": 2, "channels": 96}
-    return seeded.write(tmp_path_factory.mktemp("wide") / "checkpoint", shape)
+    return random_checkpoint.write(tmp_path_factory.mktemp("wide") / "checkpoint", shape)
 
 
 def test_openvino_gives_way_in_the_middle_and_both_answers_are_right(wide: Path) -> None:

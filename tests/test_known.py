@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from overtone.checkpoints import Checkpoint
 from overtone.errors import CheckpointError
-from overtone.tasks.known import ROLES, task_of
+from overtone.models.checkpoints import Checkpoint
+from overtone.models.registry import ROLES, task_of
 
 
 @pytest.mark.parametrize("kind", [kind for kind, role in ROLES.items() if role not in ("recognizer", "speakers")])

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overtone.errors import ModelError
-from overtone.head import Head, english
 from overtone.merge import Merger
+from overtone.models.emotion2vec.classifier import Head, english
 from overtone.types import Output, Segment, Span
 
 DIM = 5

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from conftest import EXAMPLES
-from overtone.models import seeded
+from overtone.models.emotion2vec import random_checkpoint
 
 MIB = 1 << 20
 
@@ -73,7 +73,9 @@ def test_an_hour_needs_no_more_than_ten_minutes(small_checkpoint: Path, tmp_path
 @pytest.mark.slow
 def test_frames_do_not_gather_in_memory(tmp_path: Path) -> None:
     # As wide as the base shape, and not as deep: frames of 3 kB, of half an hour some 260 MiB.
-    wide = seeded.write(tmp_path / "wide", seeded.SMALL | {"embed_dim": 768, "num_heads": 12, "depth": 1})
+    wide = random_checkpoint.write(
+        tmp_path / "wide", random_checkpoint.SMALL | {"embed_dim": 768, "num_heads": 12, "depth": 1}
+    )
     plain = child(tmp_path, wide, {"memory": "1.2GiB"}, minutes=30)
     frames = child(tmp_path, wide, {"memory": "1.2GiB", "granularity": "frame"}, minutes=30)
     # What two runs differ by, and the frames of a few batches.
@@ -91,7 +93,7 @@ def test_many_files_need_no_more_than_few(small_checkpoint: Path, tmp_path: Path
 
 @pytest.mark.slow
 def test_the_base_shape_holds_a_budget_of_one_and_a_half_gib(tmp_path: Path) -> None:
-    folder = seeded.write(tmp_path / "base", seeded.BASE, optimizer=False)
+    folder = random_checkpoint.write(tmp_path / "base", random_checkpoint.BASE, optimizer=False)
     run = child(tmp_path, folder, {"memory": "1.5GiB"}, minutes=1.7, count=2)
     assert run["peak"] <= run["budget"]
 
@@ -99,7 +101,7 @@ def test_the_base_shape_holds_a_budget_of_one_and_a_half_gib(tmp_path: Path) -> 
 @pytest.mark.slow
 def test_the_first_run_of_the_large_shape_holds_a_budget_below_its_file(tmp_path: Path) -> None:
     """With its conversion, which another process does, and of a file with the optimiser's state in it."""
-    folder = seeded.write(tmp_path / "large", seeded.LARGE)
+    folder = random_checkpoint.write(tmp_path / "large", random_checkpoint.LARGE)
     assert (folder / "model.pt").stat().st_size > 1850 * MIB
     command = [sys.executable, "-m", "overtone", "emotion", str(EXAMPLES / "angry.wav"), "--model", str(folder)]
     cache = {"OVERTONE_CACHE": str(tmp_path / "cache")}
@@ -116,12 +118,12 @@ def test_the_first_run_of_the_large_shape_holds_a_budget_below_its_file(tmp_path
 
 @pytest.mark.slow
 def test_weights_are_held_once(tmp_path: Path) -> None:
-    folder = seeded.write(tmp_path / "base", seeded.BASE)
+    folder = random_checkpoint.write(tmp_path / "base", random_checkpoint.BASE)
     code = """
 import sys
 from pathlib import Path
-from overtone import checkpoints
-from overtone.models.loading import load
+from overtone.models import checkpoints
+from overtone.models.emotion2vec.loading import load
 from overtone.system.machine import PeakSampler, rss_bytes
 import torch
 before = rss_bytes()
@@ -138,7 +140,7 @@ print((sampler.peak_bytes - before) / checkpoints.find(sys.argv[1]).weight_bytes
 def test_full_context_at_two_minutes_grows_a_fifth_of_funasrs(tmp_path: Path) -> None:
     """And equals it: 120 s through the base shape, attention over the whole."""
     pytest.importorskip("omegaconf", reason="funasr, the oracle, is not installed")
-    folder = seeded.write(tmp_path / "base", seeded.BASE, optimizer=False)
+    folder = random_checkpoint.write(tmp_path / "base", random_checkpoint.BASE, optimizer=False)
     code = f"""
 import sys, warnings
 warnings.simplefilter("ignore")

@@ -17,21 +17,22 @@ import pytest
 import torch
 
 from conftest import EXAMPLES
-from overtone import EmotionRecognizer, checkpoints
-from overtone.checkpoints import Checkpoint
+from overtone import EmotionRecognizer
 from overtone.errors import CheckpointError
-from overtone.frontend import FrontendConfig, read_cmvn
-from overtone.fsmn.scorer import FsmnVad
-from overtone.models import seeded
-from overtone.models.architecture import Architecture
-from overtone.models.campplus_config import CamPlusConfig
-from overtone.models.ct_transformer_config import CtTransformerConfig
-from overtone.models.loading import load
-from overtone.models.sense_voice_config import encoder_config
-from overtone.tasks.characters import CharTokens
-from overtone.tasks.known import purpose
-from overtone.tasks.paraformer import ParaformerTask
-from overtone.tasks.paraformer_streaming import StreamingParaformer
+from overtone.models import checkpoints
+from overtone.models.campplus.config import CamPlusConfig
+from overtone.models.checkpoints import Checkpoint
+from overtone.models.ct_transformer.config import CtTransformerConfig
+from overtone.models.emotion2vec import random_checkpoint
+from overtone.models.emotion2vec.config import Architecture
+from overtone.models.emotion2vec.loading import load
+from overtone.models.features.fbank import FrontendConfig, read_cmvn
+from overtone.models.fsmn_vad.scorer import FsmnVad
+from overtone.models.paraformer.streaming_task import StreamingParaformer
+from overtone.models.paraformer.task import ParaformerTask
+from overtone.models.registry import purpose
+from overtone.models.sense_voice.config import encoder_config
+from overtone.models.tokenizers.characters import CharTokens
 
 Read = Callable[[Checkpoint], Any]
 
@@ -110,7 +111,7 @@ def test_templates_hold_what_omegaconf_reads_in_them(published: Path, tmp_path: 
 
 def test_the_large_template_is_the_published_shape(published: Path, tmp_path: Path) -> None:
     found = of_template(published, "emotion2vec_as_written", tmp_path / "c")
-    ours = Architecture.from_config(seeded.config(seeded.LARGE), "seeded")
+    ours = Architecture.from_config(random_checkpoint.config(random_checkpoint.LARGE), "seeded")
     assert Architecture.from_config(found.config, "published") == ours
     assert ours.norm_eps == 1e-5
 
@@ -156,7 +157,7 @@ def test_published_labels_are_read_with_and_without_a_last_end(
     published: Path, tmp_path: Path, name: str, end: str
 ) -> None:
     text = (published / "emotion2vec_plus_large" / name).read_text(encoding="utf-8").rstrip("\n")
-    folder = seeded.write(tmp_path / "c", labels=text.split("\n"))
+    folder = random_checkpoint.write(tmp_path / "c", labels=text.split("\n"))
     (folder / "tokens.txt").write_bytes((text.replace("\n", end or "\n") + end).encode())
     found = checkpoints.read(folder, name="c")
     assert found.labels == tuple(text.split("\n"))
@@ -180,7 +181,7 @@ def rename_weights(folder: Path, name: str) -> None:
 
 def test_the_self_supervised_base_is_read_as_it_is_laid_out(tmp_path: Path) -> None:
     """`emotion2vec_base.pt`: no classes, and the slow copy of the weights that data2vec learns from beside them."""
-    folder = seeded.write(tmp_path / "c", labels=None)
+    folder = random_checkpoint.write(tmp_path / "c", labels=None)
     state = torch.load(folder / "model.pt", weights_only=True)
     weights = state["model"]
     state["model"] = weights | {
@@ -197,10 +198,12 @@ def test_the_self_supervised_base_is_read_as_it_is_laid_out(tmp_path: Path) -> N
 
 def test_the_large_shape_has_the_published_tensors() -> None:
     with torch.device("meta"):
-        from overtone.models.emotion2vec import Emotion2vec
+        from overtone.models.emotion2vec.network import Emotion2vec
 
-        tensors = Emotion2vec(Architecture.from_config(seeded.config(seeded.LARGE), "seeded")).state_dict()
-    rows = len(seeded.LABELS)
-    numbers = sum(tensor.numel() for tensor in tensors.values()) + rows * (seeded.LARGE["embed_dim"] + 1)
+        tensors = Emotion2vec(
+            Architecture.from_config(random_checkpoint.config(random_checkpoint.LARGE), "seeded")
+        ).state_dict()
+    rows = len(random_checkpoint.LABELS)
+    numbers = sum(tensor.numel() for tensor in tensors.values()) + rows * (random_checkpoint.LARGE["embed_dim"] + 1)
     assert len(tensors) + 2 == 185
     assert round(numbers / 1e6) == 162

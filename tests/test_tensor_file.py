@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from overtone.tensor_file import LegacyFileError, TensorFile, TensorFileError
+from overtone.models.tensor_file import LegacyFileError, TensorFile, TensorFileError
 
 KINDS = [
     *(torch.float64, torch.float32, torch.float16, torch.bfloat16),

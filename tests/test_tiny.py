@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from conftest import EXAMPLES, funasr_auto_model
-from overtone import EmotionRecognizer, checkpoints
+from overtone import EmotionRecognizer
 from overtone.compat import AutoModel
+from overtone.models import checkpoints
 
 ROOT = Path(__file__).parents[1]
 FOLDER = checkpoints.find("tiny").folder

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from overtone.yaml_config import read_yaml, write_yaml
+from overtone.models.yaml_config import read_yaml, write_yaml
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from training.augment import Augmentation
 from training.data import Utterance, Wave, normalise
 from training.targets import frame_targets, functionals
 
-from overtone.models.features import FeatureExtractor
+from overtone.models.emotion2vec.conv_features import FeatureExtractor
 
 
 @dataclass(frozen=True, slots=True)

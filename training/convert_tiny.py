@@ -9,10 +9,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from overtone import checkpoints
 from overtone.conversion.making import export
 from overtone.conversion.store import sha256
-from overtone.converted import made_in
+from overtone.models import checkpoints
+from overtone.models.converted import made_in
 
 
 def main() -> None:

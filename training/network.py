@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from training.data import LETTERS, TOKENS
 
-from overtone.models.architecture import Architecture
-from overtone.models.emotion2vec import Emotion2vec
-from overtone.models.seeded import config as published_config
+from overtone.models.emotion2vec.config import Architecture
+from overtone.models.emotion2vec.network import Emotion2vec
+from overtone.models.emotion2vec.random_checkpoint import config as published_config
 
 CONV_SPEC = "[(64, 10, 5)] + [(64, 3, 2)] * 2 + [(128, 3, 2)] * 2 + [(192, 2, 2)] * 2"
 """Narrow where the sampling rate is high: most of the arithmetic is in the first layers."""

@@ -20,7 +20,7 @@ from training.data import SAMPLE_RATE, Wave
 from training.network import CHANNELS, build, config
 from training.targets import FRAME_TARGETS, frame_targets
 
-from overtone.models.features import FeatureExtractor
+from overtone.models.emotion2vec.conv_features import FeatureExtractor
 
 Report = Callable[[str], None]
 

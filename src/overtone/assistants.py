@@ -8,16 +8,16 @@ from types import MappingProxyType
 
 import numpy as np
 
-from overtone import checkpoints
 from overtone.backends.graphs import Graphs
-from overtone.checkpoints import Checkpoint
-from overtone.fsmn.scorer import BLOCK_FRAMES, FsmnStream, FsmnVad
 from overtone.loaded import load_graphs
+from overtone.models import checkpoints
+from overtone.models.checkpoints import Checkpoint
+from overtone.models.fsmn_vad.scorer import BLOCK_FRAMES, FsmnStream, FsmnVad
+from overtone.models.registry import Role, check_role
+from overtone.models.task import Array
 from overtone.options.transcription import TranscribeOptions
 from overtone.punctuation.punctuate import Punctuator
 from overtone.system.devices import resolve_device
-from overtone.tasks.base import Array
-from overtone.tasks.known import Role, check_role
 
 _THREADS = 1
 """They are small, and run beside the recogniser."""

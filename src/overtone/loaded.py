@@ -8,16 +8,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from overtone import conversion
-from overtone.checkpoints import EMOTION, Checkpoint
 from overtone.compiled import check_precision
-from overtone.converted import read_head
 from overtone.errors import CheckpointError
-from overtone.head import Head
-from overtone.models.architecture import Architecture
+from overtone.models.checkpoints import EMOTION, Checkpoint
+from overtone.models.converted import read_head
+from overtone.models.emotion2vec.classifier import Head
+from overtone.models.emotion2vec.config import Architecture
+from overtone.models.registry import task_of
+from overtone.models.task import Task
 from overtone.options.emotion import Options
 from overtone.system.devices import runs_torch
-from overtone.tasks.base import Task
-from overtone.tasks.known import task_of
 
 if TYPE_CHECKING:
     from overtone.backends.base import LoadableBackend
@@ -81,7 +81,7 @@ def _openvino_emotion(checkpoint: Checkpoint, options: Options, _: str, threads:
 
 def _torch_emotion(checkpoint: Checkpoint, options: Options, device: str, threads: int) -> _Emotion:
     from overtone.backends.torch_backend import TorchBackend
-    from overtone.models.loading import load as load_network
+    from overtone.models.emotion2vec.loading import load as load_network
 
     network, head = load_network(checkpoint, strict=not options.ignore_unknown_tensors)
     backend = TorchBackend(

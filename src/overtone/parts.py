@@ -12,16 +12,16 @@ import overtone
 from overtone import vad
 from overtone.batching import cost_cache
 from overtone.batching.policy import Plan, audio_floor_bytes, longest_segment, make_plan, needed_bytes, place_blocks
-from overtone.checkpoints import Checkpoint
 from overtone.errors import BudgetError, OutOfMemory
-from overtone.head import Head
 from overtone.loaded import load
+from overtone.models.checkpoints import Checkpoint
+from overtone.models.emotion2vec.classifier import Head
+from overtone.models.task import Task
 from overtone.options import sources
 from overtone.options.emotion import Options
 from overtone.system.devices import check_offload
 from overtone.system.machine import available_bytes, default_budget_bytes, rss_bytes
 from overtone.system.memory import CostModel, format_size, memory_refusal
-from overtone.tasks.base import Task
 from overtone.types import SAMPLE_RATE
 
 if TYPE_CHECKING:

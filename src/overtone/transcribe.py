@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import Any
 
-from overtone import checkpoints, runtime
+from overtone import runtime
 from overtone.assistants import Marks, Speech
 from overtone.batching.policy import longest_segment
 from overtone.caller import Caller
@@ -16,6 +16,9 @@ from overtone.emotion import EmotionRecognizer
 from overtone.errors import OvertoneError, UsageError, about
 from overtone.fsmn.cutter import MergingCutter, SpeechCutter
 from overtone.intake import Sent
+from overtone.models import checkpoints
+from overtone.models.registry import Role, check_role, check_wish, punctuates, vocabulary_of, wish_of
+from overtone.models.task import Task
 from overtone.options import sources
 from overtone.options.emotion import Options
 from overtone.options.transcription import TranscribeOptions
@@ -25,8 +28,6 @@ from overtone.segment import Cutter
 from overtone.speakers.cluster import WORKING_BYTES
 from overtone.system.devices import resolve_devices
 from overtone.system.profiler import OFF, Stages
-from overtone.tasks.base import Task
-from overtone.tasks.known import Role, check_role, check_wish, punctuates, vocabulary_of, wish_of
 from overtone.transcript.merge import Gathered, Gatherer
 from overtone.transcript.moods import Moods
 from overtone.transcript.told import Telling

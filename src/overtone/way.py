@@ -12,10 +12,10 @@ from overtone.batching.policy import check_whole, longest_segment
 from overtone.caller import Caller
 from overtone.engine import Engine
 from overtone.fleet import Fleet
+from overtone.models.registry import Role
 from overtone.options.emotion import Options
 from overtone.runtime import Runtime
 from overtone.segment import Cutter, PauseSegmenter, WholeCutter, WindowCutter
-from overtone.tasks.known import Role
 from overtone.track import Merging
 from overtone.types import FRAMES, SAMPLE_RATE, Samples
 from overtone.vad import SileroVad

@@ -13,13 +13,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from conftest import voice
-from overtone import checkpoints, conversion
+from overtone import conversion
 from overtone.backends.openvino_backend import OpenvinoBackend
 from overtone.batching.policy import bucket
 from overtone.compiled import has_fast_bf16
 from overtone.errors import DeviceError, ModelError
-from overtone.models import seeded
-from overtone.models.loading import load
+from overtone.models import checkpoints
+from overtone.models.emotion2vec import random_checkpoint
+from overtone.models.emotion2vec.loading import load
 from overtone.types import FRAMES, Batch, Output
 
 Precisely = Callable[[Batch], list[Output]]
@@ -110,7 +111,7 @@ def test_attention_in_blocks_gives_the_same(
     ids=lambda changes: next(iter(changes)),
 )
 def test_every_kind_of_network_is_exported(tmp_path: Path, changes: dict[str, object]) -> None:
-    folder = seeded.write(tmp_path / "c", **changes)
+    folder = random_checkpoint.write(tmp_path / "c", **changes)
     batch = batch_of(1.5, 1.4)
     expected = in_float64(folder)(batch)
     assert difference(backend_of(folder).run(batch), expected) < 1e-5

@@ -11,15 +11,15 @@ import pytest
 import torch
 
 from oracles import campplus, ct_transformer, fsmn_vad, paraformer, sense_voice
-from overtone import checkpoints
 from overtone import compiled as compiled_models
-from overtone.checkpoints import EMOTION
 from overtone.compiled import CompiledModel, openvino, save_model
 from overtone.errors import ModelError
 from overtone.loaded import load_graphs
+from overtone.models import checkpoints
+from overtone.models.checkpoints import EMOTION
 from overtone.models.networks import build
+from overtone.models.registry import ROLES
 from overtone.options.emotion import Options
-from overtone.tasks.known import ROLES
 
 pytest.importorskip("funasr", reason="funasr, the oracle, is not installed")
 

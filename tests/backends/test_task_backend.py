@@ -9,7 +9,7 @@ import numpy as np
 
 from overtone.backends.graphs import Graphs
 from overtone.backends.task_backend import TaskBackend
-from overtone.tasks.base import Array, Run
+from overtone.models.task import Array, Run
 from overtone.types import Batch
 
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from conftest import voice
-from overtone import checkpoints
 from overtone.backends.torch_backend import TorchBackend
 from overtone.errors import DeviceError, OutOfMemory
-from overtone.models.loading import load
+from overtone.models import checkpoints
+from overtone.models.emotion2vec.loading import load
 from overtone.types import FRAMES, Batch
 
 
@@ -74,7 +74,7 @@ def test_memory_refused_while_a_model_loads_is_the_budgets_error(
 ) -> None:
     from overtone import EmotionRecognizer
     from overtone.errors import BudgetError
-    from overtone.tensor_file import TensorFile
+    from overtone.models.tensor_file import TensorFile
 
     monkeypatch.setattr(TensorFile, "read", raising(refusal))
     with pytest.raises(BudgetError, match="cannot be held on cpu"):

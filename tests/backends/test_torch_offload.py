@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from conftest import EXAMPLES, voice
-from overtone import EmotionRecognizer, checkpoints, parts
+from overtone import EmotionRecognizer, parts
 from overtone.backends.torch_backend import TorchBackend
 from overtone.backends.torch_offload import Offload
 from overtone.errors import DeviceError, OutOfMemory
-from overtone.models.emotion2vec import Emotion2vec
-from overtone.models.loading import load
+from overtone.models import checkpoints
+from overtone.models.emotion2vec.loading import load
+from overtone.models.emotion2vec.network import Emotion2vec
 from overtone.types import FRAMES, Batch
 
 PRENET = "modality_encoders.AUDIO.context_encoder.blocks.0"

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from overtone.frontend import frames_of
 from overtone.fsmn.cutter import MergingCutter, SpeechCutter
 from overtone.fsmn.detector import EndpointDetector
 from overtone.fsmn.merging import Piece, SpanMerger, merged
-from overtone.fsmn.options import VadOptions
-from overtone.fsmn.scorer import FsmnStream, Scores
+from overtone.models.features.fbank import frames_of
+from overtone.models.fsmn_vad.options import VadOptions
+from overtone.models.fsmn_vad.scorer import FsmnStream, Scores
 from overtone.segment import Cutter
 from overtone.types import Segment, Span
 

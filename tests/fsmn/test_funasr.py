@@ -12,12 +12,12 @@ import pytest
 from conftest import CLIPS, decoded
 from oracles import fsmn_vad as oracle
 from oracles.run import openvino_run
-from overtone import checkpoints
 from overtone.fsmn.cutter import MergingCutter, SpeechCutter
 from overtone.fsmn.detector import EndpointDetector
-from overtone.fsmn.scorer import FsmnVad
-from overtone.models.fsmn_vad import build
-from overtone.tasks.base import Run
+from overtone.models import checkpoints
+from overtone.models.fsmn_vad.network import build
+from overtone.models.fsmn_vad.scorer import FsmnVad
+from overtone.models.task import Run
 
 pytest.importorskip("funasr", reason="funasr, the oracle, is not installed")
 

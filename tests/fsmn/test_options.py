@@ -7,7 +7,7 @@ import yaml
 
 from oracles.fsmn_vad import CONFIG, SIZES
 from overtone.errors import CheckpointError, UsageError
-from overtone.fsmn.options import VadOptions
+from overtone.models.fsmn_vad.options import VadOptions
 
 
 def published() -> dict[str, Any]:

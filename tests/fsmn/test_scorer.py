@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from conftest import voice
 from oracles import fsmn_vad as oracle
 from oracles.run import torch_run
-from overtone import checkpoints
 from overtone.errors import CheckpointError, UsageError
-from overtone.frontend import frames_of
-from overtone.fsmn.scorer import FsmnStream, FsmnVad, Scores
-from overtone.models.fsmn_vad import build
+from overtone.models import checkpoints
+from overtone.models.features.fbank import frames_of
+from overtone.models.fsmn_vad.network import build
+from overtone.models.fsmn_vad.scorer import FsmnStream, FsmnVad, Scores
 
 pytest.importorskip("funasr", reason="funasr, the oracle, is not installed")
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overtone.errors import CheckpointError
-from overtone.models import seeded
-from overtone.models.architecture import Architecture, parse_conv_spec
+from overtone.models.emotion2vec import random_checkpoint
+from overtone.models.emotion2vec.config import Architecture, parse_conv_spec
 
-CONFIG = seeded.config(seeded.BASE)
+CONFIG = random_checkpoint.config(random_checkpoint.BASE)
 
 
 def read(config: Any) -> Architecture:

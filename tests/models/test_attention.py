@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from overtone.models import attention, locality
-from overtone.models.attention import alibi_bias, alibi_slopes, attend
+from overtone.models.layers import alibi_attention, attention_span
+from overtone.models.layers.alibi_attention import alibi_bias, alibi_slopes, attend
 
 
 @pytest.mark.parametrize("heads", [1, 2, 3, 4, 8, 12, 16, 20])
@@ -51,7 +51,7 @@ def padding(tokens: int, *lengths: int) -> torch.Tensor:
 @pytest.mark.parametrize("extra", [0, 10])
 @pytest.mark.parametrize("block", [1, 1000, 100_000, 1 << 30])
 def test_blocks_of_any_size_equal_the_whole(block: int, extra: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention, "BIAS_BYTES", block)
+    monkeypatch.setattr(alibi_attention, "BIAS_BYTES", block)
     torch.manual_seed(0)
     q, k, v = torch.randn(3, 2, 4, 150, 8)
     slopes = torch.tensor(alibi_slopes(4))
@@ -67,11 +67,11 @@ def test_blocks_of_any_size_equal_the_whole(block: int, extra: int, monkeypatch:
         assert got.isfinite().all()
 
 
-@pytest.mark.parametrize("share", [0.0, locality.SKIPPED_SHARE])
+@pytest.mark.parametrize("share", [0.0, attention_span.SKIPPED_SHARE])
 @pytest.mark.parametrize("batch", [1, 3])
 def test_the_bias_never_exists_as_a_whole(batch: int, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
     largest = 0
-    real, attention_of = attention.alibi_bias, attention.F.scaled_dot_product_attention
+    real, attention_of = alibi_attention.alibi_bias, alibi_attention.F.scaled_dot_product_attention
 
     def watched(*args: object) -> torch.Tensor:
         bias = real(*args)  # type: ignore[arg-type]
@@ -87,14 +87,14 @@ def test_the_bias_never_exists_as_a_whole(batch: int, share: float, monkeypatch:
             note(attn_mask)
         return attention_of(*args, attn_mask=attn_mask)
 
-    monkeypatch.setattr(attention, "alibi_bias", watched)
-    monkeypatch.setattr(attention.F, "scaled_dot_product_attention", watched_attention)
+    monkeypatch.setattr(alibi_attention, "alibi_bias", watched)
+    monkeypatch.setattr(alibi_attention.F, "scaled_dot_product_attention", watched_attention)
     tokens = 3000  # 60 s; whole, the bias of 12 heads would be 430 MB
     q, k, v = torch.zeros(3, batch, 12, tokens, 4)
     valid = padding(tokens, *(tokens - 100 * i for i in range(batch)))
     attend(q, k, v, torch.tensor(alibi_slopes(12)), valid, 10, share)
-    least = batch * 12 * attention._LEAST_QUERIES * tokens * 4
-    assert 0 < largest <= max(attention.BIAS_BYTES, least)
+    least = batch * 12 * alibi_attention._LEAST_QUERIES * tokens * 4
+    assert 0 < largest <= max(alibi_attention.BIAS_BYTES, least)
 
 
 # Keys that are left out
@@ -102,14 +102,14 @@ def test_the_bias_never_exists_as_a_whole(batch: int, share: float, monkeypatch:
 
 def bands_of(
     q: torch.Tensor, k: torch.Tensor, slopes: torch.Tensor, valid: torch.Tensor | None, extra: int
-) -> list[locality.Band]:
-    return locality.bands(
+) -> list[attention_span.Band]:
+    return attention_span.bands(
         q.float().numpy(), k.float().numpy(), slopes.numpy(), None if valid is None else valid.numpy(), extra
     )
 
 
 def left_out(
-    found: list[locality.Band], share: torch.Tensor, valid: torch.Tensor, extra: int, size: int
+    found: list[attention_span.Band], share: torch.Tensor, valid: torch.Tensor, extra: int, size: int
 ) -> torch.Tensor:
     """Largest share of a real query's softmax outside what its block of `size` queries sees."""
     tokens = share.shape[-1]
@@ -128,7 +128,7 @@ def left_out(
 @settings(deadline=None, max_examples=40)
 @given(
     seed=st.integers(0, 1 << 30),
-    tokens=st.integers(locality.LEAST_TOKENS, 1100),
+    tokens=st.integers(attention_span.LEAST_TOKENS, 1100),
     extra=st.sampled_from([0, 1, 10, 40]),
     scale=st.sampled_from([1.0, 0.0, 0.1, 3.0, 10.0, 100.0]),
     common=st.sampled_from([0.0, 1.0, 100.0]),
@@ -166,11 +166,11 @@ def test_what_is_left_out_is_less_than_allowed(
     found = bands_of(q, k, slope, valid, extra)
     assert sorted(head for band in found for head in band.heads) == [0, 1, 2]
     # The bound holds for exact numbers; double precision in `masses` is nearly that.
-    assert left_out(found, masses(q, k, slope, valid, extra), valid, extra, size) <= locality.SKIPPED_SHARE
+    assert left_out(found, masses(q, k, slope, valid, extra), valid, extra, size) <= attention_span.SKIPPED_SHARE
     q, k, v, slope = q.double(), k.double(), v.double(), slope.double()
-    whole, got = (attend(q, k, v, slope, valid, extra, share) for share in (0.0, locality.SKIPPED_SHARE))
+    whole, got = (attend(q, k, v, slope, valid, extra, share) for share in (0.0, attention_span.SKIPPED_SHARE))
     # What is left out, and its weight given to the rest; 1e-9 is what double precision rounds logits of up to 1e6 by.
-    atol = 2 * locality.SKIPPED_SHARE * float(v.abs().max()) + 1e-9
+    atol = 2 * attention_span.SKIPPED_SHARE * float(v.abs().max()) + 1e-9
     torch.testing.assert_close(got.transpose(1, 2)[valid], whole.transpose(1, 2)[valid], rtol=0, atol=atol)
     assert got.isfinite().all()
 
@@ -187,7 +187,7 @@ def test_a_far_key_that_is_looked_for_is_seen() -> None:
     out = attend(q, k, v, slope, None, 10)
     torch.testing.assert_close(out[0, 0, 1100], v[0, 0, 100], rtol=0, atol=1e-6)
     (band,) = bands_of(q, k, slope, None, 10)
-    units = [(1100 - 10) // locality.UNIT, (600 - 10) // locality.UNIT]
+    units = [(1100 - 10) // attention_span.UNIT, (600 - 10) // attention_span.UNIT]
     assert band.reaches[units[0]] >= 1000
     # Others look for nothing far: their own windows stay their own.
     assert band.reaches[units[1]] < 500
@@ -225,11 +225,11 @@ def test_numbers_that_are_none_leave_nothing_out() -> None:
 
 
 def test_nothing_is_asked_where_nothing_may_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locality, "excess", None)
+    monkeypatch.setattr(attention_span, "excess", None)
     q, k, v = torch.randn(3, 1, 2, 800, 8)
     slopes = torch.tensor([1.0, 0.5])
     attend(q, k, v, slopes, None, 10, 0.0)
-    short = slice(0, locality.LEAST_TOKENS - 1)
+    short = slice(0, attention_span.LEAST_TOKENS - 1)
     attend(q[:, :, short], k[:, :, short], v[:, :, short], slopes, None, 10)
 
 
@@ -241,7 +241,7 @@ def test_half_precision_leaves_out_no_more(dtype: torch.dtype) -> None:
     found = bands_of(q, k, slopes, None, 10)
     assert max(found[-1].reaches) < 150  # of 790
     valid = torch.ones(1, 800, dtype=torch.bool)
-    assert left_out(found, masses(q, k, slopes, valid, 10), valid, 10, 16) <= locality.SKIPPED_SHARE
+    assert left_out(found, masses(q, k, slopes, valid, 10), valid, 10, 16) <= attention_span.SKIPPED_SHARE
     # Outputs of the order of 1, rounded to 8 bits and 11 of them: one step of the last place.
     atol = {torch.bfloat16: 2**-6, torch.float16: 2**-9}[dtype]
     torch.testing.assert_close(

@@ -19,15 +19,15 @@ from hypothesis import strategies as st
 from conftest import CLIPS, decoded, voice
 from oracles import campplus as oracle
 from oracles.run import openvino_run, torch_run
-from overtone import checkpoints
 from overtone.backends import probing
 from overtone.errors import CheckpointError, ModelError
-from overtone.models import campplus
-from overtone.models.campplus_config import MELS
+from overtone.models import checkpoints
+from overtone.models.campplus import network
+from overtone.models.campplus.config import MELS
+from overtone.models.campplus.task import ROWS, SHIFT, WINDOW, SpeakerTask, windows
+from overtone.models.task import Run
 from overtone.speakers.diarize import diarize, seconds
 from overtone.system.memory import Shape
-from overtone.tasks.base import Run
-from overtone.tasks.campplus import ROWS, SHIFT, WINDOW, SpeakerTask, windows
 from overtone.types import Batch, Voices
 
 pytest.importorskip("funasr", reason="funasr, the oracle, is not installed")
@@ -66,7 +66,7 @@ def model(folder: Path) -> Any:
 
 @pytest.fixture(scope="module", params=["torch", "openvino"])
 def run(request: pytest.FixtureRequest, checkpoint: checkpoints.Checkpoint) -> Run:
-    graphs = campplus.build(checkpoint)
+    graphs = network.build(checkpoint)
     return torch_run(graphs) if request.param == "torch" else openvino_run(graphs)
 
 
@@ -128,7 +128,7 @@ def test_more_real_voices_are_those_of_funasr(
 def test_the_published_size_is_that_of_funasr(tmp_path: Path) -> None:
     folder = oracle.publish(tmp_path / "model", seed=3, size="published")
     checkpoint = checkpoints.read(folder, name="voices")
-    graphs = campplus.build(checkpoint)
+    graphs = network.build(checkpoint)
     for run in (torch_run(graphs), openvino_run(graphs)):
         compare(oracle.funasr(folder), run, checkpoint, [voice(4.1, seed=5), voice(0.9, seed=6)])
 
@@ -249,13 +249,13 @@ def altered(folder: Path, into: Path, **changes: Any) -> checkpoints.Checkpoint:
 )
 def test_what_is_not_known_is_named(folder: Path, tmp_path: Path, changes: dict[str, Any], said: str) -> None:
     with pytest.raises(CheckpointError, match=said):
-        campplus.build(altered(folder, tmp_path / "c", **changes))
+        network.build(altered(folder, tmp_path / "c", **changes))
 
 
 def test_another_network_is_refused(folder: Path, tmp_path: Path) -> None:
     (shutil.copytree(folder, tmp_path / "c") / "config.yaml").write_text("model: ERes2NetV2\n", encoding="utf-8")
     with pytest.raises(CheckpointError, match="ERes2NetV2, and not CAMPPlus"):
-        campplus.build(checkpoints.read(tmp_path / "c", name="voices"))
+        network.build(checkpoints.read(tmp_path / "c", name="voices"))
 
 
 def test_weights_are_checked(folder: Path, tmp_path: Path) -> None:
@@ -266,12 +266,12 @@ def test_weights_are_checked(folder: Path, tmp_path: Path) -> None:
     bare = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
     torch.save(bare, weights)
     checkpoint = checkpoints.read(into, name="voices")
-    campplus.build(checkpoint)
+    network.build(checkpoint)
     torch.save({**bare, "xvector.extra": torch.zeros(1)}, weights)
     with pytest.raises(CheckpointError, match=r"xvector\.extra"):
-        campplus.build(checkpoint)
-    campplus.build(checkpoint, strict=False)
+        network.build(checkpoint)
+    network.build(checkpoint, strict=False)
     del bare["head.bn1.running_var"]
     torch.save(bare, weights)
     with pytest.raises(CheckpointError, match=r"lacks 1 of \d+ tensors \(head\.bn1\.running_var\)"):
-        campplus.build(checkpoint)
+        network.build(checkpoint)

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from oracles import ct_transformer as oracle
 from oracles.run import openvino_run, torch_run
-from overtone import checkpoints
 from overtone.errors import CheckpointError
-from overtone.models import ct_transformer
-from overtone.models.ct_transformer_config import CtTransformerConfig
-from overtone.punctuation.table import Table
+from overtone.models import checkpoints
+from overtone.models.ct_transformer import network as ct_transformer
+from overtone.models.ct_transformer.config import CtTransformerConfig
+from overtone.models.ct_transformer.embedding_table import Table
 
 
 @pytest.fixture(scope="module")

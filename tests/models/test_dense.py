@@ -8,21 +8,22 @@ from typing import Any
 import pytest
 import torch
 
-from overtone.models import locality, seeded
-from overtone.models.architecture import Architecture
-from overtone.models.attention import alibi_slopes, attend
-from overtone.models.dense import DenseAttention, encode_dense
-from overtone.models.emotion2vec import Emotion2vec
+from overtone.models.emotion2vec import random_checkpoint
+from overtone.models.emotion2vec.config import Architecture
+from overtone.models.emotion2vec.network import Emotion2vec
+from overtone.models.layers import attention_span
+from overtone.models.layers.alibi_attention import alibi_slopes, attend
+from overtone.models.layers.dense_attention import DenseAttention, encode_dense
 
 WIDTH = 16
 """Of a head, and so that any number of heads is a multiple of the groups of the positional convolutions."""
 
 
 def network(heads: int = 3, **audio_changes: Any) -> Emotion2vec:
-    shape = seeded.SMALL | {"embed_dim": heads * WIDTH, "num_heads": heads}
-    architecture = Architecture.from_config(seeded.config(shape, **audio_changes), "small")
+    shape = random_checkpoint.SMALL | {"embed_dim": heads * WIDTH, "num_heads": heads}
+    architecture = Architecture.from_config(random_checkpoint.config(shape, **audio_changes), "small")
     made = Emotion2vec(architecture)
-    made.load_state_dict(seeded.seeded_weights(architecture, 0))
+    made.load_state_dict(random_checkpoint.seeded_weights(architecture, 0))
     return made
 
 
@@ -32,7 +33,7 @@ def rows(tokens: torch.Tensor, valid: torch.Tensor, extra: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    "counts", [(1,), (37,), (64, 64), (150, 120, 1), (700, 500), (locality.LEAST_TOKENS + 100, 500)]
+    "counts", [(1,), (37,), (64, 64), (150, 120, 1), (700, 500), (attention_span.LEAST_TOKENS + 100, 500)]
 )
 @pytest.mark.parametrize("extra", [0, 10])
 @pytest.mark.parametrize("heads", [1, 4, 6])
@@ -46,7 +47,9 @@ def test_it_is_the_attention_that_answers(heads: int, extra: int, counts: tuple[
     expected = attend(query, key, value, net.slopes(0), tokens_valid, extra)
     got = dense(0)(query, key, value)
     # Of long sequences `attend` leaves keys out, whose share moves an output by so much at most.
-    left_out = 2 * locality.SKIPPED_SHARE * float(value.abs().max()) if frames >= locality.LEAST_TOKENS else 0.0
+    left_out = (
+        2 * attention_span.SKIPPED_SHARE * float(value.abs().max()) if frames >= attention_span.LEAST_TOKENS else 0.0
+    )
     torch.testing.assert_close(
         rows(got, dense.valid, extra), rows(expected, dense.valid, extra), rtol=0, atol=1e-6 + left_out
     )

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import voice
-from overtone import checkpoints
 from overtone.backends.torch_backend import TorchBackend
 from overtone.batching.policy import bucket
-from overtone.models import seeded
-from overtone.models.attention import attend
-from overtone.models.loading import load
-from overtone.models.locality import SKIPPED_SHARE
+from overtone.models import checkpoints
+from overtone.models.emotion2vec import random_checkpoint
+from overtone.models.emotion2vec.loading import load
+from overtone.models.layers.alibi_attention import attend
+from overtone.models.layers.attention_span import SKIPPED_SHARE
 from overtone.types import FRAMES, Batch, Output
 
 TOLERANCE = 1e-5
@@ -37,7 +37,9 @@ def small(small_checkpoint: Path) -> TorchBackend:
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> TorchBackend:
-    return backend(seeded.write(tmp_path_factory.mktemp("base") / "c", seeded.BASE, optimizer=False))
+    return backend(
+        random_checkpoint.write(tmp_path_factory.mktemp("base") / "c", random_checkpoint.BASE, optimizer=False)
+    )
 
 
 def run(backend: TorchBackend, clips: list[np.ndarray], padded: int | None = None) -> list[Output]:

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import torch
 
-from overtone import checkpoints
-from overtone.models.attention import alibi_slopes, attend
-from overtone.models.flex import FlexAttend, flex_serves
-from overtone.models.loading import load
+from overtone.models import checkpoints
+from overtone.models.emotion2vec.loading import load
+from overtone.models.layers.alibi_attention import alibi_slopes, attend
+from overtone.models.layers.flex_attention import FlexAttend, flex_serves
 
 pytest.importorskip("torch.nn.attention.flex_attention", reason="this PyTorch has no FlexAttention")
 pytestmark = pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")

@@ -13,9 +13,9 @@ import yaml
 
 from oracles import fsmn_vad as oracle
 from oracles.run import openvino_run, torch_run
-from overtone import checkpoints
 from overtone.errors import CheckpointError
-from overtone.models.fsmn_vad import FsmnScores, build
+from overtone.models import checkpoints
+from overtone.models.fsmn_vad.network import FsmnScores, build
 from overtone.models.graph import Graph
 
 pytest.importorskip("funasr", reason="funasr, the oracle, is not installed")

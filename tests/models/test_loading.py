@@ -8,10 +8,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from overtone import checkpoints
 from overtone.errors import CheckpointError
-from overtone.models import seeded
-from overtone.models.loading import load
+from overtone.models import checkpoints
+from overtone.models.emotion2vec import random_checkpoint
+from overtone.models.emotion2vec.loading import load
 
 
 def opened(folder: Path, **how: Any) -> Any:
@@ -25,7 +25,7 @@ def state_of(folder: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return seeded.write(tmp_path / "c")
+    return random_checkpoint.write(tmp_path / "c")
 
 
 @pytest.mark.parametrize("wrapper", [None, "model", "state_dict", "model_state_dict"])
@@ -69,7 +69,7 @@ def test_half_precision_weights_become_float32(folder: Path) -> None:
 
 
 def test_a_checkpoint_without_classes_has_no_head(tmp_path: Path) -> None:
-    network, head = opened(seeded.write(tmp_path / "c", labels=None))
+    network, head = opened(random_checkpoint.write(tmp_path / "c", labels=None))
     assert head is None
     assert not network.training
 

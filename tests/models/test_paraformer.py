@@ -16,15 +16,15 @@ import yaml
 from conftest import CLIPS, voice
 from oracles import paraformer as oracle
 from oracles.run import openvino_run, torch_run
-from overtone import checkpoints
 from overtone.backends import probing
-from overtone.checkpoints import Checkpoint
 from overtone.errors import CheckpointError, ModelError, UsageError
-from overtone.models.paraformer import build
+from overtone.models import checkpoints
+from overtone.models.checkpoints import Checkpoint
+from overtone.models.paraformer.hotwords import LONGEST, MOST
+from overtone.models.paraformer.network import build
+from overtone.models.paraformer.task import ParaformerTask, ParaformerWish
+from overtone.models.task import Array, Run
 from overtone.system.memory import Shape
-from overtone.tasks.base import Array, Run
-from overtone.tasks.hotwords import LONGEST, MOST
-from overtone.tasks.paraformer import ParaformerTask, ParaformerWish
 from overtone.types import Batch, Recognized, Samples
 
 KINDS: tuple[oracle.Kind, ...] = ("Paraformer", "BiCifParaformer", "SeacoParaformer")

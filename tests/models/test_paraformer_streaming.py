@@ -13,12 +13,12 @@ import yaml
 from conftest import CLIPS, voice
 from oracles import paraformer as oracle
 from oracles.run import openvino_run, torch_run
-from overtone import checkpoints
 from overtone.errors import CheckpointError, ModelError, UsageError
-from overtone.models.paraformer_streaming import build
-from overtone.tasks.base import Array, Run
-from overtone.tasks.chunks import Chunks
-from overtone.tasks.paraformer_streaming import StreamingParaformer
+from overtone.models import checkpoints
+from overtone.models.layers.chunking import Chunks
+from overtone.models.paraformer.streaming_network import build
+from overtone.models.paraformer.streaming_task import StreamingParaformer
+from overtone.models.task import Array, Run
 from overtone.types import Samples
 
 WAVE = voice(6.0, seed=3)

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from conftest import CLIPS, decoded, voice
-from overtone import checkpoints
-from overtone.models import seeded
-from overtone.models.loading import load
+from overtone.models import checkpoints
+from overtone.models.emotion2vec import random_checkpoint
+from overtone.models.emotion2vec.loading import load
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -22,7 +22,7 @@ with warnings.catch_warnings():
 TOLERANCE = 1e-4
 """Absolute, on values of the order of 1 to 5. What is seen is under 1e-5: float rounding of other kernels."""
 
-SHAPES = {"small": seeded.SMALL, "base": seeded.BASE, "large": seeded.LARGE}
+SHAPES = {"small": random_checkpoint.SMALL, "base": random_checkpoint.BASE, "large": random_checkpoint.LARGE}
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "as published": {},
@@ -86,19 +86,19 @@ def compare(folder: Path, clips: list[np.ndarray]) -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_variant_of_the_network_equals_funasr(variant: str, tmp_path: Path) -> None:
-    folder = seeded.write(tmp_path / "c", **VARIANTS[variant])
+    folder = random_checkpoint.write(tmp_path / "c", **VARIANTS[variant])
     compare(folder, [voice(0.5), voice(7.3, seed=1), np.zeros(16_000, np.float32)])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("shape", "seconds"), [("base", (0.5, 3.0, 12.7, 30.0)), ("large", (0.5, 10.0, 30.0))])
 def test_the_published_shapes_equal_funasr(shape: str, seconds: tuple[float, ...], tmp_path: Path) -> None:
-    folder = seeded.write(tmp_path / "c", SHAPES[shape], seed=5, optimizer=False)
+    folder = random_checkpoint.write(tmp_path / "c", SHAPES[shape], seed=5, optimizer=False)
     compare(folder, [voice(length, seed=i) for i, length in enumerate(seconds)])
 
 
 def test_real_speech_equals_funasr(tmp_path: Path) -> None:
-    folder = seeded.write(tmp_path / "c", SHAPES["base"], seed=6, optimizer=False)
+    folder = random_checkpoint.write(tmp_path / "c", SHAPES["base"], seed=6, optimizer=False)
     paths = [path for name in ("speech/wenet", "emodb/wav") for path in sorted((CLIPS / name).iterdir())]
     assert len(paths) == 6
     compare(folder, [decoded(path) for path in paths])

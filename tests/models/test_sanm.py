@@ -13,8 +13,8 @@ import torch
 from oracles.run import openvino_run, torch_run
 from overtone.errors import CheckpointError
 from overtone.models.graph import Graph
-from overtone.models.sanm import SanmEncoder, sinusoids
-from overtone.models.sanm_config import SanmConfig
+from overtone.models.layers.sanm import SanmEncoder, sinusoids
+from overtone.models.layers.sanm_config import SanmConfig
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

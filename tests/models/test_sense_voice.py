@@ -17,16 +17,16 @@ from hypothesis import strategies as st
 from conftest import CLIPS, decoded, voice
 from oracles import sense_voice as oracle
 from oracles.run import openvino_run, torch_run
-from overtone import checkpoints
 from overtone.backends import probing
 from overtone.errors import CheckpointError, ModelError, UsageError
+from overtone.models import checkpoints
 from overtone.models.graph import Graph
-from overtone.models.sense_voice import build
+from overtone.models.sense_voice.ctc_alignment import align, runs
+from overtone.models.sense_voice.network import build
+from overtone.models.sense_voice.task import LANGUAGES, SenseVoiceTask, SenseVoiceWish
+from overtone.models.task import Run
+from overtone.models.tokenizers.sentencepiece import Found, Pieces, join, without_tags
 from overtone.system.memory import Shape
-from overtone.tasks.base import Run
-from overtone.tasks.ctc_paths import align, runs
-from overtone.tasks.sense_voice import LANGUAGES, SenseVoiceTask, SenseVoiceWish
-from overtone.tasks.sentencepieces import Found, Pieces, join, without_tags
 from overtone.types import Batch, Recognized
 
 with warnings.catch_warnings():

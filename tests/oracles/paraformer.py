@@ -12,7 +12,7 @@ import torch
 
 from conftest import funasr_auto_model, voice
 from oracles.config import as_written
-from overtone.frontend import fbank, stacked
+from overtone.models.features.fbank import fbank, stacked
 
 Kind = Literal["Paraformer", "BiCifParaformer", "SeacoParaformer", "ParaformerStreaming"]
 

@@ -15,7 +15,7 @@ from overtone.backends.openvino_graphs import OpenvinoGraphs
 from overtone.compiled import save_model
 from overtone.models.graph import Graph
 from overtone.models.networks import exported
-from overtone.tasks.base import Array, Run
+from overtone.models.task import Array, Run
 
 
 def torch_run(graphs: Mapping[str, Graph]) -> Run:

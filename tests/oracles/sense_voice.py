@@ -17,7 +17,7 @@ import torch
 
 import conftest
 from oracles.config import as_written
-from overtone.frontend import Frontend, FrontendConfig, read_cmvn
+from overtone.models.features.fbank import Frontend, FrontendConfig, read_cmvn
 
 TAGS = (
     *("<|zh|>", "<|en|>", "<|yue|>", "<|ja|>", "<|ko|>", "<|nospeech|>"),

@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oracles import ct_transformer as oracle
-from overtone import checkpoints
 from overtone.errors import CheckpointError
-from overtone.punctuation import lexicon
-from overtone.punctuation.lexicon import Lexicon, read_lexicon
-from overtone.punctuation.words import Characters, Dictionary, marks_of_characters, marks_of_words
+from overtone.models import checkpoints
+from overtone.models.ct_transformer import lexicon
+from overtone.models.ct_transformer.lexicon import Lexicon, read_lexicon
+from overtone.models.ct_transformer.tokenizer import Characters, Dictionary, marks_of_characters, marks_of_words
 
 
 @pytest.fixture(scope="module")

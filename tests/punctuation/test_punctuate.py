@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from oracles import ct_transformer as oracle
 from oracles.run import openvino_run, torch_run
-from overtone import checkpoints
 from overtone.errors import CheckpointError
-from overtone.models import ct_transformer
+from overtone.models import checkpoints
+from overtone.models.ct_transformer import network
+from overtone.models.ct_transformer.config import Marks, read_vocabulary
 from overtone.punctuation import punctuate
-from overtone.punctuation.config import Marks, read_vocabulary
 from overtone.punctuation.punctuate import LONGEST, PATIENCE, Punctuated, Punctuator
 
 Of = Callable[[Path], Punctuator]
@@ -44,7 +44,7 @@ def punctuator() -> Of:
     def of(folder: Path) -> Punctuator:
         if folder not in made:
             checkpoint = checkpoints.read(folder, name="punc")
-            made[folder] = Punctuator(checkpoint, torch_run(ct_transformer.build(checkpoint)))
+            made[folder] = Punctuator(checkpoint, torch_run(network.build(checkpoint)))
         return made[folder]
 
     return of
@@ -168,7 +168,7 @@ def test_what_waits_is_little(by_characters: Path, punctuator: Of) -> None:
 
 def test_both_runtimes_punctuate_alike(by_characters: Path) -> None:
     checkpoint = checkpoints.read(by_characters, name="punc")
-    graphs = ct_transformer.build(checkpoint)
+    graphs = network.build(checkpoint)
     text = oracle.text(400, seed=3)
     first, second = (Punctuator(checkpoint, run(graphs)).punctuate(text) for run in (torch_run, openvino_run))
     assert first == second
@@ -177,7 +177,7 @@ def test_both_runtimes_punctuate_alike(by_characters: Path) -> None:
 def test_few_shapes_are_run(by_characters: Path) -> None:
     shapes: set[tuple[int, ...]] = set()
     checkpoint = checkpoints.read(by_characters, name="punc")
-    run = torch_run(ct_transformer.build(checkpoint))
+    run = torch_run(network.build(checkpoint))
 
     def counted(graph: str, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
         shapes.add(inputs["embedded"].shape)

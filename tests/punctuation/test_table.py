@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import save_file
 
 from oracles import ct_transformer as oracle
-from overtone import checkpoints
 from overtone.errors import CheckpointError
-from overtone.punctuation.table import FILE, TENSOR, Table
+from overtone.models import checkpoints
+from overtone.models.ct_transformer.embedding_table import FILE, TENSOR, Table
 
 
 @pytest.fixture

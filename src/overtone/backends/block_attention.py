@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from overtone.compiled import Array, CompiledModel, openvino
-from overtone.models.architecture import HIDDEN
-from overtone.models.locality import SKIPPED_SHARE, UNIT, Band, bands
+from overtone.models.emotion2vec.config import HIDDEN
+from overtone.models.layers.attention_span import SKIPPED_SHARE, UNIT, Band, bands
 
 BIAS_BYTES = 16 << 20
 """Bytes that the bias of one block of queries may take, or `_LEAST_QUERIES` of it if that is more."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol, TypeVar
 
-from overtone.tasks.base import Array
+from overtone.models.task import Array
 from overtone.types import Batch
 
 _T = TypeVar("_T")
@@ -35,7 +35,7 @@ class Graphs(Protocol):
         """In what they run, as results name it."""
 
     def run(self, graph: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
-        """See `overtone.tasks.base.Run`."""
+        """See `overtone.models.task.Run`."""
 
     def guard(self, work: Callable[[], _T]) -> _T:
         """Do `work`, which runs graphs. Raises OutOfMemory, with nothing kept, where the runtime is refused memory."""

@@ -14,7 +14,7 @@ from overtone.backends.base import Interrupted
 from overtone.backends.blockwise import BlockwiseEncoder
 from overtone.backends.on_cpu import OnCpu
 from overtone.compiled import CompiledModel, check_precision, version
-from overtone.models.architecture import Architecture
+from overtone.models.emotion2vec.config import Architecture
 from overtone.system.machine import processor_name, trim_heap
 from overtone.system.memory import CostModel
 from overtone.types import SAMPLE_RATE, Batch, Output, Samples

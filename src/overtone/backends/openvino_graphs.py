@@ -10,8 +10,8 @@ from types import MappingProxyType
 from overtone.backends import probing
 from overtone.backends.on_cpu import OnCpu
 from overtone.compiled import CompiledModel, check_precision, first_run, version
+from overtone.models.task import Array
 from overtone.system.machine import processor_name, trim_heap
-from overtone.tasks.base import Array
 from overtone.types import Batch
 
 

@@ -15,9 +15,9 @@ from overtone.backends import probing
 from overtone.backends.torch_device import TorchDevice
 from overtone.backends.torch_offload import Offload
 from overtone.backends.torch_transfer import Transfer
-from overtone.models.attention import BIAS_BYTES
-from overtone.models.emotion2vec import Emotion2vec
-from overtone.models.flex import FlexAttend, flex_is_here
+from overtone.models.emotion2vec.network import Emotion2vec
+from overtone.models.layers.alibi_attention import BIAS_BYTES
+from overtone.models.layers.flex_attention import FlexAttend, flex_is_here
 from overtone.system.memory import CostModel, Shape
 from overtone.types import SAMPLE_RATE, Batch, Output
 

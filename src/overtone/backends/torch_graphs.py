@@ -11,7 +11,7 @@ import torch
 
 from overtone.backends.torch_device import TorchDevice
 from overtone.models.graph import Graph
-from overtone.tasks.base import Array
+from overtone.models.task import Array
 from overtone.types import Batch
 
 _T = TypeVar("_T")

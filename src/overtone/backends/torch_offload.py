@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from overtone.models.emotion2vec import Emotion2vec
+from overtone.models.emotion2vec.network import Emotion2vec
 from overtone.system.memory import GIB, format_size
 
 _RATE_BYTES = 64 << 20

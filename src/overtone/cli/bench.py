@@ -16,7 +16,6 @@ from typing import Annotated, Any, Optional
 import typer
 from rich.markup import escape
 
-from overtone import checkpoints
 from overtone.audio import probe
 from overtone.audio.sources import FailedInput, expand
 from overtone.batching.policy import longest_segment
@@ -24,6 +23,7 @@ from overtone.benchmark import Contender, Died, Timed, bundled_speech, take_turn
 from overtone.cli import screen
 from overtone.cli.options import chosen, with_options
 from overtone.errors import InputError, ModelError, OvertoneError, UsageError
+from overtone.models import checkpoints
 from overtone.options.emotion import Options
 from overtone.system.memory import format_size
 from overtone.types import SAMPLE_RATE

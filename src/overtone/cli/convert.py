@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from overtone import checkpoints
-from overtone.checkpoints import Checkpoint, Hub
 from overtone.cli import screen
 from overtone.cli.options import exits
 from overtone.conversion import convert as converted_to
-from overtone.converted import Converted
 from overtone.errors import CheckpointError, ModelError, UsageError
+from overtone.models import checkpoints
+from overtone.models.checkpoints import Checkpoint, Hub
+from overtone.models.converted import Converted
 from overtone.options.emotion import HELP
 from overtone.system.memory import format_size
 
@@ -90,7 +90,7 @@ def _agreement(made: Converted) -> str:
 
 
 def _write_onnx(checkpoint: Checkpoint, folder: Path, *, strict: bool) -> None:
+    from overtone.models.emotion2vec.loading import load
     from overtone.models.export import export_onnx
-    from overtone.models.loading import load
 
     export_onnx(load(checkpoint, strict=strict)[0], folder)

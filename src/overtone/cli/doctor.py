@@ -13,10 +13,11 @@ import psutil
 from rich.markup import escape
 
 import overtone
-from overtone import checkpoints, compiled, vad
+from overtone import compiled, vad
 from overtone.audio import Decoder
 from overtone.cli import screen
 from overtone.errors import OvertoneError
+from overtone.models import checkpoints
 from overtone.options import sources
 from overtone.system import machine
 from overtone.system.machine import asset

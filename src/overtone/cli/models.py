@@ -5,18 +5,18 @@ from __future__ import annotations
 import typer
 from rich.markup import escape
 
-from overtone import checkpoints
-from overtone import converted as on_disk
-from overtone.checkpoints import ALIASES, BUNDLED, EMOTION, Checkpoint, Hub
 from overtone.cli import screen
 from overtone.cli.convert import HubOption, Model, convert
 from overtone.cli.options import exits
-from overtone.converted import Converted
 from overtone.errors import DownloadError, ModelError
-from overtone.head import english
-from overtone.models.architecture import Architecture
+from overtone.models import checkpoints
+from overtone.models import converted as on_disk
+from overtone.models.checkpoints import ALIASES, BUNDLED, EMOTION, Checkpoint, Hub
+from overtone.models.converted import Converted
+from overtone.models.emotion2vec.classifier import english
+from overtone.models.emotion2vec.config import Architecture
+from overtone.models.registry import purpose
 from overtone.system.memory import format_size
-from overtone.tasks.known import purpose
 
 models = typer.Typer(help="List, describe, fetch and convert models.", no_args_is_help=True)
 models.command("convert")(convert)

@@ -16,11 +16,11 @@ from rich.markup import escape
 
 import overtone
 from overtone.audio.sources import expand
-from overtone.checkpoints import find
 from overtone.cli import report, screen
 from overtone.cli.job import Inputs, Quiet
 from overtone.cli.options import typed, with_options_to_tune
 from overtone.errors import InputError, UsageError
+from overtone.models.checkpoints import find
 from overtone.options import sources
 from overtone.system.devices import resolve_devices
 from overtone.system.machine import processor_name, usable_cpus

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from overtone.assistants import Shared
-from overtone.checkpoints import Checkpoint
 from overtone.loaded import load_graphs
+from overtone.models.checkpoints import Checkpoint
 from overtone.options import sources
 from overtone.system.devices import resolve_device
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from overtone.checkpoints import Hub
 from overtone.errors import UsageError
+from overtone.models.checkpoints import Hub
 
 IGNORED = frozenset(
     [

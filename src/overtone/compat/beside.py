@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from overtone import checkpoints
-from overtone.checkpoints import Checkpoint, Hub
 from overtone.compat.arguments import device_of, hub_of, sift
 from overtone.compat.speech import SpeechOptions
-from overtone.tasks.known import Role, check_role
+from overtone.models import checkpoints
+from overtone.models.checkpoints import Checkpoint, Hub
+from overtone.models.registry import Role, check_role
 
 NAMES = ("vad_model", "vad_kwargs", "punc_model", "punc_kwargs", "spk_model", "spk_kwargs")
 """Arguments that name them."""

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from overtone.assistants import Speech
 from overtone.errors import OvertoneError, about
 from overtone.fsmn.cutter import MergingCutter, SpeechCutter
-from overtone.fsmn.options import VadOptions
 from overtone.intake import Sent
+from overtone.models.fsmn_vad.options import VadOptions
+from overtone.models.paraformer.task import ParaformerTask, ParaformerWish
+from overtone.models.sense_voice.task import SenseVoiceWish
+from overtone.models.task import Task
 from overtone.options.emotion import Options
 from overtone.options.transcription import TranscribeOptions
 from overtone.punctuation.punctuate import Punctuator
 from overtone.runtime import Runtime
 from overtone.segment import Cutter
-from overtone.tasks.base import Task
-from overtone.tasks.paraformer import ParaformerTask, ParaformerWish
-from overtone.tasks.sense_voice import SenseVoiceWish
 from overtone.transcribe import SpeechWay, Transcriber
 from overtone.transcript.merge import Gathered, Gatherer
 from overtone.transcript.words import Heard

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from overtone.checkpoints import Checkpoint
 from overtone.compat.alone import Alone
 from overtone.compat.arguments import sift
 from overtone.compat.inputs import tensor, texts
+from overtone.models.checkpoints import Checkpoint
 from overtone.punctuation.punctuate import Punctuator
 
 _KNOWN = ("cache", "key")

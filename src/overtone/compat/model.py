@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from overtone import checkpoints
-from overtone.checkpoints import Checkpoint
 from overtone.compat.arguments import device_of, hub_of
 from overtone.compat.beside import NAMES
-from overtone.tasks.known import ROLES, check_role
+from overtone.models import checkpoints
+from overtone.models.checkpoints import Checkpoint
+from overtone.models.registry import ROLES, check_role
 
 
 class Face(Protocol):

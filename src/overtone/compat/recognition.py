@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from overtone.checkpoints import Checkpoint
 from overtone.compat import sentences
 from overtone.compat.arguments import sift, whole_number
 from overtone.compat.beside import NAMES, chosen
@@ -18,11 +17,12 @@ from overtone.compat.inputs import named
 from overtone.compat.segments import Said, teller_of
 from overtone.compat.speech import PER_CALL as OF_SPEECH
 from overtone.errors import UsageError
+from overtone.models.checkpoints import Checkpoint
+from overtone.models.paraformer.task import ParaformerTask
+from overtone.models.sense_voice.task import LANGUAGES
 from overtone.options import sources
 from overtone.speakers.cluster import cluster
 from overtone.speakers.diarize import speakers_of, turns
-from overtone.tasks.paraformer import ParaformerTask
-from overtone.tasks.sense_voice import LANGUAGES
 from overtone.transcript.merge import Gathered
 from overtone.types import SAMPLE_RATE
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from overtone.tasks.base import Task
-from overtone.tasks.characters import CharTokens
-from overtone.tasks.paraformer import ParaformerTask
-from overtone.tasks.sense_voice import SenseVoiceTask
-from overtone.tasks.sentencepieces import BLANK, Pieces
+from overtone.models.paraformer.task import ParaformerTask
+from overtone.models.sense_voice.task import SenseVoiceTask
+from overtone.models.task import Task
+from overtone.models.tokenizers.characters import CharTokens
+from overtone.models.tokenizers.sentencepiece import BLANK, Pieces
 from overtone.transcript.words import Heard
 
 Times = list[list[int]]

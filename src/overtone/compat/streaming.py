@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from overtone.audio import Decoder, Readable
-from overtone.checkpoints import Checkpoint
 from overtone.compat.alone import Alone
 from overtone.compat.arguments import sift
 from overtone.compat.inputs import named
 from overtone.compat.speech import STATE, samples_at_16k
 from overtone.errors import UsageError
-from overtone.tasks.paraformer_streaming import ParaformerStream, StreamingParaformer
+from overtone.models.checkpoints import Checkpoint
+from overtone.models.paraformer.streaming_task import ParaformerStream, StreamingParaformer
 from overtone.types import SAMPLE_RATE, Audio
 
 _CHUNKS = ("chunk_size", "encoder_chunk_look_back", "decoder_chunk_look_back")

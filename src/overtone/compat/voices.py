@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from overtone.audio import Decoder, Readable, name_of
-from overtone.checkpoints import Checkpoint
 from overtone.compat.alone import Alone
 from overtone.compat.arguments import sift
 from overtone.compat.inputs import named, tensor
 from overtone.errors import InputError
-from overtone.frontend import fbank, frames_of
+from overtone.models.checkpoints import Checkpoint
+from overtone.models.features.fbank import fbank, frames_of
 from overtone.types import SAMPLE_RATE, Samples
 
 _KNOWN = ("cache", "fs", "key")

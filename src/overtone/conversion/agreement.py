@@ -7,17 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from overtone import converted as on_disk
 from overtone.backends.openvino_backend import OpenvinoBackend
 from overtone.backends.openvino_graphs import OpenvinoGraphs
 from overtone.batching.policy import bucket
-from overtone.checkpoints import EMOTION, Checkpoint
-from overtone.converted import Agreement, Converted
-from overtone.head import Head
-from overtone.models.architecture import Architecture
+from overtone.models import converted as on_disk
+from overtone.models.checkpoints import EMOTION, Checkpoint
+from overtone.models.converted import Agreement, Converted
+from overtone.models.emotion2vec.classifier import Head
+from overtone.models.emotion2vec.config import Architecture
+from overtone.models.registry import task_of
+from overtone.models.task import Task
 from overtone.system.machine import usable_cpus
-from overtone.tasks.base import Task
-from overtone.tasks.known import task_of
 from overtone.types import Answer, Batch, Recognized, Samples, Voices
 
 

@@ -14,15 +14,15 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
-from overtone import converted as on_disk
-from overtone.checkpoints import EMOTION, Checkpoint
 from overtone.compiled import CompiledModel, has_fast_bf16, save_model
 from overtone.conversion import agreement, speech
-from overtone.converted import MODELS, Converted
 from overtone.errors import ModelError
-from overtone.punctuation.table import Table
+from overtone.models import converted as on_disk
+from overtone.models.checkpoints import EMOTION, Checkpoint
+from overtone.models.converted import MODELS, Converted
+from overtone.models.ct_transformer.embedding_table import Table
+from overtone.models.registry import ROLES, purpose
 from overtone.system.machine import trim_heap
-from overtone.tasks.known import ROLES, purpose
 
 _TEXTS = ("config.yaml", "tokens.txt", "am.mvn", "tokens.json", "seg_dict", "jieba_usr_dict", "*.model")
 """What a model reads beside its weights. `configuration.json` stays behind: it may give files another name."""
@@ -48,8 +48,8 @@ def export(checkpoint: Checkpoint, folder: Path, source: str, *, strict: bool) -
 
 
 def _export_emotion(checkpoint: Checkpoint, folder: Path, *, strict: bool) -> None:
+    from overtone.models.emotion2vec.loading import load
     from overtone.models.export import export as exported
-    from overtone.models.loading import load
 
     network, head = load(checkpoint, strict=strict)
     for name, model in zip(MODELS, exported(network), strict=True):

@@ -14,13 +14,13 @@ import numpy as np
 from overtone.backends.openvino_backend import OpenvinoBackend
 from overtone.backends.openvino_graphs import OpenvinoGraphs
 from overtone.batching.policy import bucket
-from overtone.checkpoints import EMOTION, Checkpoint
 from overtone.compiled import read_model, save_model, untold
-from overtone.converted import Converted
-from overtone.models.architecture import Architecture
+from overtone.models.checkpoints import EMOTION, Checkpoint
+from overtone.models.converted import Converted
+from overtone.models.emotion2vec.config import Architecture
+from overtone.models.registry import task_of
+from overtone.models.task import Array, Task
 from overtone.system.machine import usable_cpus
-from overtone.tasks.base import Array, Task
-from overtone.tasks.known import task_of
 from overtone.types import Batch, Samples
 
 _SAMPLES = 24

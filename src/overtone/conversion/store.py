@@ -14,11 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from overtone import converted as on_disk
-from overtone.checkpoints import Checkpoint
 from overtone.conversion import making
-from overtone.converted import FORMAT, Converted
 from overtone.errors import CheckpointError, ModelError, UsageError
+from overtone.models import converted as on_disk
+from overtone.models.checkpoints import Checkpoint
+from overtone.models.converted import FORMAT, Converted
 from overtone.options import sources
 from overtone.system import subprocess_call
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from overtone.fsmn.detector import EndpointDetector, Spans
 from overtone.fsmn.merging import Piece, SpanMerger
-from overtone.fsmn.options import FRAME_MS, VadOptions
-from overtone.fsmn.scorer import FsmnStream
+from overtone.models.fsmn_vad.options import FRAME_MS, VadOptions
+from overtone.models.fsmn_vad.scorer import FsmnStream
 from overtone.segment import Held
 from overtone.types import SAMPLE_RATE, Samples, Segment, Span
 

@@ -7,7 +7,7 @@ from itertools import accumulate
 import numpy as np
 import numpy.typing as npt
 
-from overtone.fsmn.options import VadOptions
+from overtone.models.fsmn_vad.options import VadOptions
 
 _NO_NOISE_DB = -100.0
 """The level of noise before there was any; what is not above -99.9 counts as none."""

@@ -8,7 +8,7 @@ speech asks for 0.2 s from its beginning to its end. Segments depend on that, so
 
 from __future__ import annotations
 
-from overtone.fsmn.options import VadOptions
+from overtone.models.fsmn_vad.options import VadOptions
 
 _THRESHOLD = 0.5
 """What FunASR sets for `speech_noise_thres` whenever it looks its schedule up."""

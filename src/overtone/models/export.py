@@ -18,8 +18,8 @@ import torch
 from torch import nn
 
 from overtone.compiled import openvino
-from overtone.models.dense import encode_dense
-from overtone.models.emotion2vec import Emotion2vec
+from overtone.models.emotion2vec.network import Emotion2vec
+from overtone.models.layers.dense_attention import encode_dense
 
 FEATURE_FRAMES = 20
 """Frames (0.4 s) the exported feature extractor makes at a time. Stretches of 0.4 to 4 s ran equally fast (base shape,

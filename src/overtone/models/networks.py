@@ -11,10 +11,15 @@ from typing import Any
 
 import torch
 
-from overtone.checkpoints import Checkpoint
 from overtone.compiled import openvino
-from overtone.models import campplus, ct_transformer, fsmn_vad, paraformer, paraformer_streaming, sense_voice
+from overtone.models.campplus import network as campplus
+from overtone.models.checkpoints import Checkpoint
+from overtone.models.ct_transformer import network as ct_transformer
+from overtone.models.fsmn_vad import network as fsmn_vad
 from overtone.models.graph import Graph
+from overtone.models.paraformer import network as paraformer
+from overtone.models.paraformer import streaming_network as paraformer_streaming
+from overtone.models.sense_voice import network as sense_voice
 
 _BUILDERS: Mapping[str, Callable[..., dict[str, Graph]]] = {
     "SenseVoiceSmall": sense_voice.build,

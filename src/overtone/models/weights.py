@@ -11,10 +11,10 @@ from functools import partial
 import torch
 from torch import nn
 
-from overtone.checkpoints import Checkpoint
 from overtone.errors import CheckpointError
+from overtone.models.checkpoints import Checkpoint
+from overtone.models.tensor_file import WRAPPERS, LegacyFileError, TensorFile, TensorFileError
 from overtone.system.memory import memory_refusal
-from overtone.tensor_file import WRAPPERS, LegacyFileError, TensorFile, TensorFileError
 
 _SHOWN = 4
 

@@ -14,17 +14,21 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from overtone.checkpoints import Checkpoint
 from overtone.errors import CheckpointError
-from overtone.punctuation.config import UNKNOWN, Marks, read_vocabulary
-from overtone.punctuation.lexicon import read_lexicon
-from overtone.punctuation.table import Table
-from overtone.punctuation.words import Characters, Dictionary, Piece, Splitter, marks_of_characters, marks_of_words
+from overtone.models.checkpoints import Checkpoint
+from overtone.models.ct_transformer.config import GRAPH, UNKNOWN, Marks, read_vocabulary
+from overtone.models.ct_transformer.embedding_table import Table
+from overtone.models.ct_transformer.lexicon import read_lexicon
+from overtone.models.ct_transformer.tokenizer import (
+    Characters,
+    Dictionary,
+    Piece,
+    Splitter,
+    marks_of_characters,
+    marks_of_words,
+)
+from overtone.models.task import Run
 from overtone.punctuation.writing import Writer, ended
-from overtone.tasks.base import Run
-
-GRAPH = "punctuation"
-"""The model's only graph."""
 
 WINDOW = 20
 """Pieces looked at for the first time, as FunASR has it (`split_size`)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from overtone.punctuation.config import COMMA, QUESTION, STOP
+from overtone.models.ct_transformer.config import COMMA, QUESTION, STOP
 
 _ENGLISH = {COMMA: ",", STOP: ".", QUESTION: "?"}
 

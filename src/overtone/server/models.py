@@ -8,14 +8,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from overtone import checkpoints
 from overtone.conversion import fingerprint
 from overtone.emotion import EmotionRecognizer
 from overtone.engine import Engine
 from overtone.errors import UsageError
 from overtone.fleet import Fleet
+from overtone.models import checkpoints, registry
 from overtone.options.transcription import TranscribeOptions
-from overtone.tasks import known
 from overtone.transcribe import SILERO, Transcriber
 
 Task = Literal["emotion", "transcribe"]
@@ -58,7 +57,7 @@ class Models:
 
 def check_wish(transcriber: Transcriber, **options: Any) -> None:
     """UsageError for options of a call that the recogniser can do nothing with, such as words to listen for."""
-    known.check_wish(_kind(transcriber.runtime.network.folder), transcriber.options.for_call(**options))
+    registry.check_wish(_kind(transcriber.runtime.network.folder), transcriber.options.for_call(**options))
 
 
 @lru_cache(maxsize=8)

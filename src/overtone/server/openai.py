@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from overtone.checkpoints import ALIASES
 from overtone.errors import RefusedError
+from overtone.models.checkpoints import ALIASES
 from overtone.output.records import SECOND_DIGITS, rounded
 from overtone.server.calls import Call
 from overtone.server.keys import Owner

@@ -9,8 +9,8 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
+from overtone.models.sense_voice.tags import Told, told
 from overtone.punctuation.writing import Writer
-from overtone.transcript.tags import Told, told
 from overtone.transcript.words import WordTable
 from overtone.types import Emotion, Sentence
 

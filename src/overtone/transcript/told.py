@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from overtone.models.sense_voice.tags import told
+from overtone.models.task import Vocabulary
 from overtone.punctuation.punctuate import Punctuator
 from overtone.speakers.cluster import renumbered
 from overtone.speakers.diarize import diarize, speakers_of
-from overtone.tasks.base import Vocabulary
 from overtone.transcript.merge import Gathered
 from overtone.transcript.sentences import Known, Ranges, Sentences, by_marks, by_own_marks, by_pause, joined, numbered
-from overtone.transcript.tags import told
 from overtone.transcript.words import WordTable
 
 _CLUSTERING = threading.Lock()

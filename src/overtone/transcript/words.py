@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from overtone.tasks.base import Vocabulary
+from overtone.models.task import Vocabulary
 from overtone.types import SAMPLE_RATE, Recognized, Span, Word
 
 _PER_MS = SAMPLE_RATE // 1000

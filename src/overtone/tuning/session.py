@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from overtone.converted import Agreement
+from overtone.models.converted import Agreement
 from overtone.options.emotion import Options
 from overtone.tuning import search, trial
 from overtone.tuning.sample import Sample

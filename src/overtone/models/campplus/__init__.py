@@ -1,0 +1,1 @@
+"""CAM++: speaker embeddings."""

@@ -1,0 +1,283 @@
+"""Where models come from: a folder in FunASR's published layout, a hub id, or a short alias.
+
+A layout is `config.yaml`, the weights (`model.pt` or `model.safetensors`), `tokens.txt` with a label per line (absent
+for a model without classes), and optionally `configuration.json`, which may name the files otherwise. Nothing in them
+is ever executed, and no name in them can lead out of the folder.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from overtone.errors import CheckpointError, DownloadError, OvertoneError, UsageError
+from overtone.models.tensor_file import TensorFile, TensorFileError
+from overtone.models.yaml_config import read_yaml
+from overtone.system.machine import asset
+
+Hub = Literal["hf", "ms"]
+
+ALIASES: Mapping[str, Mapping[Hub, str]] = {
+    "base": {"hf": "emotion2vec/emotion2vec_base", "ms": "iic/emotion2vec_base"},
+    "base-finetuned": {"hf": "emotion2vec/emotion2vec_base_finetuned", "ms": "iic/emotion2vec_base_finetuned"},
+    "plus-seed": {"hf": "emotion2vec/emotion2vec_plus_seed", "ms": "iic/emotion2vec_plus_seed"},
+    "plus-base": {"hf": "emotion2vec/emotion2vec_plus_base", "ms": "iic/emotion2vec_plus_base"},
+    "plus-large": {"hf": "emotion2vec/emotion2vec_plus_large", "ms": "iic/emotion2vec_plus_large"},
+    "sensevoice": {"hf": "FunAudioLLM/SenseVoiceSmall", "ms": "iic/SenseVoiceSmall"},
+    "paraformer-zh": {
+        "hf": "funasr/paraformer-zh",
+        "ms": "iic/speech_seaco_paraformer_large_asr_nat-zh-cn-16k-common-vocab8404-pytorch",
+    },
+    "paraformer-zh-streaming": {
+        "hf": "funasr/paraformer-zh-streaming",
+        "ms": "iic/speech_paraformer-large_asr_nat-zh-cn-16k-common-vocab8404-online",
+    },
+    "paraformer-en": {
+        "hf": "funasr/paraformer-en",
+        "ms": "iic/speech_paraformer-large-vad-punc_asr_nat-en-16k-common-vocab10020",
+    },
+    "fsmn-vad": {"hf": "funasr/fsmn-vad", "ms": "iic/speech_fsmn_vad_zh-cn-16k-common-pytorch"},
+    "ct-punc": {"hf": "funasr/ct-punc", "ms": "iic/punc_ct-transformer_cn-en-common-vocab471067-large"},
+    "cam++": {"hf": "funasr/campplus", "ms": "iic/speech_campplus_sv_zh-cn_16k-common"},
+}
+"""Short names of the published checkpoints on the Hugging Face Hub and on ModelScope."""
+
+BUNDLED = "tiny"
+"""The model inside the package."""
+
+_TEXTS = (
+    "config.yaml",
+    "configuration.json",
+    "tokens.txt",
+    "tokens.json",
+    "am.mvn",
+    "seg_dict",
+    "jieba_usr_dict",
+    "*.model",
+)
+"""What a published folder holds beside its weights, as far as it is read."""
+
+_WEIGHTS = ("model.pt", "model.safetensors")
+EMOTION = ("Emotion2vec",)
+"""Classes, as `config.yaml` names them, whose tokens are the labels they tell."""
+
+CONVERTED = "overtone.json"
+"""The file that says that a folder holds a model converted for the CPU; see `overtone.models.converted`."""
+
+_LARGEST_TEXT = 4 << 20
+"""Bytes. No config or label list comes near; a bigger one is not read."""
+
+_MOST_VALUES = 1 << 20
+"""In a config, some of which list a vocabulary."""
+
+_LARGEST_VOCABULARY = 64 << 20
+"""Bytes. That of the larger punctuation model, half a million words, has some eight million."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint found on disk, its texts read, its weights not yet."""
+
+    name: str
+    folder: Path
+    config: Mapping[str, Any]
+    labels: tuple[str, ...] | None
+    weights: Path
+    """The published weights, or `overtone.json` of a converted model where there are none."""
+
+    @property
+    def published(self) -> bool:
+        """Whether the published weights are here, and not only converted ones."""
+        return self.weights.name != CONVERTED
+
+    @property
+    def kind(self) -> str:
+        """What kind of network it is, as `config.yaml` names its class."""
+        return str(self.config.get("model"))
+
+    def file(self, name: str) -> Path:
+        """A file of the folder by its name. CheckpointError where it is not there, or would lie elsewhere."""
+        path = _inside(self.folder, name, name, self.name)
+        if not path.is_file():
+            raise CheckpointError(f"{self.name}: {name} is not in {self.folder}; copy the whole published folder.")
+        return path
+
+    def text(self, name: str) -> str:
+        """The text of such a file, in UTF-8, 64 MiB at most."""
+        return _text(self.file(name), self.name, _LARGEST_VOCABULARY)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of the weights in memory. A published file may be larger: training keeps its own state in it."""
+        if not self.published:
+            return sum(path.stat().st_size for path in self.folder.glob("*.bin"))
+        try:
+            return TensorFile(self.weights).loaded_bytes
+        except (OSError, TensorFileError):
+            return self.weights.stat().st_size  # what is wrong with it is told when it is loaded
+
+
+def find(model: str, *, hub: Hub = "hf", download: bool = True) -> Checkpoint:
+    """Find a model by folder, hub id or alias; fetch it if it is not here yet.
+
+    Raises CheckpointError for a folder that is not a checkpoint, DownloadError if a hub is needed and fails,
+    UsageError for a name that is none of these.
+    """
+    if model == BUNDLED:
+        return read(asset(BUNDLED), name=BUNDLED)
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return read(folder, name=model)
+    if folder.exists():
+        raise CheckpointError(f"{model}: is a file; give the folder with config.yaml and the weights in it.")
+    repo = hub_id(model, hub)
+    return read(_fetch(repo, hub, download), name=model)
+
+
+def hub_id(model: str, hub: Hub) -> str:
+    """Hub repository of an alias or of an id given for either hub."""
+    if model in ALIASES:
+        return ALIASES[model][hub]
+    for ids in ALIASES.values():
+        # With or without its owner: `emotion2vec_plus_large` is what FunASR calls it.
+        if model in ids.values() or model == ids["ms"].split("/")[1]:
+            return ids[hub]
+    if model.count("/") == 1 and not model.startswith((".", "/", "~")) and not model.endswith("/"):
+        return model
+    known = ", ".join([BUNDLED, *ALIASES])
+    raise UsageError(f"{model!r} is no folder here, no hub id (owner/name) and none of the known models: {known}.")
+
+
+def _fetch(repo: str, hub: Hub, download: bool) -> Path:
+    remedy = (
+        f"Where a hub can be reached, run `overtone models pull {repo} --hub {hub}`, copy the printed folder here, "
+        "and give its path as --model."
+    )
+    try:
+        client = _modelscope_client() if hub == "ms" else _hugging_face_client()
+
+        def get(*files: str) -> Path:
+            return Path(client(repo, allow_patterns=list(files), local_files_only=not download))
+
+        # The texts first: they name the weights.
+        named = _read_metas(get(*_TEXTS), repo).get("init_param")
+        return get(*_TEXTS, *([named] if named else _WEIGHTS))
+    except OvertoneError:
+        raise
+    except Exception as error:  # hub clients raise dozens of kinds, from several libraries
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        what = f"{type(error).__name__}: {first_line}"[:300]
+        raise DownloadError(f"{repo} could not be fetched from {_HUB_NAMES[hub]} ({what}). {remedy}") from error
+
+
+_HUB_NAMES: Mapping[Hub, str] = {"hf": "the Hugging Face Hub", "ms": "ModelScope"}
+
+
+def _hugging_face_client() -> Callable[..., str]:
+    from huggingface_hub import snapshot_download
+
+    return snapshot_download
+
+
+def _modelscope_client() -> Callable[..., str]:
+    try:
+        from modelscope import snapshot_download
+    except ImportError as error:
+        raise DownloadError(
+            "fetching from ModelScope needs its client: pip install 'overtone[modelscope]', or use --hub hf."
+        ) from error
+    client: Callable[..., str] = snapshot_download
+    return client
+
+
+def read(folder: Path, *, name: str) -> Checkpoint:
+    """Read a checkpoint folder's texts and find its weights. CheckpointError says what is missing or broken."""
+    config = _read_config(folder, name)
+    metas = _read_metas(folder, name)
+    tokens = _inside(folder, metas.get("token_list"), "tokens.txt", name)
+    weights = _inside(folder, metas.get("init_param"), "model.pt", name)
+    if not weights.is_file():
+        weights = folder / "model.safetensors"
+    if not weights.is_file() and (folder / CONVERTED).is_file():
+        weights = folder / CONVERTED
+    if not weights.is_file():
+        raise CheckpointError(
+            f"{name}: no weights in {folder} (looked for model.pt and model.safetensors); "
+            "copy the whole published folder."
+        )
+    labels = None
+    if config.get("model") in EMOTION and config.get("tokenizer") is not None:
+        if not tokens.is_file():
+            raise CheckpointError(f"{name}: config.yaml names a tokenizer, but {tokens.name} is not in {folder}.")
+        labels = tuple(line.strip() for line in lines(_text(tokens, name)) if line.strip())
+        if not labels or len(set(labels)) != len(labels):
+            raise CheckpointError(f"{name}: {tokens.name} must hold one label per line, each once.")
+    return Checkpoint(name, folder, config, labels, weights)
+
+
+def lines(text: str) -> list[str]:
+    """The lines of a file, without their ends; the last may have one or not. Only line feeds end a line: vocabularies
+    hold other characters that `str.splitlines` would take for one."""
+    return text.removesuffix("\n").split("\n") if text else []
+
+
+def _read_config(folder: Path, name: str) -> Mapping[str, Any]:
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise CheckpointError(f"{name}: no config.yaml in {folder}; copy the whole published folder.")
+    try:
+        config = read_yaml(_text(path, name))
+    except ValueError as error:
+        raise CheckpointError(f"{name}: config.yaml is not readable YAML ({error}).") from error
+    if not isinstance(config, Mapping):
+        raise CheckpointError(f"{name}: config.yaml is not a mapping.")
+    if _is_larger(config, _MOST_VALUES):
+        raise CheckpointError(f"{name}: config.yaml holds more than {_MOST_VALUES} values, or itself; fetch it again.")
+    return config
+
+
+def _is_larger(value: object, most: int) -> bool:
+    """Whether there are more values in it than that. Each is counted wherever it stands: a few lines of YAML can name
+    one another many times over, and what reads them would follow."""
+    left, seen = [value], 0
+    while left:
+        found = left.pop()
+        within = found.values() if isinstance(found, Mapping) else found if isinstance(found, list) else ()
+        seen += 1
+        if seen + len(left) + len(within) > most:
+            return True
+        left.extend(within)
+    return False
+
+
+def _read_metas(folder: Path, name: str) -> Mapping[str, str]:
+    """File names that configuration.json gives for the weights and the labels, if any."""
+    path = folder / "configuration.json"
+    if not path.is_file():
+        return {}
+    try:
+        metas = json.loads(_text(path, name)).get("file_path_metas", {})
+        tokenizer = metas.get("tokenizer_conf", {})
+        named = {"init_param": metas.get("init_param"), "token_list": tokenizer.get("token_list")}
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{name}: configuration.json is broken; fetch it again, or delete it.") from error
+    return {key: value for key, value in named.items() if isinstance(value, str)}
+
+
+def _inside(folder: Path, named: str | None, default: str, name: str) -> Path:
+    path = folder / (named or default)
+    if named is not None and (Path(named).is_absolute() or ".." in Path(named).parts):
+        raise CheckpointError(f"{name}: it names {named!r}, which is outside the checkpoint's folder.")
+    return path
+
+
+def _text(path: Path, name: str, most: int = _LARGEST_TEXT) -> str:
+    try:
+        if path.stat().st_size > most:
+            raise CheckpointError(f"{name}: {path.name} is larger than {most >> 20} MiB; it cannot be right.")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{name}: {path.name} cannot be read ({error}).") from error

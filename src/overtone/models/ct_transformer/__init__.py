@@ -1,0 +1,1 @@
+"""CT-Transformer: punctuation of text."""

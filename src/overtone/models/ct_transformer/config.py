@@ -1,0 +1,120 @@
+"""What a published CT-Transformer says of its shape, its marks and its vocabulary, checked. Knows no PyTorch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from overtone.errors import CheckpointError
+from overtone.models.checkpoints import Checkpoint, lines
+from overtone.models.layers.sanm_config import SanmConfig
+
+GRAPH = "punctuation"
+"""The model's only graph."""
+
+UNKNOWN = "<unk>"
+"""What stands in the vocabulary for every word that is not in it, and in the list of marks for none."""
+NONE = "_"
+"""What stands in the list of marks for no mark."""
+COMMA, STOP, QUESTION = "，", "。", "？"
+
+_LARGEST_VOCABULARY = 64 << 20
+"""Bytes of its file. The largest published one has 471067 words."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Marks:
+    """The marks that a model knows, by id. `shown`: as they are written, "" for none. `stop`: id of the full stop.
+
+    `ends`, `commas`: bool (marks,), whether a mark ends a sentence, and whether it is a comma.
+    """
+
+    shown: tuple[str, ...]
+    stop: int
+    ends: npt.NDArray[np.bool_]
+    commas: npt.NDArray[np.bool_]
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], name: str) -> Marks:
+        """Read `model_conf` of a `config.yaml`. CheckpointError, with the checkpoint's name, for what is not known."""
+        conf = config.get("model_conf")
+        listed = conf.get("punc_list") if isinstance(conf, Mapping) else None
+        if not isinstance(listed, list) or not all(isinstance(mark, str) and mark for mark in listed):
+            raise CheckpointError(f"{name}: model_conf.punc_list in config.yaml is no list of marks.")
+        if listed[:2] != [UNKNOWN, NONE]:
+            raise CheckpointError(f"{name}: model_conf.punc_list in config.yaml begins not with {UNKNOWN} and {NONE}.")
+        stop = conf.get("sentence_end_id", 3) if isinstance(conf, Mapping) else 3
+        if not isinstance(stop, int) or not 0 <= stop < len(listed) or listed[stop] != STOP:
+            raise CheckpointError(
+                f"{name}: model_conf.sentence_end_id in config.yaml is {stop!r}, which is not {STOP} in punc_list."
+            )
+        shown = ("", "", *listed[2:])  # the model is not trained to give <unk>
+        ends, commas = (np.array([mark in some for mark in listed]) for some in ((STOP, QUESTION), (COMMA,)))
+        return cls(shown, stop, ends, commas)
+
+    def ids(self, marks: list[str]) -> list[int]:
+        """Ids of marks as they are written, as FunASR's `punc_array` has them."""
+        known = {mark: at for at, mark in reversed(list(enumerate(self.shown))) if mark}
+        return [known.get(mark, 1) for mark in marks]
+
+
+def read_vocabulary(checkpoint: Checkpoint) -> dict[str, int]:
+    """Ids of the words in `tokens.json`, or `tokens.txt` with a word per line. CheckpointError where it is broken.
+
+    It takes some 150 bytes a word: 40 MiB for the smaller published model, 70 MiB for the larger one.
+    """
+    listed = "tokens.json" if (checkpoint.folder / "tokens.json").is_file() else "tokens.txt"
+    path = checkpoint.file(listed)
+    if path.stat().st_size > _LARGEST_VOCABULARY:
+        raise CheckpointError(f"{checkpoint.name}: {listed} is larger than {_LARGEST_VOCABULARY >> 20} MiB.")
+    try:
+        text = path.read_text(encoding="utf-8")
+        words = json.loads(text) if path.suffix == ".json" else [line.rstrip() for line in lines(text)]
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{checkpoint.name}: {listed} cannot be read ({error}); fetch it again.") from error
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise CheckpointError(f"{checkpoint.name}: {listed} is no list of words.")
+    ids = {word: at for at, word in enumerate(words)}
+    if len(ids) != len(words) or UNKNOWN not in ids:
+        raise CheckpointError(f"{checkpoint.name}: {listed} must hold {UNKNOWN}, and each word once.")
+    return ids
+
+
+@dataclass(frozen=True, slots=True)
+class CtTransformerConfig:
+    """Shape of a CT-Transformer. marks: how many it chooses from. A word's vector has the encoder's `input_size`."""
+
+    encoder: SanmConfig
+    marks: int
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], name: str) -> CtTransformerConfig:
+        """Read a `config.yaml`. CheckpointError, with the checkpoint's name and the key, for what is not known."""
+        if config.get("model") != "CTTransformer":
+            raise CheckpointError(f"{name}: model in config.yaml is {config.get('model')!r}, not 'CTTransformer'.")
+        marks = len(Marks.from_config(config, name).shown)
+        conf = config["model_conf"]
+        if config.get("encoder") != "SANMEncoder":
+            raise CheckpointError(f"{name}: encoder in config.yaml is {config.get('encoder')!r}, not 'SANMEncoder'.")
+        said = config.get("encoder_conf")
+        if not isinstance(said, Mapping):
+            raise CheckpointError(f"{name}: encoder_conf in config.yaml is not a mapping.")
+        size = conf.get("embed_unit", 128)
+        if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= 1 << 16:
+            raise CheckpointError(f"{name}: model_conf.embed_unit is {size!r}, not a number of at least 1.")
+        if said.get("input_size") != size:
+            raise CheckpointError(
+                f"{name}: encoder_conf.input_size {said.get('input_size')!r} is not model_conf.embed_unit {size}."
+            )
+        encoder = SanmConfig.from_config(said, size, name)
+        if conf.get("att_unit", 256) != encoder.size:
+            raise CheckpointError(
+                f"{name}: model_conf.att_unit {conf.get('att_unit', 256)!r} is not encoder_conf.output_size "
+                f"{encoder.size}."
+            )
+        return cls(encoder, marks)

@@ -1,0 +1,1 @@
+"""FSMN-VAD: how likely each 10 ms is speech."""

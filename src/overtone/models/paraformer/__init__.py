@@ -1,0 +1,1 @@
+"""Paraformer: non-autoregressive recognition, with hotwords (SeACo) and streaming."""

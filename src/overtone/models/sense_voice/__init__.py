@@ -1,0 +1,1 @@
+"""SenseVoice: recognition by CTC, with language, emotion and audio event tags."""

@@ -1,0 +1,225 @@
+"""SenseVoice: what was said, in which language and mood, and what else was heard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from overtone.errors import CheckpointError, UsageError
+from overtone.models.checkpoints import Checkpoint
+from overtone.models.features.fbank import FRAME, Frontend, FrontendConfig, padded, read_cmvn
+from overtone.models.sense_voice.ctc_alignment import BLANK, align, runs
+from overtone.models.task import Array, Run, check_numbers
+from overtone.models.tokenizers.sentencepiece import Pieces
+from overtone.types import SAMPLE_RATE, Answer, Batch, Recognized
+
+LANGUAGES: Mapping[str, int] = {"auto": 0, "zh": 3, "en": 4, "yue": 7, "ja": 11, "ko": 12, "nospeech": 13}
+"""Languages that can be asked for, and their rows in the table of embeddings."""
+
+QUERIES = 4
+"""Frames put before those of the speech. The network says there what language, emotion and event it hears and how it
+writes."""
+
+_EVENT, _EMOTION, _WITH_ITN, _WITHOUT_ITN = 1, 2, 14, 15
+_FRONTENDS = ("WavFrontend", "wav_frontend")
+_TOKENIZER = "SentencepiecesTokenizer"
+_STEP = 10
+"""Padded frames are a multiple of this."""
+_ROWS = 512
+"""Frames whose scores of all tokens exist at a time: 51 MB with the published vocabulary."""
+_ROW_STEP, _TOKEN_STEP = 64, 32
+_LONE_BLANK = 124
+"""The token that FunASR aligns where a blank stands alone."""
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class SenseVoiceWish:
+    """What is asked for. language: one of `LANGUAGES`. itn: digits and punctuation. times: of each token."""
+
+    language: str = "auto"
+    itn: bool = True
+    times: bool = True
+
+    def __post_init__(self) -> None:
+        if self.language not in LANGUAGES:
+            raise UsageError(f"{self.language!r} is none of SenseVoice's languages: {', '.join(LANGUAGES)}.")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Heard:
+    """What the network says of one waveform's frames, those of the queries first."""
+
+    hidden: Floats
+    best: Ints
+    probability: Floats
+    total: Floats
+
+
+def section(config: Mapping[str, Any], key: str, name: str) -> Mapping[str, Any]:
+    """A part of a `config.yaml`, empty where left out. CheckpointError, with the checkpoint's name, for no mapping."""
+    part = config.get(key) or {}
+    if not isinstance(part, Mapping):
+        raise CheckpointError(f"{name}: {key} in config.yaml is not a mapping.")
+    return part
+
+
+def frontend_config(config: Mapping[str, Any], name: str) -> FrontendConfig:
+    """Its frontend. CheckpointError, with the checkpoint's name and the key, for one that is not known."""
+    if (kind := config.get("frontend")) not in _FRONTENDS:
+        raise CheckpointError(f"{name}: frontend in config.yaml is {kind!r}; only {_FRONTENDS[0]!r} is known.")
+    return FrontendConfig.from_config(section(config, "frontend_conf", name), name)
+
+
+class SenseVoiceTask:
+    """Waveforms to `Recognized`. The wish is a `SenseVoiceWish`; None stands for its defaults."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        config = frontend_config(checkpoint.config, checkpoint.name)
+        if (tokenizer := checkpoint.config.get("tokenizer")) != _TOKENIZER:
+            raise CheckpointError(
+                f"{checkpoint.name}: tokenizer in config.yaml is {tokenizer!r}; only {_TOKENIZER!r} is known."
+            )
+        self._name = checkpoint.name
+        cmvn = read_cmvn(checkpoint.text(config.cmvn_file or "am.mvn"), checkpoint.name)
+        self._frontend = Frontend(config, cmvn, name=checkpoint.name)
+        self.pieces = Pieces.of(checkpoint)
+
+    @property
+    def graphs(self) -> Sequence[str]:
+        """Names of the graphs that it runs."""
+        return ("encoder", "head", "scores")
+
+    @property
+    def hop(self) -> int:
+        """Samples from one frame of the answer to the next: 60 ms."""
+        return self._frontend.config.hop
+
+    @property
+    def shortest(self) -> int:
+        """Samples of the first frame."""
+        return FRAME
+
+    def answer(self, run: Run, batch: Batch) -> list[Answer]:
+        """One `Recognized` for each waveform, in order."""
+        wish = batch.wish if isinstance(batch.wish, SenseVoiceWish) else SenseVoiceWish()
+        heard = self._hear(run, batch, wish)
+        check_numbers(self._name, *(one.total for one in heard))
+        return [self._read(run, one, wish.times) for one in heard]
+
+    def rehearse(self, run: Run, batch: Batch) -> None:
+        """See Task. As if every second frame began a token, none of them where its frames say."""
+        for heard in self._hear(run, batch, SenseVoiceWish()):
+            targets = np.arange((len(heard.best) - QUERIES + 1) // 2) % 2 + 1
+            chances = _chances(run, heard, targets)
+            align(targets, chances[:, 1:], chances[:, 0])
+
+    def _hear(self, run: Run, batch: Batch, wish: SenseVoiceWish) -> list[_Heard]:
+        features, counts = padded([self._frontend(samples) for samples in batch.waveforms], _STEP)
+        asked = [LANGUAGES[wish.language], _EVENT, _EMOTION, _WITH_ITN if wish.itn else _WITHOUT_ITN]
+        queries = np.tile(np.array(asked, np.int64), (len(counts), 1))
+        outputs = run("encoder", {"features": features, "counts": counts, "queries": queries})
+        return _heard(run, outputs["hidden"], counts + QUERIES)
+
+    def _read(self, run: Run, heard: _Heard, want_times: bool) -> Recognized:
+        ids, starts, stops = runs(heard.best)
+        speech = starts >= QUERIES
+        tags = ids[~speech]
+        tokens, spans = ids[speech], np.stack([starts[speech], stops[speech]], axis=1)
+        if want_times and (written := self._written(ids, len(tags))):
+            aligned = self._align(run, heard, written)
+            if aligned is not None:
+                tokens, spans = np.array(written), aligned
+        return Recognized(
+            tokens=tokens.astype(np.int32),
+            times=self._milliseconds(spans - QUERIES) if want_times else None,
+            confidences=_confidences(heard, spans),
+            tags=tuple(self.pieces[int(tag)] for tag in tags),
+        )
+
+    def _written(self, ids: Ints, tags: int) -> list[int]:
+        """The tokens after the tags as their text is usually written. Empty where that is another text."""
+        if tags != QUERIES:
+            return []
+        said = [int(token) for token in ids]
+        text = self.pieces.decode(said)
+        written = self.pieces.split(text)
+        same = written[:tags] == said[:tags] and self.pieces.decode(written) == text
+        return written[tags:] if same else []
+
+    def _align(self, run: Run, heard: _Heard, written: Sequence[int]) -> Ints | None:
+        """First frame and the one after the last of each token, int64 (tokens, 2), as FunASR finds them; None where it
+        could not.
+
+        FunASR aligns not the tokens, but what their pieces become as texts of their own; see `Pieces.split_alone`.
+        Where that is what the frames say anyhow, their own path is the best of all: at each of its frames it takes the
+        likeliest token. (FunASR gives blanks the probability 1 where they are likeliest, which changes nothing there.)
+        """
+        alone = [parts or [_LONE_BLANK] for parts in self.pieces.split_alone(written)]
+        targets = np.array([part for parts in alone for part in parts])
+        if (targets == BLANK).any() or targets.max() >= len(self.pieces):
+            return None
+        best = heard.best[QUERIES:]
+        said, starts, stops = runs(best)
+        if not np.array_equal(said, targets):
+            chances = _chances(run, heard, targets)
+            found = align(targets, chances[:, 1:], np.where(best == BLANK, np.float32(0), chances[:, 0]))
+            if found is None:
+                return None
+            starts, stops = found
+        ends = np.cumsum([len(parts) for parts in alone])
+        firsts = np.concatenate([[0], ends[:-1]])
+        return np.stack([starts[firsts], stops[ends - 1]], axis=1) + QUERIES
+
+    def _milliseconds(self, frames: Ints) -> npt.NDArray[np.int32]:
+        """Frames as FunASR tells their time: half a frame earlier, in seconds, and then cut off to whole milliseconds,
+        so that 8040 comes out as 8039."""
+        hop_ms = self.hop * 1000 // SAMPLE_RATE
+        return (np.maximum((frames * hop_ms - hop_ms // 2) / 1000, 0) * 1000).astype(np.int32)
+
+
+def _heard(run: Run, hidden: Array, counts: Ints) -> list[_Heard]:
+    """What the true frames of each row say. All of them go through the head together, `_ROWS` at a time."""
+    rows: Floats = np.concatenate([row[:count] for row, count in zip(hidden, counts, strict=True)])
+    best, probability = np.empty(len(rows), np.int64), np.empty(len(rows), np.float32)
+    total = np.empty(len(rows), np.float32)
+    for start in range(0, len(rows), _ROWS):
+        piece = rows[start : start + _ROWS]
+        outputs = run("head", {"hidden": _filled(piece, _ROW_STEP)})
+        for kept, name in ((best, "best"), (probability, "probability"), (total, "total")):
+            kept[start : start + len(piece)] = outputs[name][: len(piece)]
+    ends = np.cumsum(counts)
+    return [
+        _Heard(rows[own], best[own], probability[own], total[own])
+        for own in (slice(end - count, end) for end, count in zip(ends, counts, strict=True))
+    ]
+
+
+def _chances(run: Run, heard: _Heard, targets: Ints) -> Floats:
+    """Log-probabilities of a blank and of tokens at the frames of speech, float32 (frames, 1 + tokens)."""
+    hidden = heard.hidden[QUERIES:]
+    tokens = np.concatenate([[BLANK], targets])
+    inputs = {"hidden": _filled(hidden, _ROW_STEP), "tokens": _filled(tokens, _TOKEN_STEP)}
+    scores = run("scores", inputs)["scores"][: len(hidden), : len(tokens)]
+    chances: Floats = scores - heard.total[QUERIES:, None]
+    return chances
+
+
+def _filled(rows: Array, step: int) -> Array:
+    """With zeros at the end, so that the number of rows is a multiple of `step`."""
+    filled = np.zeros((-(-len(rows) // step) * step, *rows.shape[1:]), rows.dtype)
+    filled[: len(rows)] = rows
+    return filled
+
+
+def _confidences(heard: _Heard, spans: Ints) -> Floats:
+    """For each span of frames the highest probability of what its frames say; of a blank only where all are blank."""
+    spoken = np.where(heard.best == BLANK, np.float32(0), heard.probability)
+    highest = (spoken[start:stop].max() or heard.probability[start:stop].max() for start, stop in spans)
+    return np.fromiter(highest, np.float32, len(spans))

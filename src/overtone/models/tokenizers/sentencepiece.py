@@ -1,0 +1,115 @@
+"""Vocabularies of SentencePiece: ids to pieces to text, and pieces to words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from overtone.errors import CheckpointError
+from overtone.models.checkpoints import Checkpoint
+
+BLANK = "▁"
+"""How pieces write a blank between words (U+2581)."""
+
+_LARGEST = 64 << 20
+"""Bytes. Published vocabularies have under 1 MiB."""
+_TAG = re.compile(r"<\|[^<>|]*\|>")
+
+
+class Found(NamedTuple):
+    """A word and the first and last of the tokens that make it, inclusive."""
+
+    text: str
+    first: int
+    last: int
+
+
+class Pieces:
+    """One vocabulary. Ids are 0 to `len(pieces) - 1`."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        """Reads a model of SentencePiece's. CheckpointError, with the checkpoint's name, where it is none."""
+        from sentencepiece import SentencePieceProcessor
+
+        try:
+            if path.stat().st_size > _LARGEST:
+                raise CheckpointError(f"{name}: {path.name} is larger than {_LARGEST >> 20} MiB; it cannot be right.")
+            self._processor = SentencePieceProcessor(model_proto=path.read_bytes())
+        except (OSError, RuntimeError, ValueError, TypeError) as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[-1][:200]
+            raise CheckpointError(f"{name}: {path.name} is no vocabulary of SentencePiece's ({reason}).") from error
+        if not len(self._processor):
+            raise CheckpointError(f"{name}: {path.name} is empty; fetch it again.")
+        self._name = name
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint) -> Pieces:
+        """The vocabulary in a checkpoint's folder: its one file that ends in `.bpe.model`."""
+        paths = sorted(path.name for path in checkpoint.folder.glob("*.bpe.model"))
+        if len(paths) != 1:
+            raise CheckpointError(
+                f"{checkpoint.name}: {len(paths) or 'no'} files named *.bpe.model in {checkpoint.folder}, not one; "
+                "copy the whole published folder."
+            )
+        return cls(checkpoint.file(paths[0]), checkpoint.name)
+
+    def __len__(self) -> int:
+        return len(self._processor)
+
+    def __getitem__(self, token: int) -> str:
+        """The piece of an id. CheckpointError where the vocabulary is smaller than the network's."""
+        if not 0 <= token < len(self._processor):
+            raise CheckpointError(
+                f"{self._name}: the network says token {token}, but the vocabulary ends at {len(self._processor) - 1}."
+            )
+        return str(self._processor.IdToPiece(int(token)))
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of tokens, tags and all."""
+        return str(self._processor.DecodeIds([int(token) for token in tokens]))
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """The text of tokens without tags."""
+        return without_tags(self.decode(tokens))
+
+    def split(self, text: str) -> list[int]:
+        """The tokens that text is usually written with."""
+        return [int(token) for token in self._processor.EncodeAsIds(text)]
+
+    def split_alone(self, tokens: Sequence[int]) -> list[list[int]]:
+        """What each token's piece becomes when it is taken for a text of its own: mostly that token, but blanks at
+        its beginning are lost."""
+        return [self.split(self[token]) for token in tokens]
+
+    def words(self, tokens: Sequence[int]) -> list[Found]:
+        """Tokens as words: a blank begins one, pieces of ASCII letters are joined, all else stands for itself."""
+        return join([self[token] for token in tokens])
+
+
+def join(pieces: Sequence[str]) -> list[Found]:
+    """Pieces as words; see `Pieces.words`. A lone blank is part of none."""
+    words: list[Found] = []
+    apart = True
+    for index, piece in enumerate(pieces):
+        text = piece.removeprefix(BLANK)
+        apart = apart or text != piece
+        if not text:
+            continue
+        before = "" if apart else words[-1].text
+        if _letters(before) and _letters(text):
+            words[-1] = Found(before + text, words[-1].first, index)
+        else:
+            words.append(Found(text, index, index))
+        apart = False
+    return words
+
+
+def _letters(text: str) -> bool:
+    return text.isascii() and text.isalpha()
+
+
+def without_tags(text: str) -> str:
+    """Text without what a recogniser says besides words, such as `<|zh|>`, and without blanks around it."""
+    return _TAG.sub("", text).strip()
