@@ -34,7 +34,10 @@ from overtone.types import FRAMES, Batch
 checkpoint = checkpoints.read(Path(arguments["model"]), name="base")
 name = arguments["backend"]
 loaded = load(checkpoint, Options(backend=name, context="full"), "cpu", arguments["threads"])
-where = {"openvino": "overtone.backends.block_attention", "torch": "overtone.models.layers.alibi_attention"}[name]
+where = {
+    "openvino": "overtone.backends.openvino.block_attention",
+    "torch": "overtone.models.layers.alibi_attention",
+}[name]
 samples = round(arguments["seconds"] * 16000)
 batch = Batch((np.resize(speech(), samples),), samples, wish=FRAMES)
 

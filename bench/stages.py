@@ -21,7 +21,7 @@ from common import base_checkpoint, child, flops_by_part, machine_rates, save
 RUN = """
 import numpy as np
 from overtone import checkpoints, compiled, conversion
-from overtone.compiled import CompiledModel
+from overtone.backends.openvino.runtime import CompiledModel
 from overtone.models.emotion2vec.config import Architecture
 
 # Of every model compiled in this process from here on.
@@ -75,7 +75,7 @@ SHOWN_KINDS = 3
 
 def main() -> None:
     """Measure, print and save."""
-    from overtone.compiled import has_fast_bf16
+    from overtone.backends.openvino.runtime import has_fast_bf16
     from overtone.models import checkpoints
     from overtone.models.emotion2vec.config import Architecture
     from overtone.models.export import FEATURE_FRAMES

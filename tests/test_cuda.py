@@ -10,8 +10,8 @@ import torch
 
 from conftest import EXAMPLES, voice
 from overtone import Audio, EmotionRecognizer
-from overtone.backends.torch_backend import TorchBackend
-from overtone.backends.torch_float32 import SWITCHES
+from overtone.backends.torch.emotion2vec import TorchBackend
+from overtone.backends.torch.tf32 import SWITCHES
 from overtone.errors import DeviceError, OutOfMemory
 from overtone.models import checkpoints
 from overtone.models.emotion2vec.loading import load

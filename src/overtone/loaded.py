@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from overtone import conversion
-from overtone.compiled import check_precision
+from overtone.backends.openvino.runtime import check_precision
 from overtone.errors import CheckpointError
 from overtone.models.checkpoints import EMOTION, Checkpoint
 from overtone.models.converted import read_head
@@ -22,7 +22,7 @@ from overtone.system.devices import runs_torch
 if TYPE_CHECKING:
     from overtone.backends.base import LoadableBackend
     from overtone.backends.graphs import Graphs
-    from overtone.backends.torch_offload import Offload
+    from overtone.backends.torch.offload import Offload
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +63,7 @@ _Emotion = tuple["LoadableBackend", Head | None, "Offload | None"]
 
 
 def _openvino_emotion(checkpoint: Checkpoint, options: Options, _: str, threads: int) -> _Emotion:
-    from overtone.backends.openvino_backend import OpenvinoBackend
+    from overtone.backends.openvino.emotion2vec import OpenvinoBackend
 
     if options.precision is not None:
         check_precision(options.precision)  # before a conversion, which takes its time
@@ -80,7 +80,7 @@ def _openvino_emotion(checkpoint: Checkpoint, options: Options, _: str, threads:
 
 
 def _torch_emotion(checkpoint: Checkpoint, options: Options, device: str, threads: int) -> _Emotion:
-    from overtone.backends.torch_backend import TorchBackend
+    from overtone.backends.torch.emotion2vec import TorchBackend
     from overtone.models.emotion2vec.loading import load as load_network
 
     network, head = load_network(checkpoint, strict=not options.ignore_unknown_tensors)
@@ -113,12 +113,12 @@ def load_graphs(
     """
     strict = not options.ignore_unknown_tensors
     if runs_torch(options.backend, device):
-        from overtone.backends.torch_graphs import TorchGraphs
+        from overtone.backends.torch.graphs import TorchGraphs
         from overtone.models.networks import build
 
         graphs = build(checkpoint, strict=strict)
         return TorchGraphs(graphs, device=device, precision=options.precision or "fp32", threads=threads)
-    from overtone.backends.openvino_graphs import OpenvinoGraphs
+    from overtone.backends.openvino.graphs import OpenvinoGraphs
 
     if options.precision is not None:
         check_precision(options.precision)  # before a conversion, which takes its time

@@ -156,7 +156,7 @@ def budget_of(options: Options, device: str) -> int:
         return default_budget_bytes()
     import torch
 
-    from overtone.backends.torch_device import CONTEXT_BYTES
+    from overtone.backends.torch.device import CONTEXT_BYTES
 
     # Asking makes the context, so what is free is free beside it; what is in use counts it.
     free, _ = torch.cuda.mem_get_info(device)

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from conftest import voice
 from overtone import conversion
-from overtone.backends.openvino_backend import OpenvinoBackend
+from overtone.backends.openvino.emotion2vec import OpenvinoBackend
+from overtone.backends.openvino.runtime import has_fast_bf16
 from overtone.batching.policy import bucket
-from overtone.compiled import has_fast_bf16
 from overtone.errors import DeviceError, ModelError
 from overtone.models import checkpoints
 from overtone.models.emotion2vec import random_checkpoint
@@ -149,7 +149,7 @@ def test_bf16_is_refused_where_it_would_only_be_emulated(
     small_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     architecture = load(checkpoints.read(small_checkpoint, name="c"))[0].architecture
-    monkeypatch.setattr("overtone.compiled.has_fast_bf16", lambda: False)
+    monkeypatch.setattr("overtone.backends.openvino.runtime.has_fast_bf16", lambda: False)
     with pytest.raises(DeviceError, match=r"no fast bf16.*--precision fp32"):
         OpenvinoBackend(small_checkpoint, architecture, precision="bf16", threads=1)
 
@@ -183,7 +183,7 @@ def test_an_encoder_that_is_not_as_exported_is_refused(tmp_path: Path) -> None:
     import openvino
     from openvino import opset13
 
-    from overtone.backends.blockwise import BlockwiseEncoder
+    from overtone.backends.openvino.blockwise_encoder import BlockwiseEncoder
 
     plain = opset13.parameter([1, 4], dtype=openvino.Type.f32)
     openvino.save_model(openvino.Model([opset13.relu(plain)], [plain], "m"), tmp_path / "encoder.xml")

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from oracles import campplus, ct_transformer, fsmn_vad, paraformer, sense_voice
-from overtone import compiled as compiled_models
-from overtone.compiled import CompiledModel, openvino, save_model
+from overtone.backends.openvino import runtime as compiled_models
+from overtone.backends.openvino.runtime import CompiledModel, openvino, save_model
 from overtone.errors import ModelError
 from overtone.loaded import load_graphs
 from overtone.models import checkpoints

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from conftest import voice
-from overtone.backends.torch_backend import TorchBackend
+from overtone.backends.torch.emotion2vec import TorchBackend
 from overtone.errors import DeviceError, OutOfMemory
 from overtone.models import checkpoints
 from overtone.models.emotion2vec.loading import load

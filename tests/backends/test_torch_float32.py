@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from overtone.backends.torch_float32 import Switches
+from overtone.backends.torch.tf32 import Switches
 
 MATMUL, CUDNN = torch.backends.cuda.matmul, torch.backends.cudnn
 

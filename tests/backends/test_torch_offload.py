@@ -9,8 +9,8 @@ import torch
 
 from conftest import EXAMPLES, voice
 from overtone import EmotionRecognizer, parts
-from overtone.backends.torch_backend import TorchBackend
-from overtone.backends.torch_offload import Offload
+from overtone.backends.torch.emotion2vec import TorchBackend
+from overtone.backends.torch.offload import Offload
 from overtone.errors import DeviceError, OutOfMemory
 from overtone.models import checkpoints
 from overtone.models.emotion2vec.loading import load

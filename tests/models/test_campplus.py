@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from conftest import CLIPS, decoded, voice
 from oracles import campplus as oracle
 from oracles.run import openvino_run, torch_run
-from overtone.backends import probing
+from overtone.backends import cost_probe
 from overtone.errors import CheckpointError, ModelError
 from overtone.models import checkpoints
 from overtone.models.campplus import network
@@ -219,7 +219,7 @@ def test_a_rehearsal_runs_every_graph(run: Run, checkpoint: checkpoints.Checkpoi
         return run(graph, inputs)
 
     task = SpeakerTask(checkpoint)
-    task.rehearse(watched, probing.noise(Shape(2, 2.0)))
+    task.rehearse(watched, cost_probe.noise(Shape(2, 2.0)))
     assert seen == set(task.graphs)
 
 

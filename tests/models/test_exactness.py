@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import voice
-from overtone.backends.torch_backend import TorchBackend
+from overtone.backends.torch.emotion2vec import TorchBackend
 from overtone.batching.policy import bucket
 from overtone.models import checkpoints
 from overtone.models.emotion2vec import random_checkpoint

@@ -16,7 +16,7 @@ import yaml
 from conftest import CLIPS, voice
 from oracles import paraformer as oracle
 from oracles.run import openvino_run, torch_run
-from overtone.backends import probing
+from overtone.backends import cost_probe
 from overtone.errors import CheckpointError, ModelError, UsageError
 from overtone.models import checkpoints
 from overtone.models.checkpoints import Checkpoint
@@ -171,7 +171,7 @@ def test_a_rehearsal_runs_every_graph_at_the_most(model: Model, shape: Shape) ->
         seen[graph] = inputs
         return model.runs["torch"](graph, inputs)
 
-    model.task.rehearse(run, probing.noise(shape))
+    model.task.rehearse(run, cost_probe.noise(shape))
     assert set(seen) == set(model.task.graphs)
     frames, tokens = seen["encoder"]["counts"], seen["decoder"]["tokens"]
     assert (tokens == (frames + 1) // 2).all()

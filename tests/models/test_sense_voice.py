@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from conftest import CLIPS, decoded, voice
 from oracles import sense_voice as oracle
 from oracles.run import openvino_run, torch_run
-from overtone.backends import probing
+from overtone.backends import cost_probe
 from overtone.errors import CheckpointError, ModelError, UsageError
 from overtone.models import checkpoints
 from overtone.models.graph import Graph
@@ -247,7 +247,7 @@ def test_a_rehearsal_runs_every_graph(run: Run, task: SenseVoiceTask, shape: Sha
         seen[graph] = inputs
         return run(graph, inputs)
 
-    task.rehearse(watched, probing.noise(shape))
+    task.rehearse(watched, cost_probe.noise(shape))
     assert set(seen) == set(task.graphs)
     assert len(seen["scores"]["tokens"]) >= seen["encoder"]["counts"].max() / 2
 

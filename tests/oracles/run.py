@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from overtone.backends.openvino_graphs import OpenvinoGraphs
-from overtone.compiled import save_model
+from overtone.backends.openvino.graphs import OpenvinoGraphs
+from overtone.backends.openvino.runtime import save_model
 from overtone.models.graph import Graph
 from overtone.models.networks import exported
 from overtone.models.task import Array, Run

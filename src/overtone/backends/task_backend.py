@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
-from overtone.backends import probing
+from overtone.backends import cost_probe
 from overtone.backends.graphs import Graphs
 from overtone.models.task import Task
 from overtone.system.machine import trim_heap
@@ -58,12 +58,12 @@ class TaskBackend:
     def warm_up(self) -> None:
         """See LoadableBackend. Few and many frames: OpenVINO packs weights anew for either."""
         for shape in (Shape(1, 0.5), Shape(1, 8.0)):
-            self._rehearse(probing.noise(shape))
+            self._rehearse(cost_probe.noise(shape))
 
     def cost(self, longest_s: float) -> CostModel:
         """See Backend. Rehearses a few shapes, as noise itself might be heard as nothing."""
         probe = partial(self._graphs.probe, self._rehearse)
-        return probing.measure(probe, longest_s, row_s=_ROW_S, quadratic=True)
+        return cost_probe.measure(probe, longest_s, row_s=_ROW_S, quadratic=True)
 
     def used_bytes(self) -> int:
         """See Backend."""

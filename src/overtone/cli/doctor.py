@@ -13,8 +13,9 @@ import psutil
 from rich.markup import escape
 
 import overtone
-from overtone import compiled, vad
+from overtone import vad
 from overtone.audio import Decoder
+from overtone.backends.openvino import runtime
 from overtone.cli import screen
 from overtone.errors import OvertoneError
 from overtone.models import checkpoints
@@ -89,8 +90,8 @@ def _memory() -> Iterator[Finding]:
 
 def _openvino() -> Iterator[Finding]:
     try:
-        bf16 = compiled.has_fast_bf16()
-        yield Finding("ok", "openvino", f"{compiled.version()}, bf16 is {'fast' if bf16 else 'not fast'} here")
+        bf16 = runtime.has_fast_bf16()
+        yield Finding("ok", "openvino", f"{runtime.version()}, bf16 is {'fast' if bf16 else 'not fast'} here")
     except (ImportError, OSError, RuntimeError) as error:
         yield Finding("bad", "openvino", f"cannot be loaded ({error}); reinstall it with pip install openvino")
 

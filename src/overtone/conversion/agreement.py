@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from overtone.backends.openvino_backend import OpenvinoBackend
-from overtone.backends.openvino_graphs import OpenvinoGraphs
+from overtone.backends.openvino.emotion2vec import OpenvinoBackend
+from overtone.backends.openvino.graphs import OpenvinoGraphs
 from overtone.batching.policy import bucket
 from overtone.models import converted as on_disk
 from overtone.models.checkpoints import EMOTION, Checkpoint

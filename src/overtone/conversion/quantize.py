@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from overtone.backends.openvino_backend import OpenvinoBackend
-from overtone.backends.openvino_graphs import OpenvinoGraphs
+from overtone.backends.openvino.emotion2vec import OpenvinoBackend
+from overtone.backends.openvino.graphs import OpenvinoGraphs
+from overtone.backends.openvino.runtime import read_model, save_model, untold
 from overtone.batching.policy import bucket
-from overtone.compiled import read_model, save_model, untold
 from overtone.models.checkpoints import EMOTION, Checkpoint
 from overtone.models.converted import Converted
 from overtone.models.emotion2vec.config import Architecture

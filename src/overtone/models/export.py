@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from overtone.compiled import openvino
+from overtone.backends.openvino.runtime import openvino
 from overtone.models.emotion2vec.network import Emotion2vec
 from overtone.models.layers.dense_attention import encode_dense
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from overtone.compiled import openvino
+from overtone.backends.openvino.runtime import openvino
 from overtone.models.campplus import network as campplus
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.ct_transformer import network as ct_transformer

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from overtone.backends import probing
+from overtone.backends import cost_probe
 from overtone.backends.base import Interrupted
-from overtone.backends.blockwise import BlockwiseEncoder
-from overtone.backends.on_cpu import OnCpu
-from overtone.compiled import CompiledModel, check_precision, version
+from overtone.backends.openvino.blockwise_encoder import BlockwiseEncoder
+from overtone.backends.openvino.host_memory import OnCpu
+from overtone.backends.openvino.runtime import CompiledModel, check_precision, version
 from overtone.models.emotion2vec.config import Architecture
 from overtone.system.machine import processor_name, trim_heap
 from overtone.system.memory import CostModel
@@ -150,11 +150,11 @@ class OpenvinoBackend(OnCpu):
         """See Backend. Runs noise of a few shapes; the bias of attention grows with the square of the length."""
         a = self._architecture
         row_s = (a.num_extra_tokens + _TOKEN_STEP) * a.hop_samples / SAMPLE_RATE
-        return probing.measure(self._probe, longest_s, row_s=row_s, quadratic=not self._whole)
+        return cost_probe.measure(self._probe, longest_s, row_s=row_s, quadratic=not self._whole)
 
     def _probe(self, batch: Batch) -> int:
         self.trim()
-        return probing.process_peak(self.run, batch)
+        return cost_probe.process_peak(self.run, batch)
 
     def trim(self) -> None:
         """See Backend."""

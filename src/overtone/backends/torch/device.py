@@ -10,8 +10,8 @@ from typing import TypeVar
 
 import torch
 
-from overtone.backends import probing
-from overtone.backends.torch_float32 import SWITCHES
+from overtone.backends import cost_probe
+from overtone.backends.torch.tf32 import SWITCHES
 from overtone.errors import DeviceError, OutOfMemory
 from overtone.system.machine import peak_rss_bytes, processor_name, rss_bytes, trim_heap
 from overtone.system.memory import memory_refusal
@@ -126,7 +126,7 @@ class TorchDevice:
         """Peak bytes that a batch took on top of what was held before it."""
         self.trim()
         if self.on_cpu:
-            return probing.process_peak(run, batch)
+            return cost_probe.process_peak(run, batch)
         torch.cuda.reset_peak_memory_stats(self.name)
         before = torch.cuda.memory_reserved(self.name)
         run(batch)

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import torch
 
-from overtone.backends.torch_device import TorchDevice
+from overtone.backends.torch.device import TorchDevice
 from overtone.models.graph import Graph
 from overtone.models.task import Array
 from overtone.types import Batch

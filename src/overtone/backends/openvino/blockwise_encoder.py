@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from overtone.backends.block_attention import BlockAttention
-from overtone.compiled import Array, CompiledModel, first_run, openvino, read_model
+from overtone.backends.openvino.block_attention import BlockAttention
+from overtone.backends.openvino.runtime import Array, CompiledModel, first_run, openvino, read_model
 from overtone.errors import ModelError
 from overtone.system.machine import drop_mapped, trim_heap
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from overtone.compiled import Array, CompiledModel, openvino
+from overtone.backends.openvino.runtime import Array, CompiledModel, openvino
 from overtone.models.emotion2vec.config import HIDDEN
 from overtone.models.layers.attention_span import SKIPPED_SHARE, UNIT, Band, bands
 

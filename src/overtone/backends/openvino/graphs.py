@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from overtone.backends import probing
-from overtone.backends.on_cpu import OnCpu
-from overtone.compiled import CompiledModel, check_precision, first_run, version
+from overtone.backends import cost_probe
+from overtone.backends.openvino.host_memory import OnCpu
+from overtone.backends.openvino.runtime import CompiledModel, check_precision, first_run, version
 from overtone.models.task import Array
 from overtone.system.machine import processor_name, trim_heap
 from overtone.types import Batch
@@ -54,7 +54,7 @@ class OpenvinoGraphs(OnCpu):
     def probe(self, run: Callable[[Batch], object], batch: Batch) -> int:
         """See Graphs."""
         self.trim()
-        return probing.process_peak(run, batch)
+        return cost_probe.process_peak(run, batch)
 
     def trim(self) -> None:
         """See Graphs."""

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from overtone.backends import probing
-from overtone.backends.torch_device import TorchDevice
-from overtone.backends.torch_offload import Offload
-from overtone.backends.torch_transfer import Transfer
+from overtone.backends import cost_probe
+from overtone.backends.torch.device import TorchDevice
+from overtone.backends.torch.offload import Offload
+from overtone.backends.torch.transfer import Transfer
 from overtone.models.emotion2vec.network import Emotion2vec
 from overtone.models.layers.alibi_attention import BIAS_BYTES
 from overtone.models.layers.flex_attention import FlexAttend, flex_is_here
@@ -123,17 +123,17 @@ class TorchBackend:
 
     def warm_up(self) -> None:
         """Run a second of noise, so that weights are resident and kernels chosen before anything is measured."""
-        self.run(probing.noise(Shape(1, 1.0)))
+        self.run(cost_probe.noise(Shape(1, 1.0)))
         if self._flex is not None:
             # Compiled apart: a batch of one, and fewer than 128 tokens, for which there is another kernel.
             for shape in (Shape(2, 1.0), Shape(1, 4.0), Shape(2, 4.0)):
-                self.run(probing.noise(shape))
+                self.run(cost_probe.noise(shape))
 
     def cost(self, longest_s: float) -> CostModel:
         """See Backend. Runs noise of a few shapes; call `warm_up` before."""
         a = self._architecture
         row_s = a.num_extra_tokens * a.hop_samples / SAMPLE_RATE
-        cost = probing.measure(partial(self._device.probe, self.run), longest_s, row_s=row_s, quadratic=False)
+        cost = cost_probe.measure(partial(self._device.probe, self.run), longest_s, row_s=row_s, quadratic=False)
         # Attention takes no memory that grows with the square of the length. What a block of it may still grow by
         # beyond these shapes is counted from the start; in one kernel there are no blocks.
         return replace(cost, fixed=cost.fixed + (BIAS_BYTES if self.attention == "blocks" else 0))

@@ -1,0 +1,1 @@
+"""Models through OpenVINO, on a CPU."""

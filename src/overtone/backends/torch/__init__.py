@@ -1,0 +1,1 @@
+"""Models through PyTorch, on a GPU or a CPU."""
