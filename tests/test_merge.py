@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overtone.errors import ModelError
-from overtone.merge import Merger
+from overtone.merging.emotion import Merger
 from overtone.models.emotion2vec.classifier import Head, english
 from overtone.types import Output, Segment, Span
 

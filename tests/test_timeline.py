@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overtone.timeline import Timeline
+from overtone.merging.timeline import Timeline
 from overtone.types import SILENCE, SegmentResult, Span
 
 LABELS = ("angry", "sad")

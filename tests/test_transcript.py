@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from overtone.merging.segment_outputs import Gatherer
+from overtone.merging.sentence_emotion import Moods
+from overtone.merging.sentences import by_marks, by_own_marks, by_pause, joined, numbered
+from overtone.merging.words import Heard, WordTable
 from overtone.models.emotion2vec.classifier import Head
 from overtone.models.sense_voice.tags import told
-from overtone.transcript.merge import Gatherer
-from overtone.transcript.moods import Moods
-from overtone.transcript.sentences import by_marks, by_own_marks, by_pause, joined, numbered
-from overtone.transcript.words import Heard, WordTable
 from overtone.types import Output, Recognized, Segment, Span, Voices
 
 SECOND = 16_000

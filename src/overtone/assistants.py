@@ -10,13 +10,13 @@ import numpy as np
 
 from overtone.backends.graphs import Graphs
 from overtone.loaded import load_graphs
+from overtone.merging.punctuation.restoration import Punctuator
 from overtone.models import checkpoints
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.fsmn_vad.scorer import BLOCK_FRAMES, FsmnStream, FsmnVad
 from overtone.models.registry import Role, check_role
 from overtone.models.task import Array
 from overtone.options.transcription import TranscribeOptions
-from overtone.punctuation.punctuate import Punctuator
 from overtone.system.devices import resolve_device
 
 _THREADS = 1

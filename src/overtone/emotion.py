@@ -11,7 +11,7 @@ from overtone.caller import Caller
 from overtone.errors import OvertoneError, about
 from overtone.intake import Sent
 from overtone.live import Live
-from overtone.merge import Merged, Merger
+from overtone.merging.emotion import Merged, Merger
 from overtone.options import sources
 from overtone.options.emotion import Options
 from overtone.pipeline import Pipeline

@@ -12,10 +12,10 @@ import numpy as np
 from overtone.caller import Caller
 from overtone.errors import UsageError
 from overtone.intake import Intake, Sent
-from overtone.merge import Merged
+from overtone.merging.emotion import Merged
+from overtone.merging.timeline import verdict
 from overtone.runtime import Runtime
 from overtone.segment import is_silent
-from overtone.timeline import verdict
 from overtone.types import SAMPLE_RATE, SILENCE, EmotionResult, Granularity, Output, Samples, SegmentResult, Span
 from overtone.way import Wishes
 

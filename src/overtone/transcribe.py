@@ -16,6 +16,10 @@ from overtone.emotion import EmotionRecognizer
 from overtone.errors import OvertoneError, UsageError, about
 from overtone.fsmn.cutter import MergingCutter, SpeechCutter
 from overtone.intake import Sent
+from overtone.merging.segment_outputs import Gathered, Gatherer
+from overtone.merging.sentence_emotion import Moods
+from overtone.merging.speakers.clustering import WORKING_BYTES
+from overtone.merging.transcript import Telling
 from overtone.models import checkpoints
 from overtone.models.registry import Role, check_role, check_wish, punctuates, vocabulary_of, wish_of
 from overtone.models.task import Task
@@ -25,12 +29,8 @@ from overtone.options.transcription import TranscribeOptions
 from overtone.pipeline import Pipeline
 from overtone.runtime import NOTHING, Beside, Runtime
 from overtone.segment import Cutter
-from overtone.speakers.cluster import WORKING_BYTES
 from overtone.system.devices import resolve_devices
 from overtone.system.profiler import OFF, Stages
-from overtone.transcript.merge import Gathered, Gatherer
-from overtone.transcript.moods import Moods
-from overtone.transcript.told import Telling
 from overtone.types import FRAMES, Samples, Transcript
 from overtone.way import Cutters, Way, Wishes, ask
 

@@ -21,12 +21,12 @@ from oracles import campplus as oracle
 from oracles.run import openvino_run, torch_run
 from overtone.backends import cost_probe
 from overtone.errors import CheckpointError, ModelError
+from overtone.merging.speakers.diarization import diarize, seconds
 from overtone.models import checkpoints
 from overtone.models.campplus import network
 from overtone.models.campplus.config import MELS
 from overtone.models.campplus.task import ROWS, SHIFT, WINDOW, SpeakerTask, windows
 from overtone.models.task import Run
-from overtone.speakers.diarize import diarize, seconds
 from overtone.system.memory import Shape
 from overtone.types import Batch, Voices
 

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from oracles import ct_transformer as oracle
 from oracles.run import openvino_run, torch_run
 from overtone.errors import CheckpointError
+from overtone.merging.punctuation import restoration
+from overtone.merging.punctuation.restoration import LONGEST, PATIENCE, Punctuated, Punctuator
 from overtone.models import checkpoints
 from overtone.models.ct_transformer import network
 from overtone.models.ct_transformer.config import Marks, read_vocabulary
-from overtone.punctuation import punctuate
-from overtone.punctuation.punctuate import LONGEST, PATIENCE, Punctuated, Punctuator
 
 Of = Callable[[Path], Punctuator]
 
@@ -110,7 +110,7 @@ def test_text_is_settled_when_the_longest_window_is_full(tmp_path: Path, punctua
     ours = punctuator(oracle.publish(tmp_path / "model", never="。？、，"))
     stream = ours.stream()
     first = stream.push(["word"] * (LONGEST + 1))
-    assert len(first.marks) == LONGEST - punctuate.WINDOW
+    assert len(first.marks) == LONGEST - restoration.WINDOW
     rest = stream.finish()
     assert first.text + rest.text == " Word" + " word" * LONGEST + "."
     assert first.marks + rest.marks == [""] * LONGEST + ["。"]
@@ -163,7 +163,7 @@ def test_what_waits_is_little(by_characters: Path, punctuator: Of) -> None:
         given += len(words)
         given -= len(stream.push(words).marks)
         waiting = max(waiting, given)
-    assert waiting <= PATIENCE + 2 * punctuate.WINDOW
+    assert waiting <= PATIENCE + 2 * restoration.WINDOW
 
 
 def test_both_runtimes_punctuate_alike(by_characters: Path) -> None:
@@ -184,7 +184,7 @@ def test_few_shapes_are_run(by_characters: Path) -> None:
         return run(graph, inputs)
 
     Punctuator(checkpoint, counted).punctuate(oracle.text(1500, seed=2))
-    assert len(shapes) <= (PATIENCE + 2 * punctuate.WINDOW) // 8
+    assert len(shapes) <= (PATIENCE + 2 * restoration.WINDOW) // 8
 
 
 def tokens(folder: Path, text: str) -> Path:

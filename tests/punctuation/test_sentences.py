@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from overtone.punctuation.sentences import SENTENCES, TimedSentence, TimedWord, sentences
+from overtone.merging.punctuation.sentences import SENTENCES, TimedSentence, TimedWord, sentences
 
 MARKS = ("", "，", "。", "？", "、")
 WORDS = st.lists(

@@ -30,6 +30,7 @@ from conftest import EXAMPLES
 from oracles import sense_voice
 from overtone import EmotionRecognizer
 from overtone.errors import InputError, RefusedError, UsageError
+from overtone.merging.timeline import Timeline
 from overtone.options.emotion import Options
 from overtone.output.records import to_record
 from overtone.server.calls import Call
@@ -49,7 +50,6 @@ from overtone.server.ui.run import AT_ONCE, SENT_AHEAD, Row, Run, Verdict
 from overtone.server.ui.sessions import KEPT_S, LEFT_S, Session, Sessions
 from overtone.server.ui.texts import EMOTIONS, LANGUAGES, TEXTS, emotion, language_of, moment, percent, span
 from overtone.server.uploads import Spool, Upload, UploadLimits
-from overtone.timeline import Timeline
 from overtone.types import SILENCE, Emotion, EmotionResult, Sentence, Span, Timings, Transcript, Word
 from results import LABELS, frames, result, segment
 

@@ -14,9 +14,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from overtone.speakers.cluster import EXACT, FEWEST, cluster, joined, renumbered
-from overtone.speakers.kmeans import kmeans
-from overtone.speakers.spectral import spectral
+from overtone.merging.speakers.clustering import EXACT, FEWEST, cluster, joined, renumbered
+from overtone.merging.speakers.kmeans import kmeans
+from overtone.merging.speakers.spectral import spectral
 from speakers.speaking import shares_right, speaking
 
 
@@ -125,7 +125,7 @@ import numpy as np
 sys.path.insert(0, sys.argv[1])
 from speakers.speaking import speaking
 from overtone.system.machine import peak_rss_bytes
-from overtone.speakers.cluster import cluster
+from overtone.merging.speakers.clustering import cluster
 embeddings, _ = speaking(48_000, 3, seed=0)
 held = peak_rss_bytes()
 cluster(embeddings)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from overtone.merging.speakers.clustering import renumbered
+from overtone.merging.speakers.diarization import Turn, diarize, seconds, speakers_of, turns
 from overtone.models.campplus.task import windows
-from overtone.speakers.cluster import renumbered
-from overtone.speakers.diarize import Turn, diarize, seconds, speakers_of, turns
 
 
 @st.composite

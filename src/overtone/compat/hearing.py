@@ -10,18 +10,18 @@ from overtone.assistants import Speech
 from overtone.errors import OvertoneError, about
 from overtone.fsmn.cutter import MergingCutter, SpeechCutter
 from overtone.intake import Sent
+from overtone.merging.punctuation.restoration import Punctuator
+from overtone.merging.segment_outputs import Gathered, Gatherer
+from overtone.merging.words import Heard
 from overtone.models.fsmn_vad.options import VadOptions
 from overtone.models.paraformer.task import ParaformerTask, ParaformerWish
 from overtone.models.sense_voice.task import SenseVoiceWish
 from overtone.models.task import Task
 from overtone.options.emotion import Options
 from overtone.options.transcription import TranscribeOptions
-from overtone.punctuation.punctuate import Punctuator
 from overtone.runtime import Runtime
 from overtone.segment import Cutter
 from overtone.transcribe import SpeechWay, Transcriber
-from overtone.transcript.merge import Gathered, Gatherer
-from overtone.transcript.words import Heard
 from overtone.types import Output, Recognized, Span, Transcript, Voices
 from overtone.way import Way
 

@@ -10,8 +10,8 @@ import numpy as np
 from overtone.compat.alone import Alone
 from overtone.compat.arguments import sift
 from overtone.compat.inputs import tensor, texts
+from overtone.merging.punctuation.restoration import Punctuator
 from overtone.models.checkpoints import Checkpoint
-from overtone.punctuation.punctuate import Punctuator
 
 _KNOWN = ("cache", "key")
 

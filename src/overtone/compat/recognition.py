@@ -17,13 +17,13 @@ from overtone.compat.inputs import named
 from overtone.compat.segments import Said, teller_of
 from overtone.compat.speech import PER_CALL as OF_SPEECH
 from overtone.errors import UsageError
+from overtone.merging.segment_outputs import Gathered
+from overtone.merging.speakers.clustering import cluster
+from overtone.merging.speakers.diarization import speakers_of, turns
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.paraformer.task import ParaformerTask
 from overtone.models.sense_voice.task import LANGUAGES
 from overtone.options import sources
-from overtone.speakers.cluster import cluster
-from overtone.speakers.diarize import speakers_of, turns
-from overtone.transcript.merge import Gathered
 from overtone.types import SAMPLE_RATE
 
 Result = dict[str, Any]

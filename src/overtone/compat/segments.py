@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from overtone.merging.words import Heard
 from overtone.models.paraformer.task import ParaformerTask
 from overtone.models.sense_voice.task import SenseVoiceTask
 from overtone.models.task import Task
 from overtone.models.tokenizers.characters import CharTokens
 from overtone.models.tokenizers.sentencepiece import BLANK, Pieces
-from overtone.transcript.words import Heard
 
 Times = list[list[int]]
 """First and last millisecond of each word, half-open, from the source's start."""

@@ -9,9 +9,9 @@ from itertools import pairwise
 from typing import Any
 
 from overtone.compat.segments import Said, Times
-from overtone.punctuation import sentences
-from overtone.punctuation.punctuate import Punctuator
-from overtone.punctuation.sentences import TimedWord
+from overtone.merging.punctuation import sentences
+from overtone.merging.punctuation.restoration import Punctuator
+from overtone.merging.punctuation.sentences import TimedWord
 
 Info = dict[str, Any]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from overtone.speakers.kmeans import Labels, Points, kmeans
+from overtone.merging.speakers.kmeans import Labels, Points, kmeans
 
 MOST_SPEAKERS = 15
 """Voices found by the gap, at most."""

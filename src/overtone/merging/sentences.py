@@ -9,9 +9,9 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
+from overtone.merging.punctuation.writer import Writer
+from overtone.merging.words import WordTable
 from overtone.models.sense_voice.tags import Told, told
-from overtone.punctuation.writing import Writer
-from overtone.transcript.words import WordTable
 from overtone.types import Emotion, Sentence
 
 ENDS = "。？！"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from overtone.speakers.kmeans import Labels, Points, means
-from overtone.speakers.spectral import spectral, unit
+from overtone.merging.speakers.kmeans import Labels, Points, means
+from overtone.merging.speakers.spectral import spectral, unit
 
 FEWEST = 20
 """Windows, of 0.75 s, below which FunASR tells nobody apart."""

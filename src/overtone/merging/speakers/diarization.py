@@ -9,8 +9,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from overtone.speakers.cluster import cluster, renumbered
-from overtone.speakers.kmeans import Points
+from overtone.merging.speakers.clustering import cluster, renumbered
+from overtone.merging.speakers.kmeans import Points
 from overtone.types import SAMPLE_RATE
 
 SHORTEST_S = 0.7

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from overtone.merging.punctuation.restoration import Punctuator
+from overtone.merging.segment_outputs import Gathered
+from overtone.merging.sentences import Known, Ranges, Sentences, by_marks, by_own_marks, by_pause, joined, numbered
+from overtone.merging.speakers.clustering import renumbered
+from overtone.merging.speakers.diarization import diarize, speakers_of
+from overtone.merging.words import WordTable
 from overtone.models.sense_voice.tags import told
 from overtone.models.task import Vocabulary
-from overtone.punctuation.punctuate import Punctuator
-from overtone.speakers.cluster import renumbered
-from overtone.speakers.diarize import diarize, speakers_of
-from overtone.transcript.merge import Gathered
-from overtone.transcript.sentences import Known, Ranges, Sentences, by_marks, by_own_marks, by_pause, joined, numbered
-from overtone.transcript.words import WordTable
 
 _CLUSTERING = threading.Lock()
 """One source at a time: what it takes is in the plan once."""

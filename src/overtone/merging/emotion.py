@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from overtone.merging.timeline import Timeline, verdict
 from overtone.models.emotion2vec.classifier import Head
 from overtone.system.spooled_array import FrameSpool
-from overtone.timeline import Timeline, verdict
 from overtone.types import SAMPLE_RATE, SILENCE, FrameResult, Output, Segment, SegmentResult, Span
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from overtone.speakers.diarize import seconds
-from overtone.transcript.moods import Moods
-from overtone.transcript.words import Heard
+from overtone.merging.sentence_emotion import Moods
+from overtone.merging.speakers.diarization import seconds
+from overtone.merging.words import Heard
 from overtone.types import Output, Recognized, Segment, Span, Voices
 
 

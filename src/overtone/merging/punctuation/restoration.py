@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.errors import CheckpointError
+from overtone.merging.punctuation.writer import Writer, ended
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.ct_transformer.config import GRAPH, UNKNOWN, Marks, read_vocabulary
 from overtone.models.ct_transformer.embedding_table import Table
@@ -28,7 +29,6 @@ from overtone.models.ct_transformer.tokenizer import (
     marks_of_words,
 )
 from overtone.models.task import Run
-from overtone.punctuation.writing import Writer, ended
 
 WINDOW = 20
 """Pieces looked at for the first time, as FunASR has it (`split_size`)."""

@@ -1,0 +1,1 @@
+"""Outputs of segments put together: emotions, transcripts, sentences, speakers."""
