@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overtone.pauses import FrameSpan, PauseCutter, PauseRules, best_cut
+from overtone.segmentation.pause_detection import FrameSpan, PauseCutter, PauseRules, best_cut
 
 FRAMES = st.lists(
     st.tuples(st.sampled_from([0.02, 0.3, 0.4, 0.6, 0.98]), st.floats(0, 1)).flatmap(

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import EXAMPLES, decoded
-from overtone.segment import Cutter, PauseSegmenter, WholeCutter, WindowCutter, is_silent, windows_in
+from overtone.segmentation.segmenters import Cutter, PauseSegmenter, WholeCutter, WindowCutter, is_silent, windows_in
+from overtone.segmentation.silero_vad import SileroVad
 from overtone.types import Segment
-from overtone.vad import SileroVad
 
 VAD = SileroVad()
 

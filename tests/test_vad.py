@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from conftest import EXAMPLES, decoded
-from overtone.vad import FRAME, SileroVad, frame_levels
+from overtone.segmentation.silero_vad import FRAME, SileroVad, frame_levels
 
 
 def call() -> np.ndarray:
@@ -55,7 +55,7 @@ def test_first_runs_in_several_threads_do_not_wait_for_each_other() -> None:
     code = """
 import threading
 import numpy as np
-from overtone.vad import SileroVad
+from overtone.segmentation.silero_vad import SileroVad
 shared = SileroVad()
 gate = threading.Barrier(4)
 def run(vad):

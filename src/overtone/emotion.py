@@ -16,7 +16,7 @@ from overtone.options import sources
 from overtone.options.emotion import Options
 from overtone.pipeline import Pipeline
 from overtone.runtime import NOTHING, Beside, Runtime
-from overtone.segment import Cutter
+from overtone.segmentation.segmenters import Cutter
 from overtone.system.profiler import OFF, Stages
 from overtone.types import FRAMES, EmotionResult, Output, Samples
 from overtone.way import Cutters, Wishes, ask

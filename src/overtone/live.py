@@ -15,7 +15,7 @@ from overtone.intake import Intake, Sent
 from overtone.merging.emotion import Merged
 from overtone.merging.timeline import verdict
 from overtone.runtime import Runtime
-from overtone.segment import is_silent
+from overtone.segmentation.segmenters import is_silent
 from overtone.types import SAMPLE_RATE, SILENCE, EmotionResult, Granularity, Output, Samples, SegmentResult, Span
 from overtone.way import Wishes
 

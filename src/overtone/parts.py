@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import overtone
-from overtone import vad
 from overtone.batching import cost_cache
 from overtone.batching.policy import Plan, audio_floor_bytes, longest_segment, make_plan, needed_bytes, place_blocks
 from overtone.errors import BudgetError, OutOfMemory
@@ -19,6 +18,7 @@ from overtone.models.emotion2vec.classifier import Head
 from overtone.models.task import Task
 from overtone.options import sources
 from overtone.options.emotion import Options
+from overtone.segmentation import silero_vad
 from overtone.system.devices import check_offload
 from overtone.system.machine import available_bytes, default_budget_bytes, rss_bytes
 from overtone.system.memory import CostModel, format_size, memory_refusal
@@ -115,7 +115,7 @@ class Part:
         self._move_over(feeders)
         on_cpu, options = self.device == "cpu", self.options
         # The VAD, loaded at the first long file, is counted from the start.
-        beside = held_bytes + vad.resident_bytes() if on_cpu else 0
+        beside = held_bytes + silero_vad.resident_bytes() if on_cpu else 0
         return make_plan(
             budget_bytes=self._budget,
             resident_bytes=self.backend.used_bytes() + beside,

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.errors import InputError, ModelError, OvertoneError
-from overtone.segment import Cutter
+from overtone.segmentation.segmenters import Cutter
 from overtone.system.profiler import OFF, Stages
 from overtone.types import SAMPLE_RATE, Samples, Segment, Span, Timings
 

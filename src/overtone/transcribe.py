@@ -14,7 +14,6 @@ from overtone.batching.policy import longest_segment
 from overtone.caller import Caller
 from overtone.emotion import EmotionRecognizer
 from overtone.errors import OvertoneError, UsageError, about
-from overtone.fsmn.cutter import MergingCutter, SpeechCutter
 from overtone.intake import Sent
 from overtone.merging.segment_outputs import Gathered, Gatherer
 from overtone.merging.sentence_emotion import Moods
@@ -28,7 +27,8 @@ from overtone.options.emotion import Options
 from overtone.options.transcription import TranscribeOptions
 from overtone.pipeline import Pipeline
 from overtone.runtime import NOTHING, Beside, Runtime
-from overtone.segment import Cutter
+from overtone.segmentation.fsmn.segmenter import MergingCutter, SpeechCutter
+from overtone.segmentation.segmenters import Cutter
 from overtone.system.devices import resolve_devices
 from overtone.system.profiler import OFF, Stages
 from overtone.types import FRAMES, Samples, Transcript

@@ -15,10 +15,10 @@ from overtone.fleet import Fleet
 from overtone.models.registry import Role
 from overtone.options.emotion import Options
 from overtone.runtime import Runtime
-from overtone.segment import Cutter, PauseSegmenter, WholeCutter, WindowCutter
+from overtone.segmentation.segmenters import Cutter, PauseSegmenter, WholeCutter, WindowCutter
+from overtone.segmentation.silero_vad import SileroVad
 from overtone.track import Merging
 from overtone.types import FRAMES, SAMPLE_RATE, Samples
-from overtone.vad import SileroVad
 
 _Merged_co = TypeVar("_Merged_co", covariant=True)
 

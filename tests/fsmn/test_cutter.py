@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from overtone.fsmn.cutter import MergingCutter, SpeechCutter
-from overtone.fsmn.detector import EndpointDetector
-from overtone.fsmn.merging import Piece, SpanMerger, merged
 from overtone.models.features.fbank import frames_of
 from overtone.models.fsmn_vad.options import VadOptions
 from overtone.models.fsmn_vad.scorer import FsmnStream, Scores
-from overtone.segment import Cutter
+from overtone.segmentation.fsmn.endpoint_detector import EndpointDetector
+from overtone.segmentation.fsmn.segmenter import MergingCutter, SpeechCutter
+from overtone.segmentation.fsmn.span_merger import Piece, SpanMerger, merged
+from overtone.segmentation.segmenters import Cutter
 from overtone.types import Segment, Span
 
 OPTIONS = VadOptions(max_single_segment_time=20_000, chunk_size=15_000)

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oracles.fsmn_vad import funasr_spans
-from overtone.fsmn.detector import EndpointDetector
 from overtone.models.features.fbank import frames_of
 from overtone.models.fsmn_vad.options import VadOptions
+from overtone.segmentation.fsmn.endpoint_detector import EndpointDetector
 
 pytest.importorskip("funasr", reason="funasr, the oracle, is not installed")
 

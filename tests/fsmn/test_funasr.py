@@ -12,12 +12,12 @@ import pytest
 from conftest import CLIPS, decoded
 from oracles import fsmn_vad as oracle
 from oracles.run import openvino_run
-from overtone.fsmn.cutter import MergingCutter, SpeechCutter
-from overtone.fsmn.detector import EndpointDetector
 from overtone.models import checkpoints
 from overtone.models.fsmn_vad.network import build
 from overtone.models.fsmn_vad.scorer import FsmnVad
 from overtone.models.task import Run
+from overtone.segmentation.fsmn.endpoint_detector import EndpointDetector
+from overtone.segmentation.fsmn.segmenter import MergingCutter, SpeechCutter
 
 pytest.importorskip("funasr", reason="funasr, the oracle, is not installed")
 

@@ -13,13 +13,13 @@ import psutil
 from rich.markup import escape
 
 import overtone
-from overtone import vad
 from overtone.audio import Decoder
 from overtone.backends.openvino import runtime
 from overtone.cli import screen
 from overtone.errors import OvertoneError
 from overtone.models import checkpoints
 from overtone.options import sources
+from overtone.segmentation import silero_vad
 from overtone.system import machine
 from overtone.system.machine import asset
 from overtone.system.memory import GIB, format_size
@@ -139,7 +139,7 @@ def _audio() -> Iterator[Finding]:
 
 def _vad() -> Iterator[Finding]:
     try:
-        vad.SileroVad().stream()
+        silero_vad.SileroVad().stream()
     except (OvertoneError, ImportError, RuntimeError) as error:
         yield Finding("bad", "vad", str(error))
         return

@@ -18,7 +18,7 @@ from overtone.cli import screen
 from overtone.cli.job import Inputs
 from overtone.cli.options import chosen, with_options
 from overtone.errors import BudgetError, InputError
-from overtone.segment import windows_in
+from overtone.segmentation.segmenters import windows_in
 from overtone.system.memory import Shape, format_size
 from overtone.types import SAMPLE_RATE
 

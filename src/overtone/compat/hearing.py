@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from overtone.assistants import Speech
 from overtone.errors import OvertoneError, about
-from overtone.fsmn.cutter import MergingCutter, SpeechCutter
 from overtone.intake import Sent
 from overtone.merging.punctuation.restoration import Punctuator
 from overtone.merging.segment_outputs import Gathered, Gatherer
@@ -20,7 +19,8 @@ from overtone.models.task import Task
 from overtone.options.emotion import Options
 from overtone.options.transcription import TranscribeOptions
 from overtone.runtime import Runtime
-from overtone.segment import Cutter
+from overtone.segmentation.fsmn.segmenter import MergingCutter, SpeechCutter
+from overtone.segmentation.segmenters import Cutter
 from overtone.transcribe import SpeechWay, Transcriber
 from overtone.types import Output, Recognized, Span, Transcript, Voices
 from overtone.way import Way

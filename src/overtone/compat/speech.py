@@ -13,11 +13,11 @@ from overtone.compat.alone import Alone
 from overtone.compat.arguments import sift
 from overtone.compat.inputs import named
 from overtone.errors import UsageError
-from overtone.fsmn.detector import LOOKAHEAD, EndpointDetector, Spans
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.features.fbank import frames_of
 from overtone.models.fsmn_vad.options import VadOptions
 from overtone.models.fsmn_vad.scorer import FsmnStream, FsmnVad, Scores
+from overtone.segmentation.fsmn.endpoint_detector import LOOKAHEAD, EndpointDetector, Spans
 from overtone.types import SAMPLE_RATE, Audio, Samples
 
 PER_CALL = ("chunk_size", "dynamic_silence", "max_end_silence_time", "silence_schedule", "speech_noise_thres")

@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from overtone.fsmn.judge import SpeechJudge
-from overtone.fsmn.patience import Patience
 from overtone.models.features.fbank import frames_of
 from overtone.models.fsmn_vad.options import FRAME_MS, SINGLE_UTTERANCE, VadOptions
+from overtone.segmentation.fsmn.end_silence import Patience
+from overtone.segmentation.fsmn.frame_classifier import SpeechJudge
 from overtone.types import SAMPLE_RATE
 
 LOOKAHEAD = 2

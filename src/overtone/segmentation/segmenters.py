@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.options.emotion import SHORTEST_TAIL_S
-from overtone.pauses import FrameSpan, PauseCutter, PauseRules
+from overtone.segmentation.pause_detection import FrameSpan, PauseCutter, PauseRules
+from overtone.segmentation.silero_vad import FRAME, SileroVad, VadStream, frame_levels
 from overtone.types import SAMPLE_RATE, Samples, Segment, Span
-from overtone.vad import FRAME, SileroVad, VadStream, frame_levels
 
 SILENCE_DBFS = -60.0
 """A segment whose level never reaches this (RMS of any 20 ms, full scale 0 dB) is silence. Speech recorded at all is

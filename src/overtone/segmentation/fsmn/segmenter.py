@@ -7,19 +7,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from overtone.fsmn.detector import EndpointDetector, Spans
-from overtone.fsmn.merging import Piece, SpanMerger
 from overtone.models.fsmn_vad.options import FRAME_MS, VadOptions
 from overtone.models.fsmn_vad.scorer import FsmnStream
-from overtone.segment import Held
+from overtone.segmentation.fsmn.endpoint_detector import EndpointDetector, Spans
+from overtone.segmentation.fsmn.span_merger import Piece, SpanMerger
+from overtone.segmentation.segmenters import Held
 from overtone.types import SAMPLE_RATE, Samples, Segment, Span
 
 _MS = SAMPLE_RATE // 1000
 
 
 class SpeechCutter:
-    """See `overtone.segment.Cutter`. Segments partition the stream. Those with speech are never silent, whatever their
-    level, and what is between them always is, in one segment.
+    """Segments between the end-points of speech; they partition the stream.
+    Those with speech are never silent, whatever their level, and what is between them always is, in one segment.
 
     stream: a new one. longest: samples that no segment with speech exceeds; speech that lasts is cut there, or after
     the options' `max_single_segment_time`. ValueError where the options' look-back alone would exceed it.

@@ -1,0 +1,1 @@
+"""Segments between the end-points that FSMN-VAD finds."""
