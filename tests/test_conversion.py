@@ -18,7 +18,7 @@ from audio_files import wav16
 from conftest import EXAMPLES, voice
 from overtone import Audio, EmotionRecognizer, conversion
 from overtone.cli.app import run
-from overtone.conversion import agreement, making, speech, store
+from overtone.conversion import agreement, calibration_audio, convert, store
 from overtone.errors import CheckpointError, DeviceError, InputError, ModelError, UsageError
 from overtone.models import checkpoints
 from overtone.models import converted as on_disk
@@ -106,7 +106,7 @@ def test_int8_is_measured_and_said_in_results(own_cache: Path, small_checkpoint:
     assert set(found.made_with) == {"overtone", "openvino", "torch", "nncf"}
     measured = found.agreement
     assert measured is not None
-    assert measured.windows == len(speech.windows((), "held-out"))
+    assert measured.windows == len(calibration_audio.windows((), "held-out"))
     assert measured.labels is not None
     assert measured.score is not None
     assert 0 <= measured.labels <= 1  # of random weights, whose scores are all alike
@@ -205,10 +205,10 @@ def convert_untold(checkpoint: Checkpoint, folder: Path) -> None:
     """In a process of its own. OpenVINO's converter and NNCF would fork processes that send what they do."""
     told = []
     sys.addaudithook(lambda event, _: told.append(event) if event in FORBIDDEN else None)
-    making.export(checkpoint, folder / "fp32", "0", strict=True)
+    convert.export(checkpoint, folder / "fp32", "0", strict=True)
     reference = on_disk.read(folder / "fp32", "c")
     assert reference is not None
-    making.derive(checkpoint, reference, folder / "int8", "int8")
+    convert.derive(checkpoint, reference, folder / "int8", "int8")
     assert not told
 
 
@@ -232,14 +232,14 @@ def test_labels_under_another_name_are_converted_too(own_cache: Path, tmp_path: 
 def test_what_came_to_be_there_meanwhile_is_left_alone(
     small_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copy = making.copy
+    copy = convert.copy
 
     def slowly(checkpoint: checkpoints.Checkpoint, reference: on_disk.Converted, folder: Path) -> None:
         copy(checkpoint, reference, folder)
         (tmp_path / "made").mkdir()
         (tmp_path / "made" / "mine.txt").write_text("keep me")
 
-    monkeypatch.setattr(making, "copy", slowly)
+    monkeypatch.setattr(convert, "copy", slowly)
     with pytest.raises(UsageError, match="cannot be written"):
         conversion.convert(checkpoints.read(small_checkpoint, name="c"), tmp_path / "made", "fp32")
     assert (tmp_path / "made" / "mine.txt").read_text() == "keep me"
@@ -262,8 +262,8 @@ def test_bf16_is_converted_where_it_cannot_run(
 ) -> None:
     checkpoint = checkpoints.read(small_checkpoint, name="c")
     reference = conversion.converted(checkpoint, "fp32")
-    monkeypatch.setattr(making, "has_fast_bf16", lambda: False)
-    making.derive(checkpoint, reference, tmp_path, "bf16")
+    monkeypatch.setattr(convert, "has_fast_bf16", lambda: False)
+    convert.derive(checkpoint, reference, tmp_path, "bf16")
     made = on_disk.read(tmp_path, "c")
     assert made is not None
     assert (made.precision, made.agreement) == ("bf16", None)
@@ -328,15 +328,15 @@ def test_agreement_is_what_it_says() -> None:
 
 def test_speech_for_measuring_is_never_speech_for_calibrating(tmp_path: Path) -> None:
     for audio in ((), (str(CALL),)):
-        calibration, held_out = (speech.windows(audio, part) for part in ("calibration", "held-out"))
+        calibration, held_out = (calibration_audio.windows(audio, part) for part in ("calibration", "held-out"))
         assert len(calibration) >= 6
         assert len(held_out) >= 6
         assert not any(np.array_equal(a, b) for a in calibration for b in held_out)
     (tmp_path / "short.wav").write_bytes(wav16(voice(2.0)[None]))
     with pytest.raises(InputError, match="two or more"):
-        speech.windows([str(tmp_path / "short.wav")], "held-out")
+        calibration_audio.windows([str(tmp_path / "short.wav")], "held-out")
     with pytest.raises(InputError, match="nowhere"):
-        speech.windows([str(tmp_path / "nowhere.wav")], "held-out")
+        calibration_audio.windows([str(tmp_path / "nowhere.wav")], "held-out")
 
 
 def command(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:

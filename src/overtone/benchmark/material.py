@@ -9,7 +9,7 @@ from typing import get_args
 import numpy as np
 
 from overtone.audio import Decoder
-from overtone.conversion.speech import Part, bundled
+from overtone.conversion.calibration_audio import Part, bundled
 from overtone.types import SAMPLE_RATE, Samples
 
 

@@ -90,7 +90,7 @@ def _agreement(made: Converted) -> str:
 
 
 def _write_onnx(checkpoint: Checkpoint, folder: Path, *, strict: bool) -> None:
+    from overtone.conversion.export import export_onnx
     from overtone.models.emotion2vec.loading import load
-    from overtone.models.export import export_onnx
 
     export_onnx(load(checkpoint, strict=strict)[0], folder)

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from overtone.conversion import making
+from overtone.conversion import convert as making
 from overtone.errors import CheckpointError, ModelError, UsageError
 from overtone.models import converted as on_disk
 from overtone.models.checkpoints import Checkpoint

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from overtone.backends.openvino.runtime import CompiledModel, has_fast_bf16, save_model
-from overtone.conversion import agreement, speech
+from overtone.conversion import agreement, calibration_audio
 from overtone.errors import ModelError
 from overtone.models import converted as on_disk
 from overtone.models.checkpoints import EMOTION, Checkpoint
@@ -48,8 +48,8 @@ def export(checkpoint: Checkpoint, folder: Path, source: str, *, strict: bool) -
 
 
 def _export_emotion(checkpoint: Checkpoint, folder: Path, *, strict: bool) -> None:
+    from overtone.conversion.export import export as exported
     from overtone.models.emotion2vec.loading import load
-    from overtone.models.export import export as exported
 
     network, head = load(checkpoint, strict=strict)
     for name, model in zip(MODELS, exported(network), strict=True):
@@ -109,13 +109,15 @@ def derive(
     if precision == "int8":
         from overtone.conversion.quantize import quantize
 
-        quantize(checkpoint, reference, folder, speech.windows(audio, "calibration"))
+        quantize(checkpoint, reference, folder, calibration_audio.windows(audio, "calibration"))
         made_with["nncf"] = version("nncf")
     made = Converted(folder, precision, reference.source, made_with, None, reference.files)
     if precision == "bf16" and not has_fast_bf16():
         on_disk.write(made)  # for another machine: it cannot be run here
         return
-    measured = agreement.measure(checkpoint, (reference, made), speech.windows(audio, "held-out"), speech.told(audio))
+    measured = agreement.measure(
+        checkpoint, (reference, made), calibration_audio.windows(audio, "held-out"), calibration_audio.told(audio)
+    )
     on_disk.write(replace(made, agreement=measured))
 
 
