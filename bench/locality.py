@@ -27,7 +27,7 @@ import numpy as np
 from common import speech
 from overtone.models import checkpoints
 from overtone.options.emotion import Options
-from overtone.loaded import load
+from overtone.engine.loader import load
 from overtone.models.layers.attention_span import SKIPPED_SHARE, bands
 from overtone.types import FRAMES, Batch
 

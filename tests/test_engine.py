@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from overtone.backends.base import FakeBackend
 from overtone.batching.policy import DRIFT_BYTES, bucket, make_plan
-from overtone.engine import Engine
+from overtone.engine.worker import Engine
 from overtone.errors import BudgetError, ModelError, OutOfMemory, UsageError
 from overtone.system.memory import MIB, CostModel, Shape
 from overtone.types import FRAMES, Batch, Output

@@ -13,15 +13,16 @@ import pytest
 import torch
 
 from conftest import voice
-from overtone import Audio, EmotionRecognizer, runtime
+from overtone import Audio, EmotionRecognizer
 from overtone.backends.base import FakeBackend
 from overtone.batching.policy import make_plan
 from overtone.batching.queue import Waiting
-from overtone.engine import Engine
+from overtone.engine import runtime
+from overtone.engine.engine import Fleet
+from overtone.engine.model_instance import Part
+from overtone.engine.worker import Engine
 from overtone.errors import DeviceError, ModelError, UsageError
-from overtone.fleet import Fleet
 from overtone.options.emotion import Options
-from overtone.parts import Part
 from overtone.system import devices
 from overtone.system.devices import resolve_devices
 from overtone.types import Batch, Output

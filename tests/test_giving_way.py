@@ -13,7 +13,7 @@ from overtone import Audio, EmotionRecognizer
 from overtone.backends.base import FakeBackend, Interrupted
 from overtone.batching.fairness import GIVES_WAY_S
 from overtone.caller import Caller
-from overtone.engine import Engine
+from overtone.engine.worker import Engine
 from overtone.errors import UsageError
 from overtone.models.emotion2vec import random_checkpoint
 from overtone.types import Batch, Output

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from overtone.backends.base import FakeBackend
 from overtone.batching.policy import make_plan
-from overtone.engine import Engine
+from overtone.engine.worker import Engine
 from overtone.output.plots import plot_stages
 from overtone.output.plots.gantt import COLUMNS, MOST_SHOWN, columns_of, lanes_of
 from overtone.system import profiler

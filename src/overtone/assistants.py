@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 
 from overtone.backends.graphs import Graphs
-from overtone.loaded import load_graphs
+from overtone.engine.loader import load_graphs
 from overtone.merging.punctuation.restoration import Punctuator
 from overtone.models import checkpoints
 from overtone.models.checkpoints import Checkpoint

@@ -6,8 +6,9 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
-from overtone import runtime
 from overtone.caller import Caller
+from overtone.engine import runtime
+from overtone.engine.runtime import NOTHING, Beside, Runtime
 from overtone.errors import OvertoneError, about
 from overtone.intake import Sent
 from overtone.live import Live
@@ -15,7 +16,6 @@ from overtone.merging.emotion import Merged, Merger
 from overtone.options import sources
 from overtone.options.emotion import Options
 from overtone.pipeline import Pipeline
-from overtone.runtime import NOTHING, Beside, Runtime
 from overtone.segmentation.segmenters import Cutter
 from overtone.system.profiler import OFF, Stages
 from overtone.types import FRAMES, EmotionResult, Output, Samples

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from overtone.audio import Decoder, DecoderPool, Readable, name_of
 from overtone.batching.policy import cutting_bytes, enough_for
 from overtone.caller import Caller
+from overtone.engine.runtime import Runtime
 from overtone.errors import BudgetError, OvertoneError, about
-from overtone.runtime import Runtime
 from overtone.system.memory import Gate, Shape, format_size
 from overtone.track import Track
 from overtone.types import SAMPLE_RATE

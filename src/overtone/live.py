@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from overtone.caller import Caller
+from overtone.engine.runtime import Runtime
 from overtone.errors import UsageError
 from overtone.intake import Intake, Sent
 from overtone.merging.emotion import Merged
 from overtone.merging.timeline import verdict
-from overtone.runtime import Runtime
 from overtone.segmentation.segmenters import is_silent
 from overtone.types import SAMPLE_RATE, SILENCE, EmotionResult, Granularity, Output, Samples, SegmentResult, Span
 from overtone.way import Wishes

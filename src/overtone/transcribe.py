@@ -8,11 +8,12 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import Any
 
-from overtone import runtime
 from overtone.assistants import Marks, Speech
 from overtone.batching.policy import longest_segment
 from overtone.caller import Caller
 from overtone.emotion import EmotionRecognizer
+from overtone.engine import runtime
+from overtone.engine.runtime import NOTHING, Beside, Runtime
 from overtone.errors import OvertoneError, UsageError, about
 from overtone.intake import Sent
 from overtone.merging.segment_outputs import Gathered, Gatherer
@@ -26,7 +27,6 @@ from overtone.options import sources
 from overtone.options.emotion import Options
 from overtone.options.transcription import TranscribeOptions
 from overtone.pipeline import Pipeline
-from overtone.runtime import NOTHING, Beside, Runtime
 from overtone.segmentation.fsmn.segmenter import MergingCutter, SpeechCutter
 from overtone.segmentation.segmenters import Cutter
 from overtone.system.devices import resolve_devices

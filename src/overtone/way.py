@@ -10,11 +10,11 @@ from typing import Any, Protocol, TypeVar
 
 from overtone.batching.policy import check_whole, longest_segment
 from overtone.caller import Caller
-from overtone.engine import Engine
-from overtone.fleet import Fleet
+from overtone.engine.engine import Fleet
+from overtone.engine.runtime import Runtime
+from overtone.engine.worker import Engine
 from overtone.models.registry import Role
 from overtone.options.emotion import Options
-from overtone.runtime import Runtime
 from overtone.segmentation.segmenters import Cutter, PauseSegmenter, WholeCutter, WindowCutter
 from overtone.segmentation.silero_vad import SileroVad
 from overtone.track import Merging

@@ -13,8 +13,8 @@ import torch
 from oracles import campplus, ct_transformer, fsmn_vad, paraformer, sense_voice
 from overtone.backends.openvino import runtime as compiled_models
 from overtone.backends.openvino.runtime import CompiledModel, openvino, save_model
+from overtone.engine.loader import load_graphs
 from overtone.errors import ModelError
-from overtone.loaded import load_graphs
 from overtone.models import checkpoints
 from overtone.models.checkpoints import EMOTION
 from overtone.models.networks import build

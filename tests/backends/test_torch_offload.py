@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from conftest import EXAMPLES, voice
-from overtone import EmotionRecognizer, parts
+from overtone import EmotionRecognizer
 from overtone.backends.torch.emotion2vec import TorchBackend
 from overtone.backends.torch.offload import Offload
+from overtone.engine import model_instance
 from overtone.errors import DeviceError, OutOfMemory
 from overtone.models import checkpoints
 from overtone.models.emotion2vec.loading import load
@@ -88,7 +89,7 @@ def test_a_recogniser_on_the_cpu_refuses_it_before_it_loads(small_checkpoint: Pa
 def test_results_say_what_it_costs(
     small_checkpoint: Path, recognizer: EmotionRecognizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parts, "check_offload", lambda device: None)
+    monkeypatch.setattr(model_instance, "check_offload", lambda device: None)
     source = EXAMPLES / "angry.wav"
     with EmotionRecognizer(
         str(small_checkpoint), device="cpu", backend="torch", memory="4GiB", offload=True

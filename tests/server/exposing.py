@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from overtone.engine_stats import EngineStats
+from overtone.engine.stats import EngineStats
 from overtone.server.metrics import Metrics, Snapshot
 from overtone.types import Timings
 

@@ -10,7 +10,7 @@ from exposing import SNAPSHOT, TIMINGS, Source, metrics_with_all
 from prometheus_client.parser import text_string_to_metric_families
 
 import overtone
-from overtone.engine_stats import EngineStats
+from overtone.engine.stats import EngineStats
 from overtone.server.metrics import OTHER, REQUEST_BUCKETS_S, STAGES, UNMATCHED, Metrics, server_timing
 from overtone.types import Timings
 

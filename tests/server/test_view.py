@@ -7,7 +7,7 @@ import math
 import pytest
 from exposing import GIB, TIMINGS, Source
 
-from overtone.engine_stats import EngineStats
+from overtone.engine.stats import EngineStats
 from overtone.server.exposed import Scrape, parse, quantile
 from overtone.server.metrics import Metrics
 from overtone.server.view import PROBES, Latency, Window, view

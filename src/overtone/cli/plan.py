@@ -10,13 +10,13 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.markup import escape
 
-from overtone import runtime
 from overtone.audio import probe
 from overtone.audio.sources import FailedInput, expand
 from overtone.batching.policy import Plan, check_whole
 from overtone.cli import screen
 from overtone.cli.job import Inputs
 from overtone.cli.options import chosen, with_options
+from overtone.engine import runtime
 from overtone.errors import BudgetError, InputError
 from overtone.segmentation.segmenters import windows_in
 from overtone.system.memory import Shape, format_size

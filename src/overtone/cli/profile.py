@@ -16,7 +16,7 @@ from overtone.cli.job import Inputs
 from overtone.cli.options import chosen, with_options
 from overtone.cli.plots import StagePlot
 from overtone.emotion import EmotionRecognizer
-from overtone.engine_stats import EngineStats
+from overtone.engine.stats import EngineStats
 from overtone.options.emotion import Options
 from overtone.output.formats import open_sink
 from overtone.system.machine import peak_rss_bytes, rss_bytes

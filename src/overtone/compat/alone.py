@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from overtone.assistants import Shared
-from overtone.loaded import load_graphs
+from overtone.engine.loader import load_graphs
 from overtone.models.checkpoints import Checkpoint
 from overtone.options import sources
 from overtone.system.devices import resolve_device

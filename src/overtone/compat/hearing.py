@@ -7,6 +7,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from overtone.assistants import Speech
+from overtone.engine.runtime import Runtime
 from overtone.errors import OvertoneError, about
 from overtone.intake import Sent
 from overtone.merging.punctuation.restoration import Punctuator
@@ -18,7 +19,6 @@ from overtone.models.sense_voice.task import SenseVoiceWish
 from overtone.models.task import Task
 from overtone.options.emotion import Options
 from overtone.options.transcription import TranscribeOptions
-from overtone.runtime import Runtime
 from overtone.segmentation.fsmn.segmenter import MergingCutter, SpeechCutter
 from overtone.segmentation.segmenters import Cutter
 from overtone.transcribe import SpeechWay, Transcriber

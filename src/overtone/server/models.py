@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from overtone.conversion import fingerprint
 from overtone.emotion import EmotionRecognizer
-from overtone.engine import Engine
+from overtone.engine.engine import Fleet
+from overtone.engine.worker import Engine
 from overtone.errors import UsageError
-from overtone.fleet import Fleet
 from overtone.models import checkpoints, registry
 from overtone.options.transcription import TranscribeOptions
 from overtone.transcribe import SILERO, Transcriber

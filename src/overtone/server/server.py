@@ -14,11 +14,11 @@ from functools import partial
 from pathlib import Path
 
 from overtone.emotion import EmotionRecognizer
+from overtone.engine.runtime import Beside, decoders_for
 from overtone.errors import UsageError
 from overtone.options import sources
 from overtone.options.emotion import Options
 from overtone.options.transcription import TranscribeOptions
-from overtone.runtime import Beside, decoders_for
 from overtone.server.admission import Admission, AdmissionLimits
 from overtone.server.cache import Answers, open_store
 from overtone.server.host import Host

@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.metrics_core import Metric
 
 import overtone
-from overtone.engine_stats import EngineStats
+from overtone.engine.stats import EngineStats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import get_args
 
+from overtone.engine.model_instance import BATCH_S
 from overtone.options.emotion import Options, Precision
-from overtone.parts import BATCH_S
 from overtone.tuning.search import Axes
 
 TUNED = ("precision", "threads", "batch_size_s", "max_segment")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import overtone
 from overtone.batching import cost_cache
 from overtone.batching.policy import Plan, audio_floor_bytes, longest_segment, make_plan, needed_bytes, place_blocks
+from overtone.engine.loader import load
 from overtone.errors import BudgetError, OutOfMemory
-from overtone.loaded import load
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.emotion2vec.classifier import Head
 from overtone.models.task import Task

@@ -17,7 +17,7 @@ from overtone.backends.base import Backend, Interrupted
 from overtone.batching.fairness import GIVES_WAY_S
 from overtone.batching.policy import DRIFT_BYTES, Limits, Plan, bucket, enough_for, shape_of
 from overtone.batching.queue import Waiting, Work
-from overtone.engine_stats import EngineStats
+from overtone.engine.stats import EngineStats
 from overtone.errors import BudgetError, DeviceError, ModelError, OutOfMemory, OvertoneError
 from overtone.system.memory import Gate, Ledger, Shape, format_size
 from overtone.system.profiler import OFF, Stages

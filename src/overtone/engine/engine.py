@@ -9,8 +9,8 @@ from typing import Any
 
 from overtone.batching.policy import Plan
 from overtone.batching.queue import Waiting
-from overtone.engine import Engine
-from overtone.engine_stats import EngineStats
+from overtone.engine.stats import EngineStats
+from overtone.engine.worker import Engine
 from overtone.system.profiler import Stages
 from overtone.types import Samples
 

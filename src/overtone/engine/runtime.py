@@ -10,13 +10,13 @@ from typing import TypeVar
 
 from overtone.batching.policy import Plan, longest_segment
 from overtone.batching.queue import Waiting
-from overtone.engine import Engine
+from overtone.engine.engine import Fleet
+from overtone.engine.model_instance import Network, Part, budget_of
+from overtone.engine.worker import Engine
 from overtone.errors import DeviceError
-from overtone.fleet import Fleet
 from overtone.models import checkpoints
 from overtone.models.registry import Role, check_role
 from overtone.options.emotion import Options
-from overtone.parts import Network, Part, budget_of
 from overtone.system.devices import resolve_devices
 from overtone.system.machine import usable_cpus
 from overtone.system.memory import Gate
