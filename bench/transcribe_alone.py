@@ -13,7 +13,7 @@ from transcribe_material import checkpoint, write_long, write_pieces
 
 LONG = """
 from overtone.output.formats import open_sink
-from overtone.transcribe import Transcriber
+from overtone.pipelines.transcription import Transcriber
 with Transcriber(**arguments["options"]) as transcriber:
     plan = transcriber.runtime.engine.plan
     words = sentences = 0
@@ -33,7 +33,7 @@ MANY = """
 import numpy as np
 import psutil
 from overtone.system.machine import rss_bytes
-from overtone.transcribe import Transcriber
+from overtone.pipelines.transcription import Transcriber
 fixed = np.random.default_rng(0).standard_normal((768, 768)).astype(np.float32)
 times, machine, resident, threads = [], [], [], []
 with Transcriber(**arguments["options"]) as transcriber:

@@ -36,7 +36,7 @@ QUICK = FULL | {"repeats": 1, "files": 60, "hour_s": 900.0, "funasr_hour_s": 300
 Figures = dict[str, Any]
 
 ONCE = """
-from overtone.transcribe import Transcriber
+from overtone.pipelines.transcription import Transcriber
 began = time.perf_counter()
 Transcriber(**arguments["options"]).close()
 answer(seconds=time.perf_counter() - began)

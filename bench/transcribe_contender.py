@@ -37,7 +37,7 @@ class Overtone:
     def load(self, **given: Any) -> Answer:
         """given: fields of `TranscribeOptions`."""
         from overtone.options.transcription import TranscribeOptions
-        from overtone.transcribe import Transcriber
+        from overtone.pipelines.transcription import Transcriber
 
         self._transcriber = Transcriber.with_options(TranscribeOptions(max_segment=float(LONGEST_S), **given))
         used = self._transcriber.runtime

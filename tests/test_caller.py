@@ -9,8 +9,8 @@ import pytest
 
 from conftest import voice
 from overtone import Audio, EmotionRecognizer, UsageError
-from overtone.caller import Caller
 from overtone.errors import ModelError
+from overtone.pipelines.request import Caller
 from overtone.types import Answer, Samples
 
 

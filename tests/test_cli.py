@@ -986,7 +986,7 @@ def test_a_fault_is_one_line(emotion, monkeypatch):
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("by zero")
 
-    monkeypatch.setattr("overtone.emotion.EmotionRecognizer.stream", fail)
+    monkeypatch.setattr("overtone.pipelines.emotion.EmotionRecognizer.stream", fail)
     code, _, err = emotion("a.wav")
     assert code == 4
     assert len(err.splitlines()) == 1

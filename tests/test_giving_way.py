@@ -12,10 +12,10 @@ from conftest import voice
 from overtone import Audio, EmotionRecognizer
 from overtone.backends.base import FakeBackend, Interrupted
 from overtone.batching.fairness import GIVES_WAY_S
-from overtone.caller import Caller
 from overtone.engine.worker import Engine
 from overtone.errors import UsageError
 from overtone.models.emotion2vec import random_checkpoint
+from overtone.pipelines.request import Caller
 from overtone.types import Batch, Output
 from test_engine import engine, noise, wait_until
 

@@ -9,8 +9,8 @@ import pytest
 
 from conftest import EXAMPLES, decoded, voice
 from overtone import Audio, EmotionRecognizer, InputError, UsageError
-from overtone.caller import Caller
-from overtone.live import Live, Moment
+from overtone.pipelines.live import Live, Moment
+from overtone.pipelines.request import Caller
 from overtone.types import SAMPLE_RATE
 
 

@@ -20,7 +20,7 @@ from overtone.output.plots.curves import (
     thin_envelope,
 )
 from overtone.output.plots.timeline_plot import MAX_TITLE, _shortened, clock, tick_step
-from overtone.track import Envelope
+from overtone.pipelines.channel import Envelope
 from overtone.types import SegmentResult, Span
 from results import LABELS, failed, frames, result, segment
 

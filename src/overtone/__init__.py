@@ -21,7 +21,7 @@ _HOMES = {
     "BudgetError": "errors",
     "DeviceError": "errors",
     "Emotion": "types",
-    "EmotionRecognizer": "emotion",
+    "EmotionRecognizer": "pipelines.emotion",
     "EmotionResult": "types",
     "FailedInput": "audio.sources",
     "Input": "audio.sources",
@@ -34,7 +34,7 @@ _HOMES = {
     "Span": "types",
     "Timings": "types",
     "TranscribeOptions": "options.transcription",
-    "Transcriber": "transcribe",
+    "Transcriber": "pipelines.transcription",
     "Transcript": "types",
     "UsageError": "errors",
     "Word": "types",
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from overtone.audio.sources import FailedInput as FailedInput
     from overtone.audio.sources import Input as Input
     from overtone.audio.sources import expand as expand
-    from overtone.emotion import EmotionRecognizer as EmotionRecognizer
     from overtone.errors import BudgetError as BudgetError
     from overtone.errors import DeviceError as DeviceError
     from overtone.errors import InputError as InputError
@@ -56,7 +55,8 @@ if TYPE_CHECKING:
     from overtone.errors import UsageError as UsageError
     from overtone.options.emotion import Options as Options
     from overtone.options.transcription import TranscribeOptions as TranscribeOptions
-    from overtone.transcribe import Transcriber as Transcriber
+    from overtone.pipelines.emotion import EmotionRecognizer as EmotionRecognizer
+    from overtone.pipelines.transcription import Transcriber as Transcriber
     from overtone.types import Audio as Audio
     from overtone.types import Emotion as Emotion
     from overtone.types import EmotionResult as EmotionResult

@@ -24,7 +24,7 @@ _TIDY_S = 30.0
 
 
 class TaskBackend:
-    """See `overtone.backends.base.LoadableBackend`."""
+    """See `LoadableBackend`."""
 
     def __init__(self, graphs: Graphs, task: Task) -> None:
         self._graphs, self._task = graphs, task

@@ -40,8 +40,8 @@ class Overtone:
 
     def load(self, **given: Any) -> Answer:
         """given: fields of `overtone.Options`."""
-        from overtone.emotion import EmotionRecognizer
         from overtone.options.emotion import Options
+        from overtone.pipelines.emotion import EmotionRecognizer
 
         self._recognizer = EmotionRecognizer.with_options(Options(**given))
         used = self._recognizer.runtime

@@ -13,11 +13,11 @@ from overtone.cli.job import Format, Inputs, Job, Output, Overwrite, Quiet, Resu
 from overtone.cli.options import chosen, with_options
 from overtone.cli.plots import Plots
 from overtone.cli.table import TableSink
-from overtone.emotion import EmotionRecognizer
 from overtone.options.emotion import Options
 from overtone.output import resume as journal
 from overtone.output.embeddings import EmbeddingWriter
 from overtone.output.formats import open_sink
+from overtone.pipelines.emotion import EmotionRecognizer
 from overtone.types import EmotionResult
 
 Embeddings = Annotated[

@@ -15,10 +15,10 @@ from overtone.cli import screen
 from overtone.cli.job import Inputs
 from overtone.cli.options import chosen, with_options
 from overtone.cli.plots import StagePlot
-from overtone.emotion import EmotionRecognizer
 from overtone.engine.stats import EngineStats
 from overtone.options.emotion import Options
 from overtone.output.formats import open_sink
+from overtone.pipelines.emotion import EmotionRecognizer
 from overtone.system.machine import peak_rss_bytes, rss_bytes
 from overtone.system.memory import format_size
 from overtone.system.profiler import STAGES, Recorder, Recording, Stage

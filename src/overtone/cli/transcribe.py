@@ -14,7 +14,7 @@ from overtone.options.transcription import TranscribeOptions
 from overtone.output import resume as journal
 from overtone.output.formats import open_sink
 from overtone.output.records import Detail
-from overtone.transcribe import Transcriber
+from overtone.pipelines.transcription import Transcriber
 
 DetailOption = Annotated[
     Detail, typer.Option("--detail", help="How much a record says: text; its sentences; and their words with times.")

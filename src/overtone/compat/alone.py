@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from overtone.assistants import Shared
 from overtone.engine.loader import load_graphs
 from overtone.models.checkpoints import Checkpoint
 from overtone.options import sources
+from overtone.pipelines.auxiliary import Shared
 from overtone.system.devices import resolve_device
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from overtone.compat.arguments import sift
 from overtone.compat.beside import NAMES
 from overtone.compat.inputs import named
-from overtone.emotion import EmotionRecognizer
 from overtone.errors import UsageError
+from overtone.pipelines.emotion import EmotionRecognizer
 from overtone.types import SAMPLE_RATE, EmotionResult, Granularity
 
 _KNOWN = ("granularity", "extract_embedding", "output_dir", "fs", "key")

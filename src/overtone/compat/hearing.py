@@ -6,10 +6,8 @@ import dataclasses
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from overtone.assistants import Speech
 from overtone.engine.runtime import Runtime
 from overtone.errors import OvertoneError, about
-from overtone.intake import Sent
 from overtone.merging.punctuation.restoration import Punctuator
 from overtone.merging.segment_outputs import Gathered, Gatherer
 from overtone.merging.words import Heard
@@ -19,11 +17,13 @@ from overtone.models.sense_voice.task import SenseVoiceWish
 from overtone.models.task import Task
 from overtone.options.emotion import Options
 from overtone.options.transcription import TranscribeOptions
+from overtone.pipelines.auxiliary import Speech
+from overtone.pipelines.ingest import Sent
+from overtone.pipelines.transcription import SpeechWay, Transcriber
+from overtone.pipelines.way import Way
 from overtone.segmentation.fsmn.segmenter import MergingCutter, SpeechCutter
 from overtone.segmentation.segmenters import Cutter
-from overtone.transcribe import SpeechWay, Transcriber
 from overtone.types import Output, Recognized, Span, Transcript, Voices
-from overtone.way import Way
 
 
 @dataclass(frozen=True, slots=True)

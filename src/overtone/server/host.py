@@ -12,13 +12,13 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from overtone.emotion import EmotionRecognizer
 from overtone.engine.engine import Fleet
 from overtone.engine.stats import EngineStats
 from overtone.engine.worker import Engine
 from overtone.errors import OvertoneError, RefusedError
+from overtone.pipelines.emotion import EmotionRecognizer
+from overtone.pipelines.transcription import Transcriber
 from overtone.server.models import Answering, Models, Task
-from overtone.transcribe import Transcriber
 from overtone.types import SAMPLE_RATE
 
 _LOG = logging.getLogger("overtone.server")

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from overtone.conversion import fingerprint
-from overtone.emotion import EmotionRecognizer
 from overtone.engine.engine import Fleet
 from overtone.engine.worker import Engine
 from overtone.errors import UsageError
 from overtone.models import checkpoints, registry
 from overtone.options.transcription import TranscribeOptions
-from overtone.transcribe import SILERO, Transcriber
+from overtone.pipelines.emotion import EmotionRecognizer
+from overtone.pipelines.transcription import SILERO, Transcriber
 
 Task = Literal["emotion", "transcribe"]
 """What can be asked of audio."""

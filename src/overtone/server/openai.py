@@ -12,11 +12,11 @@ from typing import Any, Literal, TypeVar
 from overtone.errors import RefusedError
 from overtone.models.checkpoints import ALIASES
 from overtone.output.records import SECOND_DIGITS, rounded
+from overtone.pipelines.transcription import Transcriber
 from overtone.server.calls import Call
 from overtone.server.keys import Owner
 from overtone.server.models import takes
 from overtone.server.uploads.form import SEPARATOR
-from overtone.transcribe import Transcriber
 from overtone.types import Sentence, Transcript
 
 Form = Literal["json", "text", "srt", "vtt", "verbose_json"]

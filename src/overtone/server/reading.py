@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from overtone.audio import probe
-from overtone.caller import Caller
 from overtone.errors import RefusedError
+from overtone.pipelines.request import Caller
 
 LEAST_RATE = 4000
 """Bytes of a second of audio where a file does not say how long it is: speech at 32 kbit/s. More is known soon."""

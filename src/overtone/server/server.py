@@ -13,12 +13,13 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from overtone.emotion import EmotionRecognizer
 from overtone.engine.runtime import Beside, decoders_for
 from overtone.errors import UsageError
 from overtone.options import sources
 from overtone.options.emotion import Options
 from overtone.options.transcription import TranscribeOptions
+from overtone.pipelines.emotion import EmotionRecognizer
+from overtone.pipelines.transcription import Transcriber
 from overtone.server.admission import Admission, AdmissionLimits
 from overtone.server.cache import Answers, open_store
 from overtone.server.host import Host
@@ -34,7 +35,6 @@ from overtone.server.uploads import Spool, UploadLimits
 from overtone.system.machine import rss_bytes
 from overtone.system.memory import MIB, parse_size
 from overtone.system.profiler import OFF
-from overtone.transcribe import Transcriber
 
 _REQUESTS_BYTES = 64 * MIB
 """What requests under way hold beside their audio: pieces of uploads on their way to disk, answers on their way out."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from overtone.caller import Caller
 from overtone.errors import InputError, ModelError, OvertoneError, RefusedError
+from overtone.pipelines.request import Caller
 from overtone.server.admission import Admission, Ticket
 from overtone.server.cache import Answers, key_of
 from overtone.server.calls import Answer, Call, answer_of, work_s

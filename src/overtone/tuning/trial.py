@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from overtone.emotion import EmotionRecognizer
 from overtone.errors import BudgetError, OutOfMemory, OvertoneError
 from overtone.options.emotion import Options
+from overtone.pipelines.emotion import EmotionRecognizer
 from overtone.system import subprocess_call
 from overtone.types import EmotionResult
 

@@ -38,7 +38,7 @@ an hour `tiny` peaked at 241 MiB without, and at 225 with, in the same time."""
 
 
 class OpenvinoBackend(OnCpu):
-    """See `overtone.backends.base.Backend`.
+    """See `Backend`.
 
     folder: of a converted model, with `features.xml` and `encoder.xml`. precision: what it was converted to, or `bf16`
     for a model in float32. threads: OpenVINO's own. whole: for files of any length at once, with attention in blocks.

@@ -16,7 +16,7 @@ from overtone.types import Batch
 
 
 class OpenvinoGraphs(OnCpu):
-    """See `overtone.backends.graphs.Graphs`.
+    """See `Graphs`.
 
     folder: of a converted model, with `<name>.xml` for each of `names`. precision: what it was converted to, or `bf16`
     for a model in float32. threads: OpenVINO's own. shapes: of a graph's first input, where it is always the same,

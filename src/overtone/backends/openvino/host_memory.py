@@ -15,7 +15,7 @@ _T = TypeVar("_T")
 
 
 class OnCpu:
-    """See `overtone.backends.base.Backend`."""
+    """See `Backend`."""
 
     name = "openvino"
     device = "cpu"

@@ -23,7 +23,7 @@ from overtone.types import SAMPLE_RATE, Batch, Output
 
 
 class TorchBackend:
-    """See `overtone.backends.base.Backend`.
+    """See `Backend`.
 
     threads: PyTorch's own threads for this backend's work on a CPU; set in the thread that calls, and no other.
     So call from a thread that is yours to set: the engine's.

@@ -18,7 +18,7 @@ _T = TypeVar("_T")
 
 
 class TorchGraphs:
-    """See `overtone.backends.graphs.Graphs`. graphs: by name, with their weights. Others as for `TorchDevice`."""
+    """See `Graphs`. graphs: by name, with their weights. Others as for `TorchDevice`."""
 
     name = "torch"
 

@@ -33,7 +33,7 @@ def windows(samples: int) -> npt.NDArray[np.int32]:
 
 
 class SpeakerTask:
-    """See `overtone.models.task.Task`. Runs the graph `speaker`; answers are `Voices`."""
+    """See `Task`. Runs the graph `speaker`; answers are `Voices`."""
 
     graphs: Sequence[str] = ("speaker",)
     hop = SHIFT

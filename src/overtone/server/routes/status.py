@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response
 
-from overtone.emotion import EmotionRecognizer
 from overtone.errors import OvertoneError, RefusedError
+from overtone.pipelines.emotion import EmotionRecognizer
 from overtone.server import openai
 from overtone.server.models import Answering, Task
 from overtone.server.routes.common import described, owner_of

@@ -19,10 +19,10 @@ from typing import Any
 from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
-from overtone.caller import Caller
 from overtone.errors import OvertoneError, RefusedError, UsageError
-from overtone.live import Live, Moment
 from overtone.output.records import rounded, seconds, to_json, to_record
+from overtone.pipelines.live import Live, Moment
+from overtone.pipelines.request import Caller
 from overtone.server import problems
 from overtone.server.calls import boolean
 from overtone.server.live_audio import Reader, open_reader

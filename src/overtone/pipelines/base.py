@@ -13,14 +13,14 @@ from typing import Any, Generic, TypeVar
 
 from overtone.audio import Readable, name_of
 from overtone.audio.sources import FailedInput, Input
-from overtone.caller import Caller
 from overtone.engine.runtime import Runtime
 from overtone.errors import InputError, OvertoneError, UsageError
-from overtone.intake import Intake, Sent
 from overtone.options.emotion import Options
+from overtone.pipelines.ingest import Intake, Sent
+from overtone.pipelines.request import Caller
+from overtone.pipelines.way import Way, Wishes
 from overtone.system.machine import standard_input
 from overtone.types import BYTES_PER_SAMPLE, SAMPLE_RATE, Result, Timings
-from overtone.way import Way, Wishes
 
 Source = Readable | Input | FailedInput
 

@@ -13,13 +13,13 @@ import numpy.typing as npt
 
 from overtone.audio import Decoder, DecoderPool, Readable, name_of
 from overtone.batching.policy import cutting_bytes, enough_for
-from overtone.caller import Caller
 from overtone.engine.runtime import Runtime
 from overtone.errors import BudgetError, OvertoneError, about
+from overtone.pipelines.channel import Track
+from overtone.pipelines.request import Caller
+from overtone.pipelines.way import Way, Wishes
 from overtone.system.memory import Gate, Shape, format_size
-from overtone.track import Track
 from overtone.types import SAMPLE_RATE
-from overtone.way import Way, Wishes
 
 _Merged = TypeVar("_Merged")
 

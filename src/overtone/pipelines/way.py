@@ -9,15 +9,15 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from overtone.batching.policy import check_whole, longest_segment
-from overtone.caller import Caller
 from overtone.engine.engine import Fleet
 from overtone.engine.runtime import Runtime
 from overtone.engine.worker import Engine
 from overtone.models.registry import Role
 from overtone.options.emotion import Options
+from overtone.pipelines.channel import Merging
+from overtone.pipelines.request import Caller
 from overtone.segmentation.segmenters import Cutter, PauseSegmenter, WholeCutter, WindowCutter
 from overtone.segmentation.silero_vad import SileroVad
-from overtone.track import Merging
 from overtone.types import FRAMES, SAMPLE_RATE, Samples
 
 _Merged_co = TypeVar("_Merged_co", covariant=True)

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from overtone.caller import Caller
 from overtone.engine.runtime import Runtime
 from overtone.errors import UsageError
-from overtone.intake import Intake, Sent
 from overtone.merging.emotion import Merged
 from overtone.merging.timeline import verdict
+from overtone.pipelines.ingest import Intake, Sent
+from overtone.pipelines.request import Caller
+from overtone.pipelines.way import Wishes
 from overtone.segmentation.segmenters import is_silent
 from overtone.types import SAMPLE_RATE, SILENCE, EmotionResult, Granularity, Output, Samples, SegmentResult, Span
-from overtone.way import Wishes
 
 SHORTEST_HOP_S = 0.1
 """Seconds. Emotion does not change faster, and every hop runs a whole window through the model."""

@@ -8,14 +8,10 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import Any
 
-from overtone.assistants import Marks, Speech
 from overtone.batching.policy import longest_segment
-from overtone.caller import Caller
-from overtone.emotion import EmotionRecognizer
 from overtone.engine import runtime
 from overtone.engine.runtime import NOTHING, Beside, Runtime
 from overtone.errors import OvertoneError, UsageError, about
-from overtone.intake import Sent
 from overtone.merging.segment_outputs import Gathered, Gatherer
 from overtone.merging.sentence_emotion import Moods
 from overtone.merging.speakers.clustering import WORKING_BYTES
@@ -26,13 +22,17 @@ from overtone.models.task import Task
 from overtone.options import sources
 from overtone.options.emotion import Options
 from overtone.options.transcription import TranscribeOptions
-from overtone.pipeline import Pipeline
+from overtone.pipelines.auxiliary import Marks, Speech
+from overtone.pipelines.base import Pipeline
+from overtone.pipelines.emotion import EmotionRecognizer
+from overtone.pipelines.ingest import Sent
+from overtone.pipelines.request import Caller
+from overtone.pipelines.way import Cutters, Way, Wishes, ask
 from overtone.segmentation.fsmn.segmenter import MergingCutter, SpeechCutter
 from overtone.segmentation.segmenters import Cutter
 from overtone.system.devices import resolve_devices
 from overtone.system.profiler import OFF, Stages
 from overtone.types import FRAMES, Samples, Transcript
-from overtone.way import Cutters, Way, Wishes, ask
 
 SILERO = "silero"
 """The VAD inside the package."""
@@ -178,7 +178,7 @@ def _stage(options: Options, model: str, device: str) -> Options:
 
 
 class SpeechWay:
-    """See `overtone.way.Way`: each segment goes to the recogniser, and to the speaker and emotion models there are."""
+    """See `Way`: each segment goes to the recogniser, and to the speaker and emotion models there are."""
 
     def __init__(self, started: Runtime, kind: str, speech: Speech | None) -> None:
         self._runtime, self._kind, self._speech = started, kind, speech

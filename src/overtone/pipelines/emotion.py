@@ -6,20 +6,20 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
-from overtone.caller import Caller
 from overtone.engine import runtime
 from overtone.engine.runtime import NOTHING, Beside, Runtime
 from overtone.errors import OvertoneError, about
-from overtone.intake import Sent
-from overtone.live import Live
 from overtone.merging.emotion import Merged, Merger
 from overtone.options import sources
 from overtone.options.emotion import Options
-from overtone.pipeline import Pipeline
+from overtone.pipelines.base import Pipeline
+from overtone.pipelines.ingest import Sent
+from overtone.pipelines.live import Live
+from overtone.pipelines.request import Caller
+from overtone.pipelines.way import Cutters, Wishes, ask
 from overtone.segmentation.segmenters import Cutter
 from overtone.system.profiler import OFF, Stages
 from overtone.types import FRAMES, EmotionResult, Output, Samples
-from overtone.way import Cutters, Wishes, ask
 
 
 class EmotionRecognizer(Pipeline[EmotionResult, Merged]):
@@ -113,7 +113,7 @@ class EmotionRecognizer(Pipeline[EmotionResult, Merged]):
 
 
 class _Way:
-    """See `overtone.way.Way`: one model is asked, and its frames are pooled."""
+    """See `Way`: one model is asked, and its frames are pooled."""
 
     keeps_files = False
 

@@ -1,0 +1,1 @@
+"""The spine: a source in, its result out."""
