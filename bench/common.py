@@ -65,7 +65,7 @@ def speech() -> npt.NDArray[np.float32]:
 
 def write_wav(path: Path, seconds: float, *, start_s: float = 0.0) -> Path:
     """A 16-bit mono file of the example call, over and over, from `start_s` on."""
-    from overtone.benchmark import write_wav
+    from overtone.tools.benchmark import write_wav
 
     return write_wav(path, speech(), seconds, start_s=start_s)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from common import base_checkpoint, mib, prepare, save, write_clips
-from overtone.benchmark import Contender
+from overtone.tools.benchmark import Contender
 
 TARGET = 1.1
 WARM_UP_FILES = 20

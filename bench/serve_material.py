@@ -12,8 +12,8 @@ import numpy as np
 
 from common import speech, write_clips
 from overtone.audio import Decoder
-from overtone.benchmark import write_wav
 from overtone.errors import InputError
+from overtone.tools.benchmark import write_wav
 from overtone.types import Samples
 
 CLIP_S = 5

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from common import child
-from overtone.benchmark import Contender
+from overtone.tools.benchmark import Contender
 from serve_figures import Figures, spread
 from serve_http import multipart
 from serve_load import CODE

@@ -25,8 +25,8 @@ from pathlib import Path
 
 import transcribe_tables as tables
 from common import RESULTS, ROOT, hardware, save
-from overtone.benchmark import Died
 from overtone.system.machine import usable_cpus
+from overtone.tools.benchmark import Died
 from transcribe_alone import memory, steady
 from transcribe_bench import FULL, QUICK, Bench, Figures
 from transcribe_beside import clips, files, hour

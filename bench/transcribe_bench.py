@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from common import child
-from overtone.benchmark import Contender, Died
+from overtone.tools.benchmark import Contender, Died
 from overtone.types import Samples
 from transcribe_contender import Process
 from transcribe_material import with_models, write_pieces

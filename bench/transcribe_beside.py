@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import transcribe_tables as tables
-from overtone.benchmark import Contender, Timed, take_turns
+from overtone.tools.benchmark import Contender, Timed, take_turns
 from transcribe_bench import Bench, Figures
 from transcribe_material import write_long, write_pieces
 from transcribe_tables import FUNASR, WITHOUT_TIMES

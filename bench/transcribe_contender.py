@@ -1,4 +1,4 @@
-"""Transcription as a contender: Overtone and FunASR, each in a process of its own; see `overtone.benchmark.contender`.
+"""Transcription as a contender: Overtone and FunASR, each in a process of its own (`tools/benchmark/worker.py`).
 
 An answer holds, beside what every contender's does, `characters` of text, tags and blanks left out, and `device_bytes`,
 the most that PyTorch has held on a GPU.
@@ -12,8 +12,8 @@ import sys
 from typing import Any
 from unittest import mock
 
-from overtone.benchmark import Contender, contender, turns
-from overtone.benchmark.contender import Answer
+from overtone.tools.benchmark import Contender, interleave, worker
+from overtone.tools.benchmark.worker import Answer
 
 _CHILD = "from transcribe_contender import main; main()"
 
@@ -27,7 +27,7 @@ class Process(Contender):
     """A contender of this file's kinds, `overtone` or `funasr`."""
 
     def __init__(self, kind: str) -> None:
-        with mock.patch.object(turns, "_CHILD", _CHILD):
+        with mock.patch.object(interleave, "_CHILD", _CHILD):
             super().__init__(kind)
 
 
@@ -123,5 +123,5 @@ def _device() -> Answer:
 
 def main() -> None:
     """The process: answer until there are no more questions."""
-    contender.KINDS.update(overtone=Overtone, funasr=Funasr)
-    contender.main()
+    worker.KINDS.update(overtone=Overtone, funasr=Funasr)
+    worker.main()

@@ -15,7 +15,7 @@ import numpy as np
 
 from common import RATE, ROOT, child
 from overtone.audio import Decoder
-from overtone.benchmark import write_wav
+from overtone.tools.benchmark import write_wav
 from overtone.types import Samples
 
 MODELS = ("sensevoice", "paraformer")

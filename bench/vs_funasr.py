@@ -30,10 +30,10 @@ from pathlib import Path
 from typing import Any
 
 from common import RESULTS, base_checkpoint, child, flops, hardware, machine_rates, save, write_clips, write_wav
-from overtone.benchmark import Contender, Died, Timed, take_turns
 from overtone.models import checkpoints
 from overtone.models.emotion2vec.config import Architecture
 from overtone.system.machine import available_bytes, usable_cpus
+from overtone.tools.benchmark import Contender, Died, Timed, take_turns
 from vs_funasr_tables import CLIP_TARGETS, FUNASR, PRECISIONS, draw, fractions_of, merged, table_of
 
 WHOLE = "fp32, whole"

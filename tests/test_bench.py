@@ -13,10 +13,10 @@ from types import ModuleType
 import psutil
 import pytest
 
-from overtone.benchmark import Contender, Died, bundled_speech, take_turns, write_wav
 from overtone.errors import InputError, UsageError
 from overtone.models.emotion2vec.config import Architecture
 from overtone.models.emotion2vec.random_checkpoint import SMALL, config
+from overtone.tools.benchmark import Contender, Died, bundled_speech, take_turns, write_wav
 
 BENCH = Path(__file__).parents[1] / "bench"
 

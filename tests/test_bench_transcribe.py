@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from conftest import voice
-from overtone.benchmark import Timed, take_turns
 from overtone.errors import InputError
+from overtone.tools.benchmark import Timed, take_turns
 
 BENCH = Path(__file__).parents[1] / "bench"
 

@@ -800,7 +800,7 @@ def test_bench_says_where_it_compares_unlike_things(capsys, monkeypatch, options
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setattr("overtone.cli.bench.Contender", Instant)
     monkeypatch.setattr("overtone.cli.bench._check_funasr", lambda options: None)
-    monkeypatch.setattr("overtone.benchmark.turns.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("overtone.tools.benchmark.interleave.time.sleep", lambda seconds: None)
     assert run(["bench", "--funasr", "--repeats", "1", *options]) == 0
     out = capsys.readouterr().out
     assert (cut in out) if cut else ("cut by" not in out)

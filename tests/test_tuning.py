@@ -21,12 +21,12 @@ from overtone.audio.sources import Input, expand
 from overtone.errors import UsageError
 from overtone.options import sources
 from overtone.options.emotion import Options, Precision, kinds_of
-from overtone.tuning import profile, trial
-from overtone.tuning.axes import Heard, axes_for
-from overtone.tuning.sample import Sample, take
-from overtone.tuning.search import LEAST_GAIN, Axes, Row, Trial, acceptable, best, next_trial, predicted_s
-from overtone.tuning.session import Session, compare
-from overtone.tuning.trial import Found, TrialError
+from overtone.tools.tuning import profile, trial
+from overtone.tools.tuning.axes import Heard, axes_for
+from overtone.tools.tuning.sampling import Sample, take
+from overtone.tools.tuning.search import LEAST_GAIN, Axes, Row, Trial, acceptable, best, next_trial, predicted_s
+from overtone.tools.tuning.session import Session, compare
+from overtone.tools.tuning.trial import Found, TrialError
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -19,13 +19,13 @@ from rich.markup import escape
 from overtone.audio import probe
 from overtone.audio.sources import FailedInput, expand
 from overtone.batching.policy import longest_segment
-from overtone.benchmark import Contender, Died, Timed, bundled_speech, take_turns, write_wav
 from overtone.cli import screen
 from overtone.cli.options import chosen, with_options
 from overtone.errors import InputError, ModelError, OvertoneError, UsageError
 from overtone.models import checkpoints
 from overtone.options.emotion import Options
 from overtone.system.memory import format_size
+from overtone.tools.benchmark import Contender, Died, Timed, bundled_speech, take_turns, write_wav
 from overtone.types import SAMPLE_RATE
 
 Files = Annotated[

@@ -11,8 +11,8 @@ from rich.table import Table
 from overtone.cli import screen
 from overtone.errors import BudgetError, ModelError, OvertoneError, UsageError
 from overtone.system.memory import format_size
-from overtone.tuning.search import Trial, acceptable
-from overtone.tuning.session import Measured, Session
+from overtone.tools.tuning.search import Trial, acceptable
+from overtone.tools.tuning.session import Measured, Session
 
 SETTING = ("precision", "threads", "batch", "segment")
 

@@ -24,11 +24,11 @@ from overtone.models.checkpoints import find
 from overtone.options import sources
 from overtone.system.devices import resolve_devices
 from overtone.system.machine import processor_name, usable_cpus
-from overtone.tuning import profile
-from overtone.tuning.axes import axes_for
-from overtone.tuning.sample import Sample, take
-from overtone.tuning.search import LEAST_AGREEMENT, Trial
-from overtone.tuning.session import Measured, Session
+from overtone.tools.tuning import profile
+from overtone.tools.tuning.axes import axes_for
+from overtone.tools.tuning.sampling import Sample, take
+from overtone.tools.tuning.search import LEAST_AGREEMENT, Trial
+from overtone.tools.tuning.session import Measured, Session
 
 _INTERRUPTED = 130
 

@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from overtone.models.converted import Agreement
 from overtone.options.emotion import Options
-from overtone.tuning import search, trial
-from overtone.tuning.sample import Sample
-from overtone.tuning.search import Axes, Row, Trial
-from overtone.tuning.trial import Answer, Found, TrialError
+from overtone.tools.tuning import search, trial
+from overtone.tools.tuning.sampling import Sample
+from overtone.tools.tuning.search import Axes, Row, Trial
+from overtone.tools.tuning.trial import Answer, Found, TrialError
 
 Runner = Callable[..., Found]
 """`trial.run`, or what stands for it in a test."""

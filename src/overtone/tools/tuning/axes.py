@@ -8,7 +8,7 @@ from typing import get_args
 
 from overtone.engine.model_instance import BATCH_S
 from overtone.options.emotion import Options, Precision
-from overtone.tuning.search import Axes
+from overtone.tools.tuning.search import Axes
 
 TUNED = ("precision", "threads", "batch_size_s", "max_segment")
 """Options that are tried, in the order of the search."""

@@ -11,7 +11,7 @@ from overtone.audio import Decoder
 from overtone.audio.sources import Entry, FailedInput
 from overtone.errors import InputError
 from overtone.system.machine import standard_input
-from overtone.tuning.axes import Heard
+from overtone.tools.tuning.axes import Heard
 from overtone.types import SAMPLE_RATE
 
 

@@ -21,7 +21,7 @@ from overtone.system import subprocess_call
 SETTLE_S = 0.3
 """Seconds between two turns. PyTorch's threads go on waiting for work by spinning, up to 0.2 s after the last."""
 
-_CHILD = "from overtone.benchmark.contender import main; main()"
+_CHILD = "from overtone.tools.benchmark.worker import main; main()"
 
 _TOLD = 600
 """Characters of what a contender wrote before it died that are worth showing."""
@@ -32,7 +32,7 @@ class Died(Exception):  # noqa: N818 - it is what happened
 
 
 class Contender:
-    """A process of its own with one model in it; see `overtone.benchmark.contender`. Close it, or use `with`.
+    """A process of its own with one model in it; see `overtone.tools.benchmark.worker`. Close it, or use `with`.
 
     kind: `overtone` or `funasr`. Nothing is loaded until `ask("load", …)`.
     """

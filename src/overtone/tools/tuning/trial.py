@@ -27,7 +27,7 @@ _TIMED_S = 1.0
 
 _MOST_PASSES = 5
 
-_CHILD = "from overtone.tuning.trial import main; main()"
+_CHILD = "from overtone.tools.tuning.trial import main; main()"
 
 Answer = dict[str, Any]
 """What a trial said of one source: `key`, its name and channel; `segments`, each `[start, stop, label, scores]` with

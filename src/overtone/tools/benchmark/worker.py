@@ -1,6 +1,6 @@
 """A contender: a process that loads one model, stays, and does what it is told, a JSON line for a JSON line.
 
-Its last argument is its kind, `overtone` or `funasr`; `overtone.benchmark.turns` starts it.
+Its last argument is its kind, `overtone` or `funasr`; `overtone.tools.benchmark.interleave` starts it.
 
 Commands: `{"do": "load", …}`, `{"do": "clip", "source": …}`, `{"do": "folder", "inputs": […], "output": …}` and
 `{"do": "limit", "bytes": …}`. An answer holds `seconds`, measured here around the work alone, and `peak_bytes` of this

@@ -1,0 +1,1 @@
+"""Tools over the pipelines: tuning of settings, and benchmarks."""
