@@ -15,7 +15,7 @@ is batched without changing an answer, no call changes the model, models come fr
 and an argument that would change an answer there and not here is refused by name.
 """
 
-from overtone.compat.model import AutoModel
-from overtone.compat.rich import rich_transcription_postprocess
+from overtone.compat.auto_model import AutoModel
+from overtone.compat.rich_text import rich_transcription_postprocess
 
 __all__ = ["AutoModel", "rich_transcription_postprocess"]

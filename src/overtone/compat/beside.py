@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from overtone.compat.arguments import device_of, hub_of, sift
-from overtone.compat.speech import SpeechOptions
+from overtone.compat.vad import SpeechOptions
 from overtone.models import checkpoints
 from overtone.models.checkpoints import Checkpoint, Hub
 from overtone.models.registry import Role, check_role

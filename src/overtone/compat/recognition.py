@@ -12,10 +12,10 @@ import numpy as np
 from overtone.compat import sentences
 from overtone.compat.arguments import sift, whole_number
 from overtone.compat.beside import NAMES, chosen
-from overtone.compat.hearing import Call, Hearing, HearingOptions, Overheard
 from overtone.compat.inputs import named
-from overtone.compat.segments import Said, teller_of
-from overtone.compat.speech import PER_CALL as OF_SPEECH
+from overtone.compat.raw_transcript import Call, Hearing, HearingOptions, Overheard
+from overtone.compat.segment_text import Said, teller_of
+from overtone.compat.vad import PER_CALL as OF_SPEECH
 from overtone.errors import UsageError
 from overtone.merging.segment_outputs import Gathered
 from overtone.merging.speakers.clustering import cluster

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from overtone.compat.segments import Said, Times
+from overtone.compat.segment_text import Said, Times
 from overtone.merging.punctuation import sentences
 from overtone.merging.punctuation.restoration import Punctuator
 from overtone.merging.punctuation.sentences import TimedWord

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from overtone.audio import Decoder, Readable
-from overtone.compat.alone import Alone
 from overtone.compat.arguments import sift
 from overtone.compat.inputs import named
-from overtone.compat.speech import STATE, samples_at_16k
+from overtone.compat.standalone import Alone
+from overtone.compat.vad import STATE, samples_at_16k
 from overtone.errors import UsageError
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.paraformer.streaming_task import ParaformerStream, StreamingParaformer

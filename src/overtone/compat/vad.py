@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from overtone.audio import Decoder, Readable
-from overtone.compat.alone import Alone
 from overtone.compat.arguments import sift
 from overtone.compat.inputs import named
+from overtone.compat.standalone import Alone
 from overtone.errors import UsageError
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.features.fbank import frames_of

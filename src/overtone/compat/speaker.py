@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from overtone.audio import Decoder, Readable, name_of
-from overtone.compat.alone import Alone
 from overtone.compat.arguments import sift
 from overtone.compat.inputs import named, tensor
+from overtone.compat.standalone import Alone
 from overtone.errors import InputError
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.features.fbank import fbank, frames_of

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from overtone.compat.alone import Alone
 from overtone.compat.arguments import sift
 from overtone.compat.inputs import tensor, texts
+from overtone.compat.standalone import Alone
 from overtone.merging.punctuation.restoration import Punctuator
 from overtone.models.checkpoints import Checkpoint
 

@@ -91,15 +91,15 @@ def _speech_face(checkpoint: Checkpoint, arguments: Mapping[str, Any], options: 
 
         return StreamingRecognition(checkpoint, arguments, options)
     if role == "vad":
-        from overtone.compat.speech import SpeechFinder
+        from overtone.compat.vad import SpeechFinder
 
         return SpeechFinder(checkpoint, arguments, options)
     if role == "punctuation":
-        from overtone.compat.marks import Punctuation
+        from overtone.compat.punctuation import Punctuation
 
         return Punctuation(checkpoint, arguments, options)
     if role == "speakers":
-        from overtone.compat.voices import SpeakerVoices
+        from overtone.compat.speaker import SpeakerVoices
 
         return SpeakerVoices(checkpoint, arguments, options)
     check_role(checkpoint, "recognizer")
