@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from overtone.engine.stats import EngineStats
-from overtone.server.metrics import Metrics, Snapshot
+from overtone.server.observability.metrics import Metrics, Snapshot
 from overtone.types import Timings
 
 GIB = 1 << 30

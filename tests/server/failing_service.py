@@ -17,12 +17,12 @@ import numpy as np
 
 from overtone.cli import main
 from overtone.errors import DeviceError
-from overtone.server import server
+from overtone.server import state
 
 DEADLY, POISONED = 0.9, 0.98
 """Peaks of a waveform: from the first one on the device is lost over it, and from the second one on it is refused."""
 
-_START = server.recognizer_for
+_START = state.recognizer_for
 _STARTS = itertools.count()
 
 
@@ -54,5 +54,5 @@ def _held(name: str) -> None:
 
 
 if __name__ == "__main__":
-    server.recognizer_for = _recognizer
+    state.recognizer_for = _recognizer
     main()

@@ -12,10 +12,10 @@ from typing import Any
 import httpx
 
 from overtone.options.emotion import Options
-from overtone.server.models import Models
-from overtone.server.server import Server, start_with
-from overtone.server.serving import listen, serve_on
+from overtone.server.inference.models import Models
+from overtone.server.run import listen, serve_on
 from overtone.server.settings import Settings
+from overtone.server.state import Server, start_with
 
 _START_S = 180.0
 """Seconds to load the models, on a busy machine; those that were published just now are converted first."""

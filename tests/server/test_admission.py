@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overtone.errors import RefusedError
-from overtone.server.admission import Admission, AdmissionLimits, Ticket
+from overtone.server.inference.admission import Admission, AdmissionLimits, Ticket
 
 RATE = 10.0
 

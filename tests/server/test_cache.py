@@ -17,7 +17,17 @@ from hypothesis import strategies as st
 from loops import Boom, Clock, Work, giving, never, run, settle
 
 from overtone.errors import RefusedError, UsageError
-from overtone.server.cache import Answers, Flights, MemoryStore, RedisStore, Store, answers, key_of, keys, open_store
+from overtone.server.cache import (
+    Answers,
+    Flights,
+    MemoryStore,
+    RedisStore,
+    Store,
+    key_of,
+    keys,
+    open_store,
+    result_cache,
+)
 from overtone.server.cache.memory import ENTRY_BYTES, LARGEST_SHARE
 from overtone.server.cache.redis_url import name_of
 from overtone.system.memory import MIB
@@ -214,14 +224,14 @@ def test_nobody_waits_for_a_slow_store_and_the_answer_is_there_meanwhile() -> No
 
 
 def test_what_is_on_its_way_to_a_slow_store_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "KEEPING_BYTES", 2 * (answers.KEPT_BYTES + 100))
+    monkeypatch.setattr(result_cache, "KEEPING_BYTES", 2 * (result_cache.KEPT_BYTES + 100))
 
     async def check() -> None:
         store = Slow()
         front = Answers(store)
         for key in "abcd":
             assert await front.get_or_make(key, giving(bytes(100))) == (bytes(100), "miss")
-        assert front.held_bytes == answers.KEEPING_BYTES
+        assert front.held_bytes == result_cache.KEEPING_BYTES
         assert front.dropped == 2
         store.go.set()
         await settle()
@@ -264,7 +274,7 @@ def test_work_that_ends_although_all_have_left_it_does_not_disturb_what_was_comp
 
 
 def test_closing_keeps_what_is_done_if_that_goes_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "CLOSING_S", 0.05)
+    monkeypatch.setattr(result_cache, "CLOSING_S", 0.05)
 
     class Remembers(Slow):
         kept = 0

@@ -20,7 +20,7 @@ from loops import Clock, giving, never, run, settle, until
 
 from overtone.server.cache import Answers, RedisStore
 from overtone.server.cache import redis_store as redis_store_file
-from overtone.server.cache.breaker import Breaker
+from overtone.server.cache.circuit_breaker import Breaker
 
 SECRET = "hunter2"
 

@@ -21,7 +21,7 @@ import pytest
 from serving_process import ServiceProcess, serving
 
 from command import environment, lines
-from overtone.server.keys import add_key
+from overtone.server.auth import add_key
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 CLIENTS = EXAMPLES / "client"

@@ -23,7 +23,7 @@ from serving_process import ServiceProcess, head, serving, until
 from sounds import clip, speech
 
 from oracles import sense_voice
-from overtone.server.jobs.packed import RECALLED
+from overtone.server.jobs.segment_codec import RECALLED
 
 LONG_S = 400.0
 """Seconds of a file that is still being answered when it is looked for: some five seconds of work."""

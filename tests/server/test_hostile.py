@@ -22,8 +22,8 @@ from sounds import channels_of_au, clip, nested_mp4, silence, speech, unclaimed
 from websockets.sync.client import connect
 
 from audio_files import voice, wav
-from overtone.server.keys import add_key
-from overtone.server.live_audio import open_reader
+from overtone.server.auth import add_key
+from overtone.server.inference.live_audio import open_reader
 from overtone.system.memory import MIB, parse_size
 
 DOZENS = 40

@@ -21,8 +21,8 @@ from running import Running, serving
 from conftest import EXAMPLES
 from overtone import EmotionRecognizer
 from overtone.output.records import to_record
-from overtone.server.keys import add_key
-from overtone.server.problems import STATUSES
+from overtone.server.api.problems import STATUSES
+from overtone.server.auth import add_key
 
 CALL, SAD = EXAMPLES / "call.mp3", EXAMPLES / "sad.wav"
 

@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 
 from command import environment
-from overtone.server.jobs import answers as rooms
-from overtone.server.jobs.answers import KeptAnswers
-from overtone.server.jobs.packed import RECALLED, pack, unpack
+from overtone.server.jobs import segment_cache as rooms
+from overtone.server.jobs.segment_cache import KeptAnswers
+from overtone.server.jobs.segment_codec import RECALLED, pack, unpack
 from overtone.types import Answer, Output, Recognized, Voices
 
 DIM = 3
@@ -252,7 +252,7 @@ def test_a_full_disk_ends_the_keeping_and_nothing_else(path, monkeypatch, caplog
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("overtone.server.jobs.answers._write", full)
+    monkeypatch.setattr("overtone.server.jobs.segment_cache._write", full)
     for number in range(1, 4):
         answers.keep(digest_of(samples(number)), output(number))
     assert [record.getMessage() for record in caplog.records] == [
@@ -312,7 +312,7 @@ KILLED = """
 import itertools, sys
 from pathlib import Path
 import numpy as np
-from overtone.server.jobs.answers import KeptAnswers, digest_of
+from overtone.server.jobs.segment_cache import KeptAnswers, digest_of
 from overtone.types import Output
 
 answers = KeptAnswers(Path(sys.argv[1]), fingerprint="tiny fp32")

@@ -25,9 +25,9 @@ from hypothesis import strategies as st
 
 from command import environment
 from overtone.errors import RefusedError, UsageError
-from overtone.server.jobs import disk
+from overtone.server.jobs import durable_files
+from overtone.server.jobs.fairness import whose_turn
 from overtone.server.jobs.store import JobStore
-from overtone.server.jobs.turns import whose_turn
 from overtone.server.jobs.values import NewFile
 
 FOREVER_S = 1e9
@@ -165,7 +165,7 @@ def test_what_is_on_the_disk_before_a_row_says_so(store, folder, upload, monkeyp
 
         return checked
 
-    monkeypatch.setattr(disk.os, "fsync", noted)
+    monkeypatch.setattr(durable_files.os, "fsync", noted)
     for name in ("insert", "finish"):
         monkeypatch.setattr(store._rows, name, nothing_missing(getattr(store._rows, name)))
     job = store.add(None, {}, [upload()], 60)
@@ -706,7 +706,7 @@ def test_an_upload_that_is_gone(store, folder, upload):
 @pytest.mark.parametrize("where", ["files", "rows"])
 def test_no_room_for_a_job(store, folder, upload, monkeypatch, where):
     if where == "files":
-        monkeypatch.setattr(disk.os, "fsync", full)
+        monkeypatch.setattr(durable_files.os, "fsync", full)
     else:
         no_pages_left(store)
     with pytest.raises(RefusedError, match="disk of this service is full") as refusal:
@@ -725,9 +725,9 @@ def test_no_room_for_a_record(store, folder, upload, monkeypatch, where):
     job = store.add(None, {}, [upload()], 60)
     store.claim_next()
     if where == "files":
-        monkeypatch.setattr(disk.os, "fsync", full)
+        monkeypatch.setattr(durable_files.os, "fsync", full)
     else:
-        monkeypatch.setattr(store._rows, "finish", lambda *_: (_ for _ in ()).throw(disk.no_room()))
+        monkeypatch.setattr(store._rows, "finish", lambda *_: (_ for _ in ()).throw(durable_files.no_room()))
     with pytest.raises(RefusedError) as refusal:
         store.done(job.id, 0, "{}", [upload().path])
     assert refusal.value.code == "no_space"
@@ -765,7 +765,7 @@ def test_a_disk_that_cannot_be_written(store, upload, monkeypatch):
     def broken(*_: object) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(disk.os, "fsync", broken)
+    monkeypatch.setattr(durable_files.os, "fsync", broken)
     with pytest.raises(UsageError, match="Input/output error") as error:
         store.add(None, {}, [upload()], 60)
     assert error.value.code == "unwritable"
@@ -779,7 +779,7 @@ def test_a_file_system_that_cannot_sync_folders(store, upload, monkeypatch):
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         real(handle)
 
-    monkeypatch.setattr(disk.os, "fsync", picky)
+    monkeypatch.setattr(durable_files.os, "fsync", picky)
     assert store.add(None, {}, [upload()], 60).state == "queued"
 
 

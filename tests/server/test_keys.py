@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 
 from overtone.cli.keys import keys as keys_command
 from overtone.errors import UsageError
-from overtone.server import keys as keys_module
-from overtone.server.keys import KEY_PREFIX, Keyring, Owner, add_key, default_path, read_keys, remove_key
+from overtone.server import auth as keys_module
+from overtone.server.auth import KEY_PREFIX, Keyring, Owner, add_key, default_path, read_keys, remove_key
 
 app = typer.Typer()
 app.add_typer(keys_command, name="keys")

@@ -14,8 +14,15 @@ import pytest
 
 from command import environment
 from overtone.errors import InputError, UsageError
-from overtone.server import logs
-from overtone.server.logs import JsonFormatter, TextFormatter, log_config, new_request_id, request_id, set_request_id
+from overtone.server.observability import logs
+from overtone.server.observability.logs import (
+    JsonFormatter,
+    TextFormatter,
+    log_config,
+    new_request_id,
+    request_id,
+    set_request_id,
+)
 
 FORGED = [
     'a\n{"level":"error","message":"forged"}',

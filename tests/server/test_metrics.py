@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import overtone
 from overtone.engine.stats import EngineStats
-from overtone.server.metrics import OTHER, REQUEST_BUCKETS_S, STAGES, UNMATCHED, Metrics, server_timing
+from overtone.server.observability.metrics import OTHER, REQUEST_BUCKETS_S, STAGES, UNMATCHED, Metrics, server_timing
 from overtone.types import Timings
 
 

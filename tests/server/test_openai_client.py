@@ -19,7 +19,7 @@ from transcribing import environment, transcribing
 from audio_files import wav16
 from command import environment as command_environment
 from conftest import EXAMPLES, voice
-from overtone.server.keys import add_key
+from overtone.server.auth import add_key
 
 CALL = EXAMPLES / "call.mp3"
 

@@ -17,7 +17,7 @@ from sounds import clip
 from transcribing import transcribing
 
 from audio_files import encoded, voice
-from overtone.server.openai import FORMS
+from overtone.server.api.openai_format import FORMS
 
 REQUESTS = 40
 """Of each operation, as it is described; and as many that are not."""

@@ -10,9 +10,9 @@ import pytest
 from exposing import Source
 from prometheus_client.parser import text_string_to_metric_families
 
-from overtone.server.metrics import Metrics
-from overtone.server.neighbours import Neighbours
-from overtone.server.outside import Outside
+from overtone.server.middleware.origins import Neighbours
+from overtone.server.middleware.requests import Outside
+from overtone.server.observability.metrics import Metrics
 
 ANYBODY = Neighbours((), private=False, host="127.0.0.1")
 

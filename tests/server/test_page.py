@@ -33,10 +33,10 @@ from overtone.errors import InputError, RefusedError, UsageError
 from overtone.merging.timeline import Timeline
 from overtone.options.emotion import Options
 from overtone.output.records import to_record
-from overtone.server.calls import Call
-from overtone.server.keys import Keyring, add_key, remove_key
-from overtone.server.server import Server, start_with
+from overtone.server.api.params import Call
+from overtone.server.auth import Keyring, add_key, remove_key
 from overtone.server.settings import Settings
+from overtone.server.state import Server, start_with
 from overtone.server.ui import mount, spoken
 from overtone.server.ui.asked import Facts, options_given, place_of
 from overtone.server.ui.door import Door
@@ -851,7 +851,7 @@ def test_gradio_leaves_no_folder_of_its_own(tmp_path: Path) -> None:
 import asyncio, os, tempfile
 from overtone.options.emotion import Options
 from overtone.server.app import create_app
-from overtone.server.server import Server, start_with
+from overtone.server.state import Server, start_with
 from overtone.server.settings import Settings
 from overtone.server.ui import mount, spoken
 

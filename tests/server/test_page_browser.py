@@ -18,7 +18,7 @@ import pytest
 from running import Running, serving
 
 from conftest import EXAMPLES
-from overtone.server.keys import add_key
+from overtone.server.auth import add_key
 from overtone.server.ui.sessions import LEFT_S, Session, Sessions
 
 pytest.importorskip("gradio", reason="the page needs gradio: pip install 'overtone[ui]'")

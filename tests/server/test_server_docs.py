@@ -22,13 +22,13 @@ from oracles import sense_voice
 from overtone.batching.fairness import BACKGROUND_SHARE
 from overtone.options.emotion import PER_CALL, flag
 from overtone.options.transcription import TRANSCRIBE_PER_CALL
-from overtone.server import host, live_audio, openai
+from overtone.server.api import openai_format, stream
+from overtone.server.api.problems import _OPENAI_STATUSES, STATUSES
 from overtone.server.app import create_app
+from overtone.server.inference import live_audio, model_host
 from overtone.server.jobs import values
-from overtone.server.problems import _OPENAI_STATUSES, STATUSES
-from overtone.server.routes import stream
-from overtone.server.server import Server
 from overtone.server.settings import Settings
+from overtone.server.state import Server
 from overtone.system.memory import parse_size
 from test_docs import ROOT, _blocks, _commands, _same, _without_code
 
@@ -141,8 +141,8 @@ def test_every_option_of_a_transcription_is_named():
     assert set(re.findall(r"`(\w+)`", told)) == {*TRANSCRIBE_PER_CALL, "detail", "model"}
     first, _, _ = openais.partition("`verbose_json` has")
     told = " ".join(row[0] for row in rows(first))
-    assert set(re.findall(r"`([\w\[\]]+)`", told)) == {*openai.FIELDS, "file"}
-    for word in (*openai.FORMS, *openai.LANGUAGES, *openai.NAMES):
+    assert set(re.findall(r"`([\w\[\]]+)`", told)) == {*openai_format.FIELDS, "file"}
+    for word in (*openai_format.FORMS, *openai_format.LANGUAGES, *openai_format.NAMES):
         assert f"`{word}`" in openais
 
 
@@ -166,7 +166,7 @@ def test_live_streams_are_as_they_are_told():
 
 def test_states_are_those_that_there_are():
     assert [row[0].strip("`") for row in rows(part("Jobs"))[1:]] == list(get_args(values.State))
-    for state in (*get_args(host.State), "draining"):
+    for state in (*get_args(model_host.State), "draining"):
         assert f"`{state}`" in part("What it says of itself")
 
 

@@ -18,8 +18,8 @@ from serving_process import until
 
 from conftest import EXAMPLES, decoded
 from overtone import EmotionRecognizer
-from overtone.server.keys import add_key
-from overtone.server.live_audio import OpusReader, PcmReader
+from overtone.server.auth import add_key
+from overtone.server.inference.live_audio import OpusReader, PcmReader
 from overtone.types import SAMPLE_RATE
 
 

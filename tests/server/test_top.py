@@ -28,7 +28,7 @@ from overtone.cli.frame import frame
 from overtone.cli.options import exits
 from overtone.cli.top import top
 from overtone.server.exposed import Scrape, parse
-from overtone.server.metrics import Metrics
+from overtone.server.observability.metrics import Metrics
 from overtone.server.view import view
 
 KEY = "a-key-that-nobody-may-see"

@@ -23,10 +23,10 @@ from overtone.errors import RefusedError, UsageError
 from overtone.options.emotion import Options
 from overtone.output.records import to_record
 from overtone.pipelines.transcription import Transcriber
-from overtone.server.records import read_record
-from overtone.server.server import start_with, transcription_for
+from overtone.server.api.record_formats import read_record
+from overtone.server.api.transcription_schemas import Transcription
 from overtone.server.settings import Settings
-from overtone.server.transcription_schemas import Transcription
+from overtone.server.state import start_with, transcription_for
 
 CALL = (EXAMPLES / "call.mp3").read_bytes()
 

@@ -16,14 +16,14 @@ pytest.importorskip("python_multipart", reason="the extra [server] is not instal
 from command import environment
 from overtone.errors import RefusedError, UsageError
 from overtone.server.uploads import Spool, Upload, UploadLimits
-from overtone.server.uploads.file import SpoolFile
+from overtone.server.uploads.spooled_file import SpoolFile
 
 LIMITS = UploadLimits(most_bytes=1000, most_files=8, idle_s=1, least_rate=0, total_bytes=1000)
 
 CHILD = """
 import sys, pathlib
 from overtone.server.uploads import Spool, UploadLimits
-from overtone.server.uploads.file import SpoolFile
+from overtone.server.uploads.spooled_file import SpoolFile
 spool = Spool(pathlib.Path(sys.argv[1]), UploadLimits(1000, 8, 1, 0, 1000))
 file = SpoolFile(spool, "a.wav")
 file.add(b"left behind")

@@ -27,10 +27,10 @@ from starlette.routing import Route
 
 from overtone.errors import InputError, OvertoneError, RefusedError, UsageError
 from overtone.server.uploads import Received, Spool, UploadLimits, receive
-from overtone.server.uploads import file as growing
+from overtone.server.uploads import spooled_file as growing
 from overtone.server.uploads.names import MOST_CHARACTERS, harmless
-from overtone.server.uploads.pace import Pace
-from overtone.server.uploads.receiving import FORM_BYTES
+from overtone.server.uploads.rate_limit import Pace
+from overtone.server.uploads.receive import FORM_BYTES
 from overtone.system.memory import KIB, MIB
 
 BOUNDARY = "boundary"

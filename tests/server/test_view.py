@@ -9,7 +9,7 @@ from exposing import GIB, TIMINGS, Source
 
 from overtone.engine.stats import EngineStats
 from overtone.server.exposed import Scrape, parse, quantile
-from overtone.server.metrics import Metrics
+from overtone.server.observability.metrics import Metrics
 from overtone.server.view import PROBES, Latency, Window, view
 
 

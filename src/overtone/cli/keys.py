@@ -9,7 +9,7 @@ import typer
 
 from overtone.cli import screen
 from overtone.cli.options import exits
-from overtone.server.keys import add_key, default_path, read_keys, remove_key
+from overtone.server.auth import add_key, default_path, read_keys, remove_key
 
 keys = typer.Typer(help="Make, list and withdraw the API keys of the service.", no_args_is_help=True)
 

@@ -28,9 +28,9 @@ def serve(**options: Any) -> int:
         )
     if settings.page and given.get("page") and importlib.util.find_spec("gradio") is None:
         raise UsageError("--page needs gradio: pip install 'overtone[ui]'", code="missing_extra")
-    from overtone.server import logs
-    from overtone.server.server import start_with
-    from overtone.server.serving import serve as run
+    from overtone.server.observability import logs
+    from overtone.server.run import serve as run
+    from overtone.server.state import start_with
 
     logs.configure(None if settings.log == "auto" else settings.log == "json", "info")
     run(settings, start_with(made, settings), lambda address: screen.err.print(f"listening on {address}"))

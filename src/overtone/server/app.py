@@ -12,13 +12,12 @@ from starlette.responses import Response
 
 import overtone
 from overtone.errors import OvertoneError, RefusedError, UsageError
-from overtone.server import problems
-from overtone.server.logs import request_id
-from overtone.server.neighbours import Neighbours
-from overtone.server.outside import Outside
-from overtone.server.routes import emotion, jobs, openai, results, status, stream, transcribe
-from overtone.server.schemas import Problem
-from overtone.server.server import Server
+from overtone.server.api import emotion, jobs, openai, problems, results, status, stream, transcription
+from overtone.server.api.schemas import Problem
+from overtone.server.middleware.origins import Neighbours
+from overtone.server.middleware.requests import Outside
+from overtone.server.observability.logs import request_id
+from overtone.server.state import Server
 
 _ABOUT = """
 The emotion in speech, and what is said in it, over HTTP and WebSocket. Errors are `application/problem+json`, with the
@@ -37,7 +36,7 @@ _CODES = {404: "unknown", 405: "method"}
 def create_app(server: Server) -> FastAPI:
     """The app of a server, which whoever runs it opens and closes."""
     app = FastAPI(title="Overtone", version=overtone.__version__, description=_ABOUT, docs_url=None, redoc_url=None)
-    for part in (emotion, transcribe, openai, jobs, results, status, stream):
+    for part in (emotion, transcription, openai, jobs, results, status, stream):
         app.include_router(part.routes(server))
     app.add_exception_handler(OvertoneError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)

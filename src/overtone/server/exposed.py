@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from overtone.server.logs import visible
+from overtone.server.observability.logs import visible
 
 Labels = frozenset[tuple[str, str]]
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from overtone.errors import RefusedError, UsageError
 from overtone.server.exposed import Scrape, parse
-from overtone.server.logs import visible
+from overtone.server.observability.logs import visible
 
 _TIMEOUT_S: Final = 5.0
 _MOST_BYTES: Final = 16 << 20

@@ -6,12 +6,12 @@
 A cache never fails a request: what cannot be read is computed, what cannot be kept is computed again.
 """
 
-from overtone.server.cache.answers import Answers, Outcome
-from overtone.server.cache.flights import Flights
 from overtone.server.cache.keys import key_of
 from overtone.server.cache.memory import MemoryStore
-from overtone.server.cache.opening import open_store
+from overtone.server.cache.open_store import open_store
 from overtone.server.cache.redis_store import RedisStore
+from overtone.server.cache.result_cache import Answers, Outcome
+from overtone.server.cache.single_flight import Flights
 from overtone.server.cache.store import Store
 
 __all__ = ["Answers", "Flights", "MemoryStore", "Outcome", "RedisStore", "Store", "key_of", "open_store"]

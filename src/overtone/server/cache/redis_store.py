@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from overtone.errors import UsageError
-from overtone.server.cache.breaker import Breaker
+from overtone.server.cache.circuit_breaker import Breaker
 from overtone.server.cache.redis_url import malformed, name_of
 from overtone.server.cache.store import checked_ttl
 from overtone.system.memory import MIB

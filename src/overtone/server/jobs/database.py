@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from overtone.errors import UsageError
-from overtone.server.jobs.disk import no_room, private, sync_folder
+from overtone.server.jobs.durable_files import no_room, private, sync_folder
 
 SCHEMA = 1
 """Raised with every change of the tables."""

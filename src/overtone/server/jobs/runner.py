@@ -11,11 +11,11 @@ from functools import partial
 from typing import Any
 
 from overtone.errors import OvertoneError, RefusedError
-from overtone.server.jobs.files import JobFiles
+from overtone.server.inference.service import Service
+from overtone.server.jobs.executor import JobFiles
 from overtone.server.jobs.progress import Progress
 from overtone.server.jobs.store import JobStore
 from overtone.server.jobs.values import Claim, Job, NewFile
-from overtone.server.service import Service
 from overtone.server.settings import Settings
 from overtone.system.memory import format_size, parse_size
 

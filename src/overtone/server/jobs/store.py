@@ -14,9 +14,9 @@ from filelock import FileLock, Timeout
 
 from overtone.errors import OvertoneError, RefusedError, UsageError
 from overtone.server.jobs.database import Database
-from overtone.server.jobs.disk import make_private, storing
-from overtone.server.jobs.folders import Folders, is_id, new_id
-from overtone.server.jobs.rows import NewJob, Rows
+from overtone.server.jobs.durable_files import make_private, storing
+from overtone.server.jobs.repository import NewJob, Rows
+from overtone.server.jobs.storage import Folders, is_id, new_id
 from overtone.server.jobs.values import Claim, Job, JobFile, Load, NewFile, Owner, State
 
 _DATABASE = "jobs.sqlite"

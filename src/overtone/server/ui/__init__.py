@@ -10,7 +10,7 @@ from overtone.errors import UsageError
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from overtone.server.server import Server
+    from overtone.server.state import Server
 
 __all__ = ["mount"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from overtone.errors import RefusedError
-from overtone.server.keys import Keyring, Owner
+from overtone.server.auth import Keyring, Owner
 
 
 class Door:

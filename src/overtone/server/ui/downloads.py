@@ -17,7 +17,7 @@ from overtone.errors import InputError
 from overtone.output.embeddings import EmbeddingWriter
 from overtone.output.formats import base_name, open_sink
 from overtone.output.records import DETAILS, Level, json_chunks, of_kind
-from overtone.server.models import Task
+from overtone.server.inference.models import Task
 from overtone.server.ui.kept import Kept
 from overtone.server.uploads import Spool
 from overtone.types import EmotionResult, Result

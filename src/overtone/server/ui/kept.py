@@ -11,7 +11,7 @@ from pathlib import Path
 
 from overtone.output.plots.curves import thin_envelope
 from overtone.output.records import DETAILS, Level
-from overtone.server.models import Task
+from overtone.server.inference.models import Task
 from overtone.server.uploads import Spool
 from overtone.system.memory import KIB, MIB
 from overtone.system.spooled_array import IN_MEMORY_BYTES, FrameSpool

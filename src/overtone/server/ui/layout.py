@@ -9,7 +9,7 @@ from typing import Any, Final
 import gradio as gr
 
 from overtone.options.emotion import Options
-from overtone.server.models import Task
+from overtone.server.inference.models import Task
 from overtone.server.ui import markup
 from overtone.server.ui.errors import Limits
 from overtone.server.ui.texts import LANGUAGES, NAMES, Language, text

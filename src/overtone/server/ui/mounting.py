@@ -11,7 +11,7 @@ from typing import Any
 import gradio
 from fastapi import FastAPI
 
-from overtone.server.server import Server
+from overtone.server.state import Server
 from overtone.server.ui.gate import Bounded, Gate
 from overtone.server.ui.layout import asset, theme
 from overtone.server.ui.page import Page

@@ -12,9 +12,9 @@ import gradio as gr
 
 from overtone.errors import OvertoneError
 from overtone.options.emotion import Options
-from overtone.server.calls import Call, options_of
-from overtone.server.models import Task, check_wish
-from overtone.server.server import Server
+from overtone.server.api.params import Call, options_of
+from overtone.server.inference.models import Task, check_wish
+from overtone.server.state import Server
 from overtone.server.ui import markup
 from overtone.server.ui.asked import Facts, options_given, place_of
 from overtone.server.ui.door import Door

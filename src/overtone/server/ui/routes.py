@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from overtone.errors import RefusedError
-from overtone.server.server import Server
+from overtone.server.state import Server
 from overtone.server.ui.door import Door
 from overtone.server.ui.downloads import KINDS, sent
 from overtone.server.ui.sessions import Session, Sessions

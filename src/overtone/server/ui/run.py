@@ -12,10 +12,10 @@ from typing import Literal
 
 from overtone.errors import OvertoneError, RefusedError
 from overtone.output.records import of_kind
-from overtone.server.calls import Call
-from overtone.server.models import Task
-from overtone.server.problems import code_of
-from overtone.server.server import Server
+from overtone.server.api.params import Call
+from overtone.server.api.problems import code_of
+from overtone.server.inference.models import Task
+from overtone.server.state import Server
 from overtone.server.ui.errors import lost
 from overtone.server.uploads import Upload
 from overtone.types import EmotionResult, Result, Transcript

@@ -12,8 +12,8 @@ from gradio.components.plot import PlotData
 from overtone.errors import OvertoneError
 from overtone.options.emotion import Options
 from overtone.output.records import of_kind
-from overtone.server.models import taken_by
-from overtone.server.server import Server
+from overtone.server.inference.models import taken_by
+from overtone.server.state import Server
 from overtone.server.ui import markup, spoken
 from overtone.server.ui.errors import Limits, explained
 from overtone.server.ui.kept import Kept

@@ -4,9 +4,9 @@ A request's pieces go through a `Form`, if they are one, to its `Arrivals`: each
 of the `Spool` until it is an `Upload`.
 """
 
-from overtone.server.uploads.file import Upload
 from overtone.server.uploads.limits import UploadLimits
-from overtone.server.uploads.receiving import Received, announced_bytes, receive
+from overtone.server.uploads.receive import Received, announced_bytes, receive
 from overtone.server.uploads.spool import Spool
+from overtone.server.uploads.spooled_file import Upload
 
 __all__ = ["Received", "Spool", "Upload", "UploadLimits", "announced_bytes", "receive"]

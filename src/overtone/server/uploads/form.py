@@ -6,8 +6,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from overtone.errors import RefusedError
-from overtone.server.uploads.arrivals import Arrivals
 from overtone.server.uploads.names import encoded_name, text_of
+from overtone.server.uploads.writer import Arrivals
 from overtone.system.memory import KIB, format_size
 
 MOST_FIELDS = 32

@@ -9,8 +9,8 @@ import threading
 from pathlib import Path
 
 from overtone.errors import RefusedError
-from overtone.server.uploads.folder import FILE_PREFIX, PrivateFolder
 from overtone.server.uploads.limits import UploadLimits
+from overtone.server.uploads.private_folder import FILE_PREFIX, PrivateFolder
 from overtone.system.memory import MIB, format_size
 
 MOST_WAITING_BYTES = 32 * MIB

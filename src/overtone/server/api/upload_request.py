@@ -12,12 +12,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from overtone.errors import RefusedError, UsageError
-from overtone.server.admission import Ticket
-from overtone.server.calls import Call
-from overtone.server.keys import Owner
-from overtone.server.metrics import server_timing
-from overtone.server.routes.common import LINES, owner_of, parameters, while_awaited
-from overtone.server.server import Server
+from overtone.server.api.dependencies import LINES, owner_of, parameters, while_awaited
+from overtone.server.api.params import Call
+from overtone.server.auth import Owner
+from overtone.server.inference.admission import Ticket
+from overtone.server.observability.metrics import server_timing
+from overtone.server.state import Server
 from overtone.server.uploads import Received, Upload, announced_bytes, receive
 from overtone.types import Timings
 

@@ -15,13 +15,13 @@ from typing import TypeVar
 
 from overtone.errors import InputError, ModelError, OvertoneError, RefusedError
 from overtone.pipelines.request import Caller
-from overtone.server.admission import Admission, Ticket
+from overtone.server.api.params import Answer, Call, answer_of, work_s
 from overtone.server.cache import Answers, key_of
-from overtone.server.calls import Answer, Call, answer_of, work_s
-from overtone.server.host import Host, was_gone
-from overtone.server.metrics import Metrics
-from overtone.server.models import Answering, Task
-from overtone.server.reading import LEAST_RATE, BoundedCaller, GuardedFile, check_length, claimed
+from overtone.server.inference.admission import Admission, Ticket
+from overtone.server.inference.model_host import Host, was_gone
+from overtone.server.inference.models import Answering, Task
+from overtone.server.inference.upload_reader import LEAST_RATE, BoundedCaller, GuardedFile, check_length, claimed
+from overtone.server.observability.metrics import Metrics
 from overtone.server.uploads import Upload
 from overtone.types import Result
 

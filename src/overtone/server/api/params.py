@@ -11,8 +11,8 @@ from typing import Any, Literal, get_type_hints
 from overtone.errors import UsageError
 from overtone.options.emotion import WORDS, Options, flag, kinds_of
 from overtone.output.records import DETAILS, Detail, Level, json_chunks, of_kind, to_json
-from overtone.server.keys import Owner
-from overtone.server.models import Task
+from overtone.server.auth import Owner
+from overtone.server.inference.models import Task
 from overtone.types import EmotionResult, Result, Timings
 
 MOST_OVERLAP = 16

@@ -12,11 +12,11 @@ from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from overtone.errors import RefusedError
-from overtone.server.uploads.arrivals import Arrivals, too_large
-from overtone.server.uploads.file import Upload
 from overtone.server.uploads.form import Form
-from overtone.server.uploads.pace import Pace
+from overtone.server.uploads.rate_limit import Pace
 from overtone.server.uploads.spool import Spool
+from overtone.server.uploads.spooled_file import Upload
+from overtone.server.uploads.writer import Arrivals, too_large
 from overtone.system.memory import MIB
 
 TYPES = "multipart/form-data, application/octet-stream, audio/* or video/*"

@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from overtone.server.jobs.disk import move, private, storing, sync_folder
+from overtone.server.jobs.durable_files import move, private, storing, sync_folder
 from overtone.server.jobs.values import NewFile
 
 _ID = re.compile("[0-9a-f]{32}")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from overtone.server.jobs.answers import KeptAnswers, digest_of
-from overtone.server.reading import BoundedCaller
+from overtone.server.inference.upload_reader import BoundedCaller
+from overtone.server.jobs.segment_cache import KeptAnswers, digest_of
 from overtone.types import Answer, Samples
 
 

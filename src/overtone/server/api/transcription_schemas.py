@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from overtone.server.schemas import RecordError, Schema, Timings
+from overtone.server.api.schemas import RecordError, Schema, Timings
 
 
 class Word(Schema):

@@ -15,12 +15,12 @@ from overtone.errors import RefusedError, UsageError
 from overtone.options.emotion import HELP, PER_CALL, Options, kinds_of
 from overtone.options.transcription import TRANSCRIBE_HELP, TRANSCRIBE_PER_CALL, TranscribeOptions
 from overtone.output.records import DETAILS
-from overtone.server.calls import Call, boolean, detail_of, options_of
-from overtone.server.keys import Keyring, Owner
-from overtone.server.models import Task, check_wish
-from overtone.server.problems import MEDIA_TYPE
-from overtone.server.schemas import Problem
-from overtone.server.server import Server
+from overtone.server.api.params import Call, boolean, detail_of, options_of
+from overtone.server.api.problems import MEDIA_TYPE
+from overtone.server.api.schemas import Problem
+from overtone.server.auth import Keyring, Owner
+from overtone.server.inference.models import Task, check_wish
+from overtone.server.state import Server
 
 _T = TypeVar("_T")
 

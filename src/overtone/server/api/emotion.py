@@ -16,10 +16,7 @@ from overtone.errors import InputError, UsageError
 from overtone.options.emotion import PER_CALL
 from overtone.output.embeddings import EmbeddingWriter
 from overtone.output.records import of_kind
-from overtone.server.calls import Answer, Call
-from overtone.server.reading import in_pieces
-from overtone.server.routes.answering import Asking, Given, record_of, timed, with_upload
-from overtone.server.routes.common import (
+from overtone.server.api.dependencies import (
     EMBEDDINGS,
     KNOWN,
     LINES,
@@ -32,8 +29,11 @@ from overtone.server.routes.common import (
     query,
     upload_body,
 )
-from overtone.server.schemas import Record, Vector
-from overtone.server.server import Server
+from overtone.server.api.params import Answer, Call
+from overtone.server.api.schemas import Record, Vector
+from overtone.server.api.upload_request import Asking, Given, record_of, timed, with_upload
+from overtone.server.inference.upload_reader import in_pieces
+from overtone.server.state import Server
 from overtone.types import EmotionResult
 
 _NPZ = "application/x-npz"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from anyio import CancelScope, to_thread
 
 from overtone.errors import RefusedError
-from overtone.server.uploads.file import SpoolFile, Upload
 from overtone.server.uploads.names import harmless
 from overtone.server.uploads.spool import Spool
+from overtone.server.uploads.spooled_file import SpoolFile, Upload
 from overtone.system.memory import MIB, format_size
 
 FLUSH_BYTES = MIB

@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from overtone.errors import spelled_out
 from overtone.server.jobs.database import Database
-from overtone.server.jobs.turns import whose_turn
+from overtone.server.jobs.fairness import whose_turn
 from overtone.server.jobs.values import Job, JobFile, Load, NewFile, Owner, State
 
 _WAITING = """

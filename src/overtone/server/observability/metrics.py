@@ -12,7 +12,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from overtone.server.snapshot import Gauges, Snapshot, families
+from overtone.server.observability.snapshot import Gauges, Snapshot, families
 from overtone.types import Timings
 
 __all__ = ["OTHER", "STAGES", "UNMATCHED", "Gauges", "Metrics", "Snapshot", "server_timing"]

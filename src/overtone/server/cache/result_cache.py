@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from overtone.server.cache.flights import Flights
+from overtone.server.cache.single_flight import Flights
 from overtone.server.cache.store import Store
 from overtone.system.memory import KIB, MIB
 

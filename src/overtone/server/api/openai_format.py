@@ -13,9 +13,9 @@ from overtone.errors import RefusedError
 from overtone.models.checkpoints import ALIASES
 from overtone.output.records import SECOND_DIGITS, rounded
 from overtone.pipelines.transcription import Transcriber
-from overtone.server.calls import Call
-from overtone.server.keys import Owner
-from overtone.server.models import takes
+from overtone.server.api.params import Call
+from overtone.server.auth import Owner
+from overtone.server.inference.models import takes
 from overtone.server.uploads.form import SEPARATOR
 from overtone.types import Sentence, Transcript
 

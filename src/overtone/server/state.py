@@ -20,15 +20,15 @@ from overtone.options.emotion import Options
 from overtone.options.transcription import TranscribeOptions
 from overtone.pipelines.emotion import EmotionRecognizer
 from overtone.pipelines.transcription import Transcriber
-from overtone.server.admission import Admission, AdmissionLimits
+from overtone.server.auth import Keyring
 from overtone.server.cache import Answers, open_store
-from overtone.server.host import Host
+from overtone.server.inference.admission import Admission, AdmissionLimits
+from overtone.server.inference.model_host import Host
+from overtone.server.inference.models import Models
+from overtone.server.inference.service import Bounds, Service
 from overtone.server.jobs.runner import JobRunner
 from overtone.server.jobs.store import JobStore
-from overtone.server.keys import Keyring
-from overtone.server.metrics import Metrics, Snapshot
-from overtone.server.models import Models
-from overtone.server.service import Bounds, Service
+from overtone.server.observability.metrics import Metrics, Snapshot
 from overtone.server.settings import Settings
 from overtone.server.ui.kept import SHELF_BYTES
 from overtone.server.uploads import Spool, UploadLimits

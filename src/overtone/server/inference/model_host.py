@@ -18,7 +18,7 @@ from overtone.engine.worker import Engine
 from overtone.errors import OvertoneError, RefusedError
 from overtone.pipelines.emotion import EmotionRecognizer
 from overtone.pipelines.transcription import Transcriber
-from overtone.server.models import Answering, Models, Task
+from overtone.server.inference.models import Answering, Models, Task
 from overtone.types import SAMPLE_RATE
 
 _LOG = logging.getLogger("overtone.server")

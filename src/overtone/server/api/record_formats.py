@@ -12,7 +12,7 @@ import numpy as np
 from overtone.errors import InputError, UsageError
 from overtone.output.formats import open_sink
 from overtone.output.records import Level
-from overtone.server.reading import in_pieces
+from overtone.server.inference.upload_reader import in_pieces
 from overtone.system.spooled_array import FrameSpool
 from overtone.types import (
     SAMPLE_RATE,

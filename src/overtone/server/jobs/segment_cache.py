@@ -29,8 +29,8 @@ from pathlib import Path
 
 import numpy as np
 
-from overtone.server.jobs.disk import private
-from overtone.server.jobs.packed import pack, unpack
+from overtone.server.jobs.durable_files import private
+from overtone.server.jobs.segment_codec import pack, unpack
 from overtone.types import Answer, Output, Samples
 
 _MAGIC = b"OVTNSAID"

@@ -14,13 +14,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from overtone.errors import InputError, RefusedError, UsageError
 from overtone.options.emotion import PER_CALL
 from overtone.options.transcription import TRANSCRIBE_PER_CALL
-from overtone.server.calls import Call
-from overtone.server.jobs.files import call_of as call_of_job
-from overtone.server.jobs.values import Job, NewFile
-from overtone.server.keys import Owner
-from overtone.server.models import Task
-from overtone.server.reading import claimed
-from overtone.server.routes.common import (
+from overtone.server.api.dependencies import (
     DETAIL,
     EMBEDDINGS,
     KNOWN,
@@ -34,8 +28,14 @@ from overtone.server.routes.common import (
     query,
     upload_body,
 )
-from overtone.server.schemas import JobDetail, JobFileInfo, JobFiles, JobInfo, JobSeconds
-from overtone.server.server import Server
+from overtone.server.api.params import Call
+from overtone.server.api.schemas import JobDetail, JobFileInfo, JobFiles, JobInfo, JobSeconds
+from overtone.server.auth import Owner
+from overtone.server.inference.models import Task
+from overtone.server.inference.upload_reader import claimed
+from overtone.server.jobs.executor import call_of as call_of_job
+from overtone.server.jobs.values import Job, NewFile
+from overtone.server.state import Server
 from overtone.server.uploads import Received, Upload, announced_bytes, receive
 
 _EVENT_S = 0.5

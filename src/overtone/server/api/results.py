@@ -11,12 +11,12 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
 from overtone.errors import RefusedError, UsageError
-from overtone.server.jobs.files import call_of
-from overtone.server.reading import in_pieces
-from overtone.server.records import Form, written
-from overtone.server.routes.common import LINES, Pieces, described, query
-from overtone.server.routes.jobs import Id, owned
-from overtone.server.server import Server
+from overtone.server.api.dependencies import LINES, Pieces, described, query
+from overtone.server.api.jobs import Id, owned
+from overtone.server.api.record_formats import Form, written
+from overtone.server.inference.upload_reader import in_pieces
+from overtone.server.jobs.executor import call_of
+from overtone.server.state import Server
 
 _TYPES: Mapping[Form, str] = {
     "parquet": "application/vnd.apache.parquet",

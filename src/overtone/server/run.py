@@ -17,11 +17,11 @@ import uvicorn
 
 from overtone.errors import ModelError, UsageError
 from overtone.server.app import create_app, wrapped
-from overtone.server.connections import Connection, allow_connections, most_connections
-from overtone.server.models import Models
-from overtone.server.outside import Outside
-from overtone.server.server import Server
+from overtone.server.inference.models import Models
+from overtone.server.middleware.requests import Outside
+from overtone.server.middleware.slow_clients import Connection, allow_connections, most_connections
 from overtone.server.settings import Settings
+from overtone.server.state import Server
 
 _LOG = logging.getLogger("overtone.server")
 

@@ -11,16 +11,16 @@ from pathlib import Path
 
 from overtone.errors import InputError, ModelError, OvertoneError, RefusedError
 from overtone.output.records import Level, json_chunks
-from overtone.server.calls import Call, with_embedding
-from overtone.server.host import was_gone
-from overtone.server.jobs.answers import KeptAnswers
-from overtone.server.jobs.caller import JobCaller
+from overtone.server.api.params import Call, with_embedding
+from overtone.server.inference.model_host import was_gone
+from overtone.server.inference.models import Answering
+from overtone.server.inference.service import Service
+from overtone.server.inference.upload_reader import GuardedFile, check_length
 from overtone.server.jobs.progress import Progress
+from overtone.server.jobs.request import JobCaller
+from overtone.server.jobs.segment_cache import KeptAnswers
 from overtone.server.jobs.store import JobStore
 from overtone.server.jobs.values import Claim, Job
-from overtone.server.models import Answering
-from overtone.server.reading import GuardedFile, check_length
-from overtone.server.service import Service
 from overtone.server.settings import Settings
 from overtone.types import Result, Timings, Transcript
 

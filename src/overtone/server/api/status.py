@@ -9,11 +9,11 @@ from starlette.responses import JSONResponse, Response
 
 from overtone.errors import OvertoneError, RefusedError
 from overtone.pipelines.emotion import EmotionRecognizer
-from overtone.server import openai
-from overtone.server.models import Answering, Task
-from overtone.server.routes.common import described, owner_of
-from overtone.server.schemas import Health, ListedModel, ModelInfo, Models, Plan, PlannedMemory, Readiness
-from overtone.server.server import Server
+from overtone.server.api import openai_format
+from overtone.server.api.dependencies import described, owner_of
+from overtone.server.api.schemas import Health, ListedModel, ModelInfo, Models, Plan, PlannedMemory, Readiness
+from overtone.server.inference.models import Answering, Task
+from overtone.server.state import Server
 from overtone.system.machine import rss_bytes
 from overtone.system.memory import Shape
 
@@ -69,7 +69,7 @@ def routes(server: Server) -> APIRouter:
         named = [known[0].id]
         if server.settings.transcriber is not None:
             known.append(_info(server, "transcribe", server.host.transcriber))
-            named += [known[1].id, *openai.NAMES]
+            named += [known[1].id, *openai_format.NAMES]
         created = round(server.started)
         return Models(models=known, data=[ListedModel(id=name, created=created, owned_by="overtone") for name in named])
 

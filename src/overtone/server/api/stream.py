@@ -23,12 +23,12 @@ from overtone.errors import OvertoneError, RefusedError, UsageError
 from overtone.output.records import rounded, seconds, to_json, to_record
 from overtone.pipelines.live import Live, Moment
 from overtone.pipelines.request import Caller
-from overtone.server import problems
-from overtone.server.calls import boolean
-from overtone.server.live_audio import Reader, open_reader
-from overtone.server.logs import request_id
-from overtone.server.routes.common import owner_of
-from overtone.server.server import Server
+from overtone.server.api import problems
+from overtone.server.api.dependencies import owner_of
+from overtone.server.api.params import boolean
+from overtone.server.inference.live_audio import Reader, open_reader
+from overtone.server.observability.logs import request_id
+from overtone.server.state import Server
 from overtone.types import SAMPLE_RATE, SegmentResult
 
 _LOG = logging.getLogger("overtone.server")

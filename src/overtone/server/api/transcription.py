@@ -8,8 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from overtone.options.transcription import TRANSCRIBE_PER_CALL
-from overtone.server.routes.answering import Asking, record_of, with_upload
-from overtone.server.routes.common import (
+from overtone.server.api.dependencies import (
     DETAIL,
     KNOWN,
     LINES,
@@ -20,8 +19,9 @@ from overtone.server.routes.common import (
     option_parameters,
     upload_body,
 )
-from overtone.server.server import Server
-from overtone.server.transcription_schemas import Transcription
+from overtone.server.api.transcription_schemas import Transcription
+from overtone.server.api.upload_request import Asking, record_of, with_upload
+from overtone.server.state import Server
 
 _FILE = upload_body({"type": "string", "format": "binary", "description": "What FFmpeg reads."})
 

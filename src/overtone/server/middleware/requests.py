@@ -12,10 +12,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from overtone.errors import OvertoneError, RefusedError
-from overtone.server import problems
-from overtone.server.logs import new_request_id, set_request_id
-from overtone.server.metrics import Metrics
-from overtone.server.neighbours import Neighbours
+from overtone.server.api import problems
+from overtone.server.middleware.origins import Neighbours
+from overtone.server.observability.logs import new_request_id, set_request_id
+from overtone.server.observability.metrics import Metrics
 
 _LOG = logging.getLogger("overtone.server.requests")
 

@@ -10,12 +10,21 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from overtone.output.records import of_kind
-from overtone.server.openai import FIELDS, FORMS, GRANULARITIES, LANGUAGES, TYPES, Asked, ParameterError, body_of
-from overtone.server.records import read_record, written
-from overtone.server.routes.answering import Asking, Given, timed, with_upload
-from overtone.server.routes.common import Pieces, owner_of
-from overtone.server.server import Server
-from overtone.server.transcription_schemas import OpenaiError, OpenaiTranscription
+from overtone.server.api.dependencies import Pieces, owner_of
+from overtone.server.api.openai_format import (
+    FIELDS,
+    FORMS,
+    GRANULARITIES,
+    LANGUAGES,
+    TYPES,
+    Asked,
+    ParameterError,
+    body_of,
+)
+from overtone.server.api.record_formats import read_record, written
+from overtone.server.api.transcription_schemas import OpenaiError, OpenaiTranscription
+from overtone.server.api.upload_request import Asking, Given, timed, with_upload
+from overtone.server.state import Server
 from overtone.types import Transcript
 
 _TEXTS: dict[str, Any] = {"type": "array", "items": {"type": "string"}}

@@ -1,0 +1,1 @@
+"""Models behind the service: admission, uploads read, answers made."""

@@ -1,0 +1,1 @@
+"""What every connection and request goes through."""
