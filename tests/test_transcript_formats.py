@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from overtone.cli import screen
+from overtone.cli import console as screen
 from overtone.cli.transcript_table import TranscriptTable
 from overtone.errors import UsageError
 from overtone.output.formats import FORMATS, open_sink

@@ -13,7 +13,7 @@ import pytest
 from exposing import metrics_with_all
 from prometheus_client.parser import text_string_to_metric_families
 
-from overtone.server.view import PROBES
+from overtone.cli.top.model import PROBES
 
 DASHBOARD = Path(__file__).parents[2] / "deploy" / "grafana" / "overtone.json"
 

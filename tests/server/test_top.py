@@ -23,20 +23,20 @@ from rich.console import Console
 
 from command import environment
 from overtone.cli import app as cli
-from overtone.cli import screen
-from overtone.cli.frame import frame
+from overtone.cli import console as screen
 from overtone.cli.options import exits
-from overtone.cli.top import top
-from overtone.server.exposed import Scrape, parse
+from overtone.cli.top.command import top
+from overtone.cli.top.model import view
+from overtone.cli.top.prometheus_text import Scrape, parse
+from overtone.cli.top.screen import frame
 from overtone.server.observability.metrics import Metrics
-from overtone.server.view import view
 
 KEY = "a-key-that-nobody-may-see"
 
 PROGRAM = """
 from overtone.cli import app
 from overtone.cli.options import exits
-from overtone.cli.top import top
+from overtone.cli.top.command import top
 app.app.command()(exits(top))
 app.main()
 """

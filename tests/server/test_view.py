@@ -7,10 +7,10 @@ import math
 import pytest
 from exposing import GIB, TIMINGS, Source
 
+from overtone.cli.top.model import PROBES, Latency, Window, view
+from overtone.cli.top.prometheus_text import Scrape, parse, quantile
 from overtone.engine.stats import EngineStats
-from overtone.server.exposed import Scrape, parse, quantile
 from overtone.server.observability.metrics import Metrics
-from overtone.server.view import PROBES, Latency, Window, view
 
 
 def scrape(metrics: Metrics, at_s: float, **more: object) -> Scrape:

@@ -19,6 +19,7 @@ import typer
 
 import overtone
 from overtone.cli.bench import bench
+from overtone.cli.console import complain
 from overtone.cli.doctor import doctor
 from overtone.cli.emotion import emotion
 from overtone.cli.keys import keys
@@ -26,9 +27,8 @@ from overtone.cli.models import models
 from overtone.cli.options import exits
 from overtone.cli.plan import plan
 from overtone.cli.profile import profile
-from overtone.cli.screen import complain
 from overtone.cli.serve import serve
-from overtone.cli.top import top
+from overtone.cli.top.command import top
 from overtone.cli.transcribe import transcribe
 from overtone.cli.tune import tune
 from overtone.errors import OvertoneError

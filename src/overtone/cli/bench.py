@@ -19,7 +19,7 @@ from rich.markup import escape
 from overtone.audio import probe
 from overtone.audio.sources import FailedInput, expand
 from overtone.batching.policy import longest_segment
-from overtone.cli import screen
+from overtone.cli import console
 from overtone.cli.options import chosen, with_options
 from overtone.errors import InputError, ModelError, OvertoneError, UsageError
 from overtone.models import checkpoints
@@ -73,7 +73,7 @@ def bench(
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         clips = sorted(_named(files) if files else _bundled(folder), key=lambda clip: clip.seconds)
-        stack.enter_context(screen.err.status("measuring"))
+        stack.enter_context(console.err.status("measuring"))
         loaded: dict[str, dict[str, Any]] = {}
         contenders: dict[str, Contender] = {}
         # Nothing is loaded for clips that cannot be used.
@@ -127,7 +127,7 @@ def _bundled(folder: Path) -> Iterator[_Clip]:
 
 def _named(files: list[str]) -> Iterator[_Clip]:
     for entry in expand(files):
-        name = screen.ending(entry.source)
+        name = console.ending(entry.source)
         if isinstance(entry, FailedInput):
             yield _Clip(name, entry.source, error=entry.error)
         elif entry.path is None:
@@ -170,30 +170,30 @@ def _row(timed: Timed, audio_s: float) -> dict[str, Any]:
 def _show(loaded: Mapping[str, Mapping[str, Any]], rows: list[dict[str, Any]], options: Options) -> None:
     both = "funasr" in loaded
     more = (">FunASR", ">its peak", ">ratio") if both else ()
-    table = screen.plain_table("clip", ">audio", ">median", ">× real time", ">peak memory", *more)
+    table = console.plain_table("clip", ">audio", ">median", ">× real time", ">peak memory", *more)
     for row in rows:
         ours, theirs = row["overtone"], row.get("funasr", {})
         cells = [_seconds(ours), f"{ours['real_time']:.1f}" if ours["real_time"] else "–", _peak(ours)]
         if both:
             ratio = theirs["median_s"] / ours["median_s"] if ours["median_s"] and theirs["median_s"] else None
             cells += [_seconds(theirs), _peak(theirs), f"{ratio:.2f}" if ratio else "–"]
-        length = screen.duration(row["audio_s"]) if row["audio_s"] else "–"
-        table.add_row(escape(screen.printable(row["clip"])), length, *cells)
-    screen.out.print(table)
+        length = console.duration(row["audio_s"]) if row["audio_s"] else "–"
+        table.add_row(escape(console.printable(row["clip"])), length, *cells)
+    console.out.print(table)
     cut = ", ".join(row["clip"] for row in rows if row["cut"] and not row["overtone"]["error"])
     if both and cut:
         remark = (
             f"{cut}: cut by Overtone into segments of up to {_longest_s(options):g} s, run whole by FunASR; "
             "--context full compares like with like."
         )
-        screen.out.print(escape(screen.printable(remark)), soft_wrap=True)
+        console.out.print(escape(console.printable(remark)), soft_wrap=True)
     for row in rows:
         for who in ("overtone", "funasr"):
             if row.get(who, {}).get("error"):
-                screen.complain(f"{row['clip']}: {who}: {row[who]['error']}")
+                console.complain(f"{row['clip']}: {who}: {row[who]['error']}")
     if not loaded:
         return
-    screen.out.print()
+    console.out.print()
     used = loaded["overtone"]
     lines = {
         "model": f"{used['model']}, {used['precision']} on {used['device']} through {used['backend']}, "
@@ -201,7 +201,7 @@ def _show(loaded: Mapping[str, Mapping[str, Any]], rows: list[dict[str, Any]], o
         "load": "; ".join(f"{who} {found['seconds']:.2f} s" for who, found in loaded.items()) + ", imports included",
     }
     for name, text in lines.items():
-        screen.out.print(f"[bold]{name:<6}[/] {escape(text)}", soft_wrap=True)
+        console.out.print(f"[bold]{name:<6}[/] {escape(text)}", soft_wrap=True)
 
 
 def _seconds(found: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from overtone.cli import screen
+from overtone.cli import console
 from overtone.cli.options import exits
 from overtone.conversion import convert as converted_to
 from overtone.errors import CheckpointError, ModelError, UsageError
@@ -62,7 +62,7 @@ def convert(
         "agreement": _agreement(made),
     }
     for name, text in lines.items():
-        screen.note(f"{name:<10} {text}")
+        console.note(f"{name:<10} {text}")
     typer.echo(folder)
     return 0
 

@@ -15,7 +15,7 @@ from rich.markup import escape
 import overtone
 from overtone.audio import Decoder
 from overtone.backends.openvino import runtime
-from overtone.cli import screen
+from overtone.cli import console
 from overtone.errors import OvertoneError
 from overtone.models import checkpoints
 from overtone.options import sources
@@ -54,7 +54,7 @@ def doctor() -> int:
     worst = 0
     for look in _LOOKS:
         for finding in look():
-            screen.out.print(
+            console.out.print(
                 f"{marks[finding.level]} [bold]{finding.what}[/]  {escape(finding.detail)}", soft_wrap=True
             )
             worst = max(worst, 4 if finding.level == "bad" else 0)

@@ -9,10 +9,10 @@ from typing import Annotated, Any, Optional
 import typer
 
 from overtone.audio.sources import Entry
-from overtone.cli.job import Format, Inputs, Job, Output, Overwrite, Quiet, Resume
+from overtone.cli.batch_run import Format, Inputs, Job, Output, Overwrite, Quiet, Resume
+from overtone.cli.emotion_table import TableSink
 from overtone.cli.options import chosen, with_options
 from overtone.cli.plots import Plots
-from overtone.cli.table import TableSink
 from overtone.options.emotion import Options
 from overtone.output import resume as journal
 from overtone.output.embeddings import EmbeddingWriter

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from overtone.cli import screen
+from overtone.cli import console
 from overtone.cli.options import exits
 from overtone.server.auth import add_key, default_path, read_keys, remove_key
 
@@ -31,7 +31,7 @@ def add(
     """Make a key and print it. It is shown this once: only a hash of it is kept."""
     path = file or default_path()
     typer.echo(add_key(path, name, seconds))
-    screen.note(
+    console.note(
         f"The key of {name}, in force from now on. Keep it: it is not shown again, and {path} has only its hash."
     )
     return 0
@@ -41,11 +41,11 @@ def add(
 @exits
 def list_keys(file: FileOption = None) -> int:
     """List whose keys there are, when they were made and what limits they have."""
-    table = screen.plain_table("name", "made", ">seconds at once")
+    table = console.plain_table("name", "made", ">seconds at once")
     for stored in read_keys(file or default_path()):
         limit_s = stored.owner.limit_s
         table.add_row(stored.owner.name, f"{stored.made:%Y-%m-%d %H:%M}", "" if limit_s is None else f"{limit_s:g}")
-    screen.out.print(table)
+    console.out.print(table)
     return 0
 
 
@@ -54,5 +54,5 @@ def list_keys(file: FileOption = None) -> int:
 def remove(name: Name, file: FileOption = None) -> int:
     """Withdraw a key. A service that is running knows it no more from its next request on."""
     remove_key(file or default_path(), name)
-    screen.note(f"The key of {name} is withdrawn.")
+    console.note(f"The key of {name} is withdrawn.")
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 from rich.markup import escape
 
-from overtone.cli import screen
+from overtone.cli import console
 from overtone.cli.convert import HubOption, Model, convert
 from overtone.cli.options import exits
 from overtone.errors import DownloadError, ModelError
@@ -42,10 +42,10 @@ _ABOUT = {
 @exits
 def list_models(hub: HubOption = "hf") -> int:
     """List the models known by a short name, and which of them are on this machine."""
-    table = screen.plain_table("name", "hub id", "here", "")
+    table = console.plain_table("name", "hub id", "here", "")
     for name, about in _ABOUT.items():
         table.add_row(name, ALIASES[name][hub] if name in ALIASES else "", _here(name, hub), about)
-    screen.out.print(table)
+    console.out.print(table)
     return 0
 
 
@@ -66,7 +66,7 @@ def info(model: Model, hub: HubOption = "hf") -> int:
         if made.agreement is not None:
             lines["agreement"] = f"with float32: {made.agreement}"
     for name, text in lines.items():
-        screen.out.print(f"[bold]{name:<9}[/] {escape(text)}", soft_wrap=True)
+        console.out.print(f"[bold]{name:<9}[/] {escape(text)}", soft_wrap=True)
     return 0
 
 

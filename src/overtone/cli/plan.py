@@ -13,8 +13,8 @@ from rich.markup import escape
 from overtone.audio import probe
 from overtone.audio.sources import FailedInput, expand
 from overtone.batching.policy import Plan, check_whole
-from overtone.cli import screen
-from overtone.cli.job import Inputs
+from overtone.cli import console
+from overtone.cli.batch_run import Inputs
 from overtone.cli.options import chosen, with_options
 from overtone.engine import runtime
 from overtone.errors import BudgetError, InputError
@@ -53,12 +53,12 @@ def plan(inputs: Inputs, format: As = "table", **options: Any) -> int:
     try:
         forecasts = list(_forecasts(inputs, started))
         if format == "json":
-            screen.out.print_json(json.dumps(_as_json(started, forecasts)))
+            console.out.print_json(json.dumps(_as_json(started, forecasts)))
         else:
             _show(started, forecasts)
             for forecast in forecasts:
                 if forecast.error:
-                    screen.complain(forecast.error)
+                    console.complain(forecast.error)
         return 1 if any(forecast.error for forecast in forecasts) else 0
     finally:
         started.engine.close()
@@ -151,26 +151,26 @@ def _as_json(started: runtime.Runtime, forecasts: list[_Forecast]) -> dict[str, 
 
 def _show(started: runtime.Runtime, forecasts: list[_Forecast]) -> None:
     shared, totals = started.engine.plan, _totals(started, forecasts)
-    table = screen.plain_table("input", ">duration", ">segments", "")
+    table = console.plain_table("input", ">duration", ">segments", "")
     for forecast in forecasts[:_SHOWN]:
-        length = "unknown" if forecast.seconds is None else screen.duration(forecast.seconds)
+        length = "unknown" if forecast.seconds is None else console.duration(forecast.seconds)
         segments = "" if forecast.segments is None else f"{'' if forecast.exact else '≥ '}{forecast.segments}"
         remark = "[red]cannot be used[/]" if forecast.error else ""
-        name = escape(screen.ending(screen.printable(forecast.source)))
+        name = escape(console.ending(console.printable(forecast.source)))
         table.add_row(name, "" if forecast.error else length, segments, remark)
-    screen.out.print(table)
+    console.out.print(table)
     if len(forecasts) > _SHOWN:
-        screen.out.print(f"[dim]… {len(forecasts) - _SHOWN} more[/]")
+        console.out.print(f"[dim]… {len(forecasts) - _SHOWN} more[/]")
     batch = f"{shared.largest_batch_s:.0f} s of audio" if not started.options.whole else "one file"
     lines = {
-        "inputs": f"{len(forecasts)}, {screen.duration(totals['audio_s'])} of audio by their headers",
+        "inputs": f"{len(forecasts)}, {console.duration(totals['audio_s'])} of audio by their headers",
         "model": f"{started.network.name}, {started.precision} on {started.device}, {started.threads} threads",
         "budget": f"{format_size(shared.budget_bytes)}: {format_size(shared.resident_bytes)} resident, up to "
         f"{format_size(shared.audio_bytes)} of audio, {format_size(shared.batch_bytes)} for a batch",
         "largest batch": batch,
         "expected peak": format_size(totals["peak_bytes"]),
-        "expected time": f"{screen.duration(totals['time_s'])} (measured on this machine at the model's first load)",
+        "expected time": f"{console.duration(totals['time_s'])} (measured on this machine at the model's first load)",
     }
-    screen.out.print()
+    console.out.print()
     for name, text in lines.items():
-        screen.out.print(f"[bold]{name:<14}[/] {escape(text)}", soft_wrap=True)
+        console.out.print(f"[bold]{name:<14}[/] {escape(text)}", soft_wrap=True)

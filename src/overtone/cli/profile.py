@@ -11,8 +11,8 @@ import psutil
 import typer
 
 from overtone.audio.sources import expand
-from overtone.cli import screen
-from overtone.cli.job import Inputs
+from overtone.cli import console
+from overtone.cli.batch_run import Inputs
 from overtone.cli.options import chosen, with_options
 from overtone.cli.plots import StagePlot
 from overtone.engine.stats import EngineStats
@@ -100,7 +100,7 @@ def _measured(inputs: list[str], options: Options) -> _Run:
         for result in recognizer.stream(expand(inputs)):
             if result.error is not None:
                 failed += 1
-                screen.complain(str(result.error))
+                console.complain(str(result.error))
             if result.channel in (None, 0):  # decoded once for all channels
                 audio_s += result.duration
             began = recorder.begin()
@@ -120,7 +120,7 @@ def _measured(inputs: list[str], options: Options) -> _Run:
             stats=runtime.engine.stats,
             audio_s=audio_s,
             failed=failed,
-            title=f"{model} · {screen.duration(audio_s)} of audio",
+            title=f"{model} · {console.duration(audio_s)} of audio",
             decoders=runtime.decoders,
             threads=runtime.threads,
             budget_bytes=runtime.engine.plan.budget_bytes,
@@ -129,7 +129,7 @@ def _measured(inputs: list[str], options: Options) -> _Run:
 
 
 def _print(run: _Run) -> None:
-    table = screen.plain_table("stage", ">seconds", ">of whole", ">CPU s", ">× real time", ">memory", "")
+    table = console.plain_table("stage", ">seconds", ">of whole", ">CPU s", ">× real time", ">memory", "")
     load, whole = run.load, run.whole
     remark = "once, with warm-up"
     table.add_row("load", f"{load.wall_s:.3f}", "", f"{load.cpu_s:.3f}", "", format_size(load.bytes), _dim(remark))
@@ -144,15 +144,15 @@ def _print(run: _Run) -> None:
             format_size(first) if first is not None else "",
             _dim(_remark(run, stage)),
         )
-    remark = f"{screen.duration(run.audio_s)} of audio"
+    remark = f"{console.duration(run.audio_s)} of audio"
     speed = _speed(run, whole.wall_s)
     table.add_row(
         "whole", f"{whole.wall_s:.3f}", "100 %", f"{whole.cpu_s:.3f}", speed, format_size(whole.bytes), _dim(remark)
     )
-    screen.out.print(table)
-    screen.out.print()
+    console.out.print(table)
+    console.out.print()
     for name, text in _lines(run).items():
-        screen.out.print(f"[bold]{name:<10}[/] {text}", soft_wrap=True)
+        console.out.print(f"[bold]{name:<10}[/] {text}", soft_wrap=True)
 
 
 def _remark(run: _Run, stage: Stage) -> str:

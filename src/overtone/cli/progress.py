@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from overtone.audio import probe
 from overtone.audio.sources import Entry, FailedInput
-from overtone.cli import screen
+from overtone.cli import console
 from overtone.errors import InputError
 from overtone.types import Result
 
@@ -45,7 +45,7 @@ class Meter:
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
             TextColumn("{task.fields[left]}"),
-            console=screen.err,
+            console=console.err,
             transient=True,
             disable=not shown,
         )
@@ -95,17 +95,17 @@ class Meter:
         rate = f"{heard / elapsed:.0f} h/h"
         if not self._counted:
             return rate, ""
-        return rate, f"{screen.duration(max(0.0, self._expected_s - heard) * elapsed / heard)} left"
+        return rate, f"{console.duration(max(0.0, self._expected_s - heard) * elapsed / heard)} left"
 
     def summary(self, *, skipped: int) -> None:
         """One line at the end."""
         elapsed = time.perf_counter() - self._began
         inputs = "1 input" if self.done == 1 else f"{self.done} inputs"
-        parts = [inputs, f"{screen.duration(self.audio_s)} of audio in {screen.duration(elapsed)}"]
+        parts = [inputs, f"{console.duration(self.audio_s)} of audio in {console.duration(elapsed)}"]
         if self.audio_s:
             parts.append(f"{self.audio_s / max(elapsed, 1e-9):.0f} audio hours per hour")
         if self.failed:
             parts.append(f"{self.failed} failed")
         if skipped:
             parts.append(f"{skipped} were done before")
-        screen.note(", ".join(parts))
+        console.note(", ".join(parts))

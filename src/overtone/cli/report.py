@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.table import Table
 
-from overtone.cli import screen
+from overtone.cli import console as screen
 from overtone.errors import BudgetError, ModelError, OvertoneError, UsageError
 from overtone.system.memory import format_size
 from overtone.tools.tuning.search import Trial, acceptable

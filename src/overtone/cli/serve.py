@@ -6,7 +6,7 @@ import dataclasses
 import importlib.util
 from typing import Any
 
-from overtone.cli import screen
+from overtone.cli import console
 from overtone.cli.options import chosen, typed, with_settings
 from overtone.errors import UsageError
 from overtone.options import sources
@@ -33,5 +33,5 @@ def serve(**options: Any) -> int:
     from overtone.server.state import start_with
 
     logs.configure(None if settings.log == "auto" else settings.log == "json", "info")
-    run(settings, start_with(made, settings), lambda address: screen.err.print(f"listening on {address}"))
+    run(settings, start_with(made, settings), lambda address: console.err.print(f"listening on {address}"))
     return 0

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from overtone.cli.job import Format, Inputs, Job, Output, Overwrite, Quiet, Resume
+from overtone.cli.batch_run import Format, Inputs, Job, Output, Overwrite, Quiet, Resume
 from overtone.cli.options import transcription_chosen, with_transcription_options
 from overtone.cli.transcript_table import TranscriptTable
 from overtone.options.transcription import TranscribeOptions

@@ -9,8 +9,8 @@ from unicodedata import category
 from rich.table import Table
 from rich.text import Text
 
-from overtone.cli import screen
-from overtone.cli.table import colour, heading, show_warnings
+from overtone.cli import console
+from overtone.cli.emotion_table import colour, heading, show_warnings
 from overtone.output.formats.sink import Closing
 from overtone.output.formats.subtitles import one_line, speaker_name
 from overtone.output.records import of_kind
@@ -28,15 +28,15 @@ class TranscriptTable(Closing):
         """Print one transcript."""
         told = of_kind(result, Transcript)
         if not told.ok:
-            screen.out.print(heading(told))
+            console.out.print(heading(told))
             return
-        screen.out.print(f"{heading(told)}[dim]{_about(told)}[/]")
+        console.out.print(f"{heading(told)}[dim]{_about(told)}[/]")
         show_warnings(told)
         shown: Iterator[Sentence] = (s for s in told.sentences if s.text or s.event)
         widths = _widths(told.sentences)
         # In pieces, as a table is laid out in memory as a whole.
         while some := list(islice(shown, _AT_ONCE)):
-            screen.out.print(_table(some, widths))
+            console.out.print(_table(some, widths))
 
     def close(self) -> None:
         """Nothing is held."""
@@ -86,7 +86,7 @@ def _cells(sentence: Sentence) -> tuple[Text, Text, Text, Text]:
 
 def _shown(text: str) -> str:
     """Text on one line without what would steer a terminal."""
-    return screen.printable("".join("�" if category(c) == "Cc" else c for c in one_line(text)))
+    return console.printable("".join("�" if category(c) == "Cc" else c for c in one_line(text)))
 
 
 def _clock(seconds: float) -> str:

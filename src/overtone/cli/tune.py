@@ -16,8 +16,8 @@ from rich.markup import escape
 
 import overtone
 from overtone.audio.sources import expand
-from overtone.cli import report, screen
-from overtone.cli.job import Inputs, Quiet
+from overtone.cli import console, report
+from overtone.cli.batch_run import Inputs, Quiet
 from overtone.cli.options import typed, with_options_to_tune
 from overtone.errors import InputError, UsageError
 from overtone.models.checkpoints import find
@@ -87,7 +87,7 @@ def tune(
     find(base.model, hub=base.hub)  # what cannot be had is said once, and not by every trial
     device = ",".join(resolve_devices(base.device))
     with tempfile.TemporaryDirectory(prefix="overtone-tune-") as folder:
-        sample = take(expand(inputs), wishes.audio_s, Path(folder), screen.complain)
+        sample = take(expand(inputs), wishes.audio_s, Path(folder), console.complain)
         _check(sample, wishes, quiet)
         axes = axes_for(base, fixed, device, usable_cpus(), sample.heard)
         session = Session(base.replace(device=device), axes, sample, wishes.time_s, wishes.least_agreement)
@@ -97,7 +97,7 @@ def tune(
                 remarks.append(f"There was no time for all trials; --time {time} was given.")
         except KeyboardInterrupt:
             # What is known so far is worth keeping; a second Ctrl-C ends that as well.
-            screen.err.print()
+            console.err.print()
             remarks, code = ["Interrupted before all was tried."], _INTERRUPTED
     if code == _INTERRUPTED and session.best() is None:
         return code
@@ -118,7 +118,7 @@ def _check(sample: Sample, wishes: _Wishes, quiet: bool) -> None:
     if not sample.paths:
         raise InputError("none of the inputs can be used, so there is nothing to try settings on.", code="no_audio")
     if sample.cut and not quiet:
-        screen.note(f"only the first {screen.duration(wishes.audio_s)} of the inputs are used; --audio-s takes more.")
+        console.note(f"only the first {console.duration(wishes.audio_s)} of the inputs are used; --audio-s takes more.")
 
 
 def _teller(quiet: bool) -> Callable[[Trial, Measured | None], None]:
@@ -128,10 +128,10 @@ def _teller(quiet: bool) -> Callable[[Trial, Measured | None], None]:
         if quiet:
             return
         if measured is None:
-            screen.err.print(f"[dim]{report.named(trial)}:[/]", end=" ")
+            console.err.print(f"[dim]{report.named(trial)}:[/]", end=" ")
         else:
             speed = "failed" if measured.row.speed is None else f"{measured.row.speed:.1f} × real time"
-            screen.err.print(f"[dim]{speed}[/]")
+            console.err.print(f"[dim]{speed}[/]")
 
     return tell
 
@@ -139,17 +139,17 @@ def _teller(quiet: bool) -> Callable[[Trial, Measured | None], None]:
 def _report(session: Session, wishes: _Wishes, given: Mapping[str, Any], remarks: list[str]) -> None:
     """Print what was found and write the profile. Raises what says why there is none to write."""
     table, chosen = report.table(session), session.best()
-    screen.out.print(table)
-    screen.out.print(f"[dim]{report.LEGEND}[/]", soft_wrap=True)
+    console.out.print(table)
+    console.out.print(f"[dim]{report.LEGEND}[/]", soft_wrap=True)
     remarks = [*remarks, *report.reasons(session)]
     for remark in remarks:
-        screen.out.print(escape(remark), soft_wrap=True)
+        console.out.print(escape(remark), soft_wrap=True)
     if chosen is None:
         raise report.nothing(session)
     machine = f"{processor_name()}, {usable_cpus()} cores"
     head = [
         f"Made by overtone {overtone.__version__} on {datetime.date.today().isoformat()}, by trying it on "
-        f"{screen.duration(session.sample.heard.audio_s)} of audio.",
+        f"{console.duration(session.sample.heard.audio_s)} of audio.",
         f"{machine}. Use it with: overtone emotion FILES --profile {wishes.output}",
         "",
         *report.as_text(table).splitlines(),
@@ -157,7 +157,7 @@ def _report(session: Session, wishes: _Wishes, given: Mapping[str, Any], remarks
         *remarks,
     ]
     profile.write(wishes.output, _values(session, chosen.row.trial, given), head)
-    screen.out.print(f"[bold]{escape(wishes.output)}[/] holds the chosen one; use it with --profile.", soft_wrap=True)
+    console.out.print(f"[bold]{escape(wishes.output)}[/] holds the chosen one; use it with --profile.", soft_wrap=True)
 
 
 def _values(session: Session, chosen: Trial, given: Mapping[str, Any]) -> dict[str, profile.Value]:

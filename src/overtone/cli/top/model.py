@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from overtone.server.exposed import Scrape, quantile
+from overtone.cli.top.prometheus_text import Scrape, quantile
 
 WINDOW_S: Final = 30.0
 """Rates are over this long, so that a service that gets few requests still shows them steadily."""

@@ -11,8 +11,8 @@ import urllib.request
 from typing import IO, Any, Final
 from urllib.parse import urlsplit
 
+from overtone.cli.top.prometheus_text import Scrape, parse
 from overtone.errors import RefusedError, UsageError
-from overtone.server.exposed import Scrape, parse
 from overtone.server.observability.logs import visible
 
 _TIMEOUT_S: Final = 5.0

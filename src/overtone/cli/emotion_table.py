@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.markup import escape
 
-from overtone.cli import screen
+from overtone.cli import console
 from overtone.output.formats.sink import Closing
 from overtone.output.records import of_kind
 from overtone.types import SILENCE, EmotionResult, Granularity, Result, SegmentResult
@@ -25,16 +25,16 @@ _COLOURS = {
 def heading(result: Result) -> str:
     """The markup of what a result is of, and how long that is or what was wrong with it."""
     channel = "" if result.channel is None else f" [dim]channel {result.channel}[/]"
-    name = f"[bold]{escape(screen.printable(result.source))}[/]{channel}"
+    name = f"[bold]{escape(console.printable(result.source))}[/]{channel}"
     if result.error is not None:
-        return f"{name}  [red]{escape(screen.printable(str(result.error)))}[/]"
-    return f"{name}  [dim]{screen.duration(result.duration)}[/]"
+        return f"{name}  [red]{escape(console.printable(str(result.error)))}[/]"
+    return f"{name}  [dim]{console.duration(result.duration)}[/]"
 
 
 def show_warnings(result: Result) -> None:
     """What was wrong with the source and did not stop it."""
     for warning in result.warnings:
-        screen.out.print(f"  [yellow]{escape(screen.printable(warning))}[/]")
+        console.out.print(f"  [yellow]{escape(console.printable(warning))}[/]")
 
 
 class TableSink(Closing):
@@ -47,15 +47,15 @@ class TableSink(Closing):
         """Print one result."""
         told = of_kind(result, EmotionResult)
         if not told.ok:
-            screen.out.print(heading(told))
+            console.out.print(heading(told))
             return
-        screen.out.print(f"{heading(told)}  {_verdict(told.label, told.score)}")
+        console.out.print(f"{heading(told)}  {_verdict(told.label, told.score)}")
         show_warnings(told)
         if self._timeline and len(told.segments) > 1:
             for segment in told.segments[:_SEGMENTS_SHOWN]:
-                screen.out.print(_row(segment))
+                console.out.print(_row(segment))
             if (more := len(told.segments) - _SEGMENTS_SHOWN) > 0:
-                screen.out.print(f"  [dim]… {more} more; -o timeline.csv or .srt holds them all[/]")
+                console.out.print(f"  [dim]… {more} more; -o timeline.csv or .srt holds them all[/]")
 
     def close(self) -> None:
         """Nothing is held."""

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 from rich.live import Live
 
-from overtone.cli import screen
-from overtone.cli.frame import frame
+from overtone.cli import console
+from overtone.cli.top.screen import frame
 from overtone.errors import OvertoneError, UsageError
 from overtone.options import sources
 
 if TYPE_CHECKING:
-    from overtone.server.view import Window
-    from overtone.server.watching import Service
+    from overtone.cli.top.client import Service
+    from overtone.cli.top.model import Window
 
 Url = Annotated[str, typer.Argument(help="Where the service is.")]
 Interval = Annotated[
@@ -34,13 +34,13 @@ Key = Annotated[
 def top(url: Url = "http://127.0.0.1:8765", interval: Interval = 2.0, once: Once = False, key: Key = None) -> int:
     """Watch a running service: requests, latency, queue, batches, memory, cache, jobs. Ctrl-C ends it."""
     try:
-        from overtone.server.view import Window
-        from overtone.server.watching import Service
+        from overtone.cli.top.client import Service
+        from overtone.cli.top.model import Window
     except ImportError as error:
         raise UsageError("top needs prometheus-client: pip install 'overtone[server]'", code="missing_extra") from error
     service, window = Service(url, key or sources.environment("OVERTONE_KEY")), Window()
     try:
-        if once or not sys.stdout.isatty() or screen.out.is_dumb_terminal:
+        if once or not sys.stdout.isatty() or console.out.is_dumb_terminal:
             _show_once(service, window, interval)
         else:
             _show_on(service, window, interval)
@@ -52,13 +52,13 @@ def top(url: Url = "http://127.0.0.1:8765", interval: Interval = 2.0, once: Once
 def _show_once(service: Service, window: Window, interval: float) -> None:
     window.add(service.scrape())
     time.sleep(interval)
-    screen.out.print(frame(window.add(service.scrape()), service.url))
+    console.out.print(frame(window.add(service.scrape()), service.url))
 
 
 def _show_on(service: Service, window: Window, interval: float) -> None:
     """Frame after frame. A service that was there once is waited for when it is gone: it may be starting anew."""
     view, problem = window.add(service.scrape()), None
-    with Live(console=screen.out, screen=True, auto_refresh=False) as live:
+    with Live(console=console.out, screen=True, auto_refresh=False) as live:
         while True:
             live.update(frame(view, service.url, problem), refresh=True)
             time.sleep(interval)

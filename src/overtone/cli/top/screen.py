@@ -10,11 +10,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from overtone.cli import screen
+from overtone.cli import console
 from overtone.system.memory import format_size
 
 if TYPE_CHECKING:
-    from overtone.server.view import Latency, Memory, View
+    from overtone.cli.top.model import Latency, Memory, View
 
 _BAR = 24
 _ROUTES_SHOWN = 8
@@ -42,7 +42,7 @@ def _heading(view: View) -> Text:
     model = ", ".join(filter(None, (about.get("model"), about.get("precision"))))
     model += f" on {device}" if model and (device := about.get("device")) else ""
     words = (f"[bold]Overtone {escape(about.get('version', ''))}[/]", state + reason, escape(model))
-    return Text.from_markup("   ".join(filter(None, (*words, f"[dim]up[/] {screen.duration(view.up_s)}"))))
+    return Text.from_markup("   ".join(filter(None, (*words, f"[dim]up[/] {console.duration(view.up_s)}"))))
 
 
 def _under(view: View, url: str, problem: str | None) -> Text:
@@ -133,7 +133,7 @@ def _so_far(view: View) -> str:
 
 
 def _routes(view: View) -> Table:
-    table = screen.plain_table("route", ">a second", ">p50", ">p95", ">failed")
+    table = console.plain_table("route", ">a second", ">p50", ">p95", ">failed")
     for route in view.routes[:_ROUTES_SHOWN]:
         p50, p95 = (_NONE if found is None else _seconds(found) for found in (route.latency.p50_s, route.latency.p95_s))
         failed = f"[{'yellow' if route.failed else 'dim'}]{_percent(route.failed)}[/]"
@@ -173,5 +173,5 @@ def _seconds(seconds: float) -> str:
     if not seconds:
         return "0 s"
     if seconds >= 10:
-        return screen.duration(seconds)
+        return console.duration(seconds)
     return f"{seconds:.2f} s" if seconds >= 1 else f"{1000 * seconds:.3g} ms"

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Optional, TypeVar
 import typer
 
 from overtone.audio.sources import Entry, expand, is_list, may_be_many
-from overtone.cli import screen
+from overtone.cli import console
 from overtone.cli.progress import Meter
 from overtone.errors import UsageError
 from overtone.output import resume as journal
@@ -108,7 +108,7 @@ class Job:
                 sink.write(result)
                 meter.add(result)
                 if result.error is not None and not self.on_terminal:
-                    screen.complain(str(result.error))
+                    console.complain(str(result.error))
             if not self.quiet:
                 meter.summary(skipped=len(done))
             return 1 if meter.failed else 0

@@ -1,0 +1,1 @@
+"""`overtone top`: a running service, drawn in the terminal."""
