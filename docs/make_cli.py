@@ -17,7 +17,8 @@ from typer import Typer
 from typer.models import ArgumentInfo, OptionInfo
 
 from overtone.cli.app import app
-from overtone.options.emotion import NAMES, flag
+from overtone.options.check import flag
+from overtone.options.emotion import NAMES
 
 PAGE = Path(__file__).with_name("cli.md")
 

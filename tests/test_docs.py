@@ -20,7 +20,8 @@ import pytest
 import overtone
 from command import environment
 from overtone.cli.app import app
-from overtone.options.emotion import HELP, Options, flag
+from overtone.options.check import flag
+from overtone.options.emotion import HELP, Options
 from overtone.output.records import json_chunks
 from overtone.types import Timings
 from results import frames, result

@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from overtone.backends.base import FakeBackend
+from overtone.batching.cost_model import CostModel, Shape
 from overtone.batching.policy import DRIFT_BYTES, bucket, make_plan
 from overtone.engine.worker import Engine
 from overtone.errors import BudgetError, ModelError, OutOfMemory, UsageError
-from overtone.system.memory import MIB, CostModel, Shape
+from overtone.system.memory import MIB
 from overtone.types import FRAMES, Batch, Output
 
 PER_SECOND = CostModel(0.0, 1.0 * MIB, 0.0, margin=1.0)

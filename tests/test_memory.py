@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from overtone.batching.cost_model import CostModel, Shape
+from overtone.batching.memory_budget import Ledger
 from overtone.errors import UsageError
-from overtone.system.memory import GIB, MIB, CostModel, Gate, Ledger, Shape, format_size, memory_refusal, parse_size
+from overtone.system.memory import GIB, MIB, format_size, memory_refusal, parse_size
+from overtone.system.semaphore import Gate
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from overtone.batching.cost_model import CostModel, Shape
 from overtone.batching.policy import (
     BUCKETS_PER_OCTAVE,
     LEAST_FILL,
@@ -17,7 +18,7 @@ from overtone.batching.policy import (
     take_batch,
 )
 from overtone.errors import BudgetError
-from overtone.system.memory import MIB, CostModel, Shape
+from overtone.system.memory import MIB
 
 LENGTHS = st.lists(st.integers(400, 600_000), min_size=1, max_size=40)
 COST = CostModel(1000.0, 100.0, 1.0, margin=1.0)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from overtone.audio.envelope import Envelope
 from overtone.errors import UsageError
 from overtone.output.plots import colour_of, plot_timeline
 from overtone.output.plots.colors import COLOURS, short_label
@@ -20,7 +21,6 @@ from overtone.output.plots.curves import (
     thin_envelope,
 )
 from overtone.output.plots.timeline_plot import MAX_TITLE, _shortened, clock, tick_step
-from overtone.pipelines.channel import Envelope
 from overtone.types import SegmentResult, Span
 from results import LABELS, failed, frames, result, segment
 

@@ -8,8 +8,8 @@ import psutil
 import pytest
 
 from overtone.batching import cost_cache
-from overtone.system import machine
-from overtone.system.memory import CostModel
+from overtone.batching.cost_model import CostModel
+from overtone.system import machine, memory
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_the_default_budget_leaves_a_margin() -> None:
 def test_the_sampler_sees_memory_that_came_and_went() -> None:
     before = psutil.Process().memory_info().rss
     # A mapping of its own, not from a heap that may have kept as much.
-    with machine.PeakSampler() as sampler, mmap.mmap(-1, 200 << 20) as block:
+    with memory.PeakSampler() as sampler, mmap.mmap(-1, 200 << 20) as block:
         for page in range(0, len(block), 4096):
             block[page] = 1
         for _ in range(1000):  # until its thread has had a turn

@@ -20,7 +20,8 @@ from conftest import voice
 from overtone.audio.sources import Input, expand
 from overtone.errors import UsageError
 from overtone.options import sources
-from overtone.options.emotion import Options, Precision, kinds_of
+from overtone.options.check import kinds_of
+from overtone.options.emotion import Options, Precision
 from overtone.tools.tuning import profile, trial
 from overtone.tools.tuning.axes import Heard, axes_for
 from overtone.tools.tuning.sampling import Sample, take

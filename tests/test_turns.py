@@ -8,10 +8,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from overtone.batching.cost_model import CostModel
 from overtone.batching.fairness import BACKGROUND_SHARE, Turns
 from overtone.batching.policy import Limits
 from overtone.batching.queue import Waiting
-from overtone.system.memory import CostModel
 from overtone.types import SAMPLE_RATE
 
 NO_LIMITS = Limits(1 << 50, CostModel(0.0, 1.0, 0.0), batch_s=32.0)

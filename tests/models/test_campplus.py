@@ -20,6 +20,7 @@ from conftest import CLIPS, decoded, voice
 from oracles import campplus as oracle
 from oracles.run import openvino_run, torch_run
 from overtone.backends import cost_probe
+from overtone.batching.cost_model import Shape
 from overtone.errors import CheckpointError, ModelError
 from overtone.merging.speakers.diarization import diarize, seconds
 from overtone.models import checkpoints
@@ -27,7 +28,6 @@ from overtone.models.campplus import network
 from overtone.models.campplus.config import MELS
 from overtone.models.campplus.task import ROWS, SHIFT, WINDOW, SpeakerTask, windows
 from overtone.models.task import Run
-from overtone.system.memory import Shape
 from overtone.types import Batch, Voices
 
 pytest.importorskip("funasr", reason="funasr, the oracle, is not installed")

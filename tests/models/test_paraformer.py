@@ -17,6 +17,7 @@ from conftest import CLIPS, voice
 from oracles import paraformer as oracle
 from oracles.run import openvino_run, torch_run
 from overtone.backends import cost_probe
+from overtone.batching.cost_model import Shape
 from overtone.errors import CheckpointError, ModelError, UsageError
 from overtone.models import checkpoints
 from overtone.models.checkpoints import Checkpoint
@@ -24,7 +25,6 @@ from overtone.models.paraformer.hotwords import LONGEST, MOST
 from overtone.models.paraformer.network import build
 from overtone.models.paraformer.task import ParaformerTask, ParaformerWish
 from overtone.models.task import Array, Run
-from overtone.system.memory import Shape
 from overtone.types import Batch, Recognized, Samples
 
 KINDS: tuple[oracle.Kind, ...] = ("Paraformer", "BiCifParaformer", "SeacoParaformer")

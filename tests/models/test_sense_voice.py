@@ -18,6 +18,7 @@ from conftest import CLIPS, decoded, voice
 from oracles import sense_voice as oracle
 from oracles.run import openvino_run, torch_run
 from overtone.backends import cost_probe
+from overtone.batching.cost_model import Shape
 from overtone.errors import CheckpointError, ModelError, UsageError
 from overtone.models import checkpoints
 from overtone.models.graph import Graph
@@ -26,7 +27,6 @@ from overtone.models.sense_voice.network import build
 from overtone.models.sense_voice.task import LANGUAGES, SenseVoiceTask, SenseVoiceWish
 from overtone.models.task import Run
 from overtone.models.tokenizers.sentencepiece import Found, Pieces, join, without_tags
-from overtone.system.memory import Shape
 from overtone.types import Batch, Recognized
 
 with warnings.catch_warnings():

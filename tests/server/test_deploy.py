@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from overtone.options.emotion import NAMES, flag
+from overtone.options.check import flag
+from overtone.options.emotion import NAMES
 from overtone.server.settings import Settings
 from overtone.system.memory import parse_size
 

@@ -20,7 +20,8 @@ from serving_process import serving
 from command import environment
 from oracles import sense_voice
 from overtone.batching.fairness import BACKGROUND_SHARE
-from overtone.options.emotion import PER_CALL, flag
+from overtone.options.check import flag
+from overtone.options.emotion import PER_CALL
 from overtone.options.transcription import TRANSCRIBE_PER_CALL
 from overtone.server.api import openai_format, stream
 from overtone.server.api.problems import _OPENAI_STATUSES, STATUSES

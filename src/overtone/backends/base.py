@@ -7,8 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
+from overtone.batching.cost_model import CostModel, Shape
 from overtone.errors import OutOfMemory
-from overtone.system.memory import CostModel, Shape
 from overtone.types import SAMPLE_RATE, Answer, Batch, Output
 
 

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from overtone.system.machine import PeakSampler, rss_bytes
-from overtone.system.memory import CostModel, Shape
+from overtone.batching.cost_model import CostModel, Shape
+from overtone.system.machine import rss_bytes
+from overtone.system.memory import PeakSampler
 from overtone.types import FRAMES, SAMPLE_RATE, Batch
 
 _PADDING = 512

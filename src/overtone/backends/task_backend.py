@@ -8,9 +8,9 @@ from typing import TypeVar
 
 from overtone.backends import cost_probe
 from overtone.backends.graphs import Graphs
+from overtone.batching.cost_model import CostModel, Shape
 from overtone.models.task import Task
 from overtone.system.machine import trim_heap
-from overtone.system.memory import CostModel, Shape
 from overtone.types import SAMPLE_RATE, Answer, Batch
 
 _T = TypeVar("_T")

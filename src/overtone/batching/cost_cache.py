@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from overtone.system.memory import CostModel
+from overtone.batching.cost_model import CostModel
 
 
 def recall(folder: Path, key: tuple[object, ...], measure: Callable[[], CostModel]) -> CostModel:

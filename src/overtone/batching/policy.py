@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from overtone.batching.cost_model import CostModel, Shape
 from overtone.errors import BudgetError
-from overtone.system.memory import CostModel, Shape, format_size
+from overtone.system.memory import format_size
 from overtone.types import BYTES_PER_SAMPLE, SAMPLE_RATE
 
 BUCKETS_PER_OCTAVE = 16

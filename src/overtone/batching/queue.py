@@ -12,7 +12,7 @@ from typing import Any
 from overtone.batching.fairness import Turns
 from overtone.batching.policy import Limits, take_batch
 from overtone.errors import UsageError
-from overtone.system.memory import Gate
+from overtone.system.semaphore import Gate
 from overtone.types import SAMPLE_RATE, Samples
 
 

@@ -21,7 +21,7 @@ from overtone.models import checkpoints
 from overtone.options import sources
 from overtone.segmentation import silero_vad
 from overtone.system import machine
-from overtone.system.machine import asset
+from overtone.system.assets import asset
 from overtone.system.memory import GIB, format_size
 from overtone.types import SAMPLE_RATE
 

@@ -11,7 +11,8 @@ from typing import Any, Literal, Optional, TypeVar, get_type_hints
 import typer
 
 from overtone.options import sources
-from overtone.options.emotion import HELP, Options, flag, kinds_of
+from overtone.options.check import flag, kinds_of
+from overtone.options.emotion import HELP, Options
 from overtone.options.transcription import FIELDS, TRANSCRIBE_HELP, TranscribeOptions
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])

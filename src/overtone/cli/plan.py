@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from overtone.audio import probe
 from overtone.audio.sources import FailedInput, expand
+from overtone.batching.cost_model import Shape
 from overtone.batching.policy import Plan, check_whole
 from overtone.cli import console
 from overtone.cli.batch_run import Inputs
@@ -19,7 +20,7 @@ from overtone.cli.options import chosen, with_options
 from overtone.engine import runtime
 from overtone.errors import BudgetError, InputError
 from overtone.segmentation.segmenters import windows_in
-from overtone.system.memory import Shape, format_size
+from overtone.system.memory import format_size
 from overtone.types import SAMPLE_RATE
 
 As = Annotated[Literal["table", "json"], typer.Option("--format", help="How to print it.")]

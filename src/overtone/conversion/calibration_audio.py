@@ -12,7 +12,7 @@ import numpy as np
 from overtone.audio import Decoder
 from overtone.audio.sources import Entry, FailedInput, expand
 from overtone.errors import InputError, UsageError
-from overtone.system.machine import asset
+from overtone.system.assets import asset
 from overtone.types import SAMPLE_RATE, Samples
 
 Part = Literal["calibration", "held-out"]

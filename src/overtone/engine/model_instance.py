@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import overtone
 from overtone.batching import cost_cache
+from overtone.batching.cost_model import CostModel
 from overtone.batching.policy import Plan, audio_floor_bytes, longest_segment, make_plan, needed_bytes, place_blocks
 from overtone.engine.loader import load
 from overtone.errors import BudgetError, OutOfMemory
@@ -21,7 +22,7 @@ from overtone.options.emotion import Options
 from overtone.segmentation import silero_vad
 from overtone.system.devices import check_offload
 from overtone.system.machine import available_bytes, default_budget_bytes, rss_bytes
-from overtone.system.memory import CostModel, format_size, memory_refusal
+from overtone.system.memory import format_size, memory_refusal
 from overtone.types import SAMPLE_RATE
 
 if TYPE_CHECKING:

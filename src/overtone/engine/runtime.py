@@ -19,8 +19,8 @@ from overtone.models.registry import Role, check_role
 from overtone.options.emotion import Options
 from overtone.system.devices import resolve_devices
 from overtone.system.machine import usable_cpus
-from overtone.system.memory import Gate
 from overtone.system.profiler import OFF, Stages
+from overtone.system.semaphore import Gate
 
 _T = TypeVar("_T")
 

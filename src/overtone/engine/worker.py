@@ -14,13 +14,16 @@ from dataclasses import replace
 from typing import Any
 
 from overtone.backends.base import Backend, Interrupted
+from overtone.batching.cost_model import Shape
 from overtone.batching.fairness import GIVES_WAY_S
+from overtone.batching.memory_budget import Ledger
 from overtone.batching.policy import DRIFT_BYTES, Limits, Plan, bucket, enough_for, shape_of
 from overtone.batching.queue import Waiting, Work
 from overtone.engine.stats import EngineStats
 from overtone.errors import BudgetError, DeviceError, ModelError, OutOfMemory, OvertoneError
-from overtone.system.memory import Gate, Ledger, Shape, format_size
+from overtone.system.memory import format_size
 from overtone.system.profiler import OFF, Stages
+from overtone.system.semaphore import Gate
 from overtone.types import SAMPLE_RATE, Batch, Samples
 
 _REGAINED = 1.02

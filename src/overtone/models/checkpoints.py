@@ -16,7 +16,7 @@ from typing import Any, Literal
 from overtone.errors import CheckpointError, DownloadError, OvertoneError, UsageError
 from overtone.models.tensor_file import TensorFile, TensorFileError
 from overtone.models.yaml_config import read_yaml
-from overtone.system.machine import asset
+from overtone.system.assets import asset
 
 Hub = Literal["hf", "ms"]
 

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import functools
-import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_type_hints
+from typing import Any, Literal, TypeVar
 
 from overtone.errors import UsageError
+from overtone.options.check import check_names, check_types, flag
 from overtone.system.memory import parse_size
 from overtone.types import Granularity
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 _Options = TypeVar("_Options", bound="Options")  # typing.Self needs Python 3.11
 
@@ -184,54 +179,3 @@ HELP: Mapping[str, str] = {
     "offload": "Keep part of a model that its GPU cannot hold on the CPU: slower, as each batch moves it over.",
 }
 """One line for each option, shown by `--help`."""
-
-
-def flag(name: str) -> str:
-    """An option as it is typed: `max_segment` is `--max-segment`."""
-    return "--" + name.replace("_", "-")
-
-
-def check_names(names: Iterable[str], known: Collection[str] = NAMES) -> None:
-    """UsageError for the first name that is no option, with the nearest one that is."""
-    for name in names:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"the options are: {', '.join(known)}."
-            raise UsageError(f"there is no option {name!r}; {hint}")
-
-
-def kinds_of(hint: Any) -> tuple[Any, ...]:
-    """What an option's type allows: the types of a union, the words of a literal, None among them where it is
-    optional."""
-    parts = get_args(hint)
-    return tuple(kind for part in parts for kind in kinds_of(part)) if parts else (hint,)
-
-
-WORDS: Mapping[Any, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
-"""What a value of a type is called in messages."""
-
-
-def check_types(settings: DataclassInstance) -> None:
-    """UsageError for the first value of a dataclass that is not of its field's type; named as the flag that sets it."""
-    hints = _hints(type(settings))
-    for field in dataclasses.fields(settings):
-        _check_type(field.name, getattr(settings, field.name), hints[field.name])
-
-
-_hints = functools.cache(get_type_hints)
-
-
-def _check_type(name: str, value: Any, hint: Any) -> None:
-    kinds = kinds_of(hint)
-    choices = [kind for kind in kinds if isinstance(kind, str)]
-    if choices:
-        if value not in choices and not (value is None and type(None) in kinds):
-            raise UsageError(f"{flag(name)} is {value!r}; it can be {', '.join(choices)}.")
-        return
-    allowed: tuple[Any, ...] = (*kinds, int) if float in kinds else kinds
-    is_bool_by_mistake = isinstance(value, bool) and bool not in kinds
-    if is_bool_by_mistake or not isinstance(value, allowed):
-        wanted = " or ".join(WORDS[kind] for kind in kinds if kind is not type(None))
-        raise UsageError(f"{flag(name)} is {value!r}; it has to be {wanted}.")
-    if isinstance(value, float) and math.isnan(value):
-        raise UsageError(f"{flag(name)} is not a number.")

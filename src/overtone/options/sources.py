@@ -17,7 +17,8 @@ from typing import Any, TypeVar, get_type_hints
 import platformdirs
 
 from overtone.errors import UsageError
-from overtone.options.emotion import NAMES, WORDS, Options, check_names, flag, kinds_of
+from overtone.options.check import WORDS, check_names, flag, kinds_of
+from overtone.options.emotion import NAMES, Options
 from overtone.options.transcription import FIELDS, TranscribeOptions
 
 if sys.version_info >= (3, 11):
@@ -48,7 +49,7 @@ def load(*, profile: str | os.PathLike[str] | None = None, **given: Any) -> Opti
 
     UsageError names what is wrong, and the variable or the file that says so.
     """
-    check_names(given)
+    check_names(given, NAMES)
     stored = {**_settings(), **({} if profile is None else _from_profile(Path(profile)))}
     return _made(Options, {name: value for name, value in stored.items() if name in NAMES}, given)
 

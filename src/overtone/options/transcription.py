@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from overtone.errors import UsageError
-from overtone.options.emotion import HELP, Options, flag
+from overtone.options.check import flag
+from overtone.options.emotion import HELP, Options
 
 Language = Literal["auto", "zh", "en", "yue", "ja", "ko", "nospeech"]
 

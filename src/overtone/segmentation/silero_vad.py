@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.backends.openvino.runtime import CompiledModel
-from overtone.system.machine import asset
+from overtone.system.assets import asset
 from overtone.types import Samples
 
 FRAME = 512

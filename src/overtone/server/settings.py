@@ -11,7 +11,7 @@ from typing import Any, Literal
 import platformdirs
 
 from overtone.errors import UsageError
-from overtone.options.emotion import check_types, flag
+from overtone.options.check import check_types, flag
 from overtone.system.memory import parse_size
 
 Log = Literal["auto", "json", "text"]

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-import importlib.resources
 import math
 import os
 import platform
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO
 
 import psutil
@@ -157,47 +154,6 @@ def drop_mapped(path: Path) -> None:
         if len(fields) == 6 and fields[5] == name and "w" not in fields[1]:
             begin, end = (int(part, 16) for part in fields[0].split("-"))
             libc.madvise(begin, end - begin, _MADV_DONTNEED)
-
-
-class PeakSampler:
-    """Highest resident memory of this process while the `with` block runs.
-
-        with PeakSampler() as sampler: ...
-        sampler.peak_bytes
-
-    A thread looks every `INTERVAL_S`; a peak between two looks is missed, which the cost model's margin covers.
-    """
-
-    INTERVAL_S = 0.001
-
-    def __init__(self) -> None:
-        self.peak_bytes = 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="overtone-peak", daemon=True)
-
-    def _watch(self) -> None:
-        process = psutil.Process()
-        while True:
-            self.peak_bytes = max(self.peak_bytes, process.memory_info().rss)
-            if self._stop.wait(self.INTERVAL_S):
-                return
-
-    def __enter__(self) -> PeakSampler:
-        self.peak_bytes = rss_bytes()
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
-        self.peak_bytes = max(self.peak_bytes, rss_bytes())
-
-
-def asset(*names: str) -> Path:
-    """A file or folder that ships inside this package."""
-    return Path(str(importlib.resources.files("overtone"))).joinpath("assets", *names)
 
 
 def standard_input() -> BinaryIO:

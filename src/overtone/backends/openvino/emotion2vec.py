@@ -14,9 +14,9 @@ from overtone.backends.base import Interrupted
 from overtone.backends.openvino.blockwise_encoder import BlockwiseEncoder
 from overtone.backends.openvino.host_memory import OnCpu
 from overtone.backends.openvino.runtime import CompiledModel, check_precision, version
+from overtone.batching.cost_model import CostModel
 from overtone.models.emotion2vec.config import Architecture
 from overtone.system.machine import processor_name, trim_heap
-from overtone.system.memory import CostModel
 from overtone.types import SAMPLE_RATE, Batch, Output, Samples
 
 _EPSILON = 1e-5

@@ -15,10 +15,10 @@ from overtone.backends import cost_probe
 from overtone.backends.torch.device import TorchDevice
 from overtone.backends.torch.offload import Offload
 from overtone.backends.torch.transfer import Transfer
+from overtone.batching.cost_model import CostModel, Shape
 from overtone.models.emotion2vec.network import Emotion2vec
 from overtone.models.layers.alibi_attention import BIAS_BYTES
 from overtone.models.layers.flex_attention import FlexAttend, flex_is_here
-from overtone.system.memory import CostModel, Shape
 from overtone.types import SAMPLE_RATE, Batch, Output
 
 

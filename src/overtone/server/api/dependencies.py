@@ -12,7 +12,8 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from overtone.errors import RefusedError, UsageError
-from overtone.options.emotion import HELP, PER_CALL, Options, kinds_of
+from overtone.options.check import kinds_of
+from overtone.options.emotion import HELP, PER_CALL, Options
 from overtone.options.transcription import TRANSCRIBE_HELP, TRANSCRIBE_PER_CALL, TranscribeOptions
 from overtone.output.records import DETAILS
 from overtone.server.api.params import Call, boolean, detail_of, options_of

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_type_hints
 
 from overtone.errors import UsageError
-from overtone.options.emotion import WORDS, Options, flag, kinds_of
+from overtone.options.check import WORDS, flag, kinds_of
+from overtone.options.emotion import Options
 from overtone.output.records import DETAILS, Detail, Level, json_chunks, of_kind, to_json
 from overtone.server.auth import Owner
 from overtone.server.inference.models import Task

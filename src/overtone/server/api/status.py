@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response
 
+from overtone.batching.cost_model import Shape
 from overtone.errors import OvertoneError, RefusedError
 from overtone.pipelines.emotion import EmotionRecognizer
 from overtone.server.api import openai_format
@@ -15,7 +16,6 @@ from overtone.server.api.schemas import Health, ListedModel, ModelInfo, Models, 
 from overtone.server.inference.models import Answering, Task
 from overtone.server.state import Server
 from overtone.system.machine import rss_bytes
-from overtone.system.memory import Shape
 
 _DAY_S = 86_400.0
 

@@ -1,0 +1,31 @@
+"""One budget of memory, and how much of it a batch may take now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from overtone.system.semaphore import Gate
+
+
+class Ledger:
+    """One budget and who holds what of it. Thread-safe.
+
+    `measure` gives the bytes that are in use now, all told. Audio on its way to the model is held to
+    the capacity of `audio`; what is left of the budget, after what is in use and after the audio that may still come,
+    is room for the activations of one batch. `audio`: a gate that several ledgers share; `audio_bytes` of it are this
+    ledger's.
+    """
+
+    def __init__(
+        self, budget_bytes: int, audio_bytes: int, measure: Callable[[], int], audio: Gate | None = None
+    ) -> None:
+        self.budget_bytes = budget_bytes
+        self.audio = Gate(audio_bytes) if audio is None else audio
+        """Bytes of audio that wait or run."""
+        self._audio_bytes = audio_bytes
+        self._measure = measure
+
+    def room(self) -> int:
+        """Bytes that the activations of a batch may take now."""
+        to_come = max(0, self._audio_bytes - self.audio.held)
+        return self.budget_bytes - self._measure() - to_come

@@ -1,0 +1,66 @@
+"""Options checked by their type hints, whoever gave them."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import math
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+
+from overtone.errors import UsageError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+
+def flag(name: str) -> str:
+    """An option as it is typed: `max_segment` is `--max-segment`."""
+    return "--" + name.replace("_", "-")
+
+
+def check_names(names: Iterable[str], known: Collection[str]) -> None:
+    """UsageError for the first name that is no option, with the nearest one that is."""
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"the options are: {', '.join(known)}."
+            raise UsageError(f"there is no option {name!r}; {hint}")
+
+
+def kinds_of(hint: Any) -> tuple[Any, ...]:
+    """What an option's type allows: the types of a union, the words of a literal, None among them where it is
+    optional."""
+    parts = get_args(hint)
+    return tuple(kind for part in parts for kind in kinds_of(part)) if parts else (hint,)
+
+
+WORDS: Mapping[Any, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+"""What a value of a type is called in messages."""
+
+
+_hints = functools.cache(get_type_hints)
+
+
+def check_types(settings: DataclassInstance) -> None:
+    """UsageError for the first value of a dataclass that is not of its field's type; named as the flag that sets it."""
+    hints = _hints(type(settings))
+    for field in dataclasses.fields(settings):
+        _check_type(field.name, getattr(settings, field.name), hints[field.name])
+
+
+def _check_type(name: str, value: Any, hint: Any) -> None:
+    kinds = kinds_of(hint)
+    choices = [kind for kind in kinds if isinstance(kind, str)]
+    if choices:
+        if value not in choices and not (value is None and type(None) in kinds):
+            raise UsageError(f"{flag(name)} is {value!r}; it can be {', '.join(choices)}.")
+        return
+    allowed: tuple[Any, ...] = (*kinds, int) if float in kinds else kinds
+    is_bool_by_mistake = isinstance(value, bool) and bool not in kinds
+    if is_bool_by_mistake or not isinstance(value, allowed):
+        wanted = " or ".join(WORDS[kind] for kind in kinds if kind is not type(None))
+        raise UsageError(f"{flag(name)} is {value!r}; it has to be {wanted}.")
+    if isinstance(value, float) and math.isnan(value):
+        raise UsageError(f"{flag(name)} is not a number.")
