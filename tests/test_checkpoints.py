@@ -10,6 +10,7 @@ import torch
 from overtone.errors import CheckpointError, DownloadError, UsageError
 from overtone.models import checkpoints
 from overtone.models.emotion2vec import random_checkpoint
+from overtone.models.hub import ALIASES, Hub, hub_id
 
 LAUGHS = "a: &a [1]\n" + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 20)}]\n" for a, b in pairwise("abcdefgh"))
 """A billion values in ten lines."""
@@ -40,17 +41,17 @@ def test_weights_that_cannot_be_read_have_their_files_size_until_they_are_loaded
 
 
 @pytest.mark.parametrize("hub", ["hf", "ms"])
-def test_aliases_and_ids_of_either_hub_lead_to_the_hub_asked(hub: checkpoints.Hub) -> None:
-    for alias, ids in checkpoints.ALIASES.items():
-        assert checkpoints.hub_id(alias, hub) == ids[hub]
-        assert {checkpoints.hub_id(name, hub) for name in ids.values()} == {ids[hub]}
-    assert checkpoints.hub_id("someone/something", hub) == "someone/something"
+def test_aliases_and_ids_of_either_hub_lead_to_the_hub_asked(hub: Hub) -> None:
+    for alias, ids in ALIASES.items():
+        assert hub_id(alias, hub) == ids[hub]
+        assert {hub_id(name, hub) for name in ids.values()} == {ids[hub]}
+    assert hub_id("someone/something", hub) == "someone/something"
 
 
 @pytest.mark.parametrize("name", ["nothing", "./a/b", "/a", "a/b/c", "", "~/x", "a/"])
 def test_a_name_that_is_nothing_is_refused_with_the_known_ones(name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="tiny, base"):
-        checkpoints.hub_id(name, "hf")
+        hub_id(name, "hf")
 
 
 def test_without_a_network_the_error_says_what_to_do() -> None:

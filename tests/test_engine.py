@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from overtone.backends.base import FakeBackend
+from overtone.backends.fake import FakeBackend
 from overtone.batching.cost_model import CostModel, Shape
-from overtone.batching.policy import DRIFT_BYTES, bucket, make_plan
+from overtone.batching.memory_plan import DRIFT_BYTES, make_plan
+from overtone.batching.policy import bucket
 from overtone.engine.worker import Engine
 from overtone.errors import BudgetError, ModelError, OutOfMemory, UsageError
 from overtone.system.memory import MIB

@@ -14,8 +14,8 @@ import torch
 
 from conftest import voice
 from overtone import Audio, EmotionRecognizer
-from overtone.backends.base import FakeBackend
-from overtone.batching.policy import make_plan
+from overtone.backends.fake import FakeBackend
+from overtone.batching.memory_plan import make_plan
 from overtone.batching.queue import Waiting
 from overtone.engine import runtime
 from overtone.engine.engine import Fleet

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from conftest import CLIPS, decoded, voice
 from overtone.errors import CheckpointError
+from overtone.models.features.cmvn import read_cmvn
 from overtone.models.features.fbank import (
     FRAME,
     FbankStream,
@@ -20,7 +21,6 @@ from overtone.models.features.fbank import (
     fbank,
     frames_of,
     padded,
-    read_cmvn,
     stacked,
 )
 

@@ -10,7 +10,8 @@ import pytest
 
 from conftest import voice
 from overtone import Audio, EmotionRecognizer
-from overtone.backends.base import FakeBackend, Interrupted
+from overtone.backends.base import Interrupted
+from overtone.backends.fake import FakeBackend
 from overtone.batching.fairness import GIVES_WAY_S
 from overtone.engine.worker import Engine
 from overtone.errors import UsageError

@@ -5,15 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overtone.batching.cost_model import CostModel, Shape
+from overtone.batching.memory_plan import audio_floor_bytes, make_plan, place_blocks
 from overtone.batching.policy import (
     BUCKETS_PER_OCTAVE,
     LEAST_FILL,
     Limits,
-    audio_floor_bytes,
     bucket,
     longest_segment,
-    make_plan,
-    place_blocks,
     shape_of,
     take_batch,
 )

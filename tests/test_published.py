@@ -26,7 +26,8 @@ from overtone.models.ct_transformer.config import CtTransformerConfig
 from overtone.models.emotion2vec import random_checkpoint
 from overtone.models.emotion2vec.config import Architecture
 from overtone.models.emotion2vec.loading import load
-from overtone.models.features.fbank import FrontendConfig, read_cmvn
+from overtone.models.features.cmvn import read_cmvn
+from overtone.models.features.fbank import FrontendConfig
 from overtone.models.fsmn_vad.scorer import FsmnVad
 from overtone.models.paraformer.streaming_task import StreamingParaformer
 from overtone.models.paraformer.task import ParaformerTask

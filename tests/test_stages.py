@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from overtone.backends.base import FakeBackend
-from overtone.batching.policy import make_plan
+from overtone.backends.fake import FakeBackend
+from overtone.batching.memory_plan import make_plan
 from overtone.engine.worker import Engine
 from overtone.output.plots import plot_stages
 from overtone.output.plots.gantt import COLUMNS, MOST_SHOWN, columns_of, lanes_of

@@ -13,8 +13,8 @@ import torch
 
 from overtone.backends.openvino.graphs import OpenvinoGraphs
 from overtone.backends.openvino.runtime import save_model
+from overtone.conversion.export import exported
 from overtone.models.graph import Graph
-from overtone.models.networks import exported
 from overtone.models.task import Array, Run
 
 

@@ -17,7 +17,8 @@ import torch
 
 import conftest
 from oracles.config import as_written
-from overtone.models.features.fbank import Frontend, FrontendConfig, read_cmvn
+from overtone.models.features.cmvn import read_cmvn
+from overtone.models.features.fbank import Frontend, FrontendConfig
 
 TAGS = (
     *("<|zh|>", "<|en|>", "<|yue|>", "<|ja|>", "<|ko|>", "<|nospeech|>"),

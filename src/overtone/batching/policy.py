@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from overtone.batching.cost_model import CostModel, Shape
-from overtone.errors import BudgetError
-from overtone.system.memory import format_size
-from overtone.types import BYTES_PER_SAMPLE, SAMPLE_RATE
+from overtone.types import SAMPLE_RATE
 
 BUCKETS_PER_OCTAVE = 16
 """Lengths are rounded up to one of 16 steps per doubling: at most 1/16 of a batch is rounding, and the number of
@@ -16,18 +14,6 @@ distinct shapes stays small enough for runtimes that keep something for each."""
 
 _FINEST_BUCKET = 1024
 """Samples (64 ms). Below a second, finer steps gain nothing. A power of two, so that buckets nest."""
-
-_AUDIO_SEGMENTS = 2
-"""Segments of the longest kind that may wait or run while a batch runs, at the least."""
-
-_AUDIO_BATCHES = 2
-"""Full batches that may wait beside those segments; more would only hold memory."""
-
-_AUDIO_SHARE = 0.1
-"""Most of the free budget that goes to batches that wait."""
-
-DRIFT_BYTES = 48 << 20
-"""Bytes kept free for what no model predicts: fragmentation, results on their way out, the VAD's block."""
 
 
 def _step(samples: int) -> int:
@@ -109,156 +95,3 @@ def take_batch(waiting: Sequence[int], limits: Limits) -> tuple[int, ...]:
         elif high == longest and low == shortest:
             break  # nothing between these two lengths fits any more, and what lies outside costs more
     return tuple(sorted(batch))
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a run may use, decided once at start. `cutting_bytes` of `audio_bytes` are what sources are cut from."""
-
-    budget_bytes: int
-    resident_bytes: int
-    audio_bytes: int
-    cutting_bytes: int
-    longest_s: float
-    batch_s: float | None
-    threshold_s: float | None
-    cost: CostModel
-
-    @property
-    def batch_bytes(self) -> int:
-        """Bytes left for the activations of one batch."""
-        return self.budget_bytes - self.resident_bytes - self.audio_bytes - DRIFT_BYTES
-
-    @property
-    def planned_bytes(self) -> int:
-        """Bytes in use when audio in flight is at its bound and the largest batch runs."""
-        return self.resident_bytes + self.audio_bytes + DRIFT_BYTES + self.largest_batch_bytes
-
-    @property
-    def largest_batch_s(self) -> float:
-        """Padded seconds of the largest batch of longest segments that fits; at least one segment."""
-        limits = Limits(self.batch_bytes, self.cost, self.batch_s, self.threshold_s)
-        rows = 1
-        while rows < 4096 and limits.allow(Shape(rows + 1, self.longest_s)):
-            rows += 1
-        return rows * self.longest_s
-
-    @property
-    def largest_batch_bytes(self) -> int:
-        """Bytes that the largest batch may take for its activations, where caps on batches leave some unused."""
-        rows = max(1, int(self.largest_batch_s / self.longest_s))
-        one_more = self.cost.predict(Shape(rows + 1, self.longest_s))
-        return min(self.batch_bytes, one_more)
-
-
-def enough_for(budget_bytes: int, short_bytes: int) -> str:
-    """A budget that holds `short_bytes` more, as it is typed: part of what is added goes to audio in flight."""
-    return f"--memory {-(-int(budget_bytes + short_bytes / (1 - _AUDIO_SHARE)) >> 20) + 1}MiB"
-
-
-def cutting_bytes(longest_s: float, tracks: int) -> int:
-    """Bytes that so many tracks hold while they are cut: the segment that grows, and its copy on its way out."""
-    return int(2 * tracks * longest_s * SAMPLE_RATE * BYTES_PER_SAMPLE)
-
-
-def audio_floor_bytes(longest_s: float, feeders: int) -> int:
-    """Least bytes of audio in flight that keep a run going: a few longest segments, and what each feeder cuts from."""
-    return int(_AUDIO_SEGMENTS * longest_s * SAMPLE_RATE * BYTES_PER_SAMPLE) + cutting_bytes(longest_s, feeders)
-
-
-def needed_bytes(resident_bytes: int, cost: CostModel, longest_s: float, feeders: int) -> int:
-    """The least budget that runs segments of `longest_s` seconds, one at a time."""
-    one_segment = cost.predict(Shape(1, bucket(round(longest_s * SAMPLE_RATE)) / SAMPLE_RATE))
-    return resident_bytes + DRIFT_BYTES + audio_floor_bytes(longest_s, feeders) + one_segment
-
-
-def place_blocks(
-    block_bytes: Mapping[str, int],
-    device: str,
-    *,
-    spare_bytes: int,
-    cost: CostModel,
-    longest_s: float,
-    batch_s: float,
-) -> dict[str, str]:
-    """Where each block of a network that may be offloaded belongs: name to `device` or `cpu`.
-
-    block_bytes: weights of each block, in the order in which they run. spare_bytes: what is left of the budget with all
-    of them on the CPU and one segment of `longest_s` seconds running. What is kept on the device is not moved, and what
-    is not kept leaves room for larger batches, which are fewer: so many are kept as make the fewest bytes moved for a
-    second of audio. batch_s: padded seconds beyond which a batch does not grow.
-    """
-    names, sizes = list(block_bytes), list(block_bytes.values())
-    one_segment = cost.predict(Shape(1, longest_s))
-    best, best_rate = 0, float("inf")
-    for kept in range(len(names) + 1):
-        left = spare_bytes - sum(sizes[:kept])
-        if left < 0:
-            break
-        rows = 1
-        while (rows + 1) * longest_s <= batch_s and cost.predict(Shape(rows + 1, longest_s)) <= one_segment + left:
-            rows += 1
-        rate = sum(sizes[kept:]) / (rows * longest_s)
-        if rate < best_rate:
-            best, best_rate = kept, rate
-    return {name: device if index < best else "cpu" for index, name in enumerate(names)}
-
-
-def make_plan(
-    *,
-    budget_bytes: int,
-    resident_bytes: int,
-    cost: CostModel,
-    longest_s: float,
-    feeders: int = 1,
-    batch_s: float | None = None,
-    threshold_s: float | None = None,
-) -> Plan:
-    """Share out a budget, or refuse it.
-
-    budget_bytes: what the whole process (on a GPU: the device) may hold. resident_bytes: what it holds with the model
-    loaded and nothing running. longest_s: the longest segment, in seconds. feeders: sources decoded at once.
-    batch_s, threshold_s: `batch_size_s` and `batch_size_threshold_s`, caps in padded seconds.
-    Raises BudgetError with the number that would do, and what would make it fit.
-    """
-    longest_s = bucket(round(longest_s * SAMPLE_RATE)) / SAMPLE_RATE
-    least_audio = audio_floor_bytes(longest_s, feeders)
-    needed = needed_bytes(resident_bytes, cost, longest_s, feeders)
-    if needed > budget_bytes:
-        raise BudgetError(_refusal(budget_bytes, resident_bytes, cost, longest_s, feeders))
-    ahead = _AUDIO_BATCHES * (batch_s or longest_s) * SAMPLE_RATE * BYTES_PER_SAMPLE
-    audio_bytes = least_audio + int(min(ahead, (budget_bytes - needed) * _AUDIO_SHARE))
-    cutting = cutting_bytes(longest_s, feeders)
-    return Plan(budget_bytes, resident_bytes, audio_bytes, cutting, longest_s, batch_s, threshold_s, cost)
-
-
-def check_whole(plan: Plan, samples: int, channels: int = 1) -> int:
-    """Bytes that a file holds until it runs whole, each of its channels by itself; BudgetError if it cannot be held."""
-    seconds = bucket(samples) / SAMPLE_RATE
-    # Each channel is held, and one of them twice for a moment: as it came, and as one segment.
-    held = (channels + 1) * samples * BYTES_PER_SAMPLE
-    need = plan.cost.predict(Shape(1, seconds)) + max(0, held - plan.audio_bytes)
-    if need > plan.batch_bytes:
-        raise BudgetError(
-            f"run whole, its first {seconds:.0f} s already need {format_size(need)}, and "
-            f"{format_size(plan.batch_bytes)} are left of {format_size(plan.budget_bytes)}; give more than "
-            f"{enough_for(plan.budget_bytes, need - plan.batch_bytes)}, or let it be cut (--context segment)."
-        )
-    return held
-
-
-def _refusal(budget: int, resident: int, cost: CostModel, longest_s: float, feeders: int) -> str:
-    def need(seconds: float) -> int:
-        return resident + DRIFT_BYTES + audio_floor_bytes(seconds, feeders) + cost.predict(Shape(1, seconds))
-
-    shorter = [s for s in (20.0, 15.0, 10.0, 5.0) if s < longest_s and need(s) <= budget]
-    advice = [f"give it --memory {-(-need(longest_s) // (1 << 20))}MiB"]
-    if shorter:
-        advice.append(f"cut shorter with --max-segment {shorter[0]:.0f} (or --window)")
-    advice.append("take a smaller model" if resident > budget // 2 else "take a smaller model or lower --threads")
-    return (
-        f"{format_size(budget)} cannot hold this run: {format_size(resident)} are resident with the model loaded, "
-        f"a segment of {longest_s:g} s needs {format_size(cost.predict(Shape(1, longest_s)))}, audio on its way "
-        f"{format_size(audio_floor_bytes(longest_s, feeders))}; {format_size(need(longest_s))} would do. "
-        f"To make it fit: {'; '.join(advice)}."
-    )

@@ -13,8 +13,9 @@ from overtone.cli.options import exits
 from overtone.conversion import convert as converted_to
 from overtone.errors import CheckpointError, ModelError, UsageError
 from overtone.models import checkpoints
-from overtone.models.checkpoints import Checkpoint, Hub
+from overtone.models.checkpoints import Checkpoint
 from overtone.models.converted import Converted
+from overtone.models.hub import Hub
 from overtone.options.emotion import HELP
 from overtone.system.memory import format_size
 

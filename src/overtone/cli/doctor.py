@@ -18,6 +18,7 @@ from overtone.backends.openvino import runtime
 from overtone.cli import console
 from overtone.errors import OvertoneError
 from overtone.models import checkpoints
+from overtone.models.hub import BUNDLED
 from overtone.options import sources
 from overtone.segmentation import silero_vad
 from overtone.system import machine
@@ -148,7 +149,7 @@ def _vad() -> Iterator[Finding]:
 
 def _models() -> Iterator[Finding]:
     try:
-        found = checkpoints.find(checkpoints.BUNDLED)
+        found = checkpoints.find(BUNDLED)
     except OvertoneError as error:
         yield Finding("bad", "tiny", str(error))
         return

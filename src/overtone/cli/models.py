@@ -11,10 +11,11 @@ from overtone.cli.options import exits
 from overtone.errors import DownloadError, ModelError
 from overtone.models import checkpoints
 from overtone.models import converted as on_disk
-from overtone.models.checkpoints import ALIASES, BUNDLED, EMOTION, Checkpoint, Hub
+from overtone.models.checkpoints import EMOTION, Checkpoint
 from overtone.models.converted import Converted
 from overtone.models.emotion2vec.classifier import english
 from overtone.models.emotion2vec.config import Architecture
+from overtone.models.hub import ALIASES, BUNDLED, Hub
 from overtone.models.registry import purpose
 from overtone.system.memory import format_size
 

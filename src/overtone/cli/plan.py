@@ -13,7 +13,7 @@ from rich.markup import escape
 from overtone.audio import probe
 from overtone.audio.sources import FailedInput, expand
 from overtone.batching.cost_model import Shape
-from overtone.batching.policy import Plan, check_whole
+from overtone.batching.memory_plan import Plan, check_whole
 from overtone.cli import console
 from overtone.cli.batch_run import Inputs
 from overtone.cli.options import chosen, with_options

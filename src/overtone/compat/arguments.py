@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from overtone.errors import UsageError
-from overtone.models.checkpoints import Hub
+from overtone.models.hub import Hub
 
 IGNORED = frozenset(
     [

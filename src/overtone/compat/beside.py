@@ -8,7 +8,8 @@ from typing import Any
 from overtone.compat.arguments import device_of, hub_of, sift
 from overtone.compat.vad import SpeechOptions
 from overtone.models import checkpoints
-from overtone.models.checkpoints import Checkpoint, Hub
+from overtone.models.checkpoints import Checkpoint
+from overtone.models.hub import Hub
 from overtone.models.registry import Role, check_role
 
 NAMES = ("vad_model", "vad_kwargs", "punc_model", "punc_kwargs", "spk_model", "spk_kwargs")

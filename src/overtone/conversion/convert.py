@@ -36,7 +36,8 @@ def export(checkpoint: Checkpoint, folder: Path, source: str, *, strict: bool) -
     if checkpoint.kind in EMOTION:
         _export_emotion(checkpoint, folder, strict=strict)
     else:
-        from overtone.models.networks import build, exported
+        from overtone.conversion.export import exported
+        from overtone.models.networks import build
 
         for name, graph in build(checkpoint, strict=strict).items():
             save_model(exported(graph), folder / f"{name}.xml")

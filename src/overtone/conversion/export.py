@@ -1,7 +1,7 @@
-"""The network as OpenVINO models: traced from the module that PyTorch runs, so there is one definition of it.
+"""Networks as OpenVINO models: traced from the modules that PyTorch runs, so there is one definition of each.
 
-Two models. The feature extractor takes one stretch of `FEATURE_FRAMES` frames at a time: one shape, for which its
-convolutions are compiled best, whatever the lengths of the audio. The encoder takes batches of any shape, and true
+emotion2vec gives two. The feature extractor takes one stretch of `FEATURE_FRAMES` frames at a time: one shape, for which
+its convolutions are compiled best, whatever the lengths of the audio. The encoder takes batches of any shape, and true
 lengths.
 """
 
@@ -19,6 +19,7 @@ from torch import nn
 
 from overtone.backends.openvino.runtime import openvino
 from overtone.models.emotion2vec.network import Emotion2vec
+from overtone.models.graph import Graph
 from overtone.models.layers.dense_attention import encode_dense
 
 FEATURE_FRAMES = 20
@@ -110,3 +111,22 @@ def export_onnx(network: Emotion2vec, folder: Path) -> None:
             )
     finally:
         logs.setLevel(level)
+
+
+def exported(graph: Graph) -> Any:
+    """A graph as an `openvino.Model`, float32, with the names and shapes of its inputs and outputs. It shares the
+    network's weights in memory."""
+    assert not set(graph.inputs).intersection(graph.outputs)
+    with warnings.catch_warnings(), torch.inference_mode():
+        # What tracing says of PyTorch's own deprecations is nobody's concern here.
+        warnings.simplefilter("ignore")
+        # Traced here and not by OpenVINO, which would trace each graph twice to compare: half the time of a conversion.
+        traced = torch.jit.trace(  # type: ignore[no-untyped-call]
+            graph, graph.example(), strict=False, check_trace=False
+        )
+        model = openvino().convert_model(traced, example_input=graph.example())
+    model.reshape({place: list(shape) for place, shape in enumerate(graph.inputs.values())})
+    for places, names in ((model.inputs, tuple(graph.inputs)), (model.outputs, graph.outputs)):
+        for place, name in zip(places, names, strict=True):
+            place.get_tensor().set_names({name})
+    return model

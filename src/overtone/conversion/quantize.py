@@ -13,7 +13,7 @@ import numpy as np
 
 from overtone.backends.openvino.emotion2vec import OpenvinoBackend
 from overtone.backends.openvino.graphs import OpenvinoGraphs
-from overtone.backends.openvino.runtime import read_model, save_model, untold
+from overtone.backends.openvino.runtime import read_model, save_model
 from overtone.batching.policy import bucket
 from overtone.models.checkpoints import EMOTION, Checkpoint
 from overtone.models.converted import Converted
@@ -21,6 +21,7 @@ from overtone.models.emotion2vec.config import Architecture
 from overtone.models.registry import task_of
 from overtone.models.task import Array, Task
 from overtone.system.machine import usable_cpus
+from overtone.system.telemetry import untold
 from overtone.types import Batch, Samples
 
 _SAMPLES = 24

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from overtone.batching.policy import Plan
+from overtone.batching.memory_plan import Plan
 from overtone.batching.queue import Waiting
 from overtone.engine.stats import EngineStats
 from overtone.engine.worker import Engine

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import overtone
 from overtone.batching import cost_cache
 from overtone.batching.cost_model import CostModel
-from overtone.batching.policy import Plan, audio_floor_bytes, longest_segment, make_plan, needed_bytes, place_blocks
+from overtone.batching.memory_plan import Plan, audio_floor_bytes, make_plan, needed_bytes, place_blocks
+from overtone.batching.policy import longest_segment
 from overtone.engine.loader import load
 from overtone.errors import BudgetError, OutOfMemory
 from overtone.models.checkpoints import Checkpoint

@@ -8,7 +8,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from overtone.batching.policy import Plan, longest_segment
+from overtone.batching.memory_plan import Plan
+from overtone.batching.policy import longest_segment
 from overtone.batching.queue import Waiting
 from overtone.engine.engine import Fleet
 from overtone.engine.model_instance import Network, Part, budget_of

@@ -17,7 +17,8 @@ from overtone.backends.base import Backend, Interrupted
 from overtone.batching.cost_model import Shape
 from overtone.batching.fairness import GIVES_WAY_S
 from overtone.batching.memory_budget import Ledger
-from overtone.batching.policy import DRIFT_BYTES, Limits, Plan, bucket, enough_for, shape_of
+from overtone.batching.memory_plan import DRIFT_BYTES, Plan, enough_for
+from overtone.batching.policy import Limits, bucket, shape_of
 from overtone.batching.queue import Waiting, Work
 from overtone.engine.stats import EngineStats
 from overtone.errors import BudgetError, DeviceError, ModelError, OutOfMemory, OvertoneError

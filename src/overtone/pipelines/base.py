@@ -17,8 +17,8 @@ from overtone.engine.runtime import Runtime
 from overtone.errors import InputError, OvertoneError, UsageError
 from overtone.options.emotion import Options
 from overtone.pipelines.ingest import Intake, Sent
-from overtone.pipelines.request import Caller
-from overtone.pipelines.way import Way, Wishes
+from overtone.pipelines.request import Caller, Wishes
+from overtone.pipelines.way import Way
 from overtone.system.machine import standard_input
 from overtone.types import BYTES_PER_SAMPLE, SAMPLE_RATE, Result, Timings
 

@@ -15,8 +15,9 @@ from overtone.options.emotion import Options
 from overtone.pipelines.base import Pipeline
 from overtone.pipelines.ingest import Sent
 from overtone.pipelines.live import Live
-from overtone.pipelines.request import Caller
-from overtone.pipelines.way import Cutters, Wishes, ask
+from overtone.pipelines.request import Caller, Wishes
+from overtone.pipelines.segmenter_factory import Cutters
+from overtone.pipelines.way import ask
 from overtone.segmentation.segmenters import Cutter
 from overtone.system.profiler import OFF, Stages
 from overtone.types import FRAMES, EmotionResult, Output, Samples

@@ -13,12 +13,12 @@ import numpy.typing as npt
 
 from overtone.audio import Decoder, DecoderPool, Readable, name_of
 from overtone.batching.cost_model import Shape
-from overtone.batching.policy import cutting_bytes, enough_for
+from overtone.batching.memory_plan import cutting_bytes, enough_for
 from overtone.engine.runtime import Runtime
 from overtone.errors import BudgetError, OvertoneError, about
 from overtone.pipelines.channel import Track
-from overtone.pipelines.request import Caller
-from overtone.pipelines.way import Way, Wishes
+from overtone.pipelines.request import Caller, Wishes
+from overtone.pipelines.way import Way
 from overtone.system.memory import format_size
 from overtone.system.semaphore import Gate
 from overtone.types import SAMPLE_RATE

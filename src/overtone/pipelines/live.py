@@ -14,8 +14,7 @@ from overtone.errors import UsageError
 from overtone.merging.emotion import Merged
 from overtone.merging.timeline import verdict
 from overtone.pipelines.ingest import Intake, Sent
-from overtone.pipelines.request import Caller
-from overtone.pipelines.way import Wishes
+from overtone.pipelines.request import Caller, Wishes
 from overtone.segmentation.segmenters import is_silent
 from overtone.types import SAMPLE_RATE, SILENCE, EmotionResult, Granularity, Output, Samples, SegmentResult, Span
 

@@ -1,12 +1,14 @@
-"""`Caller`: who waits for an answer."""
+"""What one call asks of a pipeline, and who waits for its answer."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import MethodType
 from weakref import WeakMethod
 
+from overtone.options.emotion import Options
 from overtone.types import Answer, Samples
 
 
@@ -59,3 +61,21 @@ class Caller:
 
     def keep(self, question: str, samples: Samples, answer: Answer) -> None:
         """What is said of these samples."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What one call wants. `options`: those of the pipeline with the call's own. `envelope`: keep the outline."""
+
+    options: Options
+    envelope: bool = False
+
+    @property
+    def frames(self) -> bool:
+        """Whether frames are kept."""
+        return self.options.granularity == "frame"
+
+    @property
+    def split(self) -> bool:
+        """Whether each channel is answered by itself."""
+        return self.options.channels == "split"

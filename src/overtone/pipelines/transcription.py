@@ -26,8 +26,9 @@ from overtone.pipelines.auxiliary import Marks, Speech
 from overtone.pipelines.base import Pipeline
 from overtone.pipelines.emotion import EmotionRecognizer
 from overtone.pipelines.ingest import Sent
-from overtone.pipelines.request import Caller
-from overtone.pipelines.way import Cutters, Way, Wishes, ask
+from overtone.pipelines.request import Caller, Wishes
+from overtone.pipelines.segmenter_factory import Cutters
+from overtone.pipelines.way import Way, ask
 from overtone.segmentation.fsmn.segmenter import MergingCutter, SpeechCutter
 from overtone.segmentation.segmenters import Cutter
 from overtone.system.devices import resolve_devices

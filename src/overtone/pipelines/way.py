@@ -4,41 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from overtone.batching.policy import check_whole, longest_segment
 from overtone.engine.engine import Fleet
-from overtone.engine.runtime import Runtime
 from overtone.engine.worker import Engine
 from overtone.models.registry import Role
 from overtone.options.emotion import Options
 from overtone.pipelines.channel import Merging
-from overtone.pipelines.request import Caller
-from overtone.segmentation.segmenters import Cutter, PauseSegmenter, WholeCutter, WindowCutter
-from overtone.segmentation.silero_vad import SileroVad
-from overtone.types import FRAMES, SAMPLE_RATE, Samples
+from overtone.pipelines.request import Caller, Wishes
+from overtone.segmentation.segmenters import Cutter
+from overtone.types import FRAMES, Samples
 
 _Merged_co = TypeVar("_Merged_co", covariant=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What one call wants. `options`: those of the pipeline with the call's own. `envelope`: keep the outline."""
-
-    options: Options
-    envelope: bool = False
-
-    @property
-    def frames(self) -> bool:
-        """Whether frames are kept."""
-        return self.options.granularity == "frame"
-
-    @property
-    def split(self) -> bool:
-        """Whether each channel is answered by itself."""
-        return self.options.channels == "split"
 
 
 class Way(Protocol[_Merged_co]):
@@ -81,29 +59,3 @@ def ask(engine: Engine | Fleet, caller: Caller, samples: Samples, role: Role, wi
 def _keep(caller: Caller, question: str, samples: Samples, answer: Future[Any]) -> None:
     if not answer.cancelled() and answer.exception() is None:
         caller.keep(question, samples, answer.result())
-
-
-class Cutters:
-    """Makes cutters as options ask for them, with one Silero VAD for all."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-        self._vad = SileroVad()
-
-    def make(self, options: Options, channels: int) -> Cutter:
-        """A cutter for one of so many channels of a source."""
-        if options.whole:
-            return WholeCutter(partial(self._admit, channels), keep_silence=options.keep_silence)
-        if options.segment == "window":
-            window, hop = (round(s * SAMPLE_RATE) for s in (options.window, options.hop or options.window))
-            return WindowCutter(window, hop, keep_silence=options.keep_silence)
-        longest = longest_segment(options.longest_s, options.batch_size_s)
-        return PauseSegmenter(longest, self._vad, keep_silence=options.keep_silence)
-
-    def _admit(self, channels: int, samples: int) -> None:
-        """BudgetError if a file that is to run whole is longer than the budget can hold."""
-        engines = (self._runtime.engine, *(unit.engine for unit in self._runtime.more.values()))
-        if any(check_whole(engine.plan, samples, channels) > engine.plan.audio_bytes for engine in engines):
-            # What it holds was not planned for beside a batch: those of the files before it end first.
-            for engine in engines:
-                engine.wait_until_idle()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import numpy.typing as npt
 
 from overtone.errors import CheckpointError, DeviceError, ModelError
 from overtone.system.machine import drop_mapped, trim_heap
+from overtone.system.telemetry import untold
 
 Array = npt.NDArray[Any]
 
@@ -32,24 +31,6 @@ dropped packs its weights anew, which doubles the time of a run; those of shapes
 kept without bound they make memory creep."""
 
 _WITH_WEIGHTS = frozenset({"MatMul", "Convolution", "GroupConvolution"})
-
-_TELEMETRY = "openvino_telemetry"
-"""What sends statistics of OpenVINO's use over the network, from a forked process: on import already, and at every
-conversion, unless told not to in a file of its own. OpenVINO does without it where it is not installed."""
-
-
-@contextmanager
-def untold() -> Iterator[None]:
-    """While the block runs, what is imported finds no telemetry to send by, and goes without from then on."""
-    before = sys.modules.get(_TELEMETRY, Ellipsis)
-    sys.modules[_TELEMETRY] = None  # type: ignore[assignment] # what an import then calls not installed
-    try:
-        yield
-    finally:
-        if before is Ellipsis:
-            del sys.modules[_TELEMETRY]
-        else:
-            sys.modules[_TELEMETRY] = before
 
 
 @functools.cache

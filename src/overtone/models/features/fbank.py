@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.errors import CheckpointError
+from overtone.models.features.cmvn import Cmvn
 from overtone.types import SAMPLE_RATE, Samples
 
 Features = npt.NDArray[np.float32]
@@ -43,14 +44,6 @@ _COSINE: Mapping[str, Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64
     "povey": lambda cosine: (0.5 - 0.5 * cosine) ** 0.85,
 }
 """Kaldi's windows, of a cosine that goes around once from the first to the last sample."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Cmvn:
-    """Mean and variance normalisation: `(features + shift) * scale`, each float32 (dim,)."""
-
-    shift: npt.NDArray[np.float32]
-    scale: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,26 +220,6 @@ class FbankStream:
         samples = np.concatenate([self._rest, samples]) if len(self._rest) else samples
         self._rest = samples[frames_of(len(samples)) * HOP :].copy()
         return fbank(samples, mels=self._mels, window=self._window, scale=self._scale)
-
-
-def read_cmvn(text: str, name: str) -> Cmvn:
-    """Read `am.mvn`, a network of Kaldi's as text whose `<AddShift>` and `<Rescale>` are followed by `[ numbers ]`.
-
-    CheckpointError, with the checkpoint's name, for anything else.
-    """
-    vectors = []
-    for mark in ("<AddShift>", "<Rescale>"):
-        numbers = text.partition(mark)[2].partition("[")[2].partition("]")[0].split()
-        try:
-            vector = np.array(numbers, np.float64).astype(np.float32)
-        except ValueError as error:
-            raise CheckpointError(f"{name}: am.mvn holds something that is no number after {mark}.") from error
-        if not len(vector) or not np.isfinite(vector).all():
-            raise CheckpointError(f"{name}: am.mvn has no finite numbers after {mark}; fetch it again.")
-        vectors.append(vector)
-    if len(vectors[0]) != len(vectors[1]):
-        raise CheckpointError(f"{name}: am.mvn has {len(vectors[0])} shifts, but {len(vectors[1])} scales.")
-    return Cmvn(*vectors)
 
 
 def padded(features: Sequence[Features], step: int = 1) -> tuple[Features, npt.NDArray[np.int64]]:

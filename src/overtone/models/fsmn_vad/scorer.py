@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from overtone.errors import CheckpointError
 from overtone.models.checkpoints import Checkpoint
-from overtone.models.features.fbank import FRAME, HOP, FbankStream, Frontend, FrontendConfig, frames_of, read_cmvn
+from overtone.models.features.cmvn import read_cmvn
+from overtone.models.features.fbank import FRAME, HOP, FbankStream, Frontend, FrontendConfig, frames_of
 from overtone.models.fsmn_vad.config import FsmnConfig
 from overtone.models.fsmn_vad.options import VadOptions
 from overtone.models.task import Run

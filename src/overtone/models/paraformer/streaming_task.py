@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.models.checkpoints import Checkpoint
-from overtone.models.features.fbank import FbankStream, FrontendConfig, read_cmvn
+from overtone.models.features.cmvn import read_cmvn
+from overtone.models.features.fbank import FbankStream, FrontendConfig
 from overtone.models.layers.chunking import Chunks, check_streams, memory_shapes
 from overtone.models.paraformer.config import STREAMING, ParaformerConfig
 from overtone.models.task import Array, Run, check_numbers

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from overtone.errors import UsageError
 from overtone.models.checkpoints import Checkpoint
-from overtone.models.features.fbank import FRAME, Frontend, FrontendConfig, padded, read_cmvn
+from overtone.models.features.cmvn import read_cmvn
+from overtone.models.features.fbank import FRAME, Frontend, FrontendConfig, padded
 from overtone.models.paraformer import cif, timestamps
 from overtone.models.paraformer.config import ParaformerConfig
 from overtone.models.paraformer.hotwords import LONGEST, MOST, Hotwords, check_hotwords

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from overtone.errors import CheckpointError, UsageError
 from overtone.models.checkpoints import Checkpoint
-from overtone.models.features.fbank import FRAME, Frontend, FrontendConfig, padded, read_cmvn
+from overtone.models.features.cmvn import read_cmvn
+from overtone.models.features.fbank import FRAME, Frontend, FrontendConfig, padded
 from overtone.models.sense_voice.ctc_alignment import BLANK, align, runs
 from overtone.models.task import Array, Run, check_numbers
 from overtone.models.tokenizers.sentencepiece import Pieces

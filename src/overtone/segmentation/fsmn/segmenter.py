@@ -11,7 +11,7 @@ from overtone.models.fsmn_vad.options import FRAME_MS, VadOptions
 from overtone.models.fsmn_vad.scorer import FsmnStream
 from overtone.segmentation.fsmn.endpoint_detector import EndpointDetector, Spans
 from overtone.segmentation.fsmn.span_merger import Piece, SpanMerger
-from overtone.segmentation.segmenters import Held
+from overtone.segmentation.sample_buffer import Held
 from overtone.types import SAMPLE_RATE, Samples, Segment, Span
 
 _MS = SAMPLE_RATE // 1000

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from overtone.errors import RefusedError
-from overtone.models.checkpoints import ALIASES
+from overtone.models.hub import ALIASES
 from overtone.output.records import SECOND_DIGITS, rounded
 from overtone.pipelines.transcription import Transcriber
 from overtone.server.api.params import Call

@@ -1,0 +1,84 @@
+"""A backend without a model, with a memory limit to run out of, for tests and trials."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from overtone.batching.cost_model import CostModel, Shape
+from overtone.errors import OutOfMemory
+from overtone.types import SAMPLE_RATE, Batch, Output
+
+
+class FakeBackend:
+    """A backend without a model: embeds each frame as (mean, peak) of its samples, so answers can be checked.
+
+    It charges `cost_model` for every batch, raises OutOfMemory over `limit_bytes`, and keeps what it was asked
+    in `batches`. Ships with the package, to test what stands on the engine without weights.
+    """
+
+    HOP = 320
+
+    def __init__(
+        self, limit_bytes: int = 1 << 40, cost_model: CostModel | None = None, resident_bytes: int = 0
+    ) -> None:
+        self.limit_bytes = limit_bytes
+        self.cost_model = cost_model or CostModel(0.0, 1000.0, 0.0, margin=1.0)
+        self.resident_bytes = resident_bytes
+        self.true_cost = 1.0
+        """What batches really take, as a multiple of what the cost model says."""
+        self.peak = resident_bytes
+        self.batches: list[tuple[int, ...]] = []
+        self.trimmed = 0
+        self.interrupts = 0
+        self.closed = False
+
+    name = "fake"
+    device = "fake"
+    precision = "fp32"
+
+    def run(self, batch: Batch) -> list[Output]:
+        """See Backend. Also refuses a batch whose padding is shorter than its longest waveform."""
+        lengths = tuple(len(waveform) for waveform in batch.waveforms)
+        if max(lengths) > batch.padded:
+            raise ValueError("a waveform is longer than the batch is padded to")
+        self.batches.append(lengths)
+        need = self.cost_model.predict(Shape(len(lengths), batch.padded / SAMPLE_RATE))
+        self.peak = max(self.peak, self.resident_bytes + int(need * self.true_cost))
+        if need > self.limit_bytes:
+            raise OutOfMemory(f"{need} bytes wanted, {self.limit_bytes} there")
+        outputs = []
+        for waveform in batch.waveforms:
+            count = max(1, len(waveform) // self.HOP)
+            rows = np.resize(waveform, (count, self.HOP)).astype(np.float64)
+            frames = np.stack([rows.mean(axis=1), np.abs(rows).max(axis=1)], axis=1)
+            kept = frames.astype(np.float32) if batch.want_frames else None
+            outputs.append(Output(count, frames.sum(axis=0), kept))
+        return outputs
+
+    def interrupt(self) -> None:
+        """See Backend; counts the calls, and interrupts nothing."""
+        self.interrupts += 1
+
+    def used_bytes(self) -> int:
+        """See Backend."""
+        return self.resident_bytes
+
+    def loose_bytes(self) -> int:
+        """See Backend."""
+        return 0
+
+    def peak_bytes(self) -> int:
+        """See Backend."""
+        return self.peak
+
+    def cost(self, longest_s: float) -> CostModel:
+        """See Backend."""
+        return self.cost_model
+
+    def trim(self) -> None:
+        """See Backend; counts the calls."""
+        self.trimmed += 1
+
+    def close(self) -> None:
+        """See Backend."""
+        self.closed = True
