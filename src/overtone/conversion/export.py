@@ -1,8 +1,8 @@
 """Networks as OpenVINO models: traced from the modules that PyTorch runs, so there is one definition of each.
 
-emotion2vec gives two. The feature extractor takes one stretch of `FEATURE_FRAMES` frames at a time: one shape, for which
-its convolutions are compiled best, whatever the lengths of the audio. The encoder takes batches of any shape, and true
-lengths.
+emotion2vec gives two. The feature extractor takes one stretch of `FEATURE_FRAMES` frames at a time: one shape, for
+which its convolutions are compiled best, whatever the lengths of the audio. The encoder takes batches of any shape, and
+true lengths.
 """
 
 from __future__ import annotations
