@@ -20,12 +20,14 @@ from common import base_checkpoint, child, flops_by_part, machine_rates, save
 
 RUN = """
 import numpy as np
-from overtone import checkpoints, compiled, conversion
+from overtone import conversion
+from overtone.backends.openvino import runtime
+from overtone.models import checkpoints
 from overtone.backends.openvino.runtime import CompiledModel
 from overtone.models.emotion2vec.config import Architecture
 
 # Of every model compiled in this process from here on.
-compiled._core().set_property("CPU", {"PERF_COUNT": True})
+runtime._core().set_property("CPU", {"PERF_COUNT": True})
 checkpoint = checkpoints.find(arguments["model"])
 folder = conversion.converted(checkpoint, arguments["precision"]).folder
 architecture = Architecture.from_config(checkpoint.config, checkpoint.name)

@@ -46,7 +46,8 @@ BATCH_SIZE = 8
 """For FunASR's `batch_size`, in the row that has one."""
 
 CONVERT = """
-from overtone import checkpoints, conversion
+from overtone import conversion
+from overtone.models import checkpoints
 began = time.perf_counter()
 conversion.converted(checkpoints.find(arguments["model"]), arguments["precision"])
 answer(seconds=time.perf_counter() - began)

@@ -1,27 +1,21 @@
-"""What many tests use: small checkpoints, speech-like audio, and a cache of their own."""
+"""Fixtures of many tests: small checkpoints, and a cache of their own."""
 
 from __future__ import annotations
 
 import gc
 import os
 import re
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
+from helpers.paths import ROOT
 from overtone import EmotionRecognizer
-from overtone.audio import Decoder
 from overtone.system.machine import trim_heap
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
-CLIPS = Path(__file__).parent / "data"
-"""Real audio; its README.md says what it is."""
-
-pytest_plugins = ("outside",)
+pytest_plugins = ("helpers.outside",)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -76,37 +70,7 @@ def recognizer(small_checkpoint: Path) -> Iterator[EmotionRecognizer]:
 @pytest.fixture(scope="session")
 def data() -> Path:
     """A folder of more real audio, by the names of `CLIPS`; tests that need it are skipped, saying so, without it."""
-    folder = Path(__file__).parents[2] / "shared" / "data"
+    folder = ROOT.parent / "shared" / "data"
     if not folder.is_dir():
         pytest.skip("more real audio than comes with the tests (../shared/data) is not here")
     return folder
-
-
-def decoded(path: Path) -> np.ndarray:
-    """What Overtone hears in a file. float32 (samples,), 16 kHz."""
-    with Decoder(str(path)) as decoder:
-        return np.concatenate(list(decoder.blocks()))
-
-
-def funasr_auto_model(folder: Path) -> Any:
-    """FunASR's own `AutoModel` of a folder, the oracle; the test is skipped where FunASR is not installed."""
-    import torch
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        funasr = pytest.importorskip("funasr", reason="funasr, the oracle, is not installed")
-        threads = torch.get_num_threads()
-        model = funasr.AutoModel(model=str(folder), disable_update=True, disable_pbar=True, device="cpu")
-        torch.set_num_threads(threads)  # FunASR sets it to 4
-        return model
-
-
-def voice(seconds: float, seed: int = 0, rate: int = 16_000) -> np.ndarray:
-    """Something like a voice: a buzz with a wandering pitch and syllables. float32 (samples,)."""
-    random = np.random.default_rng(seed)
-    time = np.arange(round(seconds * rate)) / rate
-    pitch = 120 + 30 * np.sin(2 * np.pi * 0.7 * time + random.uniform(0, 6))
-    phase = 2 * np.pi * np.cumsum(pitch) / rate
-    buzz = sum(np.sin(k * phase) / k for k in range(1, 12))
-    syllables = np.clip(np.sin(2 * np.pi * 3.1 * time + random.uniform(0, 6)) + 0.6, 0, None)
-    return (0.1 * buzz * syllables + 0.003 * random.standard_normal(len(time))).astype(np.float32)

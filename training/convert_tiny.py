@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from overtone.conversion.convert import export
+from overtone.conversion.converter import export
 from overtone.conversion.store import sha256
 from overtone.models import checkpoints
 from overtone.models.converted import made_in

@@ -19,10 +19,10 @@ from typing import Any
 
 import httpx
 import pytest
-from serving_process import ServiceProcess, head, serving, until
-from sounds import clip, speech
 
-from oracles import sense_voice
+from helpers.oracles import sense_voice
+from helpers.server.serving_process import ServiceProcess, head, serving, until
+from helpers.server.sounds import clip, speech
 from overtone.server.jobs.segment_codec import RECALLED
 
 LONG_S = 400.0

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from overtone.conversion import convert as making
+from overtone.conversion import converter
 from overtone.errors import CheckpointError, ModelError, UsageError
 from overtone.models import converted as on_disk
 from overtone.models.checkpoints import Checkpoint
@@ -47,7 +47,7 @@ def converted(checkpoint: Checkpoint, precision: str | None, *, strict: bool = T
     folder = sources.cache_folder() / "converted" / f"{_fingerprint(checkpoint, own, strict)}-{FORMAT}-{kept}"
     if (found := _kept(folder, checkpoint)) is not None:
         return found
-    making.check_installed(checkpoint, kept)
+    converter.check_installed(checkpoint, kept)
     reference = None if kept == "fp32" else converted(checkpoint, "fp32", strict=strict)
     from filelock import FileLock
 
@@ -62,10 +62,10 @@ def converted(checkpoint: Checkpoint, precision: str | None, *, strict: bool = T
                 _LOG.warning("%s: converting it to %s, once; kept in %s", checkpoint.name, kept, folder)
                 with _whole(folder) as part:
                     if reference is None:
-                        export = partial(making.export, strict=strict)
+                        export = partial(converter.export, strict=strict)
                         _aside(export, checkpoint, part, sha256(checkpoint.weights))
                     else:
-                        _aside(making.derive, checkpoint, reference, part, kept)
+                        _aside(converter.derive, checkpoint, reference, part, kept)
                 found = on_disk.read(folder, checkpoint.name)
     except OSError as error:
         raise ModelError(
@@ -81,22 +81,22 @@ def convert(
 ) -> Converted:
     """Convert a checkpoint into a folder of its own, which must not exist. precision: `fp32`, `bf16` or `int8`.
 
-    audio: see `making.derive`. Raises UsageError for a folder that exists or cannot be made, and what `converted`
+    audio: see `converter.derive`. Raises UsageError for a folder that exists or cannot be made, and what `converted`
     raises.
     """
     if folder.exists():
         raise UsageError(f"{folder}: exists already; give the folder to make, or delete it.")
     if precision != "fp32":
-        making.check_installed(checkpoint, precision)
+        converter.check_installed(checkpoint, precision)
     reference = converted(checkpoint, "fp32", strict=strict)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _whole(folder) as part:
             if precision == "fp32":
-                making.copy(checkpoint, reference, part)
-                _aside(making.try_out, checkpoint, part)  # in other precisions its agreement is measured
+                converter.copy(checkpoint, reference, part)
+                _aside(converter.try_out, checkpoint, part)  # in other precisions its agreement is measured
             else:
-                _aside(making.derive, checkpoint, reference, part, precision, audio)
+                _aside(converter.derive, checkpoint, reference, part, precision, audio)
     except OSError as error:
         raise UsageError(f"{folder}: cannot be written ({error}).") from error
     made = on_disk.read(folder, checkpoint.name)

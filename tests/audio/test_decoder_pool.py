@@ -1,0 +1,184 @@
+"""Decoding in other processes: the same samples, the same errors, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from helpers.audio_files import encoded, voice, wav, wav16
+from helpers.clips import EXAMPLES
+from overtone import EmotionRecognizer
+from overtone.audio import Decoder, DecoderPool, Readable
+from overtone.errors import DeviceError, InputError, UsageError
+from overtone.types import Audio
+
+
+@pytest.fixture
+def pool() -> Iterator[DecoderPool]:
+    before = children()
+    made = DecoderPool(1)
+    yield made
+    made.close()
+    assert children() == before
+
+
+def children() -> set[int]:
+    return {child.pid for child in psutil.Process().children()}
+
+
+def decoded(source: Readable, pool: DecoderPool | None) -> tuple[np.ndarray, dict[str, object]]:
+    with Decoder(source, pool=pool) as decoder:
+        blocks = np.concatenate(list(decoder.channel_blocks()), axis=1)
+        names = ("name", "channels", "rate", "codec", "container", "claimed_s", "decoded_s", "warnings")
+        return blocks, {name: getattr(decoder, name) for name in names}
+
+
+FILES: dict[str, Callable[[], bytes]] = {
+    "16 kHz": lambda: wav16(voice(3.3)),
+    "stereo at 44.1 kHz": lambda: wav16(voice(2.1, rate=44_100, channels=2), 44_100),
+    "flac": lambda: encoded(voice(1.7, rate=22_050), 22_050, "flac", "flac"),
+    "cut short": lambda: wav16(voice(4.0))[:60_000],
+}
+
+
+@pytest.mark.parametrize("make", FILES.values(), ids=FILES)
+def test_samples_and_what_is_said_of_them_are_the_same(
+    pool: DecoderPool, tmp_path: Path, make: Callable[[], bytes]
+) -> None:
+    path = tmp_path / "call.bin"
+    path.write_bytes(make())
+    (there, said_there), (here, said_here) = decoded(path, pool), decoded(str(path), None)
+    assert np.array_equal(there, here)
+    assert said_there == said_here
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda folder: folder / "none.wav",
+        lambda folder: "http://example.org/a.wav",
+        lambda folder: folder,
+        lambda folder: written(folder / "empty.wav", b""),
+        lambda folder: written(folder / "text.wav", b"not audio at all" * 100),
+        lambda folder: written(folder / "nan.wav", wav(np.full((1, 16_000), np.nan, np.float32))),
+    ],
+)
+def test_an_error_there_is_the_same_error_here(
+    pool: DecoderPool, tmp_path: Path, make: Callable[[Path], str | Path]
+) -> None:
+    errors = []
+    for where in (pool, None):
+        with pytest.raises(InputError) as caught:
+            decoded(make(tmp_path), where)
+        errors.append((str(caught.value), caught.value.code))
+    assert errors[0] == errors[1]
+    good = written(tmp_path / "good.wav", wav16(voice(1.0)))
+    at_work = children()
+    assert decoded(good, pool)[0].shape == (1, 16_000)
+    assert children() == at_work  # the process that met the error serves on
+
+
+def written(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+def test_a_process_that_is_killed_is_one_clear_error_and_is_replaced(pool: DecoderPool, tmp_path: Path) -> None:
+    path = written(tmp_path / "long.wav", wav16(voice(120.0)))
+    before = children()
+    with Decoder(path, pool=pool) as decoder:
+        blocks = decoder.channel_blocks()
+        next(blocks)
+        (process,) = children() - before
+        os.kill(process, 9)
+        with pytest.raises(InputError, match=r"long.wav: the process that decoded it died \(exit -9\)") as caught:
+            list(blocks)
+    assert caught.value.code == "decoder_died"
+    assert np.array_equal(decoded(path, pool)[0], decoded(path, None)[0])
+    # Killed while it waits for work, it is nobody's error.
+    (idle,) = children() - before
+    os.kill(idle, 9)
+    assert decoded(path, pool)[0].shape == (1, 120 * 16_000)
+
+
+def test_a_source_that_is_left_holds_neither_process_nor_place(pool: DecoderPool, tmp_path: Path) -> None:
+    path = written(tmp_path / "long.wav", wav16(voice(60.0)))
+    for _ in range(3):  # there is one place: any that were not given back would be waited for
+        with Decoder(path, pool=pool) as decoder:
+            next(decoder.channel_blocks())
+    assert decoded(path, pool)[0].shape == (1, 60 * 16_000)
+
+
+@pytest.mark.skipif(not hasattr(psutil.Process, "io_counters"), reason="this system does not count what is read")
+def test_little_is_decoded_ahead(pool: DecoderPool, tmp_path: Path) -> None:
+    path, before = written(tmp_path / "long.wav", wav16(voice(600.0))), children()
+    decoded(
+        written(tmp_path / "short.wav", wav16(voice(1.0))), pool
+    )  # what the process reads of libraries, it has read
+    process = psutil.Process((children() - before).pop())
+    had_read, spent = process.io_counters().read_chars, -1.0
+    with Decoder(path, pool=pool) as decoder:
+        next(decoder.channel_blocks())
+        while spent != (spent := sum(process.cpu_times()[:2])):
+            time.sleep(0.3)  # until it stands still
+        assert process.io_counters().read_chars - had_read < path.stat().st_size / 10
+
+
+def test_what_is_no_path_is_decoded_here(pool: DecoderPool, tmp_path: Path) -> None:
+    before = children()
+    data = wav16(voice(1.0))
+    with open(written(tmp_path / "a.wav", data), "rb") as file:
+        for source in (data, file, Audio(voice(1.0)[0], 16_000)):
+            assert decoded(source, pool)[0].shape == (1, 16_000)
+    assert children() == before
+
+
+def test_a_pool_that_is_closed_breaks_off_and_takes_no_more(tmp_path: Path) -> None:
+    pool, path = DecoderPool(1), written(tmp_path / "long.wav", wav16(voice(120.0)))
+    before = children()
+    said: list[type[Exception]] = []
+
+    def second() -> None:
+        try:
+            decoded(path, pool)
+        except UsageError as error:
+            said.append(type(error))
+
+    with Decoder(path, pool=pool) as decoder:
+        blocks = decoder.channel_blocks()
+        next(blocks)
+        waiting = threading.Thread(target=second)
+        waiting.start()
+        pool.close()
+        with pytest.raises(InputError, match="died"):
+            list(blocks)
+    waiting.join(10)
+    assert said == [UsageError]
+    assert children() == before
+
+
+def test_answers_are_the_same_and_closing_ends_the_processes(
+    small_checkpoint: Path, recognizer: EmotionRecognizer
+) -> None:
+    before = children()
+    with EmotionRecognizer(str(small_checkpoint), memory="4GiB") as own:
+        own._intake._pool = DecoderPool(2)  # on a GPU, --decode-processes 2
+        sources = [EXAMPLES / "angry.wav", EXAMPLES / "none.wav", EXAMPLES / "call.mp3"]
+        ours = list(own.stream(sources))
+        assert len(children() - before) in (1, 2)
+    assert children() == before
+    for result, expected in zip(ours, recognizer.stream(sources), strict=True):
+        assert result.scores == (None if expected.scores is None else pytest.approx(expected.scores, abs=1e-6))
+        assert str(result.error) == str(expected.error)
+
+
+def test_on_the_cpu_processes_are_refused(small_checkpoint: Path) -> None:
+    with pytest.raises(DeviceError, match="--decode-processes is for GPUs"):
+        EmotionRecognizer(str(small_checkpoint), device="cpu", decode_processes=2)

@@ -1,0 +1,458 @@
+"""Converted models: made once, whole or not at all, measured against float32, and run where there is no PyTorch."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers.audio_files import wav16
+from helpers.children import FORBIDDEN, convert_untold
+from helpers.clips import EXAMPLES, voice
+from overtone import Audio, EmotionRecognizer, conversion
+from overtone.cli.app import run
+from overtone.conversion import agreement, calibration_audio, converter, store
+from overtone.errors import CheckpointError, DeviceError, InputError, ModelError, UsageError
+from overtone.models import checkpoints
+from overtone.models import converted as on_disk
+from overtone.models.emotion2vec import random_checkpoint
+from overtone.models.emotion2vec.classifier import Head
+from overtone.system import subprocess_call
+
+CALL = EXAMPLES / "call.mp3"
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder that holds nothing yet."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("OVERTONE_CACHE", str(folder))
+    return folder
+
+
+def kept_in(cache: Path) -> list[str]:
+    return sorted(path.name for path in (cache / "converted").iterdir() if path.is_dir())
+
+
+def test_a_checkpoint_is_converted_once(own_cache: Path, small_checkpoint: Path) -> None:
+    checkpoint = checkpoints.read(small_checkpoint, name="c")
+    first = conversion.converted(checkpoint, "fp32")
+    made = (first.folder / "encoder.bin").stat().st_mtime_ns
+    assert conversion.converted(checkpoint, None).folder == first.folder
+    assert conversion.converted(checkpoint, "bf16").folder == first.folder
+    assert (first.folder / "encoder.bin").stat().st_mtime_ns == made
+    assert len(kept_in(own_cache)) == 1
+    assert first.source == store.sha256(checkpoint.weights)
+
+
+def test_other_weights_or_labels_are_another_model(own_cache: Path, small_checkpoint: Path, tmp_path: Path) -> None:
+    conversion.converted(checkpoints.read(small_checkpoint, name="c"), "fp32")
+    other = shutil.copytree(small_checkpoint, tmp_path / "other")
+    labels = (other / "tokens.txt").read_text(encoding="utf-8").split("\n")
+    (other / "tokens.txt").write_text("\n".join(labels[::-1]).strip() + "\n", encoding="utf-8")
+    conversion.converted(checkpoints.read(other, name="o"), "fp32")
+    assert len(kept_in(own_cache)) == 2
+
+
+def test_a_broken_one_in_the_cache_is_made_again(own_cache: Path, small_checkpoint: Path) -> None:
+    checkpoint = checkpoints.read(small_checkpoint, name="c")
+    folder = conversion.converted(checkpoint, "fp32").folder
+    for damage in ((folder / "encoder.bin").unlink, lambda: (folder / "overtone.json").write_text("{")):
+        damage()
+        again = conversion.converted(checkpoint, "fp32")
+        assert (again.folder / "encoder.bin").is_file()
+        assert again.precision == "fp32"
+
+
+def test_a_conversion_that_fails_leaves_nothing(
+    own_cache: Path, small_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object, checkpoint: object, folder: Path, *rest: object) -> None:
+        (folder / "encoder.bin").write_bytes(b"half of it")
+        raise OSError("no space left on device")
+
+    checkpoint = checkpoints.read(small_checkpoint, name="c")
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess_call, "run", fail)
+        with pytest.raises(ModelError, match=r"no space left.*OVERTONE_CACHE"):
+            conversion.converted(checkpoint, "fp32")
+    assert kept_in(own_cache) == []
+    assert conversion.converted(checkpoint, "fp32").precision == "fp32"
+
+
+@pytest.mark.slow
+def test_two_processes_that_convert_at_once_make_one(own_cache: Path, small_checkpoint: Path) -> None:
+    command = [sys.executable, "-m", "overtone", "emotion", str(EXAMPLES / "sad.wav"), "--model", str(small_checkpoint)]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    answers = [process.communicate(timeout=240) for process in both]
+    assert [process.returncode for process in both] == [0, 0], answers
+    scores = [json.loads(out)["scores"] for out, _ in answers]
+    assert scores[0] == scores[1]
+    assert len(kept_in(own_cache)) == 1
+    assert sum("converting it" in told for _, told in answers) == 1
+
+
+def test_int8_is_measured_and_said_in_results(own_cache: Path, small_checkpoint: Path) -> None:
+    found = conversion.converted(checkpoints.read(small_checkpoint, name="c"), "int8")
+    assert found.precision == "int8"
+    assert set(found.made_with) == {"overtone", "openvino", "torch", "nncf"}
+    measured = found.agreement
+    assert measured is not None
+    assert measured.windows == len(calibration_audio.windows((), "held-out"))
+    assert measured.labels is not None
+    assert measured.score is not None
+    assert 0 <= measured.labels <= 1  # of random weights, whose scores are all alike
+    assert 0 < measured.score < 0.1
+    assert 0.9 < measured.cosine < 1
+    with EmotionRecognizer(str(small_checkpoint), precision="int8") as recognizer:
+        result = recognizer(CALL)
+    assert (result.precision, result.device, result.backend) == ("int8", "cpu", "openvino")
+
+
+def test_a_folder_runs_in_what_it_was_converted_to(small_checkpoint: Path, tmp_path: Path) -> None:
+    checkpoint = checkpoints.read(small_checkpoint, name="c")
+    audio = [str(EXAMPLES / "angry.wav"), str(EXAMPLES / "sad.wav")]
+    made = conversion.convert(checkpoint, tmp_path / "eight", "int8", audio)
+    assert made.agreement is not None
+    assert made.agreement.audio == ", ".join(audio)
+    folder = str(tmp_path / "eight")
+    with EmotionRecognizer(folder) as recognizer:
+        assert recognizer(EXAMPLES / "sad.wav").precision == "int8"
+    with pytest.raises(CheckpointError, match="was converted to int8; pass --precision int8"):
+        EmotionRecognizer(folder, precision="fp32")
+    with pytest.raises(CheckpointError, match="PyTorch and CUDA need the published checkpoint"):
+        EmotionRecognizer(folder, backend="torch")
+    with pytest.raises(UsageError, match="exists already"):
+        conversion.convert(checkpoint, tmp_path / "eight", "fp32")
+
+
+def test_what_is_wrong_with_a_converted_folder_is_said(small_checkpoint: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "c"
+    conversion.convert(checkpoints.read(small_checkpoint, name="c"), folder, "fp32")
+    said = json.loads((folder / "overtone.json").read_text())
+
+    def refused(match: str) -> None:
+        with pytest.raises(CheckpointError, match=match):
+            EmotionRecognizer(str(folder))
+
+    (folder / "overtone.json").write_text(json.dumps(said | {"format": 99}))
+    refused(r"format 99.*convert it again")
+    (folder / "overtone.json").write_text(json.dumps([]))
+    refused("broken")
+    (folder / "overtone.json").write_text(json.dumps(said))
+    head = (folder / "head.safetensors").read_bytes()
+    (folder / "head.safetensors").write_bytes(head[:40])
+    refused(r"head\.safetensors has 40 bytes instead of \d+; convert")
+    (folder / "head.safetensors").write_bytes(bytes(len(head)))
+    refused("missing or broken")
+    (folder / "head.safetensors").write_bytes(head)
+    for name in ("encoder.xml", "features.xml", "encoder.bin"):
+        whole = (folder / name).read_bytes()
+        (folder / name).write_bytes(whole[: len(whole) // 2])
+        refused(rf"{name} has \d+ bytes instead of {len(whole)}; convert")
+        (folder / name).write_bytes(whole)
+        if name.endswith(".xml"):
+            (folder / name).write_bytes(whole[: len(whole) // 2].ljust(len(whole)))
+            refused(r"cannot be loaded by OpenVINO.*convert")
+            (folder / name).write_bytes(whole)
+    on_disk.write_head(folder, Head(np.zeros((2, 3), np.float32), np.zeros(2, np.float32), ("a", "b")))
+    on_disk.write(on_disk.Converted(folder, "fp32", "0", {}, None))
+    refused("has shape")
+    (folder / "encoder.bin").unlink()
+    refused(r"no weights|encoder.bin is missing")
+
+
+@pytest.mark.parametrize(("precision", "extra"), [("fp32", "torch"), ("int8", "int8")])
+def test_what_conversion_lacks_is_named_before_it_begins(
+    own_cache: Path, small_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, precision: str, extra: str
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr(subprocess_call, "run", pytest.fail)
+    with pytest.raises(ModelError, match=rf"pip install 'overtone\[{extra}\]'"):
+        conversion.converted(checkpoints.read(small_checkpoint, name="c"), precision)
+
+
+LEAVES_NO_TRACE = f"""
+import sys
+def watch(event, arguments):
+    assert event not in {FORBIDDEN}, (event, arguments)
+sys.addaudithook(watch)
+from overtone import EmotionRecognizer
+with EmotionRecognizer(sys.argv[1], precision=sys.argv[2]) as recognizer:
+    assert recognizer(sys.argv[3]).precision == sys.argv[2]
+assert not {{"torch", "nncf", "openvino_telemetry"}} & set(sys.modules)
+"""
+
+
+@pytest.mark.slow
+def test_a_first_run_leaves_no_torch_in_the_process_and_tells_nobody(own_cache: Path, small_checkpoint: Path) -> None:
+    arguments = [str(small_checkpoint), "int8", str(CALL)]
+    subprocess.run([sys.executable, "-c", LEAVES_NO_TRACE, *arguments], check=True, timeout=240)
+    assert len(kept_in(own_cache)) == 2
+
+
+def test_conversions_tell_nobody(small_checkpoint: Path, tmp_path: Path) -> None:
+    for name in ("fp32", "int8"):
+        (tmp_path / name).mkdir()
+    subprocess_call.run(convert_untold, checkpoints.read(small_checkpoint, name="c"), tmp_path)
+    assert on_disk.read(tmp_path / "int8", "c") is not None
+
+
+def test_labels_under_another_name_are_converted_too(own_cache: Path, tmp_path: Path) -> None:
+    folder = random_checkpoint.write(tmp_path / "c")
+    os.rename(folder / "tokens.txt", folder / "labels.txt")
+    metas = json.loads((folder / "configuration.json").read_text())
+    metas["file_path_metas"]["tokenizer_conf"] = {"token_list": "labels.txt"}
+    (folder / "configuration.json").write_text(json.dumps(metas))
+    conversion.convert(checkpoints.read(folder, name="c"), tmp_path / "made", "fp32")
+    assert checkpoints.read(tmp_path / "made", name="m").labels == checkpoints.read(folder, name="c").labels
+
+
+def test_what_came_to_be_there_meanwhile_is_left_alone(
+    small_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = converter.copy
+
+    def slowly(checkpoint: checkpoints.Checkpoint, reference: on_disk.Converted, folder: Path) -> None:
+        copy(checkpoint, reference, folder)
+        (tmp_path / "made").mkdir()
+        (tmp_path / "made" / "mine.txt").write_text("keep me")
+
+    monkeypatch.setattr(converter, "copy", slowly)
+    with pytest.raises(UsageError, match="cannot be written"):
+        conversion.convert(checkpoints.read(small_checkpoint, name="c"), tmp_path / "made", "fp32")
+    assert (tmp_path / "made" / "mine.txt").read_text() == "keep me"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["made"]
+
+
+def test_leftovers_of_a_killed_conversion_are_swept(own_cache: Path, small_checkpoint: Path) -> None:
+    checkpoint = checkpoints.read(small_checkpoint, name="c")
+    found = conversion.converted(checkpoint, "fp32")
+    left = found.folder.parent / f".part-{found.folder.name}-x"
+    left.mkdir()
+    (found.folder / "encoder.bin").write_bytes(b"cut short")
+    again = conversion.converted(checkpoint, "fp32")
+    assert (again.folder / "encoder.bin").stat().st_size > 1000
+    assert not left.exists()
+
+
+def test_bf16_is_converted_where_it_cannot_run(
+    small_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = checkpoints.read(small_checkpoint, name="c")
+    reference = conversion.converted(checkpoint, "fp32")
+    monkeypatch.setattr(converter, "has_fast_bf16", lambda: False)
+    converter.derive(checkpoint, reference, tmp_path, "bf16")
+    made = on_disk.read(tmp_path, "c")
+    assert made is not None
+    assert (made.precision, made.agreement) == ("bf16", None)
+
+
+def test_a_precision_that_cannot_run_is_refused_before_anything_is_converted(
+    own_cache: Path, small_checkpoint: Path
+) -> None:
+    with pytest.raises(DeviceError, match="fp16 is for CUDA"):
+        EmotionRecognizer(str(small_checkpoint), device="cpu", precision="fp16")
+    assert not (own_cache / "converted").exists()
+
+
+WITHOUT_TORCH = """
+import sys
+for name in ("torch", "silero_vad", "nncf"):
+    sys.modules[name] = None  # what an import of it then says: not installed
+from overtone import EmotionRecognizer
+for options in ({}, {"precision": "bf16"}, {"context": "full"}, {"segment": "window"}):
+    if options.get("precision") == "bf16":
+        from overtone.backends.openvino.runtime import has_fast_bf16
+        if not has_fast_bf16():
+            continue
+    with EmotionRecognizer("tiny", **options) as recognizer:
+        result = recognizer(sys.argv[1])
+        assert result.ok and sum(result.scores.values()) > 0.999, result
+        assert options or result.label == "neutral"
+        assert result.backend == "openvino"
+assert sys.modules["torch"] is None
+"""
+
+
+@pytest.mark.slow
+def test_the_core_runs_without_pytorch() -> None:
+    subprocess.run([sys.executable, "-c", WITHOUT_TORCH, str(CALL)], check=True, timeout=120)
+
+
+def test_tiny_converted_is_tiny_published() -> None:
+    tiny = checkpoints.find("tiny")
+    own = on_disk.read(tiny.folder, "tiny")
+    assert own is not None
+    assert own.source == store.sha256(tiny.weights), "run training/convert_tiny.py"
+    with EmotionRecognizer("tiny") as ours, EmotionRecognizer("tiny", backend="torch") as theirs:
+        found, expected = ours(CALL), theirs(CALL)
+    assert (found.backend, expected.backend) == ("openvino", "torch")
+    # Two libraries' orders of addition; 1e-4 is what is promised against the published code.
+    assert list(found.scores.values()) == pytest.approx(list(expected.scores.values()), abs=1e-5)  # type: ignore[union-attr]
+
+
+def test_agreement_is_what_it_says() -> None:
+    head = Head(np.eye(2, dtype=np.float32), np.zeros(2, np.float32), ("a", "b"))
+    expected = np.array([[2.0, 0.0], [0.0, 2.0], [1.0, 0.0], [0.0, 1.0]])
+    found = np.array([[2.0, 0.0], [0.0, 2.0], [1.0, 0.0], [1.0, 0.0]])
+    told = agreement.compare(expected, found, head, "x")
+    assert (told.labels, told.windows, told.audio) == (0.75, 4, "x")
+    assert told.cosine == pytest.approx(0.75)
+    p = 1 / (1 + np.exp(-1.0))
+    assert told.score == pytest.approx((2 * p - 1) / 4)
+    assert agreement.compare(expected, found, None, "x").labels is None
+    assert "same label 75.0 %" in str(told)
+
+
+def test_speech_for_measuring_is_never_speech_for_calibrating(tmp_path: Path) -> None:
+    for audio in ((), (str(CALL),)):
+        calibration, held_out = (calibration_audio.windows(audio, part) for part in ("calibration", "held-out"))
+        assert len(calibration) >= 6
+        assert len(held_out) >= 6
+        assert not any(np.array_equal(a, b) for a in calibration for b in held_out)
+    (tmp_path / "short.wav").write_bytes(wav16(voice(2.0)[None]))
+    with pytest.raises(InputError, match="two or more"):
+        calibration_audio.windows([str(tmp_path / "short.wav")], "held-out")
+    with pytest.raises(InputError, match="nowhere"):
+        calibration_audio.windows([str(tmp_path / "nowhere.wav")], "held-out")
+
+
+def command(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
+    code = run([*map(str, arguments)])
+    told = capsys.readouterr()
+    return code, told.out, told.err
+
+
+def test_the_command_converts_and_says_what_it_cost(
+    small_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "made"
+    code, out, err = command(capsys, "models", "convert", small_checkpoint, "--precision", "int8", "-o", folder)
+    assert (code, out.strip()) == (0, str(folder)), err
+    assert "same label" in err
+    _, shown, _ = command(capsys, "models", "info", folder)
+    assert "int8" in shown
+    assert "same label" in shown
+    code, _, err = command(capsys, "models", "convert", small_checkpoint, "-o", folder)
+    assert code == 2
+    assert "exists already" in err
+    code, _, err = command(
+        capsys, "models", "convert", small_checkpoint, "--precision", "int8", "--onnx", "-o", tmp_path / "x"
+    )
+    assert code == 2
+    assert "--precision fp32" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "lacking", "code", "said"),
+    [
+        (["--precision", "int8", "--onnx"], "", 2, "--onnx writes float32 models"),
+        (["--precision", "bf16", "--onnx"], "", 2, "--onnx writes float32 models"),
+        (["--calibrate", CALL], "", 2, "in fp32 there is nothing to calibrate"),
+        (["--precision", "int8", "--calibrate", "-"], "", 2, "standard input does not allow"),
+        (["--onnx"], "torch", 4, "pip install 'overtone[onnx]'"),
+        (["--onnx"], "onnx", 4, "pip install 'overtone[onnx]'"),
+        (["--onnx"], "onnxscript", 4, "pip install 'overtone[onnx]'"),
+    ],
+)
+def test_what_the_command_cannot_do_it_says_before_it_fetches_anything(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str | Path],
+    lacking: str,
+    code: int,
+    said: str,
+) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == lacking else real(name))
+    monkeypatch.setattr(checkpoints, "find", pytest.fail)
+    found, _, err = command(capsys, "models", "convert", "plus-large", *options, "-o", tmp_path / "x")
+    assert found == code
+    assert said in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_onnx_of_a_converted_folder_is_refused_before_one_is_made(
+    small_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("onnxscript")
+    folder = tmp_path / "made"
+    assert command(capsys, "models", "convert", small_checkpoint, "-o", folder)[0] == 0
+    code, _, err = command(capsys, "models", "convert", folder, "--onnx", "-o", tmp_path / "again")
+    assert (code, "takes the published checkpoint" in err) == (4, True)
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_the_command_takes_a_checkpoint_with_more_in_it(
+    own_cache: Path, small_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    more = shutil.copytree(small_checkpoint, tmp_path / "more")
+    state = torch.load(more / "model.pt", weights_only=True)
+    inner = state.get("model", state)
+    inner["from_another_network"] = torch.zeros(3)
+    torch.save(state, more / "model.pt")
+    code, _, err = command(capsys, "models", "convert", more, "-o", tmp_path / "made")
+    assert (code, "from_another_network" in err) == (4, True)
+    code, _, err = command(capsys, "models", "convert", more, "-o", tmp_path / "made", "--ignore-unknown-tensors")
+    assert code == 0, err
+
+
+def test_a_precision_that_was_not_measured_is_not_called_the_reference(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def made(_: object, folder: Path, precision: str, *__: object, **___: object) -> on_disk.Converted:
+        folder.mkdir()
+        return on_disk.Converted(folder, precision, "", {}, None)
+
+    monkeypatch.setattr("overtone.cli.convert.converted_to", made)
+    for precision, said in (("bf16", "not measured: this processor has no fast bf16"), ("fp32", "it is the reference")):
+        folder = tmp_path / precision
+        code, _, err = command(capsys, "models", "convert", "tiny", "--precision", precision, "-o", folder)
+        assert code == 0
+        assert re.search(rf"^agreement +{said}$", err, re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_onnx_models_say_what_ours_say(
+    small_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("onnxscript")
+    from overtone.backends.openvino.runtime import CompiledModel
+
+    folder = tmp_path / "made"
+    code, _, err = command(capsys, "models", "convert", small_checkpoint, "--onnx", "-o", folder)
+    assert code == 0, err
+    random = np.random.default_rng(0)
+    inputs = {"features": random.standard_normal((2, 41, 48)).astype(np.float32), "counts": np.array([41, 30])}
+    ours = CompiledModel(folder / "encoder.xml", threads=1).infer(inputs)
+    theirs = CompiledModel(folder / "encoder.onnx", threads=1).infer(inputs)
+    np.testing.assert_allclose(theirs[0], ours[0], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(theirs[1, :30], ours[1, :30], rtol=0, atol=1e-5)
+
+
+def test_the_cache_folder_that_cannot_be_written_is_named(
+    small_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("OVERTONE_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(ModelError, match="OVERTONE_CACHE"):
+        EmotionRecognizer(str(small_checkpoint))
+
+
+def test_silence_and_speech_give_the_same_in_any_cache(small_checkpoint: Path) -> None:
+    with EmotionRecognizer(str(small_checkpoint)) as a, EmotionRecognizer(str(small_checkpoint)) as b:
+        clip = Audio(voice(2.0), 16_000)
+        assert a(clip).scores == b(clip).scores
+        assert os.path.isdir(os.environ["OVERTONE_CACHE"])

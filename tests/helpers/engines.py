@@ -1,0 +1,37 @@
+"""Engines over a backend without a model, and what they are given."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from overtone.backends.fake import FakeBackend
+from overtone.batching.cost_model import CostModel
+from overtone.batching.memory_plan import make_plan
+from overtone.engine.worker import Engine
+from overtone.system.memory import MIB
+
+PER_SECOND = CostModel(0.0, 1.0 * MIB, 0.0, margin=1.0)
+
+
+def engine(backend: FakeBackend, *, budget: int = 1 << 40, **caps: Any) -> Engine:
+    plan = make_plan(
+        budget_bytes=budget, resident_bytes=backend.resident_bytes, cost=backend.cost(30.0), longest_s=30.0, **caps
+    )
+    return Engine(backend, plan)
+
+
+def noise(seconds: float, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(round(seconds * 16_000)).astype(np.float32)
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    """Until something is true; ten seconds at most."""
+    for _ in range(10_000):
+        if true():
+            return
+        time.sleep(0.001)
+    raise AssertionError("it never came true")

@@ -1,0 +1,1 @@
+"""FunASR as the oracle."""

@@ -1,0 +1,58 @@
+"""The network against FunASR's own class, on the same seeded weights. FunASR is the oracle; nothing of it ships."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from helpers.clips import CLIPS, decoded, voice
+from helpers.oracles.emotion2vec import oracle, ours
+from overtone.models.emotion2vec import random_checkpoint
+
+TOLERANCE = 1e-4
+"""Absolute, on values of the order of 1 to 5. What is seen is under 1e-5: float rounding of other kernels."""
+
+SHAPES = {"small": random_checkpoint.SMALL, "base": random_checkpoint.BASE, "large": random_checkpoint.LARGE}
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "as published": {},
+    "norm before positions": {"conv_pos_pre_ln": True},
+    "scale per layer": {"learned_alibi_scale_per_layer": True},
+    "one scale": {"learned_alibi_scale_per_head": False},
+    "no extra tokens": {"num_extra_tokens": 0},
+    "even kernel": {"conv_pos_width": 100},
+    "no alibi": {"use_alibi_encoder": False},
+}
+
+
+def compare(folder: Path, clips: list[np.ndarray]) -> None:
+    expected, got = oracle(folder), ours(folder)
+    for samples in clips:
+        (frames, scores), (our_frames, our_scores) = expected(samples), got(samples)
+        assert our_frames.shape == frames.shape
+        np.testing.assert_allclose(our_frames, frames, rtol=0, atol=TOLERANCE)
+        np.testing.assert_allclose(our_frames.mean(axis=0), frames.mean(axis=0), rtol=0, atol=TOLERANCE)
+        np.testing.assert_allclose(our_scores, scores, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_of_the_network_equals_funasr(variant: str, tmp_path: Path) -> None:
+    folder = random_checkpoint.write(tmp_path / "c", **VARIANTS[variant])
+    compare(folder, [voice(0.5), voice(7.3, seed=1), np.zeros(16_000, np.float32)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("shape", "seconds"), [("base", (0.5, 3.0, 12.7, 30.0)), ("large", (0.5, 10.0, 30.0))])
+def test_the_published_shapes_equal_funasr(shape: str, seconds: tuple[float, ...], tmp_path: Path) -> None:
+    folder = random_checkpoint.write(tmp_path / "c", SHAPES[shape], seed=5, optimizer=False)
+    compare(folder, [voice(length, seed=i) for i, length in enumerate(seconds)])
+
+
+def test_real_speech_equals_funasr(tmp_path: Path) -> None:
+    folder = random_checkpoint.write(tmp_path / "c", SHAPES["base"], seed=6, optimizer=False)
+    paths = [path for name in ("speech/wenet", "emodb/wav") for path in sorted((CLIPS / name).iterdir())]
+    assert len(paths) == 6
+    compare(folder, [decoded(path) for path in paths])

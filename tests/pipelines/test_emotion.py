@@ -1,0 +1,361 @@
+"""The pipeline: sources to results, through the one spine."""
+
+from __future__ import annotations
+
+import gc
+import io
+import threading
+import traceback
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from helpers.clips import EXAMPLES, voice
+from overtone import Audio, EmotionRecognizer, expand
+from overtone.audio import Decoder
+from overtone.errors import BudgetError, InputError, OutOfMemory, UsageError
+from overtone.models.emotion2vec import random_checkpoint
+from overtone.system.machine import rss_bytes
+from overtone.types import Batch, EmotionResult, Granularity, Output
+
+CALL = str(EXAMPLES / "call.mp3")
+
+
+def same(a: EmotionResult, b: EmotionResult, tolerance: float = 1e-5) -> None:
+    assert a.label == b.label
+    assert [s.span for s in a.segments] == [s.span for s in b.segments]
+    if a.scores is None or b.scores is None:
+        assert a.scores is b.scores
+    else:
+        assert list(a.scores.values()) == pytest.approx(list(b.scores.values()), abs=tolerance)
+    np.testing.assert_allclose(a.embedding, b.embedding, rtol=0, atol=tolerance)
+
+
+def test_a_file_has_a_label_scores_and_a_timeline(recognizer: EmotionRecognizer) -> None:
+    result = recognizer(CALL)
+    assert result.source == CALL
+    assert result.duration == pytest.approx(49.85, abs=0.1)
+    assert result.scores is not None
+    assert sum(result.scores.values()) == pytest.approx(1)
+    assert result.score == max(result.scores.values()) == result.scores[str(result.label)]
+    assert tuple(result.scores) == recognizer.labels
+    assert {s.label for s in result.segments} >= {"silence"}
+    assert result.segments[-1].span.stop_s == pytest.approx(result.duration)
+    assert (result.precision, result.device) == ("fp32", "cpu")
+    assert result.timings.run_s > 0
+
+
+def test_the_files_score_is_the_head_over_the_mean_of_all_frames(recognizer: EmotionRecognizer) -> None:
+    result = recognizer(CALL, granularity="frame")
+    head = recognizer.runtime.network.head
+    assert result.frames is not None
+    assert result.frames.scores is not None
+    assert head is not None
+    frames = result.frames.embeddings.numpy()
+    mean = frames.astype(np.float64).mean(axis=0)
+    np.testing.assert_allclose(result.embedding, mean, atol=1e-5)
+    assert list(result.scores.values()) == pytest.approx(head.scores(mean).tolist(), abs=1e-5)
+    np.testing.assert_allclose(result.frames.scores.numpy(), head.scores(frames), atol=1e-5)
+    assert len(frames) == len(result.frames.starts) == len(result.frames.scores)
+    speech = sum(len(s.span) for s in result.segments if s.label != "silence") / 320
+    assert speech - 2 * len(result.segments) <= len(frames) <= speech
+
+
+def test_batching_order_and_company_change_nothing(recognizer: EmotionRecognizer) -> None:
+    clips = [Audio(voice(length, seed=i), 16_000, f"v{i}") for i, length in enumerate((0.5, 3.2, 31, 7, 7, 0.8, 2))]
+    alone = [recognizer(clip) for clip in clips]
+    for together in (list(recognizer.stream(clips)), list(recognizer.stream(clips[::-1]))[::-1]):
+        for a, b in zip(together, alone, strict=True):
+            assert a.source == b.source
+            same(a, b)
+
+
+def test_many_threads_share_one_model(recognizer: EmotionRecognizer) -> None:
+    clips = [Audio(voice(2 + i % 3, seed=i), 16_000, f"v{i}") for i in range(16)]
+    alone = [recognizer(clip) for clip in clips]
+    results: dict[int, EmotionResult] = {}
+    threads = [threading.Thread(target=lambda i=i: results.update({i: recognizer(clips[i])})) for i in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    for i, result in results.items():
+        same(result, alone[i])
+    assert len(results) == 16
+
+
+def test_a_source_may_come_in_any_form(recognizer: EmotionRecognizer) -> None:
+    path = EXAMPLES / "angry.wav"
+    data = path.read_bytes()
+    with Decoder(data) as decoder:
+        samples = np.concatenate(list(decoder.blocks()))
+    expected = recognizer(str(path))
+    for source in (path, data, io.BytesIO(data), Audio(samples, 16_000), Audio(samples[None], 16_000)):
+        same(recognizer(source), expected)
+
+
+def test_each_bad_source_is_one_error_and_the_rest_is_done(recognizer: EmotionRecognizer, tmp_path: Path) -> None:
+    empty, garbage = tmp_path / "empty.wav", tmp_path / "garbage.wav"
+    empty.write_bytes(b"")
+    garbage.write_bytes(b"not audio at all" * 100)
+    sources = [
+        str(empty),
+        EXAMPLES / "angry.wav",
+        str(garbage),
+        tmp_path / "missing.wav",
+        tmp_path,
+        Audio(np.full(16_000, np.nan, np.float32), 16_000),
+        Audio(np.zeros(16_000, np.int16), 16_000),
+        Audio(voice(1.0), 0),
+        Audio(voice(0.02), 16_000, "blip"),
+        EXAMPLES / "sad.wav",
+    ]
+    results = list(recognizer.stream(sources))
+    assert len(results) == len(sources)
+    assert [r.ok for r in results] == [False, True, False, False, False, False, False, False, False, True]
+    for result in results:
+        assert result.ok or (isinstance(result.error, InputError) and str(result.error))
+    assert results[8].error is not None
+    assert results[8].error.code == "too_short"
+    assert "blip" in str(results[8].error)
+
+
+def test_a_call_raises_what_a_stream_reports(recognizer: EmotionRecognizer) -> None:
+    with pytest.raises(InputError, match=r"missing\.wav"):
+        recognizer("missing.wav")
+
+
+def test_silence_is_reported_and_not_guessed_at(recognizer: EmotionRecognizer) -> None:
+    for seconds in (2, 40):
+        result = recognizer(Audio(np.zeros(16_000 * seconds, np.float32), 16_000))
+        assert (result.label, result.score, result.scores) == ("silence", None, None)
+        assert [s.label for s in result.segments] == ["silence"]
+
+
+def test_split_channels_are_results_of_their_own(small_checkpoint: Path) -> None:
+    with EmotionRecognizer(str(small_checkpoint), channels="split") as split:
+        left, right = split.stream([CALL])
+        assert (left.channel, right.channel, left.channels) == (0, 1, 2)
+        spoken = [{s.span.start // 16_000 for s in r.segments if s.label != "silence"} for r in (left, right)]
+        assert not spoken[0] & spoken[1]  # one talker on each side
+        with pytest.raises(UsageError, match="each"):
+            split(CALL)
+
+
+def test_windows_give_a_grid(small_checkpoint: Path) -> None:
+    with EmotionRecognizer(str(small_checkpoint), segment="window", window=4, hop=2) as windows:
+        result = windows(CALL)
+    assert [s.span.start_s for s in result.segments[:4]] == [0, 2, 4, 6]
+    assert {len(s.span) for s in result.segments[:-1]} == {64_000}
+
+
+def test_full_context_runs_whole_and_differs_only_by_its_context(
+    small_checkpoint: Path, recognizer: EmotionRecognizer
+) -> None:
+    with EmotionRecognizer(str(small_checkpoint), context="full") as full:
+        (segment,) = full(CALL).segments
+        assert segment.span.stop_s == pytest.approx(49.85, abs=0.1)
+        short = EXAMPLES / "angry.wav"  # not cut either way
+        same(full(short), recognizer(short))
+
+
+def test_a_file_too_long_to_run_whole_is_refused_alone(tmp_path: Path) -> None:
+    folder = random_checkpoint.write(tmp_path / "c")
+    with EmotionRecognizer(str(folder), context="full", memory=rss_bytes() + (600 << 20)) as full:
+        long = Audio(np.zeros(16_000 * 3600, np.float32), 16_000, "an hour")
+        results = list(full.stream([long, EXAMPLES / "angry.wav"]))
+    assert isinstance(results[0].error, BudgetError)
+    assert "--context segment" in str(results[0].error)
+    assert results[1].ok
+
+
+def test_a_model_without_classes_gives_embeddings_and_says_so(tmp_path: Path) -> None:
+    with EmotionRecognizer(str(random_checkpoint.write(tmp_path / "c", labels=None))) as plain:
+        assert plain.labels == ()
+        result = plain(EXAMPLES / "angry.wav")
+    assert (result.label, result.scores) == (None, None)
+    assert result.embedding is not None
+    assert result.embedding.shape == (48,)
+
+
+def test_caps_of_funasr_hold_in_padded_seconds(small_checkpoint: Path) -> None:
+    with EmotionRecognizer(str(small_checkpoint), batch_size_s=8, batch_size_threshold_s=3) as capped:
+        batches = []
+        backend = capped.runtime.engine.backend
+        run = backend.run
+        backend.run = lambda batch: (batches.append(batch), run(batch))[1]  # type: ignore[method-assign]
+        result = capped(CALL)
+        list(capped.stream([EXAMPLES / "angry.wav"] * 12))
+    assert max(s.span.stop_s - s.span.start_s for s in result.segments if s.label != "silence") <= 8
+    assert max(len(batch.waveforms) for batch in batches) > 1
+    for batch in batches:
+        seconds = batch.padded / 16_000
+        assert len(batch.waveforms) * seconds <= 8.0
+        assert len(batch.waveforms) == 1 or seconds <= 3.0
+
+
+def test_a_budget_that_cannot_hold_is_refused_at_start(small_checkpoint: Path) -> None:
+    with pytest.raises(BudgetError, match=r"would do|at least") as caught:
+        EmotionRecognizer(str(small_checkpoint), memory="64MiB")
+    assert caught.value.exit_code == 3
+
+
+def test_an_unknown_option_is_an_error_with_a_suggestion() -> None:
+    with pytest.raises(UsageError, match="did you mean 'memory'"):
+        EmotionRecognizer("tiny", memmory="2GiB")
+
+
+def test_no_call_changes_a_global(recognizer: EmotionRecognizer) -> None:
+    import os
+    import random
+
+    def state() -> tuple[object, ...]:
+        return (
+            torch.get_num_threads(),
+            torch.get_num_interop_threads(),
+            torch.get_default_dtype(),
+            torch.is_grad_enabled(),
+            torch.initial_seed(),
+            dict(os.environ),
+            random.getstate(),
+            str(np.random.get_state()),
+            recognizer.options,
+        )
+
+    before = state()
+    recognizer(CALL, granularity="frame")
+    list(recognizer.stream(expand([str(EXAMPLES)])))
+    assert state() == before
+
+
+def test_frames_of_a_stream_are_each_their_own(recognizer: EmotionRecognizer) -> None:
+    sources = [EXAMPLES / "angry.wav", EXAMPLES / "sad.wav"]
+    for source, result in zip(sources, recognizer.stream(sources, granularity="frame"), strict=True):
+        alone = recognizer(source, granularity="frame")
+        assert result.frames is not None
+        assert alone.frames is not None
+        np.testing.assert_allclose(result.frames.embeddings.numpy(), alone.frames.embeddings.numpy(), atol=1e-5)
+
+
+def test_a_stream_left_early_stops_its_work(small_checkpoint: Path) -> None:
+    with EmotionRecognizer(str(small_checkpoint), batch_size_s=3.2, max_segment=3.2, decoders=1) as own:
+        engine, run = own.runtime.engine, own.runtime.engine.backend.run
+        go_on = threading.Semaphore(1)
+        engine.backend.run = lambda batch: (go_on.acquire(), run(batch))[1]  # type: ignore[method-assign]
+        stream = own.stream([Audio(voice(3, seed=i), 16_000) for i in range(60)])
+        next(stream)
+        stream.close()
+        for _ in range(100):
+            go_on.release()
+        assert own(EXAMPLES / "angry.wav").ok
+        # What ran before the stream was left, what was on its way into the model then, and the last call.
+        assert engine.stats.segments <= 4
+
+
+@pytest.mark.parametrize(
+    ("in_memory", "granularity", "most"), [(False, "segment", 192), (True, "segment", 64), (False, "frame", 64)]
+)
+def test_large_batches_of_short_clips_are_filled_from_further_ahead(
+    small_checkpoint: Path, in_memory: bool, granularity: Granularity, most: int
+) -> None:
+    taken = 0
+
+    def sources() -> Iterator[str | Audio]:
+        nonlocal taken
+        for _ in range(300):
+            taken += 1
+            yield Audio(voice(0.1), 16_000) if in_memory else "nowhere.wav"
+
+    with EmotionRecognizer(str(small_checkpoint), batch_size_s=160, max_segment=16) as own:
+        plan = own.runtime.engine.plan
+        assert plan.audio_bytes - plan.cutting_bytes == pytest.approx((2 * 16 + 2 * 160) * 64_000, rel=0.01)
+        stream = own.stream(sources(), granularity=granularity)
+        next(stream)
+        stream.close()
+    assert taken == pytest.approx(most, abs=16)
+
+
+def test_a_path_keeps_its_folder(recognizer: EmotionRecognizer) -> None:
+    path = EXAMPLES / "sad.wav"
+    assert [r.source for r in recognizer.stream([path, str(path)])] == [str(path)] * 2
+    assert recognizer(path.read_bytes()).source == "bytes"
+    assert recognizer(io.BytesIO(path.read_bytes())).source == "BytesIO"
+
+
+def test_a_tail_too_short_for_a_frame_does_not_cost_the_file(small_checkpoint: Path) -> None:
+    # Voice that ends a few VAD frames before the end leaves a last segment of less than one model frame.
+    sound = np.concatenate([voice(4.0), np.zeros(4 * 512 + 100, np.float32)])
+    for extra in range(0, 512, 64):
+        with EmotionRecognizer(str(small_checkpoint), max_segment=2, keep_silence=True) as keeping:
+            cut = Audio(sound[: len(sound) - extra], 16_000)
+            assert keeping(cut).ok, extra
+
+
+def test_an_error_keeps_nothing_of_what_was_decoded(small_checkpoint: Path) -> None:
+    memory = f"{(rss_bytes() >> 20) + 300}MiB"
+    with EmotionRecognizer(str(small_checkpoint), context="full", memory=memory) as tight:
+        (result,) = tight.stream([Audio(np.tile(voice(60.0), 20), 16_000, name="long")])
+    assert isinstance(result.error, BudgetError)
+    assert str(result.error).startswith("long: ")
+    assert not any("tracks" in frame.f_locals for frame, _ in traceback.walk_tb(result.error.__traceback__))
+
+
+def test_more_channels_than_the_budget_holds_are_refused_by_name(small_checkpoint: Path) -> None:
+    many = Audio(np.tile(voice(1.0), (64, 1)), 16_000, name="choir")
+    memory = f"{(rss_bytes() >> 20) + 400}MiB"
+    with EmotionRecognizer(str(small_checkpoint), channels="split", memory=memory) as tight:
+        (result,) = tight.stream([many])
+        assert isinstance(result.error, BudgetError)
+        assert "choir: its 64 channels" in str(result.error)
+        assert "--channels mix" in str(result.error)
+
+
+def test_threads_of_the_caller_cut_no_more_at_once_than_was_planned(small_checkpoint: Path) -> None:
+    with EmotionRecognizer(str(small_checkpoint), decoders=2) as own:
+        gate = own._intake._cutting
+        seen: list[int] = []
+        take = gate.take
+        gate.take = lambda size: (take(size), seen.append(gate.held))[0]  # type: ignore[method-assign, func-returns-value]
+        with ThreadPoolExecutor(12) as pool:
+            results = list(pool.map(own, [Audio(voice(3, seed=i), 16_000) for i in range(24)]))
+    assert all(result.ok for result in results)
+    assert max(seen) <= 2
+    assert gate.held == 0
+
+
+def test_a_halved_batch_is_noted_in_the_results_it_was_for(small_checkpoint: Path) -> None:
+    sources = [Audio(voice(2, seed=i), 16_000) for i in range(8)]
+    with EmotionRecognizer(str(small_checkpoint)) as own:
+        expected = [result.scores for result in own.stream(sources)]
+        run = own.runtime.engine.backend.run
+
+        def small_only(batch: Batch) -> list[Output]:
+            if len(batch.waveforms) > 1:
+                raise OutOfMemory("no room")
+            return run(batch)
+
+        own.runtime.engine.backend.run = small_only  # type: ignore[method-assign]
+        results = list(own.stream(sources))
+    assert any("batch halved" in note for result in results for note in result.timings.notes)
+    for result, scores in zip(results, expected, strict=True):
+        assert result.scores == pytest.approx(scores, abs=1e-5)
+
+
+def test_a_recogniser_that_is_forgotten_ends_its_thread(small_checkpoint: Path) -> None:
+    own = EmotionRecognizer(str(small_checkpoint))
+    thread = own.runtime.engine._thread
+    del own
+    gc.collect()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_a_closed_recogniser_says_so(small_checkpoint: Path) -> None:
+    own = EmotionRecognizer(str(small_checkpoint))
+    own.close()
+    with pytest.raises(UsageError, match="closed"):
+        own(EXAMPLES / "angry.wav")

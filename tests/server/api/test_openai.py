@@ -1,0 +1,267 @@
+"""OpenAI's own client against a live service."""
+
+from __future__ import annotations
+
+import math
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from helpers.audio_files import wav16
+from helpers.clips import EXAMPLES, voice
+from helpers.command import environment as command_environment
+from helpers.server.running import Running, serving
+from helpers.server.sounds import clip, silence
+from helpers.server.transcribing import environment, transcribing
+from overtone.server.auth import add_key
+
+CALL = EXAMPLES / "call.mp3"
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with transcribing(tmp_path_factory.mktemp("service")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(service: Running) -> Iterator[openai.OpenAI]:
+    with of(service) as made:
+        yield made
+
+
+def of(service: Running, key: str = "none") -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{service.url}/v1", api_key=key, max_retries=0)
+
+
+def test_the_text_comes_as_json_and_as_text(client: openai.OpenAI, service: Running) -> None:
+    with CALL.open("rb") as file:
+        said = client.audio.transcriptions.create(model="whisper-1", file=file)
+    record = service.http.post("/v1/transcribe", files={"file": CALL.read_bytes()}).json()
+    assert said.text == record["text"]
+    assert len(said.text) > 100
+    assert said.usage is not None
+    assert said.usage.type == "duration"
+    assert said.usage.seconds == math.ceil(record["duration"])
+    text = client.audio.transcriptions.create(
+        model=record["model"], file=("call.mp3", CALL.read_bytes()), response_format="text"
+    )
+    assert text == said.text + "\n"
+
+
+def test_subtitles_are_those_of_the_package(client: openai.OpenAI) -> None:
+    srt = client.audio.transcriptions.create(model="whisper-1", file=CALL, response_format="srt")
+    vtt = client.audio.transcriptions.create(model="whisper-1", file=CALL, response_format="vtt")
+    assert srt.startswith("1\n00:00:00,")
+    assert vtt.startswith("WEBVTT\n\n00:00:00.")
+    assert srt.count(" --> ") == vtt.count(" --> ") > 5
+
+
+def test_everything_is_in_verbose_json(client: openai.OpenAI) -> None:
+    said = client.audio.transcriptions.create(
+        model="whisper-1",
+        file=CALL,
+        response_format="verbose_json",
+        timestamp_granularities=["word", "segment"],
+        language="en",
+        temperature=0.25,
+    )
+    assert (said.language, round(said.duration, 3)) == ("english", 49.851)
+    assert said.words
+    assert said.segments
+    assert [segment.id for segment in said.segments] == list(range(len(said.segments)))
+    for segment in said.segments:
+        assert 0 <= segment.start < segment.end <= said.duration
+        assert segment.avg_logprob <= 0
+        assert segment.compression_ratio > 0
+        assert (segment.temperature, segment.tokens, segment.seek, segment.no_speech_prob) == (0.25, [], 0, 0.0)
+        assert segment.emotion in {"angry", "bored", "disgusted", "fearful", "happy", "neutral", "sad"}
+    assert "".join(segment.text for segment in said.segments).replace(" ", "") == said.text.replace(" ", "")
+    starts = [word.start for word in said.words]
+    assert starts == sorted(starts)
+    assert all(word.word and word.start <= word.end for word in said.words)
+
+
+def test_only_what_is_asked_for_is_told(client: openai.OpenAI) -> None:
+    def told(*granularities: str) -> tuple[bool, bool]:
+        extra = {"timestamp_granularities": granularities} if granularities else {}
+        said = client.audio.transcriptions.create(model="whisper-1", file=CALL, response_format="verbose_json", **extra)
+        return said.segments is not None, said.words is not None
+
+    assert [told(), told("segment"), told("word")] == [(True, False), (True, False), (False, True)]
+
+
+def test_the_same_file_is_computed_once_for_every_form(client: openai.OpenAI, service: Running) -> None:
+    file = ("a.wav", clip(31, 2.0))
+    client.audio.transcriptions.create(model="whisper-1", file=file)
+    ran = service.server.host.stats.segments
+    for form in ("text", "srt", "vtt", "verbose_json"):
+        client.audio.transcriptions.create(model="whisper-1", file=file, response_format=form)
+    assert service.server.host.stats.segments == ran
+
+
+def test_silence_has_no_text(client: openai.OpenAI) -> None:
+    file = ("silence.flac", silence(2.0, "flac", "flac"))
+    said = client.audio.transcriptions.create(model="whisper-1", file=file, response_format="verbose_json")
+    assert (said.text, said.segments) == ("", [])
+    assert client.audio.transcriptions.create(model="whisper-1", file=file, response_format="text") == "\n"
+    assert client.audio.transcriptions.create(model="whisper-1", file=file, response_format="vtt") == "WEBVTT\n\n"
+    assert client.audio.transcriptions.create(model="whisper-1", file=file, response_format="srt") == ""
+
+
+def test_words_to_listen_for_are_left_out_with_a_warning_where_the_model_knows_none(client: openai.OpenAI) -> None:
+    said = client.audio.transcriptions.create(
+        model="whisper-1", file=("a.wav", clip(32)), response_format="verbose_json", prompt="Overtone SeACo"
+    )
+    assert "prompt" in said.model_extra["warnings"][0]
+
+
+@pytest.mark.parametrize(
+    ("given", "param"),
+    [
+        ({"language": "de"}, "language"),
+        ({"language": "chinese"}, "language"),
+        ({"response_format": "diarized_json"}, "response_format"),
+        ({"temperature": 1.5}, "temperature"),
+        ({"temperature": "warm"}, "temperature"),
+        ({"timestamp_granularities": ["word"]}, "timestamp_granularities[]"),
+        ({"timestamp_granularities": ["line"], "response_format": "verbose_json"}, "timestamp_granularities[]"),
+        ({"stream": True}, "stream"),
+        ({"extra_body": {"best_of": 5}}, "best_of"),
+        ({"include": ["logprobs"]}, "include[]"),
+    ],
+)
+def test_what_cannot_be_is_a_bad_request_that_names_it(client: openai.OpenAI, given: dict, param: str) -> None:
+    with pytest.raises(openai.BadRequestError) as told:
+        client.audio.transcriptions.create(model="whisper-1", file=("a.wav", clip(33)), **given)
+    error = told.value
+    assert (error.param, error.type, error.code) == (param, "invalid_request_error", "usage")
+    assert error.request_id
+
+
+def test_another_model_is_not_found(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError) as told:
+        client.audio.transcriptions.create(model="gpt-4o-transcribe", file=("a.wav", clip(33)))
+    assert (told.value.code, told.value.param) == ("model_not_found", "model")
+
+
+@pytest.mark.parametrize(
+    ("file", "code"),
+    [(b"no audio at all", "not_audio"), (b"", "empty"), (wav16(voice(0.01)[None]), "too_short")],
+    ids=["no audio", "empty", "too short"],
+)
+def test_what_is_no_audio_is_a_bad_request(client: openai.OpenAI, file: bytes, code: str) -> None:
+    with pytest.raises(openai.BadRequestError) as told:
+        client.audio.transcriptions.create(model="whisper-1", file=("a.wav", file))
+    assert (told.value.code, told.value.type) == (code, "invalid_request_error")
+    assert "a.wav" in str(told.value)
+
+
+def test_translations_are_refused_with_what_to_do(client: openai.OpenAI) -> None:
+    # The client calls them deprecated.
+    with (
+        pytest.warns(DeprecationWarning, match="deprecated"),
+        pytest.raises(openai.BadRequestError, match="/v1/audio/transcriptions"),
+    ):
+        client.audio.translations.create(model="whisper-1", file=("a.wav", clip(33)))
+
+
+def test_models_are_listed(client: openai.OpenAI, service: Running) -> None:
+    listed = [model.id for model in client.models.list()]
+    assert listed == ["tiny", service.server.settings.transcriber, "whisper-1"]
+
+
+def test_errors_of_the_service_are_those_of_the_client(tmp_path: Path) -> None:
+    keys = tmp_path / "keys.json"
+    key = add_key(keys, "alice")
+    limits = {"max_audio_s": 5.0, "max_upload": "1MiB", "queue_audio_s": 5.0}
+    with transcribing(tmp_path, keys=str(keys), **limits) as service, of(service, key) as client:
+        with of(service, "wrong") as stranger, pytest.raises(openai.AuthenticationError) as told:
+            stranger.audio.transcriptions.create(model="whisper-1", file=("a.wav", clip(1)))
+        assert told.value.code == "unauthorized"
+        assert client.audio.transcriptions.create(model="whisper-1", file=("a.wav", clip(1))).usage.seconds == 1
+        with pytest.raises(openai.APIStatusError) as told:
+            client.audio.transcriptions.create(model="whisper-1", file=("a.wav", clip(2, 6.0)))
+        assert (told.value.status_code, told.value.code) == (413, "too_long")
+        held = service.do(lambda: service.server.service.admission.admit("bob", 100.0, 1.0))
+        with pytest.raises(openai.RateLimitError) as busy:
+            client.audio.transcriptions.create(model="whisper-1", file=("a.wav", clip(3)))
+        assert busy.value.type == "rate_limit_error"
+        assert int(busy.value.response.headers["retry-after"]) >= 1
+        service.do(held.leave)
+        service.do(lambda: setattr(service.server.host, "state", "restarting"))
+        with pytest.raises(openai.InternalServerError) as ending:
+            client.audio.transcriptions.create(model="whisper-1", file=("a.wav", clip(4)))
+        assert (ending.value.status_code, ending.value.code) == (503, "not_ready")
+        service.do(lambda: setattr(service.server.host, "state", "ready"))
+
+
+def test_a_service_that_writes_nothing_down_says_what_to_start(tmp_path: Path) -> None:
+    with (
+        serving(tmp_path) as service,
+        of(service) as client,
+        pytest.raises(openai.NotFoundError, match="--transcriber"),
+    ):
+        client.audio.transcriptions.create(model="whisper-1", file=("a.wav", clip(1)))
+
+
+def test_prompt_and_keywords_are_words_to_listen_for_where_the_model_can(tmp_path: Path) -> None:
+    with (
+        environment(OVERTONE_PUNCTUATION="none"),
+        transcribing(tmp_path, recognizer="SeacoParaformer") as service,
+        of(service) as client,
+    ):
+        assert service.http.get("/readyz").json()["ready"]
+        said = client.audio.transcriptions.create(
+            model="whisper-1",
+            file=("a.wav", clip(1, 2.0)),
+            prompt="魔搭",
+            extra_body={"keywords": ["阿里"]},
+            language="zh",
+            response_format="verbose_json",
+        )
+        (warning,) = said.model_extra["warnings"]
+        assert "language" in warning
+
+
+@pytest.mark.parametrize("form", ["verbose_json", "srt"])
+def test_the_example_does_what_it_says(service: Running, form: str) -> None:
+    ran = subprocess.run(
+        [sys.executable, EXAMPLES / "client" / "openai_client.py", "--url", service.url, "--form", form, CALL],
+        capture_output=True,
+        text=True,
+        env=command_environment(),
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith("    0." if form == "verbose_json" else "1\n00:00:00,")
+
+
+def test_the_example_says_what_went_wrong(service: Running) -> None:
+    program = [sys.executable, EXAMPLES / "client" / "openai_client.py", "--url", service.url]
+    for file, said in ((EXAMPLES / "README.md", "not audio"), (EXAMPLES / "none.wav", "No such file")):
+        ran = subprocess.run(
+            [*program, file], capture_output=True, text=True, env=command_environment(), timeout=60, check=False
+        )
+        assert ran.returncode == 1
+        assert said in ran.stderr
+        assert "Traceback" not in ran.stderr
+
+
+def test_the_lines_of_the_page_run(
+    service: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (EXAMPLES.parent / "docs" / "server.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(EXAMPLES.parent)
+    names: dict[str, Any] = {}
+    exec(code.replace("http://127.0.0.1:8765", service.url), names)
+    names["client"].close()
+    assert len(capsys.readouterr().out) > 100
