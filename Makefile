@@ -2,43 +2,65 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Quiet of what is not ours to mend: a newer pip, and being root, as in a container.
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+INSTALL := $(PIP) install --root-user-action=ignore
+FIGURES := vs_funasr stages memory steady creep pipeline batch_seconds locality install serve transcribe
 
-.PHONY: setup check test test-latest test-oldest bench docs build
+.PHONY: help setup check format quick test test-latest test-oldest bench docs build clean
 
-# The package with its extras, versions as in constraints.txt.
-setup: $(VENV)/.done-run
+help: ## these words
+	@sed -n 's/^\([a-z][a-z -]*\):.*## \(.*\)/\1: \2/p' $(MAKEFILE_LIST) | while IFS=: read -r word what; do printf '  make %-26s%s\n' "$$word" "$$what"; done
+
+setup: $(VENV)/.done-run ## a virtual environment in .venv: the package with its extras, versions as in constraints.txt
 
 # What checks and tests need beside it; FunASR is the oracle of the parity tests.
 $(VENV)/.done-dev: $(VENV)/.done-run
-	$(PIP) install --constraint constraints.txt torch
-	$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	$(INSTALL) --constraint constraints.txt torch
+	$(INSTALL) --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
 $(VENV)/.done-run: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --constraint constraints.txt --editable '.[all]'
+	$(INSTALL) --constraint constraints.txt --editable '.[all]'
 	touch $@
 
-check: $(VENV)/.done-dev
+check: $(VENV)/.done-dev ## ruff, and mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+format: $(VENV)/.done-dev ## mend what ruff can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Tests are dealt out one by one: no file of them is so long that the other process waits for it.
+quick: check ## check, and the tests that start no process, browser or server
+	$(BIN)/pytest -m 'not slow and not process and not oracle' --no-processes --numprocesses 2 --dist worksteal --quiet
+
 # In two processes, a file of tests at a time: each holds half of what they all leave in memory.
-test: check
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+test: check ## check, then every test
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --durations=20
 
 # The wheel where nothing else is: with the newest of everything on the newest Python here, and with the lowest promised.
-test-latest test-oldest: $(VENV)/.done-dev
+test-latest test-oldest: $(VENV)/.done-dev ## the wheel alone, with the newest and the lowest versions of what it depends on
 	$(BIN)/python tests/fresh_install.py $(@:test-%=%)
 
-bench: $(VENV)/.done-dev
-	for figure in vs_funasr stages memory steady creep pipeline batch_seconds locality install serve transcribe; do $(BIN)/python bench/$$figure.py || exit 1; done
+# One that fails does not keep the others from running.
+bench: $(VENV)/.done-dev ## the published figures, into bench/results/; all are run, and what failed is said at the end
+	@failed=; for figure in $(FIGURES); do \
+		echo "bench/$$figure.py"; $(BIN)/python bench/$$figure.py || failed="$$failed $$figure"; \
+	done; if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
-docs: $(VENV)/.done-dev
+docs: $(VENV)/.done-dev ## the pages that are made from the code, then all of them as a site in build/site; a warning is an error
 	$(BIN)/python docs/make_cli.py
+	$(BIN)/python docs/make_codes.py
+	$(BIN)/python -m mkdocs build --strict --quiet
 
-build: $(VENV)/.done-dev
-	$(PIP) install build
+build: $(VENV)/.done-dev ## wheel and sdist
+	$(INSTALL) build
 	$(BIN)/python -m build
+
+clean: ## what tools leave in the checkout; the environment stays
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -15,7 +15,7 @@ from helpers.paths import ROOT
 from overtone import EmotionRecognizer
 from overtone.system.machine import trim_heap
 
-pytest_plugins = ("helpers.outside",)
+pytest_plugins = ("helpers.outside", "helpers.processes")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,4 +1,4 @@
-"""Pages taken apart: their blocks of code, commands, and prose."""
+"""Pages taken apart: their blocks of code, commands, tables, and prose."""
 
 from __future__ import annotations
 
@@ -41,3 +41,37 @@ def commands(text: str) -> Iterator[tuple[str, str]]:
     for part in re.split(r"^\$ ", text.replace("\\\n", " "), flags=re.MULTILINE)[1:]:
         command, _, expected = part.partition("\n")
         yield re.sub(r"\s+#\s.*", "", command).strip(), expected
+
+
+@dataclass(frozen=True)
+class Table:
+    head: list[str]
+    rows: list[list[str]]
+
+    def columns(self, names: list[str]) -> set[tuple[str, ...]]:
+        """The rows, of each the cells of those columns."""
+        places = [self.head.index(name) for name in names]
+        return {tuple(row[place] for place in places) for row in self.rows}
+
+
+def tables(text: str) -> list[Table]:
+    found = re.findall(r"^(\|.*\|)\n\|[-|: ]+\|\n((?:\|.*\|\n)+)", text, re.MULTILINE)
+    return [Table(cells(head), [cells(row) for row in rows.splitlines()]) for head, rows in found]
+
+
+def cells(row: str) -> list[str]:
+    """The cells of a row of a table; one that is written `\\|` in it is no end of a cell."""
+    return [cell.strip() for cell in re.split(r"(?<!\\)\|", row.strip())[1:-1]]
+
+
+def section(text: str, heading: str) -> str:
+    """What stands under a heading of the second level."""
+    found = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found is not None, f"there is no heading {heading!r}"
+    return found[1]
+
+
+def code(text: str) -> list[str]:
+    """All code that stands by itself, fenced or indented, in order."""
+    found = re.findall(r"^```[^\n]*\n((?:.*\n)*?)```|^((?: {4}.*\n+)+)", text, re.MULTILINE)
+    return [fenced or re.sub("^ {4}", "", block, flags=re.MULTILINE).rstrip("\n") + "\n" for fenced, block in found]

@@ -18,18 +18,21 @@ import pytest
 
 import overtone
 from helpers.command import environment
-from helpers.docs import Block, blocks, commands, same, without_code
-from helpers.paths import ROOT
+from helpers.docs import Block, Table, blocks, code, commands, same, section, tables, without_code
+from helpers.paths import DOCS, ROOT
 from helpers.results import frames, result
 from overtone.cli.app import app
+from overtone.models.hub import ALIASES, BUNDLED
 from overtone.options.check import flag
 from overtone.options.emotion import HELP, Options
 from overtone.output.records import json_chunks
 from overtone.types import Timings
 
 README = ROOT / "README.md"
+RUN = [README, DOCS / "index.md"]
+"""Pages whose examples are run."""
 PAGES = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *(ROOT / name for name in ("README.md", "README.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")),
     *(ROOT / name / "README.md" for name in ("examples", "training")),
     *sorted((ROOT / "docs").glob("*.md")),
 ]
@@ -37,9 +40,10 @@ PAGES = [
 # Docs
 
 
-def test_the_page_of_the_command_line_is_current():
+@pytest.mark.parametrize("script", ["make_cli.py", "make_codes.py"])
+def test_pages_that_are_made_from_the_code_are_current(script: str):
     made = subprocess.run(
-        [sys.executable, ROOT / "docs" / "make_cli.py", "--check"],
+        [sys.executable, DOCS / script, "--check"],
         env=environment(),
         capture_output=True,
         text=True,
@@ -96,14 +100,189 @@ def _fields(value: object, above: str = "") -> Iterator[str]:
         yield from _fields(below, path)
 
 
-def test_figures_in_the_readme_are_those_that_were_measured():
-    readme = README.read_text(encoding="utf-8")
-    results = ROOT / "bench" / "results"
-    for name in ("vs_funasr", "memory"):
-        lines = (results / f"{name}.md").read_text(encoding="utf-8").splitlines()
-        rows = list(itertools.takewhile(lambda line: line.startswith("|"), lines))  # the first table
-        assert len(rows) > 3
-        assert "\n".join(rows) in readme, f"the table of bench/results/{name}.md is not the one in README.md"
+# Figures
+
+
+RESULTS = ROOT / "bench" / "results"
+
+
+def measured(*names: str) -> list[Table]:
+    """The tables of results, of all benchmarks or of those."""
+    return [
+        table
+        for path in sorted(RESULTS.glob("*.md"))
+        if not names or path.stem in names
+        for table in tables(path.read_text(encoding="utf-8"))
+    ]
+
+
+@pytest.mark.parametrize("name", ["vs_funasr", "memory"])
+def test_whole_tables_of_figures_are_those_that_were_measured(name: str):
+    page = (DOCS / "performance.md").read_text(encoding="utf-8")
+    lines = (RESULTS / f"{name}.md").read_text(encoding="utf-8").splitlines()
+    rows = list(itertools.takewhile(lambda line: line.startswith("|"), lines))  # the first table
+    assert len(rows) > 3
+    assert "\n".join(rows) in page, f"the table of bench/results/{name}.md is not the one in docs/performance.md"
+
+
+@pytest.mark.parametrize("page", [README, DOCS / "models.md"], ids=lambda page: page.name)
+def test_figures_in_the_readme_are_those_that_were_measured(page: Path):
+    """Each row is one of a table of results, of which columns may be left out; under it is where that was measured."""
+    names = ("vs_funasr", "transcribe")
+    text = page.read_text(encoding="utf-8")
+    (shown,) = [table for table in tables(text) if table.head[0] == "work"]
+    assert len(shown.rows) >= 3
+    known = [table.columns(shown.head) for table in measured(*names) if {*shown.head} <= {*table.head}]
+    for row in shown.rows:
+        assert any(tuple(row) in rows for rows in known), f"{page.name}: not measured: {row}"
+    (under,) = re.findall(r"^AMD .*$", text, re.MULTILINE)
+    for name in names:
+        (where,) = re.findall(
+            r"^(.* \d{4}-\d\d-)(\d\d)\\. `", (RESULTS / f"{name}.md").read_text("utf-8"), re.MULTILINE
+        )
+        assert under.startswith(where[0]), f"{page.name}: {name} was measured on {where[0]}"
+        assert re.search(rf"\\b{where[1]}\\b", under.removeprefix(where[0])), f"{page.name}: not the day of {name}"
+
+
+def test_every_table_of_figures_has_rows_that_were_measured():
+    """On any page, a table with the head of one of the results has rows of it only."""
+    heads = {tuple(table.head): table for table in measured()}
+    found = 0
+    for page in sorted(DOCS.glob("*.md")):
+        for table in tables(page.read_text(encoding="utf-8")):
+            if whole := heads.get(tuple(table.head)):
+                found += 1
+                known = set().union(*(one.columns(one.head) for one in measured() if one.head == whole.head))
+                assert {tuple(row) for row in table.rows} <= known, f"{page.name}: {table.head}"
+    assert found >= 10
+
+
+def test_the_picture_shows_what_is_answered(tmp_path: Path):
+    image = pytest.importorskip("PIL.Image", reason="Pillow, which reads the picture, is not installed")
+    picture = DOCS / "assets" / "timeline.png"
+    assert picture.stat().st_size < 100_000
+    with image.open(picture) as opened:
+        shown = json.loads(opened.text["Timeline"])
+    with overtone.EmotionRecognizer("tiny", memory="2GiB") as recognizer:
+        answer = recognizer(ROOT / "examples" / "call.mp3")
+    assert shown == [[round(s.span.start_s, 3), round(s.span.stop_s, 3), s.label] for s in answer.segments]
+
+
+# What is said of what there is
+
+
+def contradictions(text: str) -> list[str]:
+    """What a list of what Overtone does not do says of something that a command does."""
+    names = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+    stems = "|".join(name.removesuffix("e") for name in names)
+    chinese = "转写|识别文字|情感识别|做成服务|提供服务"
+    found = re.findall(rf"(?i)\b(?:not|no|never|cannot)\b[^.;:]*?\b(?:{stems})\w*", text)
+    return [*found, *re.findall(rf"(?:不|没有|无法|未)[^。;:,]{{0,6}}(?:{chinese})", text)]
+
+
+def test_what_it_does_not_do_is_nothing_that_it_does():
+    for page, heading in ((README, "What it does not do"), (ROOT / "README.zh-CN.md", "它不做什么")):
+        said = section(page.read_text(encoding="utf-8"), heading)
+        assert said.count("\n- ") >= 3
+        assert contradictions(said) == [], page.name
+        for name in re.findall(r"`overtone ([a-z]+)", said):
+            assert name in {command.name or command.callback.__name__ for command in app.registered_commands} | {
+                group.name for group in app.registered_groups
+            }
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["- It does not transcribe yet.", "- There is no plan of a run.", "- Words cannot be served.", "- 暂不支持转写。"],
+)
+def test_the_check_of_that_notices(said: str):
+    assert contradictions(said)
+
+
+NEEDED = {
+    r"models pull|models convert|\btranscribe\b|--model plus": "torch|ui",
+    r"--precision int8": "int8",
+    r"--hub ms": "modelscope",
+    r"overtone serve|overtone top": "server|ui",
+}
+"""What is typed, and the extra that it takes: one of those."""
+
+
+def without_extra(text: str) -> list[str]:
+    """Lines of a block of commands that take an extra which no line above them installs; a block that installs nothing
+    stands for itself."""
+    lines, installed, found = text.splitlines(), "", []
+    if "pip install" not in text:
+        return []
+    for line in lines:
+        installed += " ".join(re.findall(r"\[([\w,]+)\]", line.partition("#")[0])) if "pip install" in line else ""
+        for typed, extras in NEEDED.items():
+            if re.search(typed, line.partition("#")[0]) and not re.search(extras, installed):
+                found.append(line)
+    return found
+
+
+def test_what_takes_an_extra_is_shown_after_its_installation():
+    seen = 0
+    for page in (README, *sorted(DOCS.glob("*.md"))):
+        for block in code(page.read_text(encoding="utf-8")):
+            assert without_extra(block) == [], page.name
+            pulls = re.search(r"models (pull|convert)", block)
+            seen += bool(pulls)
+            assert not pulls or "pip install" in block or page.name == "cli.md", f"{page.name}:\n{block}"
+    assert seen >= 4
+    assert without_extra("pip install overtone\novertone models pull plus-large\n")
+
+
+def test_the_page_of_models_names_every_model():
+    page = (DOCS / "models.md").read_text(encoding="utf-8")
+    told = {row[0].strip("`"): row for table in tables(page) if table.head[0] == "name" for row in table.rows}
+    assert {*told} == {BUNDLED, *ALIASES}
+    for name, ids in ALIASES.items():
+        assert told[name][-1] == f"`{ids['hf']}`, `{ids['ms']}`"
+
+
+def test_numbers_of_emotion_models_are_those_of_their_networks():
+    torch = pytest.importorskip("torch", reason="PyTorch, which counts them, is not installed")
+    from overtone.models.emotion2vec import random_checkpoint
+    from overtone.models.emotion2vec.config import Architecture
+    from overtone.models.emotion2vec.network import Emotion2vec
+
+    page = (DOCS / "models.md").read_text(encoding="utf-8")
+    told = {row[0].strip("`"): row[3] for table in tables(page) if table.head[0] == "name" for row in table.rows}
+    for name, shape in (("base", random_checkpoint.BASE), ("plus-large", random_checkpoint.LARGE)):
+        with torch.device("meta"):
+            network = Emotion2vec(Architecture.from_config(random_checkpoint.config(shape), name))
+        assert told[name] == f"{sum(one.numel() for one in network.state_dict().values()) / 1e6:.0f} million"
+
+
+def test_the_reference_of_python_names_every_public_name():
+    page = (DOCS / "api.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^::: overtone\.(\w+)$", page, re.MULTILINE)) == sorted(
+        {*overtone.__all__} - {"__version__"}
+    )
+
+
+def test_the_changelog_has_its_form():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    releases = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert releases[0] == "[Unreleased]"
+    dated = [re.fullmatch(r"\[(\d+\.\d+\.\d+)\] - (\d{4}-\d\d-\d\d)", release) for release in releases[1:]]
+    assert all(dated), releases
+    assert dated[0] is not None
+    assert dated[0][1] == overtone.__version__
+    assert {*re.findall(r"^### (.*)$", text, re.MULTILINE)} <= {
+        "Added",
+        "Changed",
+        "Deprecated",
+        "Removed",
+        "Fixed",
+        "Security",
+    }
+
+
+def test_the_readme_is_read_in_a_minute():
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 100
 
 
 def test_files_that_the_page_of_the_architecture_names_are_there():
@@ -163,9 +342,10 @@ def playground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_examples_of_the_readme(playground: Path):
-    assert README.is_file(), "README.md is not written yet"
-    shown = blocks(README)
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
+def test_examples_of_the_readme(playground: Path, page: Path):
+    assert page.is_file(), f"{page.name} is not written yet"
+    shown = blocks(page)
     for language in ("python", "console"):
         assert any(block.runs and block.language == language for block in shown), f"no ```{language} block runs"
     python = [(block, after) for block, after in itertools.zip_longest(shown, shown[1:]) if block.runs]
@@ -173,10 +353,10 @@ def test_examples_of_the_readme(playground: Path):
     printed = _printed([block for block, _ in python])
     for (_, after), found in zip(python, printed, strict=True):
         if after is not None and after.language == "text" and "no-run" not in after.options:
-            assert same(after.text, found), f"{README.name}, line {after.line}: printed was\n{found}"
+            assert same(after.text, found), f"{page.name}, line {after.line}: printed was\n{found}"
     for block in shown:
         if block.runs and block.language == "console":
-            _check_console(block)
+            _check_console(block, page)
 
 
 _RUN_BLOCKS = """
@@ -208,12 +388,12 @@ def _printed(blocks: list[Block]) -> list[str]:
     return printed
 
 
-def _check_console(block: Block) -> None:
+def _check_console(block: Block, page: Path) -> None:
     for command, expected in commands(block.text):
         if not command.startswith("overtone "):
             continue
         code, found = _in_terminal(command)
-        where = f"{README.name}, line {block.line}: `{command}`"
+        where = f"{page.name}, line {block.line}: `{command}`"
         assert code == 0, f"{where} ended with {code}:\n{found}"
         if expected.strip():
             assert same(expected, found), f"{where} shows\n{found}"
@@ -240,7 +420,7 @@ def _in_terminal(command: str) -> tuple[int, str]:
     return child.returncode, shown if child.returncode in (0, 1) else shown + err.decode()
 
 
-def test_the_examples_check_notices(tmp_path, monkeypatch):
+def test_the_examples_check_notices(tmp_path):
     """The checker itself: what it takes and what it refuses."""
     page = tmp_path / "page.md"
     page.write_text(
@@ -254,6 +434,5 @@ def test_the_examples_check_notices(tmp_path, monkeypatch):
     code, shown = _in_terminal("overtone --version | cat")
     assert code == 0
     assert same("overtone …\n", shown)
-    monkeypatch.setattr(sys.modules[__name__], "README", page)
     with pytest.raises(AssertionError, match="ended with 2"):
-        _check_console(Block(1, "console", "", "$ overtone nonsense\n"))
+        _check_console(Block(1, "console", "", "$ overtone nonsense\n"), page)

@@ -1,4 +1,4 @@
-"""The page of the service is true: its tables are those of the code, its commands answer as it says."""
+"""The pages of the service are true: their tables are those of the code, their commands answer as they say."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from overtone.server.settings import Settings
 from overtone.server.state import Server
 from overtone.system.memory import parse_size
 
-PAGE = ROOT / "docs" / "server.md"
-TEXT = PAGE.read_text(encoding="utf-8")
+PAGES = ROOT / "docs" / "server.md", ROOT / "docs" / "operations.md"
+TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 CLIENTS, DEPLOY = ROOT / "examples" / "client" / "README.md", ROOT / "deploy" / "README.md"
 
 
@@ -184,7 +184,7 @@ def test_metrics_that_are_named_exist():
     assert named <= known
 
 
-@pytest.mark.parametrize("page", [PAGE, CLIENTS, DEPLOY], ids=lambda page: page.parent.name)
+@pytest.mark.parametrize("page", [*PAGES, CLIENTS, DEPLOY], ids=lambda page: f"{page.parent.name}/{page.name}")
 def test_links_of_the_pages_lead_somewhere(page: Path):
     for link in re.findall(r"\]\(([^)\s]+)\)", without_code(page.read_text(encoding="utf-8"))):
         if not re.match(r"[a-z]+:", link):
@@ -192,15 +192,16 @@ def test_links_of_the_pages_lead_somewhere(page: Path):
 
 
 @pytest.mark.slow
-def test_commands_of_the_page_answer_as_it_says(tmp_path: Path):
-    """All of them in one shell, in the order of the page, in a folder that has the examples."""
+def test_commands_of_the_pages_answer_as_they_say(tmp_path: Path):
+    """All of them in one shell, in the order of the pages, in a folder that has the examples."""
     for program in ("bash", "curl", "jq"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
     here = tmp_path / "here"
     shutil.copytree(ROOT / "examples", here / "examples")
     shutil.copy(ROOT / "README.md", here)
-    asked = [command for block in blocks(PAGE) if block.language == "console" for command in commands(block.text)]
+    shown = [block for page in PAGES for block in blocks(page) if block.language == "console"]
+    asked = [command for block in shown for command in commands(block.text)]
     assert len(asked) > 15
     recognizer = sense_voice.publish(tmp_path / "recognizer")
     with serving(tmp_path / "service", "--transcriber", recognizer) as service:

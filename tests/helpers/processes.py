@@ -1,0 +1,152 @@
+"""Marks that tests have by themselves: `process` for those that start one, a browser or a server; `oracle`, FunASR.
+
+What a test calls in these folders is followed down to the modules that only such tests use. What the package starts by
+itself is not seen there: with `--no-processes`, which `make quick` gives, a test fails that starts one and has no mark.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+
+PROCESS = (
+    *("subprocess", "multiprocessing", "pty", "socket", "http", "httpx", "redis", "uvicorn", "playwright"),
+    *("overtone.system.subprocess_call", "overtone.audio.decoder_pool", "overtone.conversion"),
+    *("overtone.tools.tuning.trial", "overtone.tools.benchmark"),
+    # A model of random weights is there to be run, and is converted for that, in a process of its own.
+    "overtone.models.emotion2vec.random_checkpoint",
+)
+"""Modules, and those below them. Whoever calls on one of these starts a process or talks over a network."""
+
+ORACLE = ("funasr", "helpers.oracles")
+"""Likewise; FunASR takes ten seconds to be imported."""
+
+ASYNC = frozenset({"start_server", "open_connection", "create_subprocess_exec"})
+"""What asyncio calls that."""
+
+UNSEEN = (
+    "audio/test_decoder_pool.py",
+    "bench/test_bench.py",
+    "bench/test_serve.py",
+    "models/test_published.py",
+)
+"""Files whose tests have others start processes, in ways that cannot be followed."""
+
+EVENTS = frozenset({"subprocess.Popen", "os.fork", "os.posix_spawn", "os.exec", "socket.connect", "socket.bind"})
+"""What Python tells an audit hook of a process that starts, or of a network."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--no-processes", action="store_true", help="fail tests that start one and are not marked `process`"
+    )
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m looks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        reached = reached_by(item)
+        if any(is_below(name, PROCESS) for name in reached) or ASYNC & reached or str(item.path).endswith(UNSEEN):
+            item.add_marker("process")
+        if any(is_below(name, ORACLE) for name in reached):
+            item.add_marker("oracle")
+
+
+def reached_by(item: pytest.Item) -> frozenset[str]:
+    """Modules that a test and its fixtures call on, by themselves or through what else is in these folders."""
+    fixtures: Any = getattr(item, "_fixtureinfo", None)
+    named = fixtures.name2fixturedefs if fixtures else {}
+    functions = [getattr(item, "function", None), *(found[-1].func for found in named.values())]
+    return frozenset().union(*map(_reached, filter(None, functions)))
+
+
+def is_below(name: str, modules: tuple[str, ...]) -> bool:
+    """Whether a module is one of those, or inside one."""
+    return any(name == module or name.startswith(module + ".") for module in modules)
+
+
+@functools.cache
+def _reached(thing: Any) -> frozenset[str]:
+    return frozenset(_modules(thing, set()))
+
+
+def _modules(thing: Any, seen: set[int]) -> Iterator[str]:
+    """Of a function or class its module, and of one in these folders those of all that it names, and so on."""
+    if id(thing) in seen:
+        return
+    seen.add(id(thing))
+    module = thing.__name__ if isinstance(thing, ModuleType) else getattr(thing, "__module__", None)
+    if not isinstance(module, str):
+        return
+    yield module
+    if isinstance(thing, ModuleType) or not _is_own(module):
+        return
+    if isinstance(thing, type):
+        for one in (*thing.__bases__, *vars(thing).values()):
+            yield from _modules(one, seen)
+    elif isinstance(function := inspect.unwrap(getattr(thing, "__func__", thing)), FunctionType):
+        for name in _names(function.__code__):
+            if name in function.__globals__:
+                yield from _modules(function.__globals__[name], seen)
+            else:  # of what is imported right there, or an attribute
+                yield name
+
+
+def _is_own(module: str) -> bool:
+    return str(getattr(sys.modules.get(module), "__file__", "")).startswith(str(TESTS))
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
+
+
+class _Watch:
+    """Notes what starts while it is on."""
+
+    def __init__(self) -> None:
+        self.on = False
+        self.seen: list[str] = []
+
+    def hear(self, event: str, told: tuple[Any, ...]) -> None:
+        if self.on and event in EVENTS:
+            self.seen.append(f"{event} {told[0]!r}")
+
+
+_watch = pytest.StashKey[_Watch]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_watch] = _Watch()
+    if config.getoption("--no-processes"):
+        sys.addaudithook(config.stash[_watch].hear)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
+    watch = item.config.stash[_watch]
+    watch.seen.clear()
+    watch.on = item.get_closest_marker("process") is None
+    try:
+        return (yield)
+    finally:
+        watch.on = False
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[Any]:
+    result = yield
+    if seen := item.config.stash[_watch].seen:
+        pytest.fail(f"started without the mark `process`: {'; '.join(sorted({*seen}))}", pytrace=False)
+    return result
