@@ -34,9 +34,9 @@ format: $(VENV)/.done-dev ## mend what ruff can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Tests are dealt out one by one: no file of them is so long that the other process waits for it.
-quick: check ## check, and the tests that start no process, browser or server
-	$(BIN)/pytest -m 'not slow and not process and not oracle' --no-processes --numprocesses 2 --dist worksteal --quiet
+# What else it leaves out is in tests/helpers/processes.py.
+quick: check ## check, and the short tests that start no process, browser or server
+	$(BIN)/pytest -m 'not slow and not process and not oracle' --quick --numprocesses 2 --dist loadfile --quiet
 
 # In two processes, a file of tests at a time: each holds half of what they all leave in memory.
 test: check ## check, then every test
@@ -55,7 +55,7 @@ bench: $(VENV)/.done-dev ## the published figures, into bench/results/; all are 
 docs: $(VENV)/.done-dev ## the pages that are made from the code, then all of them as a site in build/site; a warning is an error
 	$(BIN)/python docs/make_cli.py
 	$(BIN)/python docs/make_codes.py
-	$(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 build: $(VENV)/.done-dev ## wheel and sdist
 	$(INSTALL) build

@@ -137,11 +137,9 @@ def test_figures_in_the_readme_are_those_that_were_measured(page: Path):
         assert any(tuple(row) in rows for rows in known), f"{page.name}: not measured: {row}"
     (under,) = re.findall(r"^AMD .*$", text, re.MULTILINE)
     for name in names:
-        (where,) = re.findall(
-            r"^(.* \d{4}-\d\d-)(\d\d)\\. `", (RESULTS / f"{name}.md").read_text("utf-8"), re.MULTILINE
-        )
+        (where,) = re.findall(r"^(.* \d{4}-\d\d-)(\d\d)\. `", (RESULTS / f"{name}.md").read_text("utf-8"), re.MULTILINE)
         assert under.startswith(where[0]), f"{page.name}: {name} was measured on {where[0]}"
-        assert re.search(rf"\\b{where[1]}\\b", under.removeprefix(where[0])), f"{page.name}: not the day of {name}"
+        assert re.search(rf"\b{where[1]}\b", under.removeprefix(where[0])), f"{page.name}: not the day of {name}"
 
 
 def test_every_table_of_figures_has_rows_that_were_measured():

@@ -82,7 +82,7 @@ def test_tests_that_start_a_process_are_marked(tmp_path: Path):
 def test_one_that_is_not_marked_and_starts_one_fails_where_none_may(tmp_path: Path):
     chosen = ("-m", "not process and not oracle")
     assert said(run(tmp_path, *chosen).stdout, "PASSED") == {"reads", "hides"}
-    ran = run(tmp_path, *chosen, "--no-processes")
+    ran = run(tmp_path, *chosen, "--quick")
     assert said(ran.stdout, "PASSED") == {"reads"}, ran.stdout + ran.stderr
     assert said(ran.stdout, "FAILED") == {"hides"}
     assert "started without the mark `process`: subprocess.Popen" in ran.stdout
