@@ -128,7 +128,8 @@ def _codes_of(value: ast.expr, constants: Mapping[str, str]) -> Iterator[str]:
 def texts() -> dict[str, dict[str, str]]:
     """Cause and cure of each code in both languages: `cause`, `cure`, `cause_zh`, `cure_zh`. `_en` and `_zh` have what
     stands above the tables, their titles and columns."""
-    return tomllib.loads(TEXTS.read_text(encoding="utf-8"))
+    said: dict[str, dict[str, str]] = tomllib.loads(TEXTS.read_text(encoding="utf-8"))
+    return said
 
 
 def page(language: str) -> str:
