@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 if TYPE_CHECKING:
     from overtone.errors import OvertoneError
-    from overtone.system.spooled_array import FrameSpool
+    from overtone.system.spooled_array import SpooledArray
 
 SAMPLE_RATE = 16_000
 """Hz. Everything after decoding is 16 kHz mono float32, the rate all emotion2vec checkpoints were trained at."""
@@ -83,16 +83,16 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Segments that run together, each padded to `padded` samples. `wish`: what all of them are asked for."""
+    """Segments that run together, each padded to `padded` samples. `decode_params`: what all of them are asked for."""
 
     waveforms: tuple[Samples, ...]
     padded: int
-    wish: Hashable = None
+    decode_params: Hashable = None
 
     @property
     def want_frames(self) -> bool:
         """Whether frame embeddings are kept."""
-        return self.wish == FRAMES
+        return self.decode_params == FRAMES
 
 
 FRAMES: Final = "frames"
@@ -194,9 +194,9 @@ class FrameResult:
 
     hop_s: float
     labels: tuple[str, ...]
-    starts: FrameSpool
-    scores: FrameSpool | None
-    embeddings: FrameSpool
+    starts: SpooledArray
+    scores: SpooledArray | None
+    embeddings: SpooledArray
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

@@ -19,7 +19,7 @@ class Deaf:
     def answer(self, run: Run, batch: Batch) -> list[Any]:
         return []
 
-    def rehearse(self, run: Run, batch: Batch) -> None:
+    def run_worst_case(self, run: Run, batch: Batch) -> None:
         run("decoder", {"length": np.array([batch.padded])})
 
 

@@ -17,10 +17,10 @@ from helpers.engines import noise, wait_until
 from overtone import Audio, EmotionRecognizer
 from overtone.backends.fake import FakeBackend
 from overtone.batching.memory_plan import make_plan
-from overtone.batching.queue import Waiting
+from overtone.batching.queue import SegmentQueue
 from overtone.engine import runtime
 from overtone.engine.engine import Fleet
-from overtone.engine.model_instance import Part
+from overtone.engine.model_instance import ModelInstance
 from overtone.engine.worker import Engine
 from overtone.errors import DeviceError, ModelError, UsageError
 from overtone.options.emotion import Options
@@ -48,7 +48,7 @@ class Named(FakeBackend):
 
 
 def fleet(*backends: Named, budget: int = 1 << 40, batch_s: float = 8.0) -> Fleet:
-    waiting = Waiting()
+    waiting = SegmentQueue()
     engines = []
     for backend in backends:
         cost = backend.cost(30.0)
@@ -107,9 +107,9 @@ def test_a_device_that_dies_fails_what_it_ran_and_the_others_say_so_and_go_on() 
 
 
 def test_a_device_that_dies_when_it_was_woken_wakes_another() -> None:
-    waiting = Waiting()
+    waiting = SegmentQueue()
     for name in ("first", "second"):
-        waiting.join(name, 1 << 20)
+        waiting.register(name, 1 << 20)
     woken: list[str] = []
 
     def take(name: str) -> None:
@@ -118,7 +118,7 @@ def test_a_device_that_dies_when_it_was_woken_wakes_another() -> None:
 
     def die() -> None:
         take("first")
-        waiting.leave("first", "it stopped working")
+        waiting.unregister("first", "it stopped working")
 
     threads = [threading.Thread(target=target, daemon=True) for target in (die, lambda: take("second"))]
     for thread in threads:
@@ -187,17 +187,17 @@ def test_closing_drains_all_and_without_drains_none() -> None:
 
 def test_audio_in_flight_is_bounded_once_and_each_device_keeps_its_own_budget() -> None:
     large, small = named(2)
-    waiting = Waiting()
+    waiting = SegmentQueue()
     plans = [
         make_plan(budget_bytes=budget, resident_bytes=0, cost=backend.cost(30.0), longest_s=30.0, batch_s=8.0)
         for backend, budget in ((large, 400 << 20), (small, 200 << 20))
     ]
     together = Fleet([Engine(b, p, waiting=waiting) for b, p in zip((large, small), plans, strict=True)], waiting)
-    assert waiting.audio.capacity == sum(plan.audio_bytes - plan.cutting_bytes for plan in plans)
+    assert waiting.audio.capacity == sum(plan.audio_bytes - plan.segmenter_bytes for plan in plans)
     assert together.plan is plans[1]
     for engine, plan in zip(together.engines, plans, strict=True):
         # With nothing submitted, room is what is left after the device's own audio, and nobody else's.
-        assert engine._ledger.room() == plan.budget_bytes - plan.audio_bytes
+        assert engine._ledger.available() == plan.budget_bytes - plan.audio_bytes
     together.close()
 
 
@@ -290,8 +290,8 @@ def test_where_one_device_cannot_be_started_none_is_left_running(
             return 4 << 30
         raise DeviceError(f"{device} is gone")
 
-    monkeypatch.setattr(runtime, "budget_of", budget)
-    monkeypatch.setattr(Part, "close", lambda part: closed.append(part.device))
+    monkeypatch.setattr(runtime, "device_budget", budget)
+    monkeypatch.setattr(ModelInstance, "close", lambda part: closed.append(part.device))
     before = {thread.name for thread in threading.enumerate()}
     with pytest.raises(DeviceError, match="cuda:0 is gone"):
         EmotionRecognizer(

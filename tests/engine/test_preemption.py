@@ -11,13 +11,13 @@ import pytest
 from helpers.clips import voice
 from helpers.engines import engine, noise, wait_until
 from overtone import Audio, EmotionRecognizer
-from overtone.backends.base import Interrupted
+from overtone.backends.base import Preempted
 from overtone.backends.fake import FakeBackend
-from overtone.batching.fairness import GIVES_WAY_S
+from overtone.batching.fairness import PREEMPT_AFTER_S
 from overtone.engine.worker import Engine
 from overtone.errors import UsageError
 from overtone.models.emotion2vec import random_checkpoint
-from overtone.pipelines.request import Caller
+from overtone.pipelines.request import RequestContext
 from overtone.types import Batch, Output
 
 
@@ -33,11 +33,11 @@ class Slow(FakeBackend):
         while not self.go.wait(0.005):
             if self.stop.is_set():
                 self.stop.clear()
-                raise Interrupted
+                raise Preempted
         return super().run(batch)
 
-    def interrupt(self) -> None:
-        super().interrupt()
+    def preempt(self) -> None:
+        super().preempt()
         self.stop.set()
 
 
@@ -65,7 +65,7 @@ def test_one_that_is_nearly_done_is_waited_for() -> None:
     backend = Slow()
     with engine(backend) as running:
         rated(running)
-        job = running.submit(noise(GIVES_WAY_S - 1), background=True)
+        job = running.submit(noise(PREEMPT_AFTER_S - 1), background=True)
         assert backend.running.wait(10)
         somebody = running.submit(noise(3))
         backend.go.set()
@@ -90,7 +90,7 @@ def test_what_earned_its_turn_keeps_it() -> None:
     backend = Slow()
     with engine(backend) as running:
         rated(running)
-        running._waiting._turns.earned_s = 30.0
+        running._waiting._share.earned_s = 30.0
         head = running.submit(noise(2))
         assert backend.running.wait(10)
         job, somebody = running.submit(noise(20), background=True), running.submit(noise(3))
@@ -133,7 +133,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_openvino_gives_way_in_the_middle_and_both_answers_are_right(wide: Path) -> None:
-    class Behind(Caller):
+    class Behind(RequestContext):
         background = True
 
     with EmotionRecognizer(str(wide), memory="4GiB") as recognizer:
@@ -142,7 +142,7 @@ def test_openvino_gives_way_in_the_middle_and_both_answers_are_right(wide: Path)
         stats = recognizer.runtime.engine.stats
         for _ in range(20):
             answers = []
-            job = threading.Thread(target=lambda: answers.append(recognizer.each(long, Behind())[0]))  # noqa: B023
+            job = threading.Thread(target=lambda: answers.append(recognizer.results_for(long, Behind())[0]))  # noqa: B023
             before = stats.batches
             job.start()
             wait_until(lambda: recognizer.runtime.engine._behind is not None or stats.batches > before)  # noqa: B023

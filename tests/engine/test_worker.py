@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from helpers.engines import PER_SECOND, engine, noise, wait_until
 from overtone.backends.fake import FakeBackend
 from overtone.batching.cost_model import CostModel, Shape
-from overtone.batching.memory_plan import DRIFT_BYTES
+from overtone.batching.memory_plan import SAFETY_MARGIN_BYTES
 from overtone.batching.policy import bucket
 from overtone.errors import BudgetError, ModelError, OutOfMemory, UsageError
 from overtone.system.memory import MIB
@@ -157,7 +157,7 @@ def test_segments_of_many_threads_share_batches() -> None:
         for thread in threads:
             thread.start()
         submitted = 12 * 32_000 * 4
-        wait_until(lambda: running._ledger.audio.held == submitted)
+        wait_until(lambda: running._ledger.audio.in_use == submitted)
         backend.gate.set()
         for thread in threads:
             thread.join(10)
@@ -182,7 +182,7 @@ def test_a_prediction_that_was_short_is_not_made_again() -> None:
     assert max(len(batch) for batch in backend.batches) > 1
     for batch in backend.batches[1:]:
         taken = 1.5 * PER_SECOND.predict(Shape(len(batch), bucket(max(batch)) / 16_000))
-        assert taken <= room + DRIFT_BYTES
+        assert taken <= room + SAFETY_MARGIN_BYTES
 
 
 def test_audio_in_flight_is_bounded() -> None:
@@ -194,7 +194,7 @@ def test_audio_in_flight_is_bounded() -> None:
         def feed() -> None:
             for i in range(200):
                 running.submit(noise(10, seed=i))
-                seen.append(running._ledger.audio.held)
+                seen.append(running._ledger.audio.in_use)
 
         feeder = threading.Thread(target=feed)
         feeder.start()
@@ -205,7 +205,7 @@ def test_audio_in_flight_is_bounded() -> None:
         feeder.join(30)
     assert len(seen) == 200
     assert max(seen) <= bound
-    assert running._ledger.audio.held == 0
+    assert running._ledger.audio.in_use == 0
 
 
 def test_a_failing_model_fails_its_batch_and_not_the_engine() -> None:
@@ -287,7 +287,7 @@ def test_closing_without_draining_drops_what_waits() -> None:
 
 def test_frames_come_when_they_are_asked_for() -> None:
     with engine(FakeBackend()) as running:
-        with_frames, without = running.submit(noise(1), wish=FRAMES), running.submit(noise(1))
+        with_frames, without = running.submit(noise(1), decode_params=FRAMES), running.submit(noise(1))
         frames = with_frames.result(10).frames
         assert frames is not None
         assert frames.shape == (50, 2)
@@ -296,10 +296,10 @@ def test_frames_come_when_they_are_asked_for() -> None:
 
 def test_a_device_that_is_gone_keeps_nobody_waiting() -> None:
     class Gone(FakeBackend):
-        def used_bytes(self) -> int:
+        def allocated_bytes(self) -> int:
             if threading.current_thread() is not threading.main_thread():
                 raise RuntimeError("the device fell off the bus")
-            return super().used_bytes()
+            return super().allocated_bytes()
 
     running = engine(Gone())
     with pytest.raises(ModelError, match=r"stopped working.*fell off the bus"):
@@ -321,10 +321,10 @@ def test_memory_kept_for_the_next_batch_is_given_back_only_where_both_do_not_fit
             self.kept = self.cost_model.predict(Shape(len(batch.waveforms), batch.padded / 16_000))
             return outputs
 
-        def used_bytes(self) -> int:
-            return super().used_bytes() + self.kept
+        def allocated_bytes(self) -> int:
+            return super().allocated_bytes() + self.kept
 
-        def loose_bytes(self) -> int:
+        def reclaimable_bytes(self) -> int:
             return self.kept
 
         def trim(self) -> None:

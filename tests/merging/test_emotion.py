@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overtone.errors import ModelError
-from overtone.merging.emotion import Merger
+from overtone.merging.emotion import EmotionAggregator
 from overtone.models.emotion2vec.classifier import Head, english
 from overtone.types import Output, Segment, Span
 
@@ -25,8 +25,8 @@ def output(frames: np.ndarray) -> Output:
     return Output(len(frames), frames.astype(np.float64).sum(axis=0), frames.astype(np.float32))
 
 
-def merger(head: Head | None = HEAD, **kind: bool) -> Merger:
-    return Merger(head, hop=320, dim=DIM, **kind)
+def merger(head: Head | None = HEAD, **kind: bool) -> EmotionAggregator:
+    return EmotionAggregator(head, hop=320, dim=DIM, **kind)
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=8), st.randoms(use_true_random=False))

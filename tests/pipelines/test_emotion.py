@@ -272,7 +272,7 @@ def test_large_batches_of_short_clips_are_filled_from_further_ahead(
 
     with EmotionRecognizer(str(small_checkpoint), batch_size_s=160, max_segment=16) as own:
         plan = own.runtime.engine.plan
-        assert plan.audio_bytes - plan.cutting_bytes == pytest.approx((2 * 16 + 2 * 160) * 64_000, rel=0.01)
+        assert plan.audio_bytes - plan.segmenter_bytes == pytest.approx((2 * 16 + 2 * 160) * 64_000, rel=0.01)
         stream = own.stream(sources(), granularity=granularity)
         next(stream)
         stream.close()
@@ -318,13 +318,13 @@ def test_threads_of_the_caller_cut_no_more_at_once_than_was_planned(small_checkp
     with EmotionRecognizer(str(small_checkpoint), decoders=2) as own:
         gate = own._intake._cutting
         seen: list[int] = []
-        take = gate.take
-        gate.take = lambda size: (take(size), seen.append(gate.held))[0]  # type: ignore[method-assign, func-returns-value]
+        take = gate.acquire
+        gate.acquire = lambda size: (take(size), seen.append(gate.in_use))[0]  # type: ignore[method-assign, func-returns-value]
         with ThreadPoolExecutor(12) as pool:
             results = list(pool.map(own, [Audio(voice(3, seed=i), 16_000) for i in range(24)]))
     assert all(result.ok for result in results)
     assert max(seen) <= 2
-    assert gate.held == 0
+    assert gate.in_use == 0
 
 
 def test_a_halved_batch_is_noted_in_the_results_it_was_for(small_checkpoint: Path) -> None:

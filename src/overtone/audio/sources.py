@@ -67,14 +67,14 @@ def expand(items: Iterable[str]) -> Iterator[Entry]:
             yield entry
 
 
-def is_list(item: str) -> bool:
+def is_list_file(item: str) -> bool:
     """Whether an item names a list of inputs rather than an input."""
     return item.startswith("@") or item.lower().endswith(".scp")
 
 
-def may_be_many(item: str) -> bool:
+def is_collection(item: str) -> bool:
     """Whether an item may stand for several inputs: a list or a folder."""
-    return is_list(item) or os.path.isdir(item)
+    return is_list_file(item) or os.path.isdir(item)
 
 
 def _expanded(item: str) -> Iterator[Entry]:

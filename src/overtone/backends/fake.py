@@ -55,15 +55,15 @@ class FakeBackend:
             outputs.append(Output(count, frames.sum(axis=0), kept))
         return outputs
 
-    def interrupt(self) -> None:
+    def preempt(self) -> None:
         """See Backend; counts the calls, and interrupts nothing."""
         self.interrupts += 1
 
-    def used_bytes(self) -> int:
+    def allocated_bytes(self) -> int:
         """See Backend."""
         return self.resident_bytes
 
-    def loose_bytes(self) -> int:
+    def reclaimable_bytes(self) -> int:
         """See Backend."""
         return 0
 

@@ -30,7 +30,7 @@ class TaskBackend:
         self._graphs, self._task = graphs, task
         self.name, self.version, self.device = graphs.name, graphs.version, graphs.device
         self.precision, self.device_name = graphs.precision, graphs.hardware
-        self._untidy_s = 0.0
+        self._since_trim_s = 0.0
 
     @property
     def task(self) -> Task:
@@ -42,17 +42,17 @@ class TaskBackend:
         return self._guarded(lambda: self._task.answer(self._graphs.run, batch), batch)
 
     def _rehearse(self, batch: Batch) -> None:
-        self._guarded(lambda: self._task.rehearse(self._graphs.run, batch), batch)
+        self._guarded(lambda: self._task.run_worst_case(self._graphs.run, batch), batch)
 
     def _guarded(self, work: Callable[[], _T], batch: Batch) -> _T:
         done = self._graphs.guard(work)
-        self._untidy_s += sum(len(waveform) for waveform in batch.waveforms) / SAMPLE_RATE
-        if self._untidy_s >= _TIDY_S:
-            self._untidy_s = 0.0
+        self._since_trim_s += sum(len(waveform) for waveform in batch.waveforms) / SAMPLE_RATE
+        if self._since_trim_s >= _TIDY_S:
+            self._since_trim_s = 0.0
             trim_heap()
         return done
 
-    def interrupt(self) -> None:
+    def preempt(self) -> None:
         """See Backend. A batch is one run, and is run to its end."""
 
     def warm_up(self) -> None:
@@ -65,13 +65,13 @@ class TaskBackend:
         probe = partial(self._graphs.probe, self._rehearse)
         return cost_probe.measure(probe, longest_s, row_s=_ROW_S, quadratic=True)
 
-    def used_bytes(self) -> int:
+    def allocated_bytes(self) -> int:
         """See Backend."""
-        return self._graphs.used_bytes()
+        return self._graphs.allocated_bytes()
 
-    def loose_bytes(self) -> int:
+    def reclaimable_bytes(self) -> int:
         """See Backend."""
-        return self._graphs.loose_bytes()
+        return self._graphs.reclaimable_bytes()
 
     def peak_bytes(self) -> int:
         """See Backend."""

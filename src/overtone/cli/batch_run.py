@@ -10,7 +10,7 @@ from typing import Annotated, Any, Optional, TypeVar
 
 import typer
 
-from overtone.audio.sources import Entry, expand, is_list, may_be_many
+from overtone.audio.sources import Entry, expand, is_collection, is_list_file
 from overtone.cli import console
 from overtone.cli.progress import Meter
 from overtone.errors import UsageError
@@ -74,7 +74,7 @@ class Job:
     @property
     def many(self) -> bool:
         """Whether there may be more than one input."""
-        return len(set(self.inputs)) > 1 or any(map(may_be_many, self.inputs))
+        return len(set(self.inputs)) > 1 or any(map(is_collection, self.inputs))
 
     def form(self, *, split: bool) -> dict[str, Any]:
         """What `open_sink` is told of the output; split: each channel has a result of its own."""
@@ -115,6 +115,6 @@ class Job:
 
     def _counted(self, done: set[str]) -> Iterator[Entry] | None:
         """What is to be done, to be counted beside the run; None where a list comes through a pipe, to be read once."""
-        if not all(os.path.isfile(item.removeprefix("@")) for item in self.inputs if is_list(item)):
+        if not all(os.path.isfile(item.removeprefix("@")) for item in self.inputs if is_list_file(item)):
             return None
         return self.entries(done)

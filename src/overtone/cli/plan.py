@@ -13,13 +13,13 @@ from rich.markup import escape
 from overtone.audio import probe
 from overtone.audio.sources import FailedInput, expand
 from overtone.batching.cost_model import Shape
-from overtone.batching.memory_plan import Plan, check_whole
+from overtone.batching.memory_plan import Plan, whole_file_bytes
 from overtone.cli import console
 from overtone.cli.batch_run import Inputs
 from overtone.cli.options import chosen, with_options
 from overtone.engine import runtime
 from overtone.errors import BudgetError, InputError
-from overtone.segmentation.segmenters import windows_in
+from overtone.segmentation.segmenters import window_count
 from overtone.system.memory import format_size
 from overtone.types import SAMPLE_RATE
 
@@ -89,11 +89,11 @@ def _forecast(source: str, seconds: float, tracks: int, started: runtime.Runtime
     segments, exact, run = 1, True, samples
     if options.segment == "window" and not options.whole:
         window, hop = (round(s * SAMPLE_RATE) for s in (options.window, options.hop or options.window))
-        segments = windows_in(samples, window, hop)
+        segments = window_count(samples, window, hop)
         run += (segments - 1) * (window - hop)
     elif not options.whole:
         # Longer audio may be silence from end to end, and that is one segment too.
-        exact = samples <= started.longest
+        exact = samples <= started.max_segment_samples
     error = _refusal(samples, tracks, started)
     return _Forecast(source, seconds, tracks * segments, exact, tracks * run / SAMPLE_RATE, error)
 
@@ -103,7 +103,7 @@ def _refusal(samples: int, tracks: int, started: runtime.Runtime) -> str | None:
     if not started.options.whole:
         return None
     try:
-        check_whole(started.engine.plan, samples, tracks)
+        whole_file_bytes(started.engine.plan, samples, tracks)
     except BudgetError as error:
         return str(error)
     return None

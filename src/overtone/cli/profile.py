@@ -21,7 +21,7 @@ from overtone.output.formats import open_sink
 from overtone.pipelines.emotion import EmotionRecognizer
 from overtone.system.machine import peak_rss_bytes, rss_bytes
 from overtone.system.memory import format_size
-from overtone.system.profiler import STAGES, Recorder, Recording, Stage
+from overtone.system.profiler import STAGES, Recording, Stage, TraceRecorder
 
 Gantt = Annotated[
     Optional[str],  # noqa: UP045 - typer reads it
@@ -90,7 +90,7 @@ def profile(inputs: Inputs, gantt: Gantt = None, overwrite: Overwrite = False, *
 
 
 def _measured(inputs: list[str], options: Options) -> _Run:
-    held, watch, recorder = rss_bytes(), _Watch(), Recorder(rss_bytes)
+    held, watch, recorder = rss_bytes(), _Watch(), TraceRecorder(rss_bytes)
     with EmotionRecognizer.with_options(options, recorder) as recognizer:
         load, load_peak = watch.stop(), peak_rss_bytes()
         # Results are written as `emotion` writes them into a pipe, to a place that keeps nothing.

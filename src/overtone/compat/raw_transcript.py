@@ -12,17 +12,17 @@ from overtone.merging.punctuation.restoration import Punctuator
 from overtone.merging.segment_outputs import Gathered, Gatherer
 from overtone.merging.words import Heard
 from overtone.models.fsmn_vad.options import VadOptions
-from overtone.models.paraformer.task import ParaformerTask, ParaformerWish
-from overtone.models.sense_voice.task import SenseVoiceWish
+from overtone.models.paraformer.task import ParaformerParams, ParaformerTask
+from overtone.models.sense_voice.task import SenseVoiceParams
 from overtone.models.task import Task
 from overtone.options.emotion import Options
 from overtone.options.transcription import TranscribeOptions
 from overtone.pipelines.auxiliary import Speech
-from overtone.pipelines.ingest import Sent
+from overtone.pipelines.ingest import SubmittedSource
 from overtone.pipelines.transcription import SpeechWay, Transcriber
 from overtone.pipelines.way import Way
-from overtone.segmentation.fsmn.segmenter import MergingCutter, SpeechCutter
-from overtone.segmentation.segmenters import Cutter
+from overtone.segmentation.fsmn.segmenter import FsmnSegmenter, MergingCutter
+from overtone.segmentation.segmenters import Segmenter
 from overtone.types import Output, Recognized, Span, Transcript, Voices
 
 
@@ -75,12 +75,12 @@ class Hearing(Transcriber):
     def _way(self, started: Runtime, speech: Speech | None) -> Way[Gathered]:
         return _Way(started, self.kind, self._task, speech)
 
-    def _result(self, sent: Sent[Gathered], channel: int, name: str, key: str | None) -> Transcript:
+    def _result(self, sent: SubmittedSource[Gathered], channel: int, name: str, key: str | None) -> Transcript:
         try:
             gathered = sent.tracks[channel].wait()
         except OvertoneError as error:
             raise about(error, name) from None
-        blank = self._blank(name, key, sent, channel)
+        blank = self._empty_result(name, key, sent, channel)
         known = {field.name: getattr(blank, field.name) for field in dataclasses.fields(blank)}
         return Overheard(**known, gathered=gathered)
 
@@ -96,26 +96,26 @@ class _Way(SpeechWay):
         super().__init__(started, kind, speech)
         self._task = task
 
-    def cutter(self, options: Options, channels: int) -> Cutter:
+    def make_segmenter(self, options: Options, channels: int) -> Segmenter:
         """See Way."""
         call = _call(options)
         if self._speech is None or call.vad is None:
             return self._cutters.make(_WHOLE, channels)
-        stream, longest = self._speech.stream(), self._runtime.longest
+        stream, longest = self._speech.stream(), self._runtime.max_segment_samples
         if call.merge_s is None:
-            return SpeechCutter(stream, call.vad, longest=longest)
+            return FsmnSegmenter(stream, call.vad, longest=longest)
         return MergingCutter(stream, call.vad, longest=longest, merge_length_s=call.merge_s, hear_gaps=True)
 
-    def merger(self, options: Options) -> Gatherer:
+    def make_aggregator(self, options: Options) -> Gatherer:
         """See Way."""
         return _Everything(speakers=self._voices is not None)
 
-    def wish(self, options: Options) -> Hashable:
+    def decode_params(self, options: Options) -> Hashable:
         """See SpeechWay."""
         call = _call(options)
         if isinstance(self._task, ParaformerTask):
-            return ParaformerWish(call.hotwords)
-        return SenseVoiceWish(call.language, call.itn, call.times)
+            return ParaformerParams(call.hotwords)
+        return SenseVoiceParams(call.language, call.itn, call.times)
 
 
 def _call(options: Options) -> Call:

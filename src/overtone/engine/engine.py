@@ -8,10 +8,10 @@ from concurrent.futures import Future
 from typing import Any
 
 from overtone.batching.memory_plan import Plan
-from overtone.batching.queue import Waiting
+from overtone.batching.queue import SegmentQueue
 from overtone.engine.stats import EngineStats
 from overtone.engine.worker import Engine
-from overtone.system.profiler import Stages
+from overtone.system.profiler import Profiler
 from overtone.types import Samples
 
 
@@ -21,7 +21,7 @@ class Fleet:
     engines: at least one, all made with `waiting`. A device that dies fails what it was running, and the others go on.
     """
 
-    def __init__(self, engines: Sequence[Engine], waiting: Waiting) -> None:
+    def __init__(self, engines: Sequence[Engine], waiting: SegmentQueue) -> None:
         self._engines = tuple(engines)
         self._waiting = waiting
 
@@ -41,7 +41,7 @@ class Fleet:
         return self._engines[0].backend_name
 
     @property
-    def stages(self) -> Stages:
+    def stages(self) -> Profiler:
         """What times them, and whoever feeds them."""
         return self._engines[0].stages
 
@@ -74,12 +74,12 @@ class Fleet:
     @property
     def queued_bytes(self) -> int:
         """See Engine."""
-        return self._waiting.audio.held
+        return self._waiting.audio.in_use
 
-    def submit(self, samples: Samples, *, wish: Hashable = None, background: bool = False) -> Future[Any]:
+    def submit(self, samples: Samples, *, decode_params: Hashable = None, background: bool = False) -> Future[Any]:
         """See Engine."""
         # It is the same list.
-        return self._engines[0].submit(samples, wish=wish, background=background)
+        return self._engines[0].submit(samples, decode_params=decode_params, background=background)
 
     def wait_until_idle(self) -> None:
         """See Engine."""
@@ -95,9 +95,9 @@ class Fleet:
         self._waiting.close(drain=drain)
 
     @property
-    def is_here(self) -> bool:
+    def on_worker_thread(self) -> bool:
         """Whether the calling thread is one of the engines' own."""
-        return any(engine.is_here for engine in self._engines)
+        return any(engine.on_worker_thread for engine in self._engines)
 
     def join(self) -> None:
         """See Engine."""

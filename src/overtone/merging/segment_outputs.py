@@ -29,7 +29,7 @@ class Gathered:
 
 
 class Gatherer:
-    """See `Merging`. speakers: whether voices are asked for. moods: where emotions are collected."""
+    """See `Aggregator`. speakers: whether voices are asked for. moods: where emotions are collected."""
 
     def __init__(self, *, speakers: bool = False, moods: Moods | None = None) -> None:
         self._speakers, self._moods = speakers, moods

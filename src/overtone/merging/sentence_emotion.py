@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.models.emotion2vec.classifier import Head, softmax
-from overtone.system.spooled_array import FrameSpool
+from overtone.system.spooled_array import SpooledArray
 from overtone.types import SAMPLE_RATE, Output, Span
 
 _PER_MS = SAMPLE_RATE // 1000
@@ -22,8 +22,8 @@ class Moods:
     def __init__(self, head: Head, hop: int) -> None:
         self._head, self._hop = head, hop
         self.labels = head.labels()
-        self._logits = FrameSpool(len(self.labels))
-        self._starts = FrameSpool(None, np.int64)
+        self._logits = SpooledArray(len(self.labels))
+        self._starts = SpooledArray(None, np.int64)
         self._turn = 0
         self._waiting: dict[int, tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]] | None] = {}
 

@@ -84,7 +84,7 @@ def task_of(checkpoint: Checkpoint) -> Task:
     return ParaformerTask(checkpoint)
 
 
-def check_wish(kind: str, options: TranscribeOptions) -> None:
+def check_decode_params(kind: str, options: TranscribeOptions) -> None:
     """UsageError for what a recogniser of this kind cannot be asked."""
     if kind == "SenseVoiceSmall":
         if options.hotwords:
@@ -98,16 +98,16 @@ def check_wish(kind: str, options: TranscribeOptions) -> None:
         raise UsageError("--no-itn is for SenseVoice; a Paraformer writes words as they are said.")
 
 
-def wish_of(kind: str, options: TranscribeOptions) -> Hashable:
+def decode_params_for(kind: str, options: TranscribeOptions) -> Hashable:
     """What a recogniser of this kind is asked. UsageError for what it cannot do."""
-    from overtone.models.paraformer.task import ParaformerWish
+    from overtone.models.paraformer.task import ParaformerParams
 
-    check_wish(kind, options)
+    check_decode_params(kind, options)
     if kind != "SenseVoiceSmall":
-        return ParaformerWish(tuple(options.hotwords.split()))
-    from overtone.models.sense_voice.task import SenseVoiceWish
+        return ParaformerParams(tuple(options.hotwords.split()))
+    from overtone.models.sense_voice.task import SenseVoiceParams
 
-    return SenseVoiceWish(language=options.language, itn=options.itn)
+    return SenseVoiceParams(language=options.language, itn=options.itn)
 
 
 def punctuates(checkpoint: Checkpoint) -> bool:

@@ -43,7 +43,7 @@ class Task(Protocol):
         """One answer per waveform, in order: what each would get alone, but for float rounding. ModelError where the
         model gives what are no numbers."""
 
-    def rehearse(self, run: Run, batch: Batch) -> None:
+    def run_worst_case(self, run: Run, batch: Batch) -> None:
         """Run every graph at the most that such a batch can take, whatever is in it, and of any wish."""
 
 

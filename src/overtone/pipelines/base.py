@@ -16,8 +16,8 @@ from overtone.audio.sources import FailedInput, Input
 from overtone.engine.runtime import Runtime
 from overtone.errors import InputError, OvertoneError, UsageError
 from overtone.options.emotion import Options
-from overtone.pipelines.ingest import Intake, Sent
-from overtone.pipelines.request import Caller, Wishes
+from overtone.pipelines.ingest import Ingestor, SubmittedSource
+from overtone.pipelines.request import CallOptions, RequestContext
 from overtone.pipelines.way import Way
 from overtone.system.machine import standard_input
 from overtone.types import BYTES_PER_SAMPLE, SAMPLE_RATE, Result, Timings
@@ -25,7 +25,7 @@ from overtone.types import BYTES_PER_SAMPLE, SAMPLE_RATE, Result, Timings
 Source = Readable | Input | FailedInput
 
 _Result = TypeVar("_Result", bound=Result)
-_Merged = TypeVar("_Merged")
+_Pooled = TypeVar("_Pooled")
 _Self = TypeVar("_Self")  # typing.Self needs Python 3.11
 
 _AHEAD = 64
@@ -39,16 +39,16 @@ _SHORT_S = 2.0
 """Seconds of the clips that are to fill such batches."""
 
 
-class Pipeline(ABC, Generic[_Result, _Merged]):
+class Pipeline(ABC, Generic[_Result, _Pooled]):
     """One set of models, loaded once; called from any number of threads."""
 
     options: Options
 
-    def _begin(self, started: Runtime, way: Way[_Merged], *, owned: bool = True) -> None:
+    def _begin(self, started: Runtime, way: Way[_Pooled], *, owned: bool = True) -> None:
         self.options = started.options
         self._owned, self._keeps_files = owned, way.keeps_files
         self._runtime = started
-        self._intake = Intake(started, way)
+        self._intake = Ingestor(started, way)
         # A pipeline that is forgotten, and not closed, takes its engines along.
         if owned:
             weakref.finalize(self, started.close, drain=False)
@@ -64,22 +64,27 @@ class Pipeline(ABC, Generic[_Result, _Merged]):
         return self._runtime
 
     @abstractmethod
-    def _result(self, sent: Sent[_Merged], channel: int, name: str, key: str | None) -> _Result:
+    def _result(self, sent: SubmittedSource[_Pooled], channel: int, name: str, key: str | None) -> _Result:
         """The result of one channel of a source that has been sent; waits for its answers."""
 
     @abstractmethod
-    def _blank(
+    def _empty_result(
         self,
         name: str,
         key: str | None,
-        sent: Sent[_Merged] | None = None,
+        sent: SubmittedSource[_Pooled] | None = None,
         channel: int = 0,
         error: OvertoneError | None = None,
     ) -> _Result:
         """A result that says what is known before, or without, an answer. `sent` None: it was never decoded."""
 
-    def _about(
-        self, name: str, key: str | None, sent: Sent[_Merged] | None, channel: int, error: OvertoneError | None
+    def _common_fields(
+        self,
+        name: str,
+        key: str | None,
+        sent: SubmittedSource[_Pooled] | None,
+        channel: int,
+        error: OvertoneError | None,
     ) -> dict[str, Any]:
         """What is known of any result, whatever was asked: the fields of `Result`."""
         about = {
@@ -95,7 +100,7 @@ class Pipeline(ABC, Generic[_Result, _Merged]):
         }
         if sent is None:
             return about
-        track, split = sent.tracks[channel], sent.wishes.split
+        track, split = sent.tracks[channel], sent.call.split
         return about | {
             "channel": channel if split else None,
             "channels": len(sent.tracks) if split else None,
@@ -104,8 +109,8 @@ class Pipeline(ABC, Generic[_Result, _Merged]):
             "timings": track.timings(sent.decode_s, time.perf_counter() - sent.began),
         }
 
-    def _wishes(self, options: Mapping[str, Any], envelope: bool) -> Wishes:
-        return Wishes(self.options.for_call(**options), envelope)
+    def _wishes(self, options: Mapping[str, Any], envelope: bool) -> CallOptions:
+        return CallOptions(self.options.for_call(**options), envelope)
 
     def __call__(self, source: Readable, *, envelope: bool = False, **options: Any) -> _Result:
         """The result of one source: a path, bytes, a binary file object, or `Audio(samples, rate)`.
@@ -116,10 +121,10 @@ class Pipeline(ABC, Generic[_Result, _Merged]):
         """
         if options.get("channels", self.options.channels) == "split":
             raise UsageError("channels='split' gives several results for a source; take them from each(source).")
-        return self.each(source, envelope=envelope, **options)[0]
+        return self.results_for(source, envelope=envelope, **options)[0]
 
-    def each(
-        self, source: Source, caller: Caller | None = None, *, envelope: bool = False, **options: Any
+    def results_for(
+        self, source: Source, ctx: RequestContext | None = None, *, envelope: bool = False, **options: Any
     ) -> list[_Result]:
         """The result of each channel that was asked for of one source: one, but with `channels="split"`.
 
@@ -128,18 +133,18 @@ class Pipeline(ABC, Generic[_Result, _Merged]):
         """
         if isinstance(source, FailedInput):
             raise source.error
-        caller = Caller() if caller is None else caller
+        ctx = RequestContext() if ctx is None else ctx
         name, key = _name(source), source.id if isinstance(source, Input) else None
         try:
-            sent = self._intake.send(*_opened(source), self._wishes(options, envelope), caller)
+            sent = self._intake.submit_source(*_readable_of(source), self._wishes(options, envelope), ctx)
             return [self._result(sent, channel, name, key) for channel in range(len(sent.tracks))]
         except BaseException:
-            caller.stop()
+            ctx.cancel()
             raise
 
-    def unanswered(self, name: str, error: OvertoneError) -> _Result:
+    def error_result(self, name: str, error: OvertoneError) -> _Result:
         """The result of a source called `name` that cannot be used."""
-        return self._blank(name, None, error=error)
+        return self._empty_result(name, None, error=error)
 
     def stream(self, sources: Iterable[Source], *, envelope: bool = False, **options: Any) -> Iterator[_Result]:
         """The results of any number of sources, in order, in bounded memory.
@@ -147,60 +152,62 @@ class Pipeline(ABC, Generic[_Result, _Merged]):
         A source that cannot be used gives a result with `error` set and stops nothing. With `channels="split"` each
         channel gives a result. To list folders and lists, see `overtone.expand`. envelope, options: as for a call.
         """
-        wishes = self._wishes(options, envelope)
+        call = self._wishes(options, envelope)
         pool = ThreadPoolExecutor(self._runtime.decoders, thread_name_prefix="overtone-decode")
-        under_way: deque[tuple[Source, Caller, Future[Sent[_Merged]] | None]] = deque()
+        in_flight: deque[tuple[Source, RequestContext, Future[SubmittedSource[_Pooled]] | None]] = deque()
         try:
             for source in sources:
-                failed, caller = isinstance(source, FailedInput), Caller()
-                sent = None if failed else pool.submit(self._intake.send, *_opened(source), wishes, caller)
-                under_way.append((source, caller, sent))
-                while len(under_way) >= self._ahead(source, wishes):
-                    yield from self._next(under_way)
-            while under_way:
-                yield from self._next(under_way)
+                failed, ctx = isinstance(source, FailedInput), RequestContext()
+                sent = None if failed else pool.submit(self._intake.submit_source, *_readable_of(source), call, ctx)
+                in_flight.append((source, ctx, sent))
+                while len(in_flight) >= self._prefetch_depth(source, call):
+                    yield from self._pop_oldest(in_flight)
+            while in_flight:
+                yield from self._pop_oldest(in_flight)
         finally:
             # Not waited for: one may be in the middle of a read that nobody ends.
             pool.shutdown(wait=False, cancel_futures=True)
-            for _, caller, _ in under_way:
-                caller.stop()
+            for _, ctx, _ in in_flight:
+                ctx.cancel()
 
-    def _ahead(self, source: Source, wishes: Wishes) -> int:
+    def _prefetch_depth(self, source: Source, call: CallOptions) -> int:
         """Sources that may be under way: with large batches, as many short clips as there may be audio in flight."""
         # Audio in memory is held from when it is handed over, and a spool of frames may be an open file.
-        if wishes.frames or self._keeps_files or not isinstance(source, Input | FailedInput | str | os.PathLike):
+        if call.frames or self._keeps_files or not isinstance(source, Input | FailedInput | str | os.PathLike):
             return _AHEAD
         plan = self._runtime.engine.plan
-        in_flight_s = (plan.audio_bytes - plan.cutting_bytes) / (SAMPLE_RATE * BYTES_PER_SAMPLE)
+        in_flight_s = (plan.audio_bytes - plan.segmenter_bytes) / (SAMPLE_RATE * BYTES_PER_SAMPLE)
         return max(_AHEAD, min(_FAR_AHEAD, round(in_flight_s / _SHORT_S)))
 
-    def _next(self, under_way: deque[tuple[Source, Caller, Future[Sent[_Merged]] | None]]) -> Iterator[_Result]:
+    def _pop_oldest(
+        self, in_flight: deque[tuple[Source, RequestContext, Future[SubmittedSource[_Pooled]] | None]]
+    ) -> Iterator[_Result]:
         # Taken off when it is answered: a source that is left while it is waited for is dropped with the rest.
-        source, _, sending = under_way[0]
-        yield from self._results(source, sending)
-        under_way.popleft()
+        source, _, sending = in_flight[0]
+        yield from self._results_of(source, sending)
+        in_flight.popleft()
 
-    def _results(self, source: Source, sending: Future[Sent[_Merged]] | None) -> Iterator[_Result]:
+    def _results_of(self, source: Source, sending: Future[SubmittedSource[_Pooled]] | None) -> Iterator[_Result]:
         name, key = _name(source), source.id if isinstance(source, Input | FailedInput) else None
         if isinstance(source, FailedInput):
-            yield self._blank(name, key, error=source.error)
+            yield self._empty_result(name, key, error=source.error)
             return
         assert sending is not None
         try:
             sent = sending.result()
         except OvertoneError as error:
-            yield self._blank(name, key, error=error)
+            yield self._empty_result(name, key, error=error)
             return
         except Exception as error:  # noqa: BLE001 - our fault, and still no reason to lose the other sources
-            yield self._blank(name, key, error=_fault(name, error))
+            yield self._empty_result(name, key, error=_internal_error(name, error))
             return
         for channel in range(len(sent.tracks)):
             try:
                 yield self._result(sent, channel, name, key)
             except OvertoneError as error:
-                yield self._blank(name, key, sent, channel, error)
+                yield self._empty_result(name, key, sent, channel, error)
             except Exception as error:  # noqa: BLE001 - as above
-                yield self._blank(name, key, sent, channel, _fault(name, error))
+                yield self._empty_result(name, key, sent, channel, _internal_error(name, error))
 
     def close(self, *, drain: bool = True) -> None:
         """Finish what is queued (without `drain`: drop it) and free the models."""
@@ -215,11 +222,11 @@ class Pipeline(ABC, Generic[_Result, _Merged]):
         self.close(drain=kind is None)
 
 
-def _fault(name: str, error: Exception) -> InputError:
+def _internal_error(name: str, error: Exception) -> InputError:
     return InputError(f"{name}: it met a fault of Overtone's own ({error!r}); please report it", code="fault")
 
 
-def _opened(source: Source) -> tuple[Readable, str | None]:
+def _readable_of(source: Source) -> tuple[Readable, str | None]:
     """What the decoder is to read, and under what name."""
     assert not isinstance(source, FailedInput)
     if isinstance(source, Input):

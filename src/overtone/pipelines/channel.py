@@ -13,14 +13,14 @@ import numpy.typing as npt
 
 from overtone.audio.envelope import Envelope
 from overtone.errors import InputError, ModelError, OvertoneError
-from overtone.segmentation.segmenters import Cutter
-from overtone.system.profiler import OFF, Stages
+from overtone.segmentation.segmenters import Segmenter
+from overtone.system.profiler import NULL_PROFILER, Profiler
 from overtone.types import SAMPLE_RATE, Samples, Segment, Span, Timings
 
-_Merged_co = TypeVar("_Merged_co", covariant=True)
+_Pooled_co = TypeVar("_Pooled_co", covariant=True)
 
 
-class Merging(Protocol[_Merged_co]):
+class Aggregator(Protocol[_Pooled_co]):
     """Puts a source's answer together from what is said of its segments, in whatever order that comes. Thread-safe."""
 
     def add_silence(self, segment: Segment) -> None:
@@ -29,7 +29,7 @@ class Merging(Protocol[_Merged_co]):
     def add(self, index: int, span: Span, answer: Any) -> None:
         """What a model says of a segment; once for each model that was asked."""
 
-    def finish(self) -> _Merged_co:
+    def finish(self) -> _Pooled_co:
         """The answer, once everything has been added."""
 
 
@@ -45,7 +45,7 @@ class _Spent:
     merge_s: float = 0.0
 
 
-class Track(Generic[_Merged_co]):
+class ChannelStream(Generic[_Pooled_co]):
     """Feed it blocks of samples with `push`, end with `finish`, then `wait` for what the engine owes.
 
     Fed by one thread, answered by the engine's. Segments are submitted as they are cut, so a source of any length is
@@ -55,17 +55,17 @@ class Track(Generic[_Merged_co]):
 
     def __init__(
         self,
-        cutter: Cutter,
+        segmenter: Segmenter,
         submit: Submit,
-        merger: Merging[_Merged_co],
+        aggregator: Aggregator[_Pooled_co],
         *,
         shortest: int,
         envelope: bool = False,
-        stages: Stages = OFF,
+        stages: Profiler = NULL_PROFILER,
     ) -> None:
-        self._cutter: Cutter | None = cutter
+        self._cutter: Segmenter | None = segmenter
         self._submit = submit
-        self._merger = merger
+        self._merger = aggregator
         self._shortest = shortest
         self._envelope = Envelope() if envelope else None
         self._stages = stages
@@ -112,9 +112,9 @@ class Track(Generic[_Merged_co]):
             with self._settled:
                 self._owed.update(answers)
             for answer in answers:
-                answer.add_done_callback(self._settler(segment))
+                answer.add_done_callback(self._on_answer(segment))
 
-    def _settler(self, segment: Segment) -> Callable[[Future[Any]], None]:
+    def _on_answer(self, segment: Segment) -> Callable[[Future[Any]], None]:
         index, span = segment.index, segment.span  # and not the samples
 
         def settle(future: Future[Any]) -> None:
@@ -143,7 +143,7 @@ class Track(Generic[_Merged_co]):
 
         return settle
 
-    def wait(self) -> _Merged_co:
+    def wait(self) -> _Pooled_co:
         """Wait for every answer and merge them. Raises the first error that a segment met."""
         with self._settled:
             self._settled.wait_for(lambda: not self._owed)

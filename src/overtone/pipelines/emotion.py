@@ -7,23 +7,23 @@ from dataclasses import replace
 from typing import Any
 
 from overtone.engine import runtime
-from overtone.engine.runtime import NOTHING, Beside, Runtime
+from overtone.engine.runtime import NO_RESERVE, ReservedCapacity, Runtime
 from overtone.errors import OvertoneError, about
-from overtone.merging.emotion import Merged, Merger
+from overtone.merging.emotion import EmotionAggregator, PooledEmotion
 from overtone.options import sources
 from overtone.options.emotion import Options
 from overtone.pipelines.base import Pipeline
-from overtone.pipelines.ingest import Sent
-from overtone.pipelines.live import Live
-from overtone.pipelines.request import Caller, Wishes
-from overtone.pipelines.segmenter_factory import Cutters
+from overtone.pipelines.ingest import SubmittedSource
+from overtone.pipelines.live import LiveSession
+from overtone.pipelines.request import CallOptions, RequestContext
+from overtone.pipelines.segmenter_factory import SegmenterFactory
 from overtone.pipelines.way import ask
-from overtone.segmentation.segmenters import Cutter
-from overtone.system.profiler import OFF, Stages
+from overtone.segmentation.segmenters import Segmenter
+from overtone.system.profiler import NULL_PROFILER, Profiler
 from overtone.types import FRAMES, EmotionResult, Output, Samples
 
 
-class EmotionRecognizer(Pipeline[EmotionResult, Merged]):
+class EmotionRecognizer(Pipeline[EmotionResult, PooledEmotion]):
     """Tells the emotion in speech. One model, loaded once; call it from as many threads as you like.
 
         recognizer = EmotionRecognizer("tiny", memory="2GiB")
@@ -43,24 +43,28 @@ class EmotionRecognizer(Pipeline[EmotionResult, Merged]):
         self._start(sources.load(**given))
 
     @classmethod
-    def with_options(cls, options: Options, stages: Stages = OFF, *, beside: Beside = NOTHING) -> EmotionRecognizer:
+    def with_options(
+        cls, options: Options, stages: Profiler = NULL_PROFILER, *, reserve: ReservedCapacity = NO_RESERVE
+    ) -> EmotionRecognizer:
         """A recogniser with options that are made already; neither environment nor config file is asked again.
 
-        stages: what times it; a `Recorder` keeps what it reads. beside: what else this process is to have room for.
+        stages: what times it; a `TraceRecorder` keeps what it reads. reserve: capacity for what else this process does.
         """
         recognizer = cls.__new__(cls)
-        recognizer._start(options, stages, beside)
+        recognizer._start(options, stages, reserve)
         return recognizer
 
     @classmethod
-    def over(cls, started: Runtime) -> EmotionRecognizer:
+    def from_runtime(cls, started: Runtime) -> EmotionRecognizer:
         """A recogniser over a model that runs already, as part of something else, which outlives it."""
         recognizer = cls.__new__(cls)
         recognizer._begin(started, _Way(started), owned=False)
         return recognizer
 
-    def _start(self, options: Options, stages: Stages = OFF, beside: Beside = NOTHING) -> None:
-        started = runtime.start(options, stages, beside)
+    def _start(
+        self, options: Options, stages: Profiler = NULL_PROFILER, reserve: ReservedCapacity = NO_RESERVE
+    ) -> None:
+        started = runtime.start(options, stages, reserve)
         self._begin(started, _Way(started))
 
     @property
@@ -69,27 +73,27 @@ class EmotionRecognizer(Pipeline[EmotionResult, Merged]):
         head = self._runtime.network.head
         return head.labels(as_published=self.options.labels == "published") if head else ()
 
-    def live(self, caller: Caller | None = None, *, name: str = "live", **options: Any) -> Live:
+    def live(self, ctx: RequestContext | None = None, *, name: str = "live", **options: Any) -> LiveSession:
         """Speech that is still going on: an answer every `hop` seconds (1 unless said) for the last `window` seconds.
 
         name: what its result is to be called. caller, options: as for `each`. Raises UsageError for an option.
         """
         self.options.for_call(**{**options, "segment": "window"})  # the windows of its moments can be run
-        wishes = self._wishes({**options, "segment": "vad"}, envelope=False)
+        call = self._wishes({**options, "segment": "vad"}, envelope=False)
 
-        def finished(sent: Sent[Merged]) -> EmotionResult:
+        def finished(sent: SubmittedSource[PooledEmotion]) -> EmotionResult:
             return self._result(sent, 0, name, None)
 
-        return Live(self._runtime, self._intake, wishes, Caller() if caller is None else caller, name, finished)
+        return LiveSession(self._runtime, self._intake, call, RequestContext() if ctx is None else ctx, name, finished)
 
-    def _result(self, sent: Sent[Merged], channel: int, name: str, key: str | None) -> EmotionResult:
+    def _result(self, sent: SubmittedSource[PooledEmotion], channel: int, name: str, key: str | None) -> EmotionResult:
         track = sent.tracks[channel]
         try:
             merged = track.wait()
         except OvertoneError as error:
             raise about(error, name) from None
         return replace(
-            self._blank(name, key, sent, channel),
+            self._empty_result(name, key, sent, channel),
             label=merged.label,
             score=merged.score,
             scores=merged.scores,
@@ -100,16 +104,16 @@ class EmotionRecognizer(Pipeline[EmotionResult, Merged]):
             envelope=track.envelope,
         )
 
-    def _blank(
+    def _empty_result(
         self,
         name: str,
         key: str | None,
-        sent: Sent[Merged] | None = None,
+        sent: SubmittedSource[PooledEmotion] | None = None,
         channel: int = 0,
         error: OvertoneError | None = None,
     ) -> EmotionResult:
         return EmotionResult(
-            label=None, score=None, scores=None, segments=(), **self._about(name, key, sent, channel, error)
+            label=None, score=None, scores=None, segments=(), **self._common_fields(name, key, sent, channel, error)
         )
 
 
@@ -120,17 +124,17 @@ class _Way:
 
     def __init__(self, started: Runtime) -> None:
         self._runtime = started
-        self._cutters = Cutters(started)
+        self._cutters = SegmenterFactory(started)
         self.shortest = started.network.shortest
 
-    def cutter(self, options: Options, channels: int) -> Cutter:
+    def make_segmenter(self, options: Options, channels: int) -> Segmenter:
         """See Way."""
         return self._cutters.make(options, channels)
 
-    def merger(self, options: Options) -> Merger:
+    def make_aggregator(self, options: Options) -> EmotionAggregator:
         """See Way."""
         network = self._runtime.network
-        return Merger(
+        return EmotionAggregator(
             network.head,
             hop=network.hop,
             dim=network.dim,
@@ -138,6 +142,6 @@ class _Way:
             as_published=options.labels == "published",
         )
 
-    def ask(self, wishes: Wishes, caller: Caller, samples: Samples) -> tuple[Future[Output]]:
+    def submit_segment(self, call: CallOptions, ctx: RequestContext, samples: Samples) -> tuple[Future[Output]]:
         """See Way."""
-        return (ask(self._runtime.engine, caller, samples, "emotion", FRAMES if wishes.frames else None),)
+        return (ask(self._runtime.engine, ctx, samples, "emotion", FRAMES if call.frames else None),)

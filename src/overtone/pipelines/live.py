@@ -11,10 +11,10 @@ import numpy as np
 
 from overtone.engine.runtime import Runtime
 from overtone.errors import UsageError
-from overtone.merging.emotion import Merged
+from overtone.merging.emotion import PooledEmotion
 from overtone.merging.timeline import verdict
-from overtone.pipelines.ingest import Intake, Sent
-from overtone.pipelines.request import Caller, Wishes
+from overtone.pipelines.ingest import Ingestor, SubmittedSource
+from overtone.pipelines.request import CallOptions, RequestContext
 from overtone.segmentation.segmenters import is_silent
 from overtone.types import SAMPLE_RATE, SILENCE, EmotionResult, Granularity, Output, Samples, SegmentResult, Span
 
@@ -23,14 +23,14 @@ SHORTEST_HOP_S = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Moment:
+class LiveUpdate:
     """The last seconds at one hop. `answer`: what the model says of them, when it has; None where nobody speaks."""
 
     span: Span
     answer: Future[Output] | None
 
 
-class Live:
+class LiveSession:
     """One channel of speech that is still going on. Used by one thread at a time; made by `EmotionRecognizer.live`.
 
     Feed it with `push`, which gives the moments that are complete, read those with `tell`, and end with `finish`.
@@ -39,20 +39,20 @@ class Live:
     def __init__(
         self,
         runtime: Runtime,
-        intake: Intake[Merged],
-        wishes: Wishes,
-        caller: Caller,
+        intake: Ingestor[PooledEmotion],
+        call: CallOptions,
+        ctx: RequestContext,
         name: str,
-        finished: Callable[[Sent[Merged]], EmotionResult],
+        finished: Callable[[SubmittedSource[PooledEmotion]], EmotionResult],
     ) -> None:
-        options = wishes.options
+        options = call.options
         hop_s = 1.0 if options.hop is None else options.hop
         if hop_s < SHORTEST_HOP_S:
             raise UsageError(f"--hop is {hop_s:g}; live answers come every {SHORTEST_HOP_S:g} s at most.")
         self._runtime = runtime
         self._hop, self._window = (round(seconds * SAMPLE_RATE) for seconds in (hop_s, options.window))
-        self._wishes, self._name, self._finished = wishes, name, finished
-        self._track = intake.track(wishes, caller)
+        self._wishes, self._name, self._finished = call, name, finished
+        self._track = intake.track(call, ctx)
         head = runtime.network.head
         self._labels = head.labels(as_published=options.labels == "published") if head else ()
         self._recent = np.zeros(0, np.float32)
@@ -60,7 +60,7 @@ class Live:
         self._began = time.perf_counter()
         self._asked: set[Future[Output]] = set()
         self._stopped = False
-        caller.when_stopped(self._drop)
+        ctx.on_cancel(self._drop)
 
     def _drop(self) -> None:
         self._stopped = True
@@ -78,7 +78,7 @@ class Live:
         return self._wishes.options.granularity
 
     @property
-    def load(self) -> float:
+    def realtime_factor(self) -> float:
         """Seconds of audio that the model runs for each second of it: windows overlap, and all is heard once more."""
         return self._window / self._hop + 1
 
@@ -87,7 +87,7 @@ class Live:
         """Samples so far, at 16 kHz."""
         return self._track.samples
 
-    def push(self, samples: Samples) -> list[Moment]:
+    def push(self, samples: Samples) -> list[LiveUpdate]:
         """Take in float32 (samples,) at 16 kHz; may wait for room in the engine. The moments that this completes."""
         moments = []
         while len(samples) and not self._stopped:
@@ -102,19 +102,19 @@ class Live:
             raise self._track.error
         return moments
 
-    def _moment(self) -> Moment:
+    def _moment(self) -> LiveUpdate:
         stop = self._track.samples
         span = Span(stop - len(self._recent), stop)
         if len(self._recent) < self._runtime.network.shortest or is_silent(self._recent):
-            return Moment(span, None)
+            return LiveUpdate(span, None)
         answer = self._runtime.engine.submit(self._recent)
         self._asked.add(answer)
         answer.add_done_callback(self._asked.discard)
         if self._stopped:  # meanwhile
             answer.cancel()
-        return Moment(span, answer)
+        return LiveUpdate(span, answer)
 
-    def tell(self, moment: Moment) -> SegmentResult:
+    def poll(self, moment: LiveUpdate) -> SegmentResult:
         """What the model says of a moment; waits for it. Raises what its segment met."""
         if moment.answer is None:
             return SegmentResult(moment.span, SILENCE, None, None)
@@ -127,4 +127,4 @@ class Live:
         """It ends here: what a file of it would get. InputError if there was too little of it."""
         self._track.finish(self._name)
         duration = self._track.samples / SAMPLE_RATE
-        return self._finished(Sent(self._wishes, [self._track], duration, 0.0, self._began, ()))
+        return self._finished(SubmittedSource(self._wishes, [self._track], duration, 0.0, self._began, ()))

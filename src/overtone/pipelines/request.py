@@ -12,7 +12,7 @@ from overtone.options.emotion import Options
 from overtone.types import Answer, Samples
 
 
-class Caller:
+class RequestContext:
     """Who waits for an answer, and may stop waiting. One for each call; its methods are called from any thread.
 
     What is here is a caller that only waits. Others hear how far their audio is, know what the model said of a segment
@@ -27,11 +27,11 @@ class Caller:
         self._when_stopped: list[Callable[[], Callable[[], None] | None]] = []
 
     @property
-    def stopped(self) -> bool:
+    def cancelled(self) -> bool:
         """Whether nobody waits any more."""
         return self._stopped
 
-    def stop(self) -> None:
+    def cancel(self) -> None:
         """Nobody waits any more: what has not been run will not be."""
         with self._lock:
             self._stopped = True
@@ -40,7 +40,7 @@ class Caller:
             if (work := recalled()) is not None:
                 work()
 
-    def when_stopped(self, work: Callable[[], None]) -> None:
+    def on_cancel(self, work: Callable[[], None]) -> None:
         """Have `work` done once nobody waits any more; at once if that is so already.
 
         An object's method does not keep the object: what works for a caller knows it, and the two would hold each
@@ -52,19 +52,19 @@ class Caller:
                 return
         work()
 
-    def decoded(self, seconds: float) -> None:
+    def on_progress(self, seconds: float) -> None:
         """So many seconds of the source have been decoded. An OvertoneError raised here ends it."""
 
-    def recall(self, question: str, samples: Samples) -> Answer | None:
+    def cache_get(self, cache_key: str, samples: Samples) -> Answer | None:
         """What was said of these samples when that was asked, if it is known from before."""
         return None
 
-    def keep(self, question: str, samples: Samples, answer: Answer) -> None:
+    def cache_put(self, cache_key: str, samples: Samples, answer: Answer) -> None:
         """What is said of these samples."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class CallOptions:
     """What one call wants. `options`: those of the pipeline with the call's own. `envelope`: keep the outline."""
 
     options: Options

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from overtone.engine.runtime import Beside, decoders_for
+from overtone.engine.runtime import ReservedCapacity, decoder_count
 from overtone.errors import UsageError
 from overtone.options import sources
 from overtone.options.emotion import Options
@@ -34,7 +34,7 @@ from overtone.server.ui.kept import SHELF_BYTES
 from overtone.server.uploads import Spool, UploadLimits
 from overtone.system.machine import rss_bytes
 from overtone.system.memory import MIB, parse_size
-from overtone.system.profiler import OFF
+from overtone.system.profiler import NULL_PROFILER
 
 _REQUESTS_BYTES = 64 * MIB
 """What requests under way hold beside their audio: pieces of uploads on their way to disk, answers on their way out."""
@@ -52,7 +52,7 @@ _LONGEST_S = 600.0
 def recognizer_for(options: Options, settings: Settings) -> EmotionRecognizer:
     """A recogniser with room planned for what the service holds beside it. UsageError for files that run whole."""
     _check(options)
-    return EmotionRecognizer.with_options(options, OFF, beside=_beside(settings))
+    return EmotionRecognizer.with_options(options, NULL_PROFILER, reserve=_beside(settings))
 
 
 def transcription_for(options: Options, transcriber: str) -> TranscribeOptions:
@@ -76,20 +76,20 @@ def _check(options: Options) -> None:
         )
 
 
-def _beside(settings: Settings) -> Beside:
+def _beside(settings: Settings) -> ReservedCapacity:
     cache_bytes = parse_size(settings.cache_size) if settings.cache == "memory" else 0
     held_bytes = cache_bytes + _REQUESTS_BYTES + (SHELF_BYTES if settings.page else 0)
-    return Beside(settings.jobs_at_once, settings.live_streams, held_bytes)
+    return ReservedCapacity(settings.jobs_at_once, settings.live_streams, held_bytes)
 
 
 def models_for(options: Options, transcription: TranscribeOptions | None, settings: Settings) -> Models:
     """All that the service answers with, in one budget."""
     if transcription is None:
         return Models(recognizer_for(options, settings))
-    beside = _beside(settings)
+    reserve = _beside(settings)
     # Those who ask for words and those who ask for emotions are cut apart from each other.
-    beside = replace(beside, live=beside.live + decoders_for(options))
-    transcriber = Transcriber.with_options(transcription, OFF, beside=beside)
+    reserve = replace(reserve, live=reserve.live + decoder_count(options))
+    transcriber = Transcriber.with_options(transcription, NULL_PROFILER, reserve=reserve)
     return Models(transcriber.emotion(options), transcriber)
 
 

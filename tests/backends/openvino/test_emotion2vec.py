@@ -66,7 +66,7 @@ def in_float64(folder: Path) -> Precisely:
 
 def batch_of(*seconds: float) -> Batch:
     clips = tuple(voice(length, seed=place) for place, length in enumerate(seconds))
-    return Batch(clips, bucket(max(len(clip) for clip in clips)), wish=FRAMES)
+    return Batch(clips, bucket(max(len(clip) for clip in clips)), decode_params=FRAMES)
 
 
 def difference(ours: list[Output], theirs: list[Output]) -> float:
@@ -85,7 +85,7 @@ def test_any_batch_equals_the_network_and_each_alone(
     batch = batch_of(*lengths)
     found = backend.run(batch)
     assert difference(found, precisely(batch)) < 1e-5
-    alone = [backend.run(Batch((clip,), len(clip), wish=FRAMES))[0] for clip in batch.waveforms]
+    alone = [backend.run(Batch((clip,), len(clip), decode_params=FRAMES))[0] for clip in batch.waveforms]
     assert difference(found, alone) < 1e-5
     for output in found:
         assert output.frames is not None

@@ -219,7 +219,7 @@ def test_a_rehearsal_runs_every_graph(run: Run, checkpoint: checkpoints.Checkpoi
         return run(graph, inputs)
 
     task = SpeakerTask(checkpoint)
-    task.rehearse(watched, cost_probe.noise(Shape(2, 2.0)))
+    task.run_worst_case(watched, cost_probe.noise(Shape(2, 2.0)))
     assert seen == set(task.graphs)
 
 

@@ -44,7 +44,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> TorchBackend:
 
 def run(backend: TorchBackend, clips: list[np.ndarray], padded: int | None = None) -> list[Output]:
     longest = max(len(clip) for clip in clips)
-    return backend.run(Batch(tuple(clips), padded or bucket(longest), wish=FRAMES))
+    return backend.run(Batch(tuple(clips), padded or bucket(longest), decode_params=FRAMES))
 
 
 def assert_same(together: list[Output], alone: list[Output]) -> None:

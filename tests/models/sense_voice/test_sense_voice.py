@@ -24,7 +24,7 @@ from overtone.models import checkpoints
 from overtone.models.graph import Graph
 from overtone.models.sense_voice.ctc_alignment import align, runs
 from overtone.models.sense_voice.network import build
-from overtone.models.sense_voice.task import LANGUAGES, SenseVoiceTask, SenseVoiceWish
+from overtone.models.sense_voice.task import LANGUAGES, SenseVoiceParams, SenseVoiceTask
 from overtone.models.task import Run
 from overtone.models.tokenizers.sentencepiece import Found, Pieces, join, without_tags
 from overtone.types import Batch, Recognized
@@ -40,7 +40,7 @@ SPEECH = (
     "wenet/librispeech-1995-1837-0001.wav",
     "librivox/sense_and_sensibility_01_austen_64kb-0870.wav",
 )
-WISHES = (SenseVoiceWish("auto", itn=False), SenseVoiceWish("zh", itn=True), SenseVoiceWish("ko", itn=True))
+WISHES = (SenseVoiceParams("auto", itn=False), SenseVoiceParams("zh", itn=True), SenseVoiceParams("ko", itn=True))
 TOLERANCE = 1e-3
 """Of scores of the order of 30, which the last layer makes of features that differ by up to 5e-4."""
 
@@ -82,8 +82,10 @@ def text_of(task: SenseVoiceTask, answer: Recognized) -> str:
     return task.pieces.decode([*(ids[tag] for tag in answer.tags), *answer.tokens])
 
 
-def ask(task: SenseVoiceTask, run: Run, waveforms: list[np.ndarray], wish: SenseVoiceWish | None) -> list[Recognized]:
-    answers = task.answer(run, Batch(tuple(waveforms), max(map(len, waveforms)), wish))
+def ask(
+    task: SenseVoiceTask, run: Run, waveforms: list[np.ndarray], decode_params: SenseVoiceParams | None
+) -> list[Recognized]:
+    answers = task.answer(run, Batch(tuple(waveforms), max(map(len, waveforms)), decode_params))
     assert all(isinstance(answer, Recognized) for answer in answers)
     return answers  # type: ignore[return-value]  # just looked at
 
@@ -118,12 +120,14 @@ def test_scores_are_funasrs(
         np.testing.assert_allclose(scores - head["total"][:, None], expected[:, tokens], atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("wish", WISHES, ids=lambda wish: wish.language)
+@pytest.mark.parametrize("wish", WISHES, ids=lambda decode_params: decode_params.language)
 def test_answers_are_funasrs(
-    funasr: Any, run: Run, task: SenseVoiceTask, speech: list[np.ndarray], wish: SenseVoiceWish
+    funasr: Any, run: Run, task: SenseVoiceTask, speech: list[np.ndarray], decode_params: SenseVoiceParams
 ) -> None:
-    for samples, answer in zip(speech, ask(task, run, speech, wish), strict=True):
-        theirs = funasr.generate(input=samples, language=wish.language, use_itn=wish.itn, output_timestamp=True)[0]
+    for samples, answer in zip(speech, ask(task, run, speech, decode_params), strict=True):
+        theirs = funasr.generate(
+            input=samples, language=decode_params.language, use_itn=decode_params.itn, output_timestamp=True
+        )[0]
         assert text_of(task, answer) == theirs["text"]
         assert len(answer.tags) == 4
         words = task.pieces.words([int(token) for token in answer.tokens])
@@ -132,12 +136,12 @@ def test_answers_are_funasrs(
         spans = [[int(answer.times[word.first, 0]), int(answer.times[word.last, 1])] for word in words]
         assert spans == theirs["timestamp"]
         assert len(words) > 10
-        same(answer, ask(task, run, [samples], wish)[0])
+        same(answer, ask(task, run, [samples], decode_params)[0])
 
 
 def test_without_times_the_text_is_the_same(run: Run, task: SenseVoiceTask, speech: list[np.ndarray]) -> None:
-    timed = ask(task, run, speech, SenseVoiceWish())
-    for answer, with_times in zip(ask(task, run, speech, SenseVoiceWish(times=False)), timed, strict=True):
+    timed = ask(task, run, speech, SenseVoiceParams())
+    for answer, with_times in zip(ask(task, run, speech, SenseVoiceParams(times=False)), timed, strict=True):
         assert answer.times is None
         assert text_of(task, answer) == text_of(task, with_times)
         assert len(answer.confidences) == len(answer.tokens)
@@ -146,7 +150,7 @@ def test_without_times_the_text_is_the_same(run: Run, task: SenseVoiceTask, spee
 def test_a_batch_of_any_lengths_is_answered_as_each_alone(run: Run, task: SenseVoiceTask) -> None:
     waveforms = [voice(seconds, seed) for seed, seconds in enumerate((0.025, 3.3, 0.4, 12.0, 0.01, 1.7))]
     for answer, samples in zip(ask(task, run, waveforms, None), waveforms, strict=True):
-        same(answer, ask(task, run, [samples], SenseVoiceWish())[0])
+        same(answer, ask(task, run, [samples], SenseVoiceParams())[0])
         assert answer.times is not None
         assert answer.times.shape == (len(answer.tokens), 2)
         assert (answer.times[:, 0] < answer.times[:, 1]).all()
@@ -182,7 +186,7 @@ def spoken(task: SenseVoiceTask, pieces: list[str | None], counts: list[int]) ->
     for piece, count in zip(pieces, counts, strict=True):
         path += [ids[piece]] * count
     frames = len(path) - 4
-    return ask(task, saying(path, len(task.pieces)), [voice(frames * 0.06)], SenseVoiceWish())[0]
+    return ask(task, saying(path, len(task.pieces)), [voice(frames * 0.06)], SenseVoiceParams())[0]
 
 
 def test_tokens_are_those_that_the_text_is_usually_written_with(task: SenseVoiceTask) -> None:
@@ -202,7 +206,7 @@ def test_a_token_that_is_several_alone_has_the_time_of_all_of_them(
     path = [18, 19, 20, 21]
     for token in (parts[0], 0, *parts, 0, parts[-1]):
         path += [token] * 2
-    answer = ask(task, saying(path, len(task.pieces)), [voice(1)], SenseVoiceWish())[0]
+    answer = ask(task, saying(path, len(task.pieces)), [voice(1)], SenseVoiceParams())[0]
     assert answer.tokens.tolist() == [7, 8, 9]
     assert answer.times is not None
     stop = 4 + 2 * len(parts)
@@ -247,14 +251,14 @@ def test_a_rehearsal_runs_every_graph(run: Run, task: SenseVoiceTask, shape: Sha
         seen[graph] = inputs
         return run(graph, inputs)
 
-    task.rehearse(watched, cost_probe.noise(shape))
+    task.run_worst_case(watched, cost_probe.noise(shape))
     assert set(seen) == set(task.graphs)
     assert len(seen["scores"]["tokens"]) >= seen["encoder"]["counts"].max() / 2
 
 
 def test_the_wish_is_looked_at() -> None:
     with pytest.raises(UsageError, match="'fr' is none of"):
-        SenseVoiceWish("fr")
+        SenseVoiceParams("fr")
     assert set(LANGUAGES) == {"auto", "zh", "en", "yue", "ja", "ko", "nospeech"}
 
 

@@ -15,9 +15,9 @@ from overtone.models.features.fbank import frames_of
 from overtone.models.fsmn_vad.options import VadOptions
 from overtone.models.fsmn_vad.scorer import FsmnStream, Scores
 from overtone.segmentation.fsmn.endpoint_detector import EndpointDetector
-from overtone.segmentation.fsmn.segmenter import MergingCutter, SpeechCutter
+from overtone.segmentation.fsmn.segmenter import FsmnSegmenter, MergingCutter
 from overtone.segmentation.fsmn.span_merger import Piece, SpanMerger, merged
-from overtone.segmentation.segmenters import Cutter
+from overtone.segmentation.segmenters import Segmenter
 from overtone.types import Segment, Span
 
 OPTIONS = VadOptions(max_single_segment_time=20_000, chunk_size=15_000)
@@ -49,9 +49,9 @@ class LoudStream(FsmnStream):
         return Scores(np.where(loud > 0.01, 0.05, 0.95).astype(np.float32), np.zeros(len(loud), np.float32))
 
 
-def cutters(options: VadOptions = OPTIONS, longest: int = LONGEST) -> dict[str, Cutter]:
+def cutters(options: VadOptions = OPTIONS, longest: int = LONGEST) -> dict[str, Segmenter]:
     return {
-        "apart": SpeechCutter(LoudStream(), options, longest=longest),
+        "apart": FsmnSegmenter(LoudStream(), options, longest=longest),
         "joined": MergingCutter(LoudStream(), options, longest=longest, merge_length_s=15),
         "joined, gaps heard": MergingCutter(LoudStream(), options, longest=longest, merge_length_s=15, hear_gaps=True),
         "joined to short ones": MergingCutter(LoudStream(), options, longest=longest, merge_length_s=4),
@@ -70,7 +70,7 @@ def talk(seed: int, seconds: float) -> np.ndarray:
     return (level * random.uniform(-1, 1, len(level))).astype(np.float32)
 
 
-def cut(cutter: Cutter, samples: np.ndarray, sizes: Iterator[int]) -> list[Segment]:
+def cut(cutter: Segmenter, samples: np.ndarray, sizes: Iterator[int]) -> list[Segment]:
     segments, at = [], 0
     while at < len(samples):
         size = next(sizes)
@@ -186,7 +186,7 @@ def test_no_speech_is_longer_than_the_longest(longest: int) -> None:
 
 def test_a_longest_that_the_look_back_alone_would_exceed_is_refused() -> None:
     with pytest.raises(ValueError, match="6720"):
-        SpeechCutter(LoudStream(), OPTIONS, longest=6719)
+        FsmnSegmenter(LoudStream(), OPTIONS, longest=6719)
 
 
 @pytest.mark.parametrize("name", cutters())

@@ -47,7 +47,7 @@ class TorchBackend:
         if self._flex is not None:
             network.attend_by(self._flex)
 
-    def interrupt(self) -> None:
+    def preempt(self) -> None:
         """See Backend. What PyTorch has been given is run to its end; on a GPU that is soon."""
 
     def run(self, batch: Batch) -> list[Output]:
@@ -59,7 +59,7 @@ class TorchBackend:
 
     def _settle(self) -> None:
         if self.offload is not None:
-            self.offload.settle()
+            self.offload.clear()
 
     def _run(self, batch: Batch) -> list[Output]:
         architecture = self._architecture
@@ -101,13 +101,13 @@ class TorchBackend:
             f"attention ran block by block on {self.device}: FlexAttention failed ({self._flex.fault})",
         )
 
-    def used_bytes(self) -> int:
+    def allocated_bytes(self) -> int:
         """See Backend."""
-        return self._device.used_bytes()
+        return self._device.allocated_bytes()
 
-    def loose_bytes(self) -> int:
+    def reclaimable_bytes(self) -> int:
         """See Backend."""
-        return self._device.loose_bytes()
+        return self._device.reclaimable_bytes()
 
     def peak_bytes(self) -> int:
         """See Backend."""

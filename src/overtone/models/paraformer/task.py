@@ -30,7 +30,7 @@ _LISTENED = 50
 
 
 @dataclass(frozen=True, slots=True)
-class ParaformerWish:
+class ParaformerParams:
     """What a Paraformer can be asked. hotwords: words that are expected, each with blanks where it has some; UsageError
     for more than 1,000, or one of more than 32 characters."""
 
@@ -85,9 +85,9 @@ class ParaformerTask:
         return ("encoder", "decoder", *(graph for graph, is_there in there.items() if is_there))
 
     def answer(self, run: Run, batch: Batch) -> list[Recognized]:
-        """See Task. `batch.wish`: a ParaformerWish, or None. UsageError for hot words where the model takes none."""
-        wish = batch.wish if isinstance(batch.wish, ParaformerWish) else ParaformerWish()
-        if wish.hotwords and self._hotwords is None:
+        """See `Task`. `batch.decode_params`: `ParaformerParams` or None. UsageError for hot words it cannot take."""
+        decode_params = batch.decode_params if isinstance(batch.decode_params, ParaformerParams) else ParaformerParams()
+        if decode_params.hotwords and self._hotwords is None:
             raise UsageError(f"{self._name}: takes no hot words; a SeacoParaformer does.")
         features, counts = self._features(batch)
         heard = run("encoder", {"features": features, "counts": counts})
@@ -96,7 +96,7 @@ class ParaformerTask:
         tokens = cif.token_counts(alphas, tail=self._config.predictor.tail > 0)
         if not tokens.any():
             return [self._recognized(*_NOTHING) for _ in tokens]
-        vectors = self._vectors_of(run, wish.hotwords) if wish.hotwords else None
+        vectors = self._vectors_of(run, decode_params.hotwords) if decode_params.hotwords else None
         said = self._say(run, _Heard(heard["hidden"], alphas, counts, tokens), vectors)
         return [self._recognized(*row) for row in said]
 
@@ -109,7 +109,7 @@ class ParaformerTask:
             self._known = words, vectors
         return vectors
 
-    def rehearse(self, run: Run, batch: Batch) -> None:
+    def run_worst_case(self, run: Run, batch: Batch) -> None:
         """See Task. As if every second frame, which is 8 a second, ended a token, and with the most hot words."""
         features, counts = self._features(batch)
         heard = run("encoder", {"features": features, "counts": counts})

@@ -41,7 +41,7 @@ Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class SenseVoiceWish:
+class SenseVoiceParams:
     """What is asked for. language: one of `LANGUAGES`. itn: digits and punctuation. times: of each token."""
 
     language: str = "auto"
@@ -79,7 +79,7 @@ def frontend_config(config: Mapping[str, Any], name: str) -> FrontendConfig:
 
 
 class SenseVoiceTask:
-    """Waveforms to `Recognized`. The wish is a `SenseVoiceWish`; None stands for its defaults."""
+    """Waveforms to `Recognized`. The wish is a `SenseVoiceParams`; None stands for its defaults."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         config = frontend_config(checkpoint.config, checkpoint.name)
@@ -109,21 +109,21 @@ class SenseVoiceTask:
 
     def answer(self, run: Run, batch: Batch) -> list[Answer]:
         """One `Recognized` for each waveform, in order."""
-        wish = batch.wish if isinstance(batch.wish, SenseVoiceWish) else SenseVoiceWish()
-        heard = self._hear(run, batch, wish)
+        decode_params = batch.decode_params if isinstance(batch.decode_params, SenseVoiceParams) else SenseVoiceParams()
+        heard = self._hear(run, batch, decode_params)
         check_numbers(self._name, *(one.total for one in heard))
-        return [self._read(run, one, wish.times) for one in heard]
+        return [self._read(run, one, decode_params.times) for one in heard]
 
-    def rehearse(self, run: Run, batch: Batch) -> None:
+    def run_worst_case(self, run: Run, batch: Batch) -> None:
         """See Task. As if every second frame began a token, none of them where its frames say."""
-        for heard in self._hear(run, batch, SenseVoiceWish()):
+        for heard in self._hear(run, batch, SenseVoiceParams()):
             targets = np.arange((len(heard.best) - QUERIES + 1) // 2) % 2 + 1
             chances = _chances(run, heard, targets)
             align(targets, chances[:, 1:], chances[:, 0])
 
-    def _hear(self, run: Run, batch: Batch, wish: SenseVoiceWish) -> list[_Heard]:
+    def _hear(self, run: Run, batch: Batch, decode_params: SenseVoiceParams) -> list[_Heard]:
         features, counts = padded([self._frontend(samples) for samples in batch.waveforms], _STEP)
-        asked = [LANGUAGES[wish.language], _EVENT, _EMOTION, _WITH_ITN if wish.itn else _WITHOUT_ITN]
+        asked = [LANGUAGES[decode_params.language], _EVENT, _EMOTION, _WITH_ITN if decode_params.itn else _WITHOUT_ITN]
         queries = np.tile(np.array(asked, np.int64), (len(counts), 1))
         outputs = run("encoder", {"features": features, "counts": counts, "queries": queries})
         return _heard(run, outputs["hidden"], counts + QUERIES)

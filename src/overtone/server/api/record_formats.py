@@ -13,7 +13,7 @@ from overtone.errors import InputError, UsageError
 from overtone.output.formats import open_sink
 from overtone.output.records import Level
 from overtone.server.inference.upload_reader import in_pieces
-from overtone.system.spooled_array import FrameSpool
+from overtone.system.spooled_array import SpooledArray
 from overtone.types import (
     SAMPLE_RATE,
     Emotion,
@@ -135,10 +135,10 @@ def _samples(seconds: float) -> int:
 
 def _frames(entry: Mapping[str, Any]) -> FrameResult:
     labels = tuple(entry["labels"])
-    starts, embeddings = FrameSpool(None, np.int64), FrameSpool(0)
+    starts, embeddings = SpooledArray(None, np.int64), SpooledArray(0)
     starts.append(np.array([_samples(start) for start in entry["starts"]], np.int64))
     scores = None
     if entry["scores"] is not None:
-        scores = FrameSpool(len(labels))
+        scores = SpooledArray(len(labels))
         scores.append(np.array(entry["scores"], np.float32).reshape(-1, len(labels)))
     return FrameResult(entry["hop"], labels, starts, scores, embeddings)

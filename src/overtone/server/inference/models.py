@@ -38,7 +38,7 @@ class Models:
         if self.transcriber is None:
             return (self.emotion.runtime.engine,)
         runtime = self.transcriber.runtime
-        others = (unit.engine for role, unit in runtime.more.items() if role != "emotion")
+        others = (unit.engine for role, unit in runtime.auxiliary.items() if role != "emotion")
         return (self.emotion.runtime.engine, runtime.engine, *others)
 
     def fingerprints(self) -> Mapping[Task, str]:
@@ -57,7 +57,7 @@ class Models:
 
 def check_wish(transcriber: Transcriber, **options: Any) -> None:
     """UsageError for options of a call that the recogniser can do nothing with, such as words to listen for."""
-    registry.check_wish(_kind(transcriber.runtime.network.folder), transcriber.options.for_call(**options))
+    registry.check_decode_params(_kind(transcriber.runtime.network.folder), transcriber.options.for_call(**options))
 
 
 @lru_cache(maxsize=8)
@@ -94,7 +94,7 @@ def _of_transcriber(transcriber: Transcriber, emotion: str) -> str:
     strict = not options.ignore_unknown_tensors
     _kind(runtime.network.folder)  # known before anybody waits for it
     folders = {"recognizer": runtime.network.folder}
-    folders |= {role: unit.network.folder for role, unit in runtime.more.items() if role != "emotion"}
+    folders |= {role: unit.network.folder for role, unit in runtime.auxiliary.items() if role != "emotion"}
     folders |= {role: _folder(name, options) for role, name in transcriber.models.items() if _is_beside(role, name)}
     parts = [
         f"{role} {fingerprint(checkpoints.read(folder, name=role), strict=strict)}"

@@ -14,13 +14,13 @@ from functools import partial
 from typing import TypeVar
 
 from overtone.errors import InputError, ModelError, OvertoneError, RefusedError
-from overtone.pipelines.request import Caller
+from overtone.pipelines.request import RequestContext
 from overtone.server.api.params import Answer, Call, answer_of, work_s
 from overtone.server.cache import Answers, key_of
 from overtone.server.inference.admission import Admission, Ticket
 from overtone.server.inference.model_host import Host, was_gone
 from overtone.server.inference.models import Answering, Task
-from overtone.server.inference.upload_reader import LEAST_RATE, BoundedCaller, GuardedFile, check_length, claimed
+from overtone.server.inference.upload_reader import LEAST_RATE, GuardedFile, LimitedContext, check_length, claimed
 from overtone.server.observability.metrics import Metrics
 from overtone.server.uploads import Upload
 from overtone.types import Result
@@ -172,17 +172,17 @@ class Service:
         def told(seconds: float) -> None:
             loop.call_soon_threadsafe(ticket.correct, work(seconds))
 
-        caller = BoundedCaller(self.bounds.most_audio_s, said.seconds, told)
+        ctx = LimitedContext(self.bounds.most_audio_s, said.seconds, told)
 
         def answered() -> list[Result]:
-            with GuardedFile(upload.path, upload.name, caller) as file:
-                return [*answering.each(file, caller, envelope=envelope, **call.options)]
+            with GuardedFile(upload.path, upload.name, ctx) as file:
+                return [*answering.results_for(file, ctx, envelope=envelope, **call.options)]
 
-        results = await self._run(answered, caller, ticket)
+        results = await self._run(answered, ctx, ticket)
         self.metrics.stage(results[0].timings)
         return results
 
-    async def _run(self, work: Callable[[], _T], caller: Caller, ticket: Ticket) -> _T:
+    async def _run(self, work: Callable[[], _T], ctx: RequestContext, ticket: Ticket) -> _T:
         """Do the work in a thread, and stop it where nobody waits for it any more."""
         begun = self._threads.submit(work)
         running = asyncio.wrap_future(begun)
@@ -191,7 +191,7 @@ class Service:
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
-            caller.stop()
+            ctx.cancel()
             begun.cancel()  # it never begins, if it still waits for a thread
             raise
         except OvertoneError as error:

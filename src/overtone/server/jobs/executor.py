@@ -17,7 +17,7 @@ from overtone.server.inference.models import Answering
 from overtone.server.inference.service import Service
 from overtone.server.inference.upload_reader import GuardedFile, check_length
 from overtone.server.jobs.progress import Progress
-from overtone.server.jobs.request import JobCaller
+from overtone.server.jobs.request import JobContext
 from overtone.server.jobs.segment_cache import KeptAnswers
 from overtone.server.jobs.store import JobStore
 from overtone.server.jobs.values import Claim, Job
@@ -40,7 +40,7 @@ class JobFiles:
         self.progress = Progress()
         self._service, self._store, self._settings = service, store, settings
         self._threads = ThreadPoolExecutor(settings.jobs_at_once, thread_name_prefix="overtone-job")
-        self._callers: dict[tuple[str, int], JobCaller] = {}
+        self._callers: dict[tuple[str, int], JobContext] = {}
         self._failures: Counter[tuple[str, int]] = Counter()
         self._ending = False
 
@@ -48,16 +48,16 @@ class JobFiles:
         """A job was cancelled: what of it runs is stopped."""
         for place in [place for place in self._failures if place[0] == job]:
             del self._failures[place]
-        for place, caller in tuple(self._callers.items()):
+        for place, ctx in tuple(self._callers.items()):
             if place[0] == job:
-                caller.drop()
+                ctx.drop()
         self.progress.forget(job)
 
     def stop(self) -> None:
         """Stop all that run, and whatever is begun: they go on where they are after the next start."""
         self._ending = True
-        for caller in tuple(self._callers.values()):
-            caller.drop()
+        for ctx in tuple(self._callers.values()):
+            ctx.drop()
 
     def close(self) -> None:
         """Wait for the threads."""
@@ -101,7 +101,7 @@ class JobFiles:
         if isinstance(error, ModelError) and error.code != "gave_up":
             _LOG.error("the model did not answer: %s", error)
             error = InputError(f"{claim.file.name}: the model cannot run on this audio", code="model_failed")
-        unanswered = answering.unanswered(claim.file.name, error)
+        unanswered = answering.error_result(claim.file.name, error)
         await asyncio.to_thread(self._store.failed, *place, _lines([unanswered], call, level))
         self._ended(place)
 
@@ -139,19 +139,19 @@ class JobFiles:
         def told(seconds: float) -> None:
             self.progress.at(*place, seconds)
 
-        caller = JobCaller(self._settings.max_job_audio_s, told, kept)
-        self._callers[place] = caller
+        ctx = JobContext(self._settings.max_job_audio_s, told, kept)
+        self._callers[place] = ctx
         if self._ending:
-            caller.drop()
+            ctx.drop()
 
         def work() -> list[Result]:
-            with GuardedFile(claim.path, claim.file.name, caller) as file:
-                return [*answering.each(file, caller, **call.options)]
+            with GuardedFile(claim.path, claim.file.name, ctx) as file:
+                return [*answering.results_for(file, ctx, **call.options)]
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except (Exception, asyncio.CancelledError):  # what the thread ends with when it is stopped comes as the loop's
-            if caller.dropped:
+            if ctx.dropped:
                 raise CancelledError from None  # whatever it says, that is why
             raise
         finally:

@@ -51,9 +51,9 @@ _MOST_BYTES = 16 << 20
 _LOG = logging.getLogger("overtone")
 
 
-def digest_of(question: str, samples: Samples) -> bytes:
+def digest_of(cache_key: str, samples: Samples) -> bytes:
     """What an answer is known by: a hash of what was asked, and of the samples, float32 (samples,)."""
-    digest = hashlib.blake2b(question.encode() + b"\0", digest_size=_DIGEST_BYTES)
+    digest = hashlib.blake2b(cache_key.encode() + b"\0", digest_size=_DIGEST_BYTES)
     digest.update(np.ascontiguousarray(samples, "<f4").data)
     return digest.digest()
 

@@ -14,7 +14,7 @@ from overtone.output.records import DETAILS, Level
 from overtone.server.inference.models import Task
 from overtone.server.uploads import Spool
 from overtone.system.memory import KIB, MIB
-from overtone.system.spooled_array import IN_MEMORY_BYTES, FrameSpool
+from overtone.system.spooled_array import IN_MEMORY_BYTES, SpooledArray
 from overtone.types import EmotionResult, Result, Transcript
 
 SHELF_BYTES = 32 * MIB
@@ -102,7 +102,7 @@ def _spools(result: Result) -> list[int]:
     frames = result.frames if isinstance(result, EmotionResult) else None
     if frames is None:
         return []
-    spools: list[FrameSpool] = [frames.starts, frames.embeddings, *([] if frames.scores is None else [frames.scores])]
+    spools: list[SpooledArray] = [frames.starts, frames.embeddings, *([] if frames.scores is None else [frames.scores])]
     return [len(spool) * spool.row_bytes for spool in spools]
 
 

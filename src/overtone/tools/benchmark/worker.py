@@ -145,7 +145,7 @@ def _limit(bytes: int) -> Answer:
 def main() -> None:
     """Answer until there are no more questions."""
     warnings.simplefilter("ignore")  # what is written to standard error is shown as last words
-    answers = subprocess_call.answers()
+    answers = subprocess_call.result_stream()
     runner = KINDS[sys.argv[-1]]()
     for line in sys.stdin:
         answers.write(json.dumps(answer(runner, json.loads(line))).encode() + b"\n")
