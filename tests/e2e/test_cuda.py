@@ -16,7 +16,7 @@ from overtone.errors import DeviceError, OutOfMemory
 from overtone.models import checkpoints
 from overtone.models.emotion2vec.loading import load
 from overtone.models.layers.alibi_attention import alibi_slopes, attend
-from overtone.models.layers.flex_attention import FlexAttend, flex_is_here
+from overtone.models.layers.flex_attention import FlexAttend, flex_available
 from overtone.system.devices import resolve_device
 from overtone.types import FRAMES, Batch
 
@@ -86,7 +86,7 @@ def test_a_real_out_of_memory_is_told_and_leaves_nothing_behind(small_checkpoint
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_attention_in_one_kernel_says_what_blocks_say(precision: str) -> None:
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
-    if not flex_is_here("cuda:0", dtype, 64):
+    if not flex_available("cuda:0", dtype, 64):
         pytest.skip("FlexAttention cannot be had here")
     flex = FlexAttend()
     slopes = torch.tensor(alibi_slopes(12), device="cuda:0")

@@ -26,7 +26,7 @@ from overtone.errors import DeviceError, ModelError, UsageError
 from overtone.options.emotion import Options
 from overtone.system import devices
 from overtone.system.devices import resolve_devices
-from overtone.types import Batch, Output
+from overtone.types import Batch, EmotionOutput
 
 
 class Named(FakeBackend):
@@ -39,7 +39,7 @@ class Named(FakeBackend):
         self.running = threading.Event()
         self.dead = False
 
-    def run(self, batch: Batch) -> list[Output]:
+    def run(self, batch: Batch) -> list[EmotionOutput]:
         self.running.set()
         assert self.gate.wait(10)
         if self.dead:
@@ -150,7 +150,7 @@ def test_when_the_last_device_dies_nobody_waits_for_ever() -> None:
 
 def test_a_batch_that_fails_on_a_device_that_lives_is_only_its_own() -> None:
     class Broken(Named):
-        def run(self, batch: Batch) -> list[Output]:
+        def run(self, batch: Batch) -> list[EmotionOutput]:
             if len(batch.waveforms[0]) == 16_000:
                 raise ZeroDivisionError("kernel")
             return FakeBackend.run(self, batch)

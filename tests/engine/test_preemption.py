@@ -18,7 +18,7 @@ from overtone.engine.worker import Engine
 from overtone.errors import UsageError
 from overtone.models.emotion2vec import random_checkpoint
 from overtone.pipelines.request import RequestContext
-from overtone.types import Batch, Output
+from overtone.types import Batch, EmotionOutput
 
 
 class Slow(FakeBackend):
@@ -28,7 +28,7 @@ class Slow(FakeBackend):
         super().__init__()
         self.running, self.go, self.stop = threading.Event(), threading.Event(), threading.Event()
 
-    def run(self, batch: Batch) -> list[Output]:
+    def run(self, batch: Batch) -> list[EmotionOutput]:
         self.running.set()
         while not self.go.wait(0.005):
             if self.stop.is_set():

@@ -17,7 +17,7 @@ from overtone.batching.memory_plan import SAFETY_MARGIN_BYTES
 from overtone.batching.policy import bucket
 from overtone.errors import BudgetError, ModelError, OutOfMemory, UsageError
 from overtone.system.memory import MIB
-from overtone.types import FRAMES, Batch, Output
+from overtone.types import FRAMES, Batch, EmotionOutput
 
 
 class GatedBackend(FakeBackend):
@@ -27,7 +27,7 @@ class GatedBackend(FakeBackend):
         super().__init__(**settings)
         self.gate = threading.Event()
 
-    def run(self, batch: Batch) -> list[Output]:
+    def run(self, batch: Batch) -> list[EmotionOutput]:
         assert self.gate.wait(10)
         return super().run(batch)
 
@@ -96,7 +96,7 @@ def test_memory_that_comes_back_is_used_again() -> None:
 
 def test_what_a_failed_batch_left_behind_is_noted() -> None:
     class Leaking(GatedBackend):
-        def run(self, batch: Batch) -> list[Output]:
+        def run(self, batch: Batch) -> list[EmotionOutput]:
             assert self.gate.wait(10)
             if len(batch.waveforms) > 1:
                 raise OutOfMemory("no more", left_bytes=3 * MIB)
@@ -148,7 +148,7 @@ def test_batches_keep_to_their_cap_in_padded_seconds() -> None:
 def test_segments_of_many_threads_share_batches() -> None:
     backend = GatedBackend()
     with engine(backend) as running:
-        results: dict[int, Output] = {}
+        results: dict[int, EmotionOutput] = {}
 
         def ask(i: int) -> None:
             results[i] = running.submit(noise(2, seed=i)).result(10)
@@ -210,7 +210,7 @@ def test_audio_in_flight_is_bounded() -> None:
 
 def test_a_failing_model_fails_its_batch_and_not_the_engine() -> None:
     class Broken(FakeBackend):
-        def run(self, batch: Batch) -> list[Output]:
+        def run(self, batch: Batch) -> list[EmotionOutput]:
             if len(batch.waveforms[0]) == 16_000:
                 raise ZeroDivisionError("kernel")
             return super().run(batch)
@@ -223,7 +223,7 @@ def test_a_failing_model_fails_its_batch_and_not_the_engine() -> None:
 
 def test_a_segment_that_the_model_fails_on_takes_no_other_along() -> None:
     class Fussy(GatedBackend):
-        def run(self, batch: Batch) -> list[Output]:
+        def run(self, batch: Batch) -> list[EmotionOutput]:
             outputs = super().run(batch)
             if any(waveform[0] == 7 for waveform in batch.waveforms):
                 raise ZeroDivisionError("kernel")
@@ -316,7 +316,7 @@ def test_memory_kept_for_the_next_batch_is_given_back_only_where_both_do_not_fit
 
         kept = 0
 
-        def run(self, batch: Batch) -> list[Output]:
+        def run(self, batch: Batch) -> list[EmotionOutput]:
             outputs = super().run(batch)
             self.kept = self.cost_model.predict(Shape(len(batch.waveforms), batch.padded / 16_000))
             return outputs

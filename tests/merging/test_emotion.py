@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from overtone.errors import ModelError
 from overtone.merging.emotion import EmotionAggregator
-from overtone.models.emotion2vec.classifier import Head, english
-from overtone.types import Output, Segment, Span
+from overtone.models.emotion2vec.classifier import Head, english_part
+from overtone.types import EmotionOutput, Segment, Span
 
 DIM = 5
 RANDOM = np.random.default_rng(0)
@@ -21,8 +21,8 @@ HEAD = Head(
 )
 
 
-def output(frames: np.ndarray) -> Output:
-    return Output(len(frames), frames.astype(np.float64).sum(axis=0), frames.astype(np.float32))
+def output(frames: np.ndarray) -> EmotionOutput:
+    return EmotionOutput(len(frames), frames.astype(np.float64).sum(axis=0), frames.astype(np.float32))
 
 
 def merger(head: Head | None = HEAD, **kind: bool) -> EmotionAggregator:
@@ -62,7 +62,7 @@ def test_the_head_leaves_unused_rows_out_as_funasr_does() -> None:
 
 @pytest.mark.parametrize(("label", "part"), [("生气/angry", "angry"), ("happy", "happy"), ("<unk>", "unknown")])
 def test_records_use_the_english_part(label: str, part: str) -> None:
-    assert english(label) == part
+    assert english_part(label) == part
 
 
 @given(st.lists(st.floats(-1e3, 1e3), min_size=DIM, max_size=DIM))

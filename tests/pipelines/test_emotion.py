@@ -20,7 +20,7 @@ from overtone.audio import Decoder
 from overtone.errors import BudgetError, InputError, OutOfMemory, UsageError
 from overtone.models.emotion2vec import random_checkpoint
 from overtone.system.machine import rss_bytes
-from overtone.types import Batch, EmotionResult, Granularity, Output
+from overtone.types import Batch, EmotionOutput, EmotionResult, Granularity
 
 CALL = str(EXAMPLES / "call.mp3")
 
@@ -333,7 +333,7 @@ def test_a_halved_batch_is_noted_in_the_results_it_was_for(small_checkpoint: Pat
         expected = [result.scores for result in own.stream(sources)]
         run = own.runtime.engine.backend.run
 
-        def small_only(batch: Batch) -> list[Output]:
+        def small_only(batch: Batch) -> list[EmotionOutput]:
             if len(batch.waveforms) > 1:
                 raise OutOfMemory("no room")
             return run(batch)

@@ -11,7 +11,7 @@ from helpers.clips import voice
 from overtone import Audio, EmotionRecognizer, UsageError
 from overtone.errors import ModelError
 from overtone.pipelines.request import RequestContext
-from overtone.types import Answer, Samples
+from overtone.types import ModelOutput, Samples
 
 
 class Remembering(RequestContext):
@@ -20,13 +20,13 @@ class Remembering(RequestContext):
     def __init__(self, background: bool = False) -> None:
         super().__init__()
         self.background = background
-        self.said: dict[tuple[str, bytes], Answer] = {}
+        self.said: dict[tuple[str, bytes], ModelOutput] = {}
         self.new = 0
 
-    def cache_get(self, question: str, samples: Samples) -> Answer | None:
+    def cache_get(self, question: str, samples: Samples) -> ModelOutput | None:
         return self.said.get((question, samples.tobytes()))
 
-    def cache_put(self, question: str, samples: Samples, answer: Answer) -> None:
+    def cache_put(self, question: str, samples: Samples, answer: ModelOutput) -> None:
         self.said[question, samples.tobytes()] = answer
         self.new += 1
 

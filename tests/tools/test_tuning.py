@@ -23,7 +23,7 @@ from overtone.options import sources
 from overtone.options.check import kinds_of
 from overtone.options.emotion import Options, Precision
 from overtone.tools.tuning import profile, trial
-from overtone.tools.tuning.axes import Heard, axes_for
+from overtone.tools.tuning.axes import SampleStats, axes_for
 from overtone.tools.tuning.sampling import Sample, take
 from overtone.tools.tuning.search import LEAST_GAIN, Axes, Row, Trial, acceptable, best, next_trial, predicted_s
 from overtone.tools.tuning.session import Session, compare
@@ -184,13 +184,13 @@ def test_a_trial_on_fewer_threads_is_expected_to_take_longer() -> None:
 
 
 def test_axes_of_a_cpu() -> None:
-    axes = axes_for(Options(), (), "cpu", 8, Heard(120.0, 60.0))
+    axes = axes_for(Options(), (), "cpu", 8, SampleStats(120.0, 60.0))
     assert axes == Axes(("fp32", "bf16", "int8"), (8, 4, 2), (None, 64.0, 128.0), (30.0, 20.0, 10.0))
-    assert axes_for(Options(), (), "cpu", 1, Heard(1.0, 1.0)).threads == (1,)
+    assert axes_for(Options(), (), "cpu", 1, SampleStats(1.0, 1.0)).threads == (1,)
 
 
 def test_axes_of_a_gpu_are_those_of_its_precisions() -> None:
-    axes = axes_for(Options(), (), "cuda:0", 8, Heard(120.0, 60.0))
+    axes = axes_for(Options(), (), "cuda:0", 8, SampleStats(120.0, 60.0))
     assert axes.precision[0] == "fp32"
     assert {"bf16", "fp16"} <= set(axes.precision) <= set(kinds_of(Precision))
     assert "int8" not in axes.precision
@@ -200,8 +200,8 @@ def test_axes_of_a_gpu_are_those_of_its_precisions() -> None:
 def test_what_is_given_is_not_tried() -> None:
     options = Options(precision="bf16", threads=3, batch_size_s=40.0, max_segment=25.0)
     given = ("precision", "threads", "batch_size_s", "max_segment")
-    assert axes_for(options, given, "cpu", 8, Heard(120.0, 60.0)) == Axes(("bf16",), (3,), (40.0,), (25.0,))
-    assert axes_for(Options(backend="torch"), (), "cpu", 8, Heard(9.0, 9.0)).precision == ("fp32",)
+    assert axes_for(options, given, "cpu", 8, SampleStats(120.0, 60.0)) == Axes(("bf16",), (3,), (40.0,), (25.0,))
+    assert axes_for(Options(backend="torch"), (), "cpu", 8, SampleStats(9.0, 9.0)).precision == ("fp32",)
 
 
 @given(st.floats(0.1, 500), st.floats(0.1, 500), st.sampled_from([None, 16.0, 40.0]), st.floats(1, 100))
@@ -209,15 +209,15 @@ def test_what_makes_no_difference_is_not_tried(
     audio_s: float, longest_s: float, batch: float | None, cut: float
 ) -> None:
     options = Options(max_segment=cut, batch_size_s=batch)
-    axes = axes_for(options, () if batch is None else ("batch_size_s",), "cpu", 2, Heard(audio_s, longest_s))
+    axes = axes_for(options, () if batch is None else ("batch_size_s",), "cpu", 2, SampleStats(audio_s, longest_s))
     # Each segment length cuts some source otherwise than the one before it.
     lengths = [min(length, longest_s, batch or cut) for length in axes.max_segment]
     assert all(one > two for one, two in itertools.pairwise(lengths))
     # Segments fit every batch that is tried.
     assert all(size is None or size >= cut for size in axes.batch_size_s[1:])
     for whole in (Options(context="full"), Options(segment="window")):
-        assert len(axes_for(whole, (), "cpu", 2, Heard(audio_s, longest_s)).max_segment) == 1
-    assert axes_for(Options(context="full"), (), "cpu", 2, Heard(500, 500)).batch_size_s == (None,)
+        assert len(axes_for(whole, (), "cpu", 2, SampleStats(audio_s, longest_s)).max_segment) == 1
+    assert axes_for(Options(context="full"), (), "cpu", 2, SampleStats(500, 500)).batch_size_s == (None,)
 
 
 # The sample
@@ -232,7 +232,7 @@ def test_a_sample_is_the_head_of_the_inputs(tmp_path: Path) -> None:
     said: list[str] = []
     names = [str(tmp_path / name) for name in ("broken.wav", "a.wav", "none.wav", "b.wav", "c.wav")]
     sample = take(expand(names), 3.5, folder, said.append)
-    assert sample == Sample((names[1], str(folder / "1.wav")), Heard(3.5, 2.0), True, 2)
+    assert sample == Sample((names[1], str(folder / "1.wav")), SampleStats(3.5, 2.0), True, 2)
     assert [text.split(":")[0] for text in said] == [names[0], names[2]]
     with wave.open(str(folder / "1.wav")) as cut:
         assert (cut.getnframes(), cut.getnchannels(), cut.getframerate()) == (24_000, 2, 16_000)
@@ -286,7 +286,7 @@ def test_agreement_without_classes_is_that_of_embeddings() -> None:
 
 
 def _session(runner: Any, **changes: Any) -> Session:
-    sample = Sample(("x.wav",), Heard(60.0, 60.0), False, 0)
+    sample = Sample(("x.wav",), SampleStats(60.0, 60.0), False, 0)
     axes = Axes(("fp32", "int8"), (2, 1), (None,), (30.0,))
     return Session(Options(), axes, sample, 60.0, runner=runner, **changes)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from overtone.batching.cost_model import CostModel
-from overtone.types import Answer, Batch
+from overtone.types import Batch, ModelOutput
 
 
 class Preempted(Exception):  # noqa: N818 - no error: it was asked for
@@ -28,7 +28,7 @@ class Backend(Protocol):
     def precision(self) -> str:
         """In what it runs, as results name it: `fp32`, `bf16`."""
 
-    def run(self, batch: Batch) -> Sequence[Answer]:
+    def run(self, batch: Batch) -> Sequence[ModelOutput]:
         """One output per waveform, in order. Raises OutOfMemory, with nothing kept, where the batch does not fit."""
 
     def preempt(self) -> None:

@@ -11,7 +11,7 @@ from overtone.backends.graphs import Graphs
 from overtone.batching.cost_model import CostModel, Shape
 from overtone.models.task import Task
 from overtone.system.machine import trim_heap
-from overtone.types import SAMPLE_RATE, Answer, Batch
+from overtone.types import SAMPLE_RATE, Batch, ModelOutput
 
 _T = TypeVar("_T")
 
@@ -37,7 +37,7 @@ class TaskBackend:
         """What it does with waveforms."""
         return self._task
 
-    def run(self, batch: Batch) -> Sequence[Answer]:
+    def run(self, batch: Batch) -> Sequence[ModelOutput]:
         """See Backend."""
         return self._guarded(lambda: self._task.answer(self._graphs.run, batch), batch)
 

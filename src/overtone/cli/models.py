@@ -13,10 +13,10 @@ from overtone.models import checkpoints
 from overtone.models import converted as on_disk
 from overtone.models.checkpoints import EMOTION, Checkpoint
 from overtone.models.converted import Converted
-from overtone.models.emotion2vec.classifier import english
+from overtone.models.emotion2vec.classifier import english_part
 from overtone.models.emotion2vec.config import Architecture
 from overtone.models.hub import ALIASES, BUNDLED, Hub
-from overtone.models.registry import purpose
+from overtone.models.registry import describe_role
 from overtone.system.memory import format_size
 
 models = typer.Typer(help="List, describe, fetch and convert models.", no_args_is_help=True)
@@ -60,7 +60,7 @@ def info(model: Model, hub: HubOption = "hf") -> int:
         "model": found.name,
         "folder": str(found.folder),
         "weights": f"{weights}, {format_size(found.weight_bytes)}",
-        **(_emotion(found) if found.kind in EMOTION else {"network": found.kind, "for": purpose(found)}),
+        **(_emotion(found) if found.kind in EMOTION else {"network": found.kind, "for": describe_role(found)}),
     }
     if (made := on_disk.read(found.folder, found.name)) is not None:
         lines["converted"] = f"for the CPU, {made.precision}, with {_versions(made)}"
@@ -79,14 +79,14 @@ def pull(model: Model, hub: HubOption = "hf") -> int:
     if found.kind in EMOTION:
         Architecture.from_config(found.config, found.name)
     else:
-        purpose(found)
+        describe_role(found)
     typer.echo(found.folder)
     return 0
 
 
 def _emotion(found: Checkpoint) -> dict[str, str]:
     shape = Architecture.from_config(found.config, found.name)
-    labels = [english(label) for label in found.labels or () if not label.startswith("unuse")]
+    labels = [english_part(label) for label in found.labels or () if not label.startswith("unuse")]
     return {
         "network": f"{shape.prenet_depth + shape.depth} blocks of {shape.embed_dim}, {shape.num_heads} heads",
         "frames": f"every {shape.hop_samples / 16:g} ms, each seeing {shape.receptive_samples / 16:g} ms",

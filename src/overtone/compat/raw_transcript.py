@@ -7,23 +7,23 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from overtone.engine.runtime import Runtime
-from overtone.errors import OvertoneError, about
+from overtone.errors import OvertoneError, with_source
 from overtone.merging.punctuation.restoration import Punctuator
-from overtone.merging.segment_outputs import Gathered, Gatherer
-from overtone.merging.words import Heard
+from overtone.merging.segment_outputs import SegmentOutputs, TranscriptAggregator
+from overtone.merging.words import RecognizedSegment
 from overtone.models.fsmn_vad.options import VadOptions
 from overtone.models.paraformer.task import ParaformerParams, ParaformerTask
 from overtone.models.sense_voice.task import SenseVoiceParams
 from overtone.models.task import Task
 from overtone.options.emotion import Options
 from overtone.options.transcription import TranscribeOptions
-from overtone.pipelines.auxiliary import Speech
+from overtone.pipelines.auxiliary import SpeechDetector
 from overtone.pipelines.ingest import SubmittedSource
 from overtone.pipelines.transcription import SpeechWay, Transcriber
 from overtone.pipelines.way import Way
 from overtone.segmentation.fsmn.segmenter import FsmnSegmenter, MergingCutter
 from overtone.segmentation.segmenters import Segmenter
-from overtone.types import Output, Recognized, Span, Transcript, Voices
+from overtone.types import EmotionOutput, Span, SpeakerEmbeddings, TokenOutput, Transcript
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class HearingOptions(TranscribeOptions):
+class RawOptions(TranscribeOptions):
     """Options of the pipeline, and of one call of FunASR's."""
 
     call: Call = Call()
@@ -53,14 +53,14 @@ class HearingOptions(TranscribeOptions):
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Overheard(Transcript):
+class RawTranscript(Transcript):
     """A transcript that is not told yet, but what it would be told of; nothing where there was an error."""
 
-    gathered: Gathered | None = None
+    gathered: SegmentOutputs | None = None
 
 
-class Hearing(Transcriber):
-    """A transcriber whose results are what was heard. Its options are `HearingOptions`."""
+class RawTranscriber(Transcriber):
+    """A transcriber whose results are what was heard. Its options are `RawOptions`."""
 
     @property
     def task(self) -> Task:
@@ -72,17 +72,17 @@ class Hearing(Transcriber):
         """The punctuation model, if there is one."""
         return None if self._marks is None else self._marks.punctuator
 
-    def _way(self, started: Runtime, speech: Speech | None) -> Way[Gathered]:
+    def _way(self, started: Runtime, speech: SpeechDetector | None) -> Way[SegmentOutputs]:
         return _Way(started, self.kind, self._task, speech)
 
-    def _result(self, sent: SubmittedSource[Gathered], channel: int, name: str, key: str | None) -> Transcript:
+    def _result(self, sent: SubmittedSource[SegmentOutputs], channel: int, name: str, key: str | None) -> Transcript:
         try:
             gathered = sent.tracks[channel].wait()
         except OvertoneError as error:
-            raise about(error, name) from None
+            raise with_source(error, name) from None
         blank = self._empty_result(name, key, sent, channel)
         known = {field.name: getattr(blank, field.name) for field in dataclasses.fields(blank)}
-        return Overheard(**known, gathered=gathered)
+        return RawTranscript(**known, gathered=gathered)
 
 
 _WHOLE = Options(segment="none", keep_silence=True)
@@ -92,7 +92,7 @@ _WHOLE = Options(segment="none", keep_silence=True)
 class _Way(SpeechWay):
     """The transcriber's way, with each call's own wishes."""
 
-    def __init__(self, started: Runtime, kind: str, task: Task, speech: Speech | None) -> None:
+    def __init__(self, started: Runtime, kind: str, task: Task, speech: SpeechDetector | None) -> None:
         super().__init__(started, kind, speech)
         self._task = task
 
@@ -106,9 +106,9 @@ class _Way(SpeechWay):
             return FsmnSegmenter(stream, call.vad, longest=longest)
         return MergingCutter(stream, call.vad, longest=longest, merge_length_s=call.merge_s, hear_gaps=True)
 
-    def make_aggregator(self, options: Options) -> Gatherer:
+    def make_aggregator(self, options: Options) -> TranscriptAggregator:
         """See Way."""
-        return _Everything(speakers=self._voices is not None)
+        return _CollectAll(speakers=self._voices is not None)
 
     def decode_params(self, options: Options) -> Hashable:
         """See SpeechWay."""
@@ -119,17 +119,17 @@ class _Way(SpeechWay):
 
 
 def _call(options: Options) -> Call:
-    assert isinstance(options, HearingOptions)
+    assert isinstance(options, RawOptions)
     return options.call
 
 
-class _Everything(Gatherer):
+class _CollectAll(TranscriptAggregator):
     """A gatherer that keeps segments in which no words were heard too: their tags are part of FunASR's text."""
 
-    def add(self, index: int, span: Span, answer: Recognized | Voices | Output) -> None:
+    def add(self, index: int, span: Span, answer: TokenOutput | SpeakerEmbeddings | EmotionOutput) -> None:
         """See Merging."""
-        if isinstance(answer, Recognized):
+        if isinstance(answer, TokenOutput):
             with self._lock:
-                self._heard[index] = Heard(span, answer)
+                self._heard[index] = RecognizedSegment(span, answer)
         else:
             super().add(index, span, answer)

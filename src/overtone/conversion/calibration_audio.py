@@ -39,8 +39,8 @@ def windows(audio: Sequence[str], part: Part) -> list[Samples]:
     chosen = found[0::2] if part == "calibration" else found[1::2]
     if not chosen:
         raise InputError(
-            f"{told(audio)}: has {len(found)} windows of {WINDOW_S:g} s; calibrating and measuring take two or more. "
-            "Name more audio, or none, to use what comes with Overtone.",
+            f"{describe(audio)}: has {len(found)} windows of {WINDOW_S:g} s; calibrating and measuring take two or "
+            "more. Name more audio, or none, to use what comes with Overtone.",
             code="too_short",
         )
     return chosen
@@ -51,7 +51,7 @@ def bundled(part: Part) -> Path:
     return asset("speech", f"{part}.mp3")
 
 
-def told(audio: Sequence[str]) -> str:
+def describe(audio: Sequence[str]) -> str:
     """The audio by name, for records and messages."""
     return ", ".join(audio) if audio else "bundled acted German"
 

@@ -11,7 +11,7 @@ from overtone import conversion
 from overtone.backends.openvino.runtime import check_precision
 from overtone.errors import CheckpointError
 from overtone.models.checkpoints import EMOTION, Checkpoint
-from overtone.models.converted import read_head
+from overtone.models.converted import read_classifier
 from overtone.models.emotion2vec.classifier import Head
 from overtone.models.emotion2vec.config import Architecture
 from overtone.models.registry import task_of
@@ -76,7 +76,7 @@ def _openvino_emotion(checkpoint: Checkpoint, options: Options, _: str, threads:
         threads=threads,
         whole=options.whole,
     )
-    return backend, read_head(found, checkpoint, architecture.embed_dim), None
+    return backend, read_classifier(found, checkpoint, architecture.embed_dim), None
 
 
 def _torch_emotion(checkpoint: Checkpoint, options: Options, device: str, threads: int) -> _Emotion:

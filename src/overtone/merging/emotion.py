@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from overtone.merging.timeline import Timeline, verdict
+from overtone.merging.timeline import Timeline, top_label
 from overtone.models.emotion2vec.classifier import Head
 from overtone.system.spooled_array import SpooledArray
-from overtone.types import SAMPLE_RATE, SILENCE, FrameResult, Output, Segment, SegmentResult, Span
+from overtone.types import SAMPLE_RATE, SILENCE, EmotionOutput, FrameResult, Segment, SegmentResult, Span
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +46,7 @@ class EmotionAggregator:
         self._timeline = Timeline(self._labels)
         self._count = 0
         self._total = np.zeros(dim, np.float64)
-        self._waiting: dict[int, tuple[Span, Output]] = {}  # outputs whose frames wait for their turn
+        self._waiting: dict[int, tuple[Span, EmotionOutput]] = {}  # outputs whose frames wait for their turn
         self._turn = 0
         self._hop = hop
         self._frames: FrameResult | None = None
@@ -63,7 +63,7 @@ class EmotionAggregator:
             self._waiting[segment.index] = (segment.span, _NOTHING)
             self._spool()
 
-    def add(self, index: int, span: Span, output: Output) -> None:
+    def add(self, index: int, span: Span, output: EmotionOutput) -> None:
         """What the model said of a segment."""
         scores = self._scores(output.total / output.count)
         with self._lock:
@@ -94,8 +94,8 @@ class EmotionAggregator:
             if not self._count:
                 return PooledEmotion(SILENCE, None, None, self._timeline, None, self._frames)
             mean = self._total / self._count
-            label, score, scores = verdict(self._labels, self._scores(mean))
+            label, score, scores = top_label(self._labels, self._scores(mean))
             return PooledEmotion(label, score, scores, self._timeline, mean.astype(np.float32), self._frames)
 
 
-_NOTHING = Output(0, np.zeros(0))
+_NOTHING = EmotionOutput(0, np.zeros(0))

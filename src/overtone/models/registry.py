@@ -25,7 +25,7 @@ ROLES: Mapping[str, Role] = {
 }
 """What a network is for."""
 
-_CALLED: Mapping[Role, str] = {
+_ROLE_NAMES: Mapping[Role, str] = {
     "recognizer": "speech recognition",
     "live": "speech recognition while somebody speaks",
     "vad": "voice activity detection",
@@ -35,10 +35,10 @@ _CALLED: Mapping[Role, str] = {
 }
 
 _NOT_RUN: Mapping[str, str] = {
-    "ContextualParaformer": _CALLED["recognizer"],
-    "SenseVoiceRWKV": _CALLED["recognizer"],
-    "CTTransformerStreaming": _CALLED["punctuation"],
-    "ERes2NetV2": _CALLED["speakers"],
+    "ContextualParaformer": _ROLE_NAMES["recognizer"],
+    "SenseVoiceRWKV": _ROLE_NAMES["recognizer"],
+    "CTTransformerStreaming": _ROLE_NAMES["punctuation"],
+    "ERes2NetV2": _ROLE_NAMES["speakers"],
     "MonotonicAligner": "aligning speech with a text that is known",
 }
 """Purposes of FunASR's other networks, so that each is refused for what it is."""
@@ -49,8 +49,8 @@ def check_role(checkpoint: Checkpoint, role: Role) -> None:
     found = ROLES.get(checkpoint.kind)
     if found == role:
         return
-    wanted = f"{_CALLED[role]} takes {', '.join(kind for kind, its in ROLES.items() if its == role)}."
-    its = _CALLED[found] if found else _NOT_RUN.get(checkpoint.kind)
+    wanted = f"{_ROLE_NAMES[role]} takes {', '.join(kind for kind, its in ROLES.items() if its == role)}."
+    its = _ROLE_NAMES[found] if found else _NOT_RUN.get(checkpoint.kind)
     if its is None:
         raise CheckpointError(
             f"{checkpoint.name}: config.yaml names the network {checkpoint.kind!r}, which Overtone does not run; "
@@ -60,12 +60,12 @@ def check_role(checkpoint: Checkpoint, role: Role) -> None:
     raise CheckpointError(f"{checkpoint.name}: is a model for {its} ({checkpoint.kind}){unknown}; {wanted}")
 
 
-def purpose(checkpoint: Checkpoint) -> str:
+def describe_role(checkpoint: Checkpoint) -> str:
     """What a model is for, in words. CheckpointError for a network that is not known."""
     if checkpoint.kind not in ROLES:
-        meant = (role for role, its in _CALLED.items() if its == _NOT_RUN.get(checkpoint.kind))
+        meant = (role for role, its in _ROLE_NAMES.items() if its == _NOT_RUN.get(checkpoint.kind))
         check_role(checkpoint, next(meant, "recognizer"))
-    return _CALLED[ROLES[checkpoint.kind]]
+    return _ROLE_NAMES[ROLES[checkpoint.kind]]
 
 
 def task_of(checkpoint: Checkpoint) -> Task:
@@ -110,7 +110,7 @@ def decode_params_for(kind: str, options: TranscribeOptions) -> Hashable:
     return SenseVoiceParams(language=options.language, itn=options.itn)
 
 
-def punctuates(checkpoint: Checkpoint) -> bool:
+def writes_punctuation(checkpoint: Checkpoint) -> bool:
     """Whether a recogniser writes punctuation by itself."""
     return checkpoint.kind == "SenseVoiceSmall"
 

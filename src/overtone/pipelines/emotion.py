@@ -8,7 +8,7 @@ from typing import Any
 
 from overtone.engine import runtime
 from overtone.engine.runtime import NO_RESERVE, ReservedCapacity, Runtime
-from overtone.errors import OvertoneError, about
+from overtone.errors import OvertoneError, with_source
 from overtone.merging.emotion import EmotionAggregator, PooledEmotion
 from overtone.options import sources
 from overtone.options.emotion import Options
@@ -20,7 +20,7 @@ from overtone.pipelines.segmenter_factory import SegmenterFactory
 from overtone.pipelines.way import ask
 from overtone.segmentation.segmenters import Segmenter
 from overtone.system.profiler import NULL_PROFILER, Profiler
-from overtone.types import FRAMES, EmotionResult, Output, Samples
+from overtone.types import FRAMES, EmotionOutput, EmotionResult, Samples
 
 
 class EmotionRecognizer(Pipeline[EmotionResult, PooledEmotion]):
@@ -91,7 +91,7 @@ class EmotionRecognizer(Pipeline[EmotionResult, PooledEmotion]):
         try:
             merged = track.wait()
         except OvertoneError as error:
-            raise about(error, name) from None
+            raise with_source(error, name) from None
         return replace(
             self._empty_result(name, key, sent, channel),
             label=merged.label,
@@ -142,6 +142,6 @@ class _Way:
             as_published=options.labels == "published",
         )
 
-    def submit_segment(self, call: CallOptions, ctx: RequestContext, samples: Samples) -> tuple[Future[Output]]:
+    def submit_segment(self, call: CallOptions, ctx: RequestContext, samples: Samples) -> tuple[Future[EmotionOutput]]:
         """See Way."""
         return (ask(self._runtime.engine, ctx, samples, "emotion", FRAMES if call.frames else None),)

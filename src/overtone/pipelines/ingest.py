@@ -15,7 +15,7 @@ from overtone.audio import Decoder, DecoderPool, Readable, name_of
 from overtone.batching.cost_model import Shape
 from overtone.batching.memory_plan import segmenter_bytes, suggest_budget
 from overtone.engine.runtime import Runtime
-from overtone.errors import BudgetError, OvertoneError, about
+from overtone.errors import BudgetError, OvertoneError, with_source
 from overtone.pipelines.channel import ChannelStream
 from overtone.pipelines.request import CallOptions, RequestContext
 from overtone.pipelines.way import Way
@@ -69,7 +69,7 @@ class Ingestor(Generic[_Pooled]):
                 return self._send(source, name, call, ctx)
         except OvertoneError as error:
             # The traceback holds the samples that were cut so far, and an error is kept as long as its result is.
-            known = about(error, name_of(source, name))
+            known = with_source(error, name_of(source, name))
             known.__context__ = None
             raise known.with_traceback(None) from None
 

@@ -12,11 +12,11 @@ import numpy as np
 from overtone.engine.runtime import Runtime
 from overtone.errors import UsageError
 from overtone.merging.emotion import PooledEmotion
-from overtone.merging.timeline import verdict
+from overtone.merging.timeline import top_label
 from overtone.pipelines.ingest import Ingestor, SubmittedSource
 from overtone.pipelines.request import CallOptions, RequestContext
 from overtone.segmentation.segmenters import is_silent
-from overtone.types import SAMPLE_RATE, SILENCE, EmotionResult, Granularity, Output, Samples, SegmentResult, Span
+from overtone.types import SAMPLE_RATE, SILENCE, EmotionOutput, EmotionResult, Granularity, Samples, SegmentResult, Span
 
 SHORTEST_HOP_S = 0.1
 """Seconds. Emotion does not change faster, and every hop runs a whole window through the model."""
@@ -27,7 +27,7 @@ class LiveUpdate:
     """The last seconds at one hop. `answer`: what the model says of them, when it has; None where nobody speaks."""
 
     span: Span
-    answer: Future[Output] | None
+    answer: Future[EmotionOutput] | None
 
 
 class LiveSession:
@@ -58,7 +58,7 @@ class LiveSession:
         self._recent = np.zeros(0, np.float32)
         self._next = self._hop
         self._began = time.perf_counter()
-        self._asked: set[Future[Output]] = set()
+        self._asked: set[Future[EmotionOutput]] = set()
         self._stopped = False
         ctx.on_cancel(self._drop)
 
@@ -121,7 +121,7 @@ class LiveSession:
         output = moment.answer.result()
         head = self._runtime.network.head
         scores = np.zeros(0) if head is None else head.scores(output.total / output.count)
-        return SegmentResult(moment.span, *verdict(self._labels, scores))
+        return SegmentResult(moment.span, *top_label(self._labels, scores))
 
     def finish(self) -> EmotionResult:
         """It ends here: what a file of it would get. InputError if there was too little of it."""

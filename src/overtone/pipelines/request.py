@@ -9,7 +9,7 @@ from types import MethodType
 from weakref import WeakMethod
 
 from overtone.options.emotion import Options
-from overtone.types import Answer, Samples
+from overtone.types import ModelOutput, Samples
 
 
 class RequestContext:
@@ -55,11 +55,11 @@ class RequestContext:
     def on_progress(self, seconds: float) -> None:
         """So many seconds of the source have been decoded. An OvertoneError raised here ends it."""
 
-    def cache_get(self, cache_key: str, samples: Samples) -> Answer | None:
+    def cache_get(self, cache_key: str, samples: Samples) -> ModelOutput | None:
         """What was said of these samples when that was asked, if it is known from before."""
         return None
 
-    def cache_put(self, cache_key: str, samples: Samples, answer: Answer) -> None:
+    def cache_put(self, cache_key: str, samples: Samples, answer: ModelOutput) -> None:
         """What is said of these samples."""
 
 

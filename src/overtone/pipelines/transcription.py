@@ -11,18 +11,25 @@ from typing import Any
 from overtone.batching.policy import longest_segment
 from overtone.engine import runtime
 from overtone.engine.runtime import NO_RESERVE, ReservedCapacity, Runtime
-from overtone.errors import OvertoneError, UsageError, about
-from overtone.merging.segment_outputs import Gathered, Gatherer
-from overtone.merging.sentence_emotion import Moods
+from overtone.errors import OvertoneError, UsageError, with_source
+from overtone.merging.segment_outputs import SegmentOutputs, TranscriptAggregator
+from overtone.merging.sentence_emotion import SentenceEmotions
 from overtone.merging.speakers.clustering import WORKING_BYTES
-from overtone.merging.transcript import Telling
+from overtone.merging.transcript import TranscriptBuilder
 from overtone.models import checkpoints
-from overtone.models.registry import Role, check_decode_params, check_role, decode_params_for, punctuates, vocabulary_of
+from overtone.models.registry import (
+    Role,
+    check_decode_params,
+    check_role,
+    decode_params_for,
+    vocabulary_of,
+    writes_punctuation,
+)
 from overtone.models.task import Task
 from overtone.options import sources
 from overtone.options.emotion import Options
 from overtone.options.transcription import TranscribeOptions
-from overtone.pipelines.auxiliary import Marks, Speech
+from overtone.pipelines.auxiliary import PunctuationModel, SpeechDetector
 from overtone.pipelines.base import Pipeline
 from overtone.pipelines.emotion import EmotionRecognizer
 from overtone.pipelines.ingest import SubmittedSource
@@ -39,7 +46,7 @@ SILERO = "silero"
 """The VAD inside the package."""
 
 
-class Transcriber(Pipeline[Transcript, Gathered]):
+class Transcriber(Pipeline[Transcript, SegmentOutputs]):
     """Tells the words in speech, who said them, and in what mood. Call it from as many threads as you like.
 
         transcriber = Transcriber("sensevoice", speakers=True, emotion="tiny", memory="4GiB")
@@ -76,7 +83,7 @@ class Transcriber(Pipeline[Transcript, Gathered]):
     ) -> None:
         recognizer = checkpoints.find(options.model, hub=options.hub)
         check_role(recognizer, "recognizer")
-        self._own_marks = punctuates(recognizer)
+        self._own_marks = writes_punctuation(recognizer)
         check_decode_params(recognizer.kind, options)
         self.kind = recognizer.kind
         """The recogniser's network, as `config.yaml` names its class."""
@@ -84,9 +91,9 @@ class Transcriber(Pipeline[Transcript, Gathered]):
             reserve = replace(reserve, resident_bytes=reserve.resident_bytes + WORKING_BYTES)
         with ExitStack() as loaded:
             # What is small is loaded first: the budget is shared out over what it leaves.
-            speech = None if options.vad == SILERO else loaded.enter_context(closing(Speech(options)))
+            speech = None if options.vad == SILERO else loaded.enter_context(closing(SpeechDetector(options)))
             model = self._punctuation(options)
-            self._marks = None if model is None else loaded.enter_context(closing(Marks(model, options)))
+            self._marks = None if model is None else loaded.enter_context(closing(PunctuationModel(model, options)))
             started = runtime.start(options, stages, reserve, role="recognizer", more=_more(options))
             _check_mood(started)
             self._small = loaded.pop_all()
@@ -99,7 +106,7 @@ class Transcriber(Pipeline[Transcript, Gathered]):
         if self._marks is not None:
             self.models["punctuation"] = self._marks.name
 
-    def _way(self, started: Runtime, speech: Speech | None) -> Way[Gathered]:
+    def _way(self, started: Runtime, speech: SpeechDetector | None) -> Way[SegmentOutputs]:
         """What is done with a channel of audio."""
         return SpeechWay(started, self.kind, speech)
 
@@ -122,12 +129,12 @@ class Transcriber(Pipeline[Transcript, Gathered]):
             return None if self._own_marks else "ct-punc"
         return None if options.punctuation == "none" else options.punctuation
 
-    def _result(self, sent: SubmittedSource[Gathered], channel: int, name: str, key: str | None) -> Transcript:
+    def _result(self, sent: SubmittedSource[SegmentOutputs], channel: int, name: str, key: str | None) -> Transcript:
         try:
             gathered = sent.tracks[channel].wait()
-            told = self._telling(sent.call.options).tell(gathered)
+            told = self._telling(sent.call.options).build(gathered)
         except OvertoneError as error:
-            raise about(error, name) from None
+            raise with_source(error, name) from None
         return replace(
             self._empty_result(name, key, sent, channel),
             text=told.text,
@@ -137,12 +144,12 @@ class Transcriber(Pipeline[Transcript, Gathered]):
             warnings=sent.warnings,
         )
 
-    def _telling(self, options: Options) -> Telling:
+    def _telling(self, options: Options) -> TranscriptBuilder:
         assert isinstance(options, TranscribeOptions)
-        return Telling(
+        return TranscriptBuilder(
             vocabulary_of(self._task),
             None if self._marks is None else self._marks.punctuator,
-            own_marks=self._own_marks and options.itn,
+            has_punctuation=self._own_marks and options.itn,
             speakers=options.num_speakers,
         )
 
@@ -150,7 +157,7 @@ class Transcriber(Pipeline[Transcript, Gathered]):
         self,
         name: str,
         key: str | None,
-        sent: SubmittedSource[Gathered] | None = None,
+        sent: SubmittedSource[SegmentOutputs] | None = None,
         channel: int = 0,
         error: OvertoneError | None = None,
     ) -> Transcript:
@@ -187,7 +194,7 @@ def _stage(options: Options, model: str, device: str) -> Options:
 class SpeechWay:
     """See `Way`: each segment goes to the recogniser, and to the speaker and emotion models there are."""
 
-    def __init__(self, started: Runtime, kind: str, speech: Speech | None) -> None:
+    def __init__(self, started: Runtime, kind: str, speech: SpeechDetector | None) -> None:
         self._runtime, self._kind, self._speech = started, kind, speech
         self._cutters = SegmenterFactory(started)
         networks = (started.network, *(unit.network for unit in started.auxiliary.values()))
@@ -207,12 +214,12 @@ class SpeechWay:
             return FsmnSegmenter(stream, found, longest=longest)
         return MergingCutter(stream, found, longest=longest, merge_length_s=options.merge_length_s)
 
-    def make_aggregator(self, options: Options) -> Gatherer:
+    def make_aggregator(self, options: Options) -> TranscriptAggregator:
         """See Way."""
         moods = None
         if self._emotion is not None and (head := self._emotion.network.head) is not None:
-            moods = Moods(head, self._emotion.network.hop)
-        return Gatherer(speakers=self._voices is not None, moods=moods)
+            moods = SentenceEmotions(head, self._emotion.network.hop)
+        return TranscriptAggregator(speakers=self._voices is not None, moods=moods)
 
     def decode_params(self, options: Options) -> Hashable:
         """What the recogniser is asked."""

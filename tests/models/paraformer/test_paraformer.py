@@ -24,8 +24,8 @@ from overtone.models.checkpoints import Checkpoint
 from overtone.models.paraformer.hotwords import LONGEST, MOST
 from overtone.models.paraformer.network import build
 from overtone.models.paraformer.task import ParaformerParams, ParaformerTask
-from overtone.models.task import Array, Run
-from overtone.types import Batch, Recognized, Samples
+from overtone.models.task import Array, RunGraph
+from overtone.types import Batch, Samples, TokenOutput
 
 KINDS: tuple[oracle.Kind, ...] = ("Paraformer", "BiCifParaformer", "SeacoParaformer")
 HOTWORDS = ("sensible", "乐乑", "dashwood", "丈", "the", "nowhere")
@@ -41,10 +41,10 @@ class Model:
         self.task = ParaformerTask(self.checkpoint)
         graphs = build(self.checkpoint)
         assert sorted(graphs) == sorted(self.task.graphs)
-        self.runs: dict[str, Run] = {"torch": torch_run(graphs), "openvino": openvino_run(graphs)}
+        self.runs: dict[str, RunGraph] = {"torch": torch_run(graphs), "openvino": openvino_run(graphs)}
         self._tasks = {runtime: ParaformerTask(self.checkpoint) for runtime in self.runs}  # each keeps hot words
 
-    def answer(self, runtime: str, waves: Sequence[Samples], hotwords: tuple[str, ...] = ()) -> list[Recognized]:
+    def answer(self, runtime: str, waves: Sequence[Samples], hotwords: tuple[str, ...] = ()) -> list[TokenOutput]:
         """What the task says of a batch."""
         decode_params = ParaformerParams(hotwords) if hotwords else None
         return self._tasks[runtime].answer(self.runs[runtime], Batch(tuple(waves), max(map(len, waves)), decode_params))
@@ -55,7 +55,7 @@ class Model:
         (result,) = self.funasr.generate(input=wave, **told) or [{"text": ""}]
         return result["text"], [[max(0, start), max(0, stop)] for start, stop in result.get("timestamp", [])]
 
-    def told(self, answer: Recognized) -> tuple[str, list[list[int]]]:
+    def told(self, answer: TokenOutput) -> tuple[str, list[list[int]]]:
         """The same of an answer."""
         words = self.task.tokens.words(answer.tokens.tolist())
         if answer.times is None:

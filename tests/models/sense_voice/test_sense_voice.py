@@ -25,9 +25,9 @@ from overtone.models.graph import Graph
 from overtone.models.sense_voice.ctc_alignment import align, runs
 from overtone.models.sense_voice.network import build
 from overtone.models.sense_voice.task import LANGUAGES, SenseVoiceParams, SenseVoiceTask
-from overtone.models.task import Run
-from overtone.models.tokenizers.sentencepiece import Found, Pieces, join, without_tags
-from overtone.types import Batch, Recognized
+from overtone.models.task import RunGraph
+from overtone.models.tokenizers.sentencepiece import SentencePieceTokenizer, WordSpan, join, without_tags
+from overtone.types import Batch, TokenOutput
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -61,8 +61,8 @@ def graphs(folder: Path) -> Mapping[str, Graph]:
 
 
 @pytest.fixture(scope="module", params=["torch", "openvino"])
-def run(request: pytest.FixtureRequest, graphs: Mapping[str, Graph]) -> Run:
-    made: Callable[[Mapping[str, Graph]], Run] = {"torch": torch_run, "openvino": openvino_run}[request.param]
+def run(request: pytest.FixtureRequest, graphs: Mapping[str, Graph]) -> RunGraph:
+    made: Callable[[Mapping[str, Graph]], RunGraph] = {"torch": torch_run, "openvino": openvino_run}[request.param]
     return made(graphs)
 
 
@@ -76,21 +76,21 @@ def speech() -> list[np.ndarray]:
     return [decoded(CLIPS / "speech" / name) for name in SPEECH]
 
 
-def text_of(task: SenseVoiceTask, answer: Recognized) -> str:
+def text_of(task: SenseVoiceTask, answer: TokenOutput) -> str:
     """All of it, tags too."""
     ids = {task.pieces[token]: token for token in range(len(task.pieces))}
     return task.pieces.decode([*(ids[tag] for tag in answer.tags), *answer.tokens])
 
 
 def ask(
-    task: SenseVoiceTask, run: Run, waveforms: list[np.ndarray], decode_params: SenseVoiceParams | None
-) -> list[Recognized]:
+    task: SenseVoiceTask, run: RunGraph, waveforms: list[np.ndarray], decode_params: SenseVoiceParams | None
+) -> list[TokenOutput]:
     answers = task.answer(run, Batch(tuple(waveforms), max(map(len, waveforms)), decode_params))
-    assert all(isinstance(answer, Recognized) for answer in answers)
+    assert all(isinstance(answer, TokenOutput) for answer in answers)
     return answers  # type: ignore[return-value]  # just looked at
 
 
-def same(left: Recognized, right: Recognized) -> None:
+def same(left: TokenOutput, right: TokenOutput) -> None:
     """The same answer, but for float rounding in the probabilities."""
     assert left.tags == right.tags
     np.testing.assert_array_equal(left.tokens, right.tokens)
@@ -99,7 +99,7 @@ def same(left: Recognized, right: Recognized) -> None:
 
 
 def test_scores_are_funasrs(
-    folder: Path, funasr: Any, run: Run, task: SenseVoiceTask, speech: list[np.ndarray]
+    folder: Path, funasr: Any, run: RunGraph, task: SenseVoiceTask, speech: list[np.ndarray]
 ) -> None:
     model, frontend = funasr.model, funasr.kwargs["frontend"]
     asked = np.array([[0, 1, 2, 15]], np.int64)
@@ -122,7 +122,7 @@ def test_scores_are_funasrs(
 
 @pytest.mark.parametrize("wish", WISHES, ids=lambda decode_params: decode_params.language)
 def test_answers_are_funasrs(
-    funasr: Any, run: Run, task: SenseVoiceTask, speech: list[np.ndarray], decode_params: SenseVoiceParams
+    funasr: Any, run: RunGraph, task: SenseVoiceTask, speech: list[np.ndarray], decode_params: SenseVoiceParams
 ) -> None:
     for samples, answer in zip(speech, ask(task, run, speech, decode_params), strict=True):
         theirs = funasr.generate(
@@ -139,7 +139,7 @@ def test_answers_are_funasrs(
         same(answer, ask(task, run, [samples], decode_params)[0])
 
 
-def test_without_times_the_text_is_the_same(run: Run, task: SenseVoiceTask, speech: list[np.ndarray]) -> None:
+def test_without_times_the_text_is_the_same(run: RunGraph, task: SenseVoiceTask, speech: list[np.ndarray]) -> None:
     timed = ask(task, run, speech, SenseVoiceParams())
     for answer, with_times in zip(ask(task, run, speech, SenseVoiceParams(times=False)), timed, strict=True):
         assert answer.times is None
@@ -147,7 +147,7 @@ def test_without_times_the_text_is_the_same(run: Run, task: SenseVoiceTask, spee
         assert len(answer.confidences) == len(answer.tokens)
 
 
-def test_a_batch_of_any_lengths_is_answered_as_each_alone(run: Run, task: SenseVoiceTask) -> None:
+def test_a_batch_of_any_lengths_is_answered_as_each_alone(run: RunGraph, task: SenseVoiceTask) -> None:
     waveforms = [voice(seconds, seed) for seed, seconds in enumerate((0.025, 3.3, 0.4, 12.0, 0.01, 1.7))]
     for answer, samples in zip(ask(task, run, waveforms, None), waveforms, strict=True):
         same(answer, ask(task, run, [samples], SenseVoiceParams())[0])
@@ -159,7 +159,7 @@ def test_a_batch_of_any_lengths_is_answered_as_each_alone(run: Run, task: SenseV
         assert ((answer.confidences > 0) & (answer.confidences <= 1)).all()
 
 
-def saying(path: list[int], size: int) -> Run:
+def saying(path: list[int], size: int) -> RunGraph:
     """A run of a network that says these tokens, frame by frame, with probability 0.9 each."""
     table = np.full((1, len(path), size), np.log(0.1 / (size - 1)), np.float32)
     table[0, np.arange(len(path)), path] = np.log(0.9)
@@ -179,7 +179,7 @@ def saying(path: list[int], size: int) -> Run:
     return run
 
 
-def spoken(task: SenseVoiceTask, pieces: list[str | None], counts: list[int]) -> Recognized:
+def spoken(task: SenseVoiceTask, pieces: list[str | None], counts: list[int]) -> TokenOutput:
     """What is answered where tags and then these pieces are said, each for so many frames; None for a blank."""
     ids: dict[str | None, int] = {task.pieces[token]: token for token in range(len(task.pieces))} | {None: 0}
     path = [ids[tag] for tag in ("<|en|>", "<|SAD|>", "<|BGM|>", "<|woitn|>")]
@@ -201,7 +201,9 @@ def test_a_token_that_is_several_alone_has_the_time_of_all_of_them(
     task: SenseVoiceTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts = task.pieces.split("going")
-    monkeypatch.setattr(task.pieces, "split_alone", lambda tokens: [[parts[0]], parts, [parts[-1]]][: len(tokens)])
+    monkeypatch.setattr(
+        task.pieces, "encode_standalone", lambda tokens: [[parts[0]], parts, [parts[-1]]][: len(tokens)]
+    )
     monkeypatch.setattr(task, "_written", lambda ids, tags: [7, 8, 9])
     path = [18, 19, 20, 21]
     for token in (parts[0], 0, *parts, 0, parts[-1]):
@@ -244,7 +246,7 @@ def test_what_are_no_numbers_is_no_silence(task: SenseVoiceTask) -> None:
 
 
 @pytest.mark.parametrize("shape", [Shape(1, 0.5), Shape(2, 3.0), Shape(1, 0.025)], ids=str)
-def test_a_rehearsal_runs_every_graph(run: Run, task: SenseVoiceTask, shape: Shape) -> None:
+def test_a_rehearsal_runs_every_graph(run: RunGraph, task: SenseVoiceTask, shape: Shape) -> None:
     seen: dict[str, Mapping[str, np.ndarray]] = {}
 
     def watched(graph: str, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
@@ -308,7 +310,7 @@ def test_the_likeliest_path_is_its_own_alignment(best: list[int]) -> None:
     ],
 )
 def test_pieces_are_joined_to_words(pieces: list[str], words: list[tuple[str, int, int]]) -> None:
-    assert join(pieces) == [Found(*word) for word in words]
+    assert join(pieces) == [WordSpan(*word) for word in words]
 
 
 def test_tags_are_taken_out() -> None:
@@ -320,9 +322,9 @@ def test_broken_vocabularies_are_refused(tmp_path: Path) -> None:
     for content in (b"", b"not a model", b"\x00" * 100):
         path.write_bytes(content)
         with pytest.raises(CheckpointError, match=r"model: x\.bpe\.model"):
-            Pieces(path, "model")
+            SentencePieceTokenizer(path, "model")
     with pytest.raises(CheckpointError, match=r"model: no\.bpe\.model"):
-        Pieces(tmp_path / "no.bpe.model", "model")
+        SentencePieceTokenizer(tmp_path / "no.bpe.model", "model")
 
 
 def test_an_id_outside_the_vocabulary_is_refused(task: SenseVoiceTask) -> None:

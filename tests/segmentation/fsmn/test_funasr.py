@@ -15,7 +15,7 @@ from helpers.oracles.run import openvino_run
 from overtone.models import checkpoints
 from overtone.models.fsmn_vad.network import build
 from overtone.models.fsmn_vad.scorer import FsmnVad
-from overtone.models.task import Run
+from overtone.models.task import RunGraph
 from overtone.segmentation.fsmn.endpoint_detector import EndpointDetector
 from overtone.segmentation.fsmn.segmenter import FsmnSegmenter, MergingCutter
 
@@ -37,7 +37,7 @@ class Both:
     def __init__(self, folder: Path, size: str) -> None:
         self.checkpoint = checkpoints.read(oracle.publish(folder, size=size), name="fsmn-vad")
         self.theirs = oracle.funasr(folder)
-        self.run: Run = openvino_run(build(self.checkpoint))
+        self.run: RunGraph = openvino_run(build(self.checkpoint))
 
     def segments(self, samples: np.ndarray, size: int = 16_000, **options: Any) -> list[list[int]]:
         vad = FsmnVad(self.checkpoint, **options)

@@ -16,7 +16,7 @@ from overtone.models.fsmn_vad.options import VadOptions
 from overtone.models.fsmn_vad.scorer import FsmnStream, Scores
 from overtone.segmentation.fsmn.endpoint_detector import EndpointDetector
 from overtone.segmentation.fsmn.segmenter import FsmnSegmenter, MergingCutter
-from overtone.segmentation.fsmn.span_merger import Piece, SpanMerger, merged
+from overtone.segmentation.fsmn.span_merger import MergedSpan, SpanMerger, merged
 from overtone.segmentation.segmenters import Segmenter
 from overtone.types import Segment, Span
 
@@ -144,12 +144,12 @@ def test_merging_is_that_of_funasr(spans: list[tuple[int, int]], merge_ms: int) 
 
 @given(spans=SPANS, looks=st.lists(st.integers(0, 40_000), max_size=8))
 def test_looking_at_the_clock_changes_no_piece(spans: list[tuple[int, int]], looks: list[int]) -> None:
-    def pieces(looks: list[int]) -> list[Piece]:
+    def pieces(looks: list[int]) -> list[MergedSpan]:
         merger, at, found = SpanMerger(15_000), 0, []
         for edge, step in [(edge, step) for start, end in spans for edge, step in ((start, "start"), (end, "end"))]:
             for look in sorted(looks):
                 if at <= look * 10 <= edge:
-                    found += merger.settle(look * 10)
+                    found += merger.advance_to(look * 10)
             found += getattr(merger, step)(edge)
             at = edge
         return found + merger.finish()

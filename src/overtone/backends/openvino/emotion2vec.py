@@ -17,7 +17,7 @@ from overtone.backends.openvino.runtime import CompiledModel, check_precision, v
 from overtone.batching.cost_model import CostModel
 from overtone.models.emotion2vec.config import Architecture
 from overtone.system.machine import processor_name, trim_heap
-from overtone.types import SAMPLE_RATE, Batch, Output, Samples
+from overtone.types import SAMPLE_RATE, Batch, EmotionOutput, Samples
 
 _EPSILON = 1e-5
 """What the published code adds to a waveform's variance (PyTorch's layer_norm)."""
@@ -63,7 +63,7 @@ class OpenvinoBackend(OpenvinoMemoryMixin):
             features = np.zeros((1, frames, architecture.embed_dim), np.float32)
             self._encoder.warm_up({"features": features, "counts": np.array([frames])})
 
-    def run(self, batch: Batch) -> list[Output]:
+    def run(self, batch: Batch) -> list[EmotionOutput]:
         """See Backend. The waveforms are normalised over their own lengths here."""
         self._interrupted = False
         return self.guard(lambda: self._run(batch))
@@ -75,7 +75,7 @@ class OpenvinoBackend(OpenvinoMemoryMixin):
         """
         self._interrupted = True
 
-    def _run(self, batch: Batch) -> list[Output]:
+    def _run(self, batch: Batch) -> list[EmotionOutput]:
         a = self._architecture
         counts = [a.frames_of(len(waveform)) for waveform in batch.waveforms]
         features = self.features(batch.waveforms, frames_for(max(counts), a.num_extra_tokens))
@@ -183,6 +183,6 @@ def _normalised(waveform: Samples) -> Samples:
     return normal
 
 
-def _output(rows: npt.NDArray[np.float32], batch: Batch) -> Output:
+def _output(rows: npt.NDArray[np.float32], batch: Batch) -> EmotionOutput:
     # A copy: what the model gave is overwritten by its next run.
-    return Output(len(rows), rows.sum(axis=0, dtype=np.float64), rows.copy() if batch.want_frames else None)
+    return EmotionOutput(len(rows), rows.sum(axis=0, dtype=np.float64), rows.copy() if batch.want_frames else None)

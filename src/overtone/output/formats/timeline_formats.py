@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from overtone.errors import UsageError
 from overtone.output.formats.output_file import Target
 from overtone.output.formats.sink import TextSink
-from overtone.output.formats.subtitles import Cue, cues, labelled, one_line, speaker_name
-from overtone.output.records import of_kind
+from overtone.output.formats.subtitles import Cue, cues, labelled, single_line, speaker_name
+from overtone.output.records import expect_type
 from overtone.types import EmotionResult, Result, Transcript
 
 
@@ -88,7 +88,7 @@ class AudacityLabels(TimelineSink):
     form = "txt"
 
     def _entries(self, result: Result) -> Iterator[str]:
-        for label, segment in labelled(of_kind(result, EmotionResult)):
+        for label, segment in labelled(expect_type(result, EmotionResult)):
             yield f"{segment.span.start_s:.6f}\t{segment.span.stop_s:.6f}\t{label}\n"
 
 
@@ -98,8 +98,8 @@ class PlainText(TimelineSink):
     form = "txt"
 
     def _entries(self, result: Result) -> Iterator[str]:
-        for sentence in of_kind(result, Transcript).sentences:
-            if text := one_line(sentence.text):
+        for sentence in expect_type(result, Transcript).sentences:
+            if text := single_line(sentence.text):
                 yield f"{_named(sentence.speaker)}{text}\n"
 
 

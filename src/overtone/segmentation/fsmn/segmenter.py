@@ -10,7 +10,7 @@ import numpy as np
 from overtone.models.fsmn_vad.options import FRAME_MS, VadOptions
 from overtone.models.fsmn_vad.scorer import FsmnStream
 from overtone.segmentation.fsmn.endpoint_detector import EndpointDetector, Spans
-from overtone.segmentation.fsmn.span_merger import Piece, SpanMerger
+from overtone.segmentation.fsmn.span_merger import MergedSpan, SpanMerger
 from overtone.segmentation.sample_buffer import SampleBuffer
 from overtone.types import SAMPLE_RATE, Samples, Segment, Span
 
@@ -117,7 +117,7 @@ class MergingCutter(FsmnSegmenter):
         start_ms = self._detector.start_ms
         if start_ms is not None and not self._speaking:
             yield from self._begin(start_ms)
-        yield from self._pieces(self._merger.settle(self._detector.settled_ms))
+        yield from self._pieces(self._merger.advance_to(self._detector.settled_ms))
 
     def _last(self, spans: Spans) -> Iterator[Segment]:
         yield from self._edges(spans)
@@ -149,7 +149,7 @@ class MergingCutter(FsmnSegmenter):
             self._waiting.clear()
         yield from self._pieces(pieces)
 
-    def _pieces(self, pieces: Iterable[Piece]) -> Iterator[Segment]:
+    def _pieces(self, pieces: Iterable[MergedSpan]) -> Iterator[Segment]:
         for piece in pieces:
             start_ms, stop_ms = piece.start_ms, piece.stop_ms
             if not piece.speech and not (self._hear_gaps and stop_ms - start_ms < self._longest_gap_ms):

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from overtone.errors import InputError, UsageError
 from overtone.options.emotion import PER_CALL
 from overtone.output.embeddings import EmbeddingWriter
-from overtone.output.records import of_kind
+from overtone.output.records import expect_type
 from overtone.server.api.dependencies import (
     EMBEDDINGS,
     KNOWN,
@@ -29,7 +29,7 @@ from overtone.server.api.dependencies import (
     query,
     upload_body,
 )
-from overtone.server.api.params import Answer, Call
+from overtone.server.api.params import CachedAnswer, Call
 from overtone.server.api.schemas import Record, Vector
 from overtone.server.api.upload_request import Asking, Given, record_of, timed, with_upload
 from overtone.server.inference.upload_reader import in_pieces
@@ -109,7 +109,7 @@ def routes(server: Server) -> APIRouter:
                 return _vector(vector, upload.name, request)
             results = await server.service.in_time(server.service.results(upload, call, place))
             frames = call.options.get("granularity") == "frame"
-            result = of_kind(results[0], EmotionResult)
+            result = expect_type(results[0], EmotionResult)
             file = await asyncio.to_thread(_npz, result, server.spool.new_path(), frames)
             headers = timed(results[0].timings, request, "miss")
             return Pieces(in_pieces(file), _NPZ, headers)
@@ -124,7 +124,7 @@ def _asking(server: Server, own: tuple[str, ...]) -> Asking:
     return Asking((*KNOWN["emotion"], *own), lambda owner, texts: call_of(server, owner, texts, own))
 
 
-def _vector(answer: Answer, name: str, request: Request) -> Response:
+def _vector(answer: CachedAnswer, name: str, request: Request) -> Response:
     record = json.loads(next(answer.lines(name)))
     vector = record["embedding"]
     body = {key: record[key] for key in ("source", "duration", "model")}

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from overtone.output.records import of_kind
+from overtone.output.records import expect_type
 from overtone.server.api.dependencies import Pieces, owner_of
 from overtone.server.api.openai_format import (
     FIELDS,
@@ -94,7 +94,9 @@ def routes(server: Server) -> APIRouter:
                 path = server.spool.new_path()
                 pieces = await asyncio.to_thread(written, [line.encode()], path, asked.form, "word", ())
                 return Pieces(pieces, TYPES[asked.form], headers)
-            body = await asyncio.to_thread(lambda: body_of(of_kind(read_record(json.loads(line)), Transcript), asked))
+            body = await asyncio.to_thread(
+                lambda: body_of(expect_type(read_record(json.loads(line)), Transcript), asked)
+            )
             return Response(body, media_type=TYPES[asked.form], headers=headers)
 
         return await with_upload(server, request, asking, answered)

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_type_hints
 from overtone.errors import UsageError
 from overtone.options.check import WORDS, flag, kinds_of
 from overtone.options.emotion import Options
-from overtone.output.records import DETAILS, Detail, Level, json_chunks, of_kind, to_json
+from overtone.output.records import DETAILS, Detail, Level, expect_type, json_chunks, to_json
 from overtone.server.auth import Owner
 from overtone.server.inference.models import Task
 from overtone.types import EmotionResult, Result, Timings
@@ -100,7 +100,7 @@ def boolean(name: str, text: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CachedAnswer:
     """The records of one file, as text that begins after the source's name, so that one answer serves all names.
 
     duration_s: seconds of audio. timings: of the work that was done for it, whenever that was.
@@ -123,14 +123,14 @@ class Answer:
         return "\n".join([json.dumps(about), *self.records]).encode()
 
     @classmethod
-    def from_kept(cls, value: bytes, found: Found) -> Answer:
+    def from_kept(cls, value: bytes, found: Found) -> CachedAnswer:
         """What `kept` gave."""
         first, *records = value.decode().split("\n")
         about = json.loads(first)
         return cls(tuple(records), about["duration_s"], Timings(**about["timings"]), found)
 
 
-def answer_of(results: Sequence[Result], call: Call, base: Options) -> Answer:
+def answer_of(results: Sequence[Result], call: Call, base: Options) -> CachedAnswer:
     """The answer that results make."""
     level = call.level(base)
     records = []
@@ -138,11 +138,11 @@ def answer_of(results: Sequence[Result], call: Call, base: Options) -> Answer:
         text = "".join(json_chunks(result, level))
         text = text.removeprefix('{"source": ' + to_json(result.source) + ", ")
         records.append(with_embedding(text, result) if call.embedding else text)
-    return Answer(tuple(records), results[0].duration, results[0].timings)
+    return CachedAnswer(tuple(records), results[0].duration, results[0].timings)
 
 
 def with_embedding(text: str, result: Result) -> str:
     """A record with the vector at its end: float32, (dim,), in as few digits as tell it; null for silence."""
-    embedding = of_kind(result, EmotionResult).embedding
+    embedding = expect_type(result, EmotionResult).embedding
     vector = None if embedding is None else [float(str(value)) for value in embedding]
     return text[:-1] + ', "embedding": ' + to_json(vector) + "}"

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from overtone.errors import InputError, ModelError, OvertoneError, RefusedError
 from overtone.pipelines.request import RequestContext
-from overtone.server.api.params import Answer, Call, answer_of, work_s
+from overtone.server.api.params import CachedAnswer, Call, answer_of, work_s
 from overtone.server.cache import Answers, key_of
 from overtone.server.inference.admission import Admission, Ticket
 from overtone.server.inference.model_host import Host, was_gone
@@ -94,7 +94,7 @@ class Service:
         """Seconds until what is under way now is answered."""
         return self.admission.wait_s(self.host.rate)
 
-    async def answer(self, upload: Upload, call: Call, place: Ticket | None = None) -> Answer:
+    async def answer(self, upload: Upload, call: Call, place: Ticket | None = None) -> CachedAnswer:
         """The answer for a file that has been received. place: what `expect` gave for it.
 
         Raises InputError, UsageError and RefusedError: busy, too_long, deadline, not_ready. Where it is cancelled, its
@@ -105,7 +105,7 @@ class Service:
         self.metrics.audio(answer.duration_s, "interactive", call.task)
         return answer
 
-    async def _answer(self, key: str, upload: Upload, call: Call, place: Ticket | None) -> Answer:
+    async def _answer(self, key: str, upload: Upload, call: Call, place: Ticket | None) -> CachedAnswer:
         """From the cache, from who is being answered the same just now, or made."""
         own = False
 
@@ -116,7 +116,7 @@ class Service:
 
         try:
             kept, found = await self.answers.get_or_make(key, make)
-            return await _aside_if_large(kept, lambda: Answer.from_kept(kept, found))
+            return await _aside_if_large(kept, lambda: CachedAnswer.from_kept(kept, found))
         except InputError as error:
             if own or error.code != "not_found":
                 # It was made for a file without a name, as others may wait for it who called theirs otherwise.
@@ -127,7 +127,7 @@ class Service:
                 raise
         # What the other's request ended with was its own: its upload gone, its key's share used up; or what was kept
         # cannot be read any more.
-        return Answer.from_kept(await self._make(upload, call, place), "miss")
+        return CachedAnswer.from_kept(await self._make(upload, call, place), "miss")
 
     def _models_of(self, task: Task) -> str:
         """What answers depend on beside the audio and the call."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, get_args
 
-from overtone.errors import spelled_out
+from overtone.errors import printable
 from overtone.server.jobs.database import Database
 from overtone.server.jobs.fairness import whose_turn
 from overtone.server.jobs.values import Job, JobFile, Load, NewFile, Owner, State
@@ -74,7 +74,7 @@ class Rows:
             db.executemany(
                 "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, 'queued', 0, 0, ?)",
                 [
-                    (seq, number, spelled_out(file.name), file.digest, size, file.claimed_s, size)
+                    (seq, number, printable(file.name), file.digest, size, file.claimed_s, size)
                     for number, (file, size) in enumerate(zip(files, sizes, strict=True))
                 ],
             )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from overtone.server.inference.upload_reader import LimitedContext
 from overtone.server.jobs.segment_cache import KeptAnswers, digest_of
-from overtone.types import Answer, Samples
+from overtone.types import ModelOutput, Samples
 
 
 class JobContext(LimitedContext):
@@ -24,11 +24,11 @@ class JobContext(LimitedContext):
         self.dropped = True
         self.cancel()
 
-    def cache_get(self, cache_key: str, samples: Samples) -> Answer | None:
+    def cache_get(self, cache_key: str, samples: Samples) -> ModelOutput | None:
         """See Caller."""
         return None if self._kept is None else self._kept.recall(digest_of(cache_key, samples))
 
-    def cache_put(self, cache_key: str, samples: Samples, answer: Answer) -> None:
+    def cache_put(self, cache_key: str, samples: Samples, answer: ModelOutput) -> None:
         """See Caller."""
         if self._kept is not None:
             self._kept.keep(digest_of(cache_key, samples), answer)

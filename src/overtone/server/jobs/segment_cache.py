@@ -31,7 +31,7 @@ import numpy as np
 
 from overtone.server.jobs.durable_files import private
 from overtone.server.jobs.segment_codec import pack, unpack
-from overtone.types import Answer, Output, Samples
+from overtone.types import EmotionOutput, ModelOutput, Samples
 
 _MAGIC = b"OVTNSAID"
 
@@ -116,16 +116,16 @@ class KeptAnswers:
     def __len__(self) -> int:
         return len(self._places)
 
-    def recall(self, digest: bytes) -> Answer | None:
+    def recall(self, digest: bytes) -> ModelOutput | None:
         """The answer known by `digest`, without frames; None if it is not known, or after `close`."""
         with self._lock:
             place = self._places.get(digest)
             record = self._record(self._file, place) if self._file is not None and place is not None else None
         return None if record is None else unpack(record[_FRONT.size :])
 
-    def keep(self, digest: bytes, answer: Answer) -> None:
+    def keep(self, digest: bytes, answer: ModelOutput) -> None:
         """Remember an answer, except with frames. After `close` this does nothing."""
-        if isinstance(answer, Output) and answer.frames is not None:
+        if isinstance(answer, EmotionOutput) and answer.frames is not None:
             return
         packed = pack(answer)
         data = _FRONT.pack(digest, len(packed)) + packed

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from overtone.errors import OvertoneError, RefusedError
-from overtone.output.records import of_kind
+from overtone.output.records import expect_type
 from overtone.server.api.params import Call
 from overtone.server.api.problems import code_of
 from overtone.server.inference.models import Task
@@ -55,7 +55,7 @@ class Verdict:
         """That of a result."""
         if isinstance(result, Transcript):
             return cls(result.channel, None, None, result.text[:_BEGINNING])
-        told = of_kind(result, EmotionResult)
+        told = expect_type(result, EmotionResult)
         return cls(told.channel, told.label, told.score)
 
 

@@ -11,7 +11,7 @@ from gradio.components.plot import PlotData
 
 from overtone.errors import OvertoneError
 from overtone.options.emotion import Options
-from overtone.output.records import of_kind
+from overtone.output.records import expect_type
 from overtone.server.inference.models import taken_by
 from overtone.server.state import Server
 from overtone.server.ui import markup, spoken
@@ -83,7 +83,7 @@ class View:
                     spoken.transcript, kept, result, f"{_base(session)}/{at}", language
                 ),
             }
-        result, look = of_kind(result, EmotionResult), Look(language, session.dark, session.touched)
+        result, look = expect_type(result, EmotionResult), Look(language, session.dark, session.touched)
         drawn = await asyncio.to_thread(_drawn, kept, result, look)
         return {
             on.panel: gr.update(visible=True),
