@@ -250,7 +250,7 @@ def test_bf16_is_converted_where_it_cannot_run(
     checkpoint = checkpoints.read(small_checkpoint, name="c")
     reference = conversion.converted(checkpoint, "fp32")
     monkeypatch.setattr(converter, "has_fast_bf16", lambda: False)
-    converter.derive(checkpoint, reference, tmp_path, "bf16")
+    converter.to_precision(checkpoint, reference, tmp_path, "bf16")
     made = on_disk.read(tmp_path, "c")
     assert made is not None
     assert (made.precision, made.agreement) == ("bf16", None)

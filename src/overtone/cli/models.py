@@ -7,7 +7,7 @@ from rich.markup import escape
 
 from overtone.cli import console
 from overtone.cli.convert import HubOption, Model, convert
-from overtone.cli.options import exits
+from overtone.cli.options import typer_command
 from overtone.errors import DownloadError, ModelError
 from overtone.models import checkpoints
 from overtone.models import converted as on_disk
@@ -40,7 +40,7 @@ _ABOUT = {
 
 
 @models.command("list")
-@exits
+@typer_command
 def list_models(hub: HubOption = "hf") -> int:
     """List the models known by a short name, and which of them are on this machine."""
     table = console.plain_table("name", "hub id", "here", "")
@@ -51,7 +51,7 @@ def list_models(hub: HubOption = "hf") -> int:
 
 
 @models.command()
-@exits
+@typer_command
 def info(model: Model, hub: HubOption = "hf") -> int:
     """Describe a model that is on this machine: shape, size, classes."""
     found = checkpoints.find(model, hub=hub, download=False)
@@ -72,7 +72,7 @@ def info(model: Model, hub: HubOption = "hf") -> int:
 
 
 @models.command()
-@exits
+@typer_command
 def pull(model: Model, hub: HubOption = "hf") -> int:
     """Fetch a model from its hub and print the folder it is in. Fetching goes on where it was stopped."""
     found = checkpoints.find(model, hub=hub)

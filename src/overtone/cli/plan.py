@@ -16,7 +16,7 @@ from overtone.batching.cost_model import Shape
 from overtone.batching.memory_plan import Plan, whole_file_bytes
 from overtone.cli import console
 from overtone.cli.batch_run import Inputs
-from overtone.cli.options import chosen, with_options
+from overtone.cli.options import resolve_options, with_options
 from overtone.engine import runtime
 from overtone.errors import BudgetError, InputError
 from overtone.segmentation.segmenters import window_count
@@ -50,7 +50,7 @@ def plan(inputs: Inputs, format: As = "table", **options: Any) -> int:
 
     Loads the model to know; of the inputs it reads headers only.
     """
-    started = runtime.start(chosen(options))
+    started = runtime.start(resolve_options(options))
     try:
         forecasts = list(_forecasts(inputs, started))
         if format == "json":
@@ -59,7 +59,7 @@ def plan(inputs: Inputs, format: As = "table", **options: Any) -> int:
             _show(started, forecasts)
             for forecast in forecasts:
                 if forecast.error:
-                    console.complain(forecast.error)
+                    console.print_error(forecast.error)
         return 1 if any(forecast.error for forecast in forecasts) else 0
     finally:
         started.engine.close()
@@ -157,7 +157,7 @@ def _show(started: runtime.Runtime, forecasts: list[_Forecast]) -> None:
         length = "unknown" if forecast.seconds is None else console.duration(forecast.seconds)
         segments = "" if forecast.segments is None else f"{'' if forecast.exact else '≥ '}{forecast.segments}"
         remark = "[red]cannot be used[/]" if forecast.error else ""
-        name = escape(console.ending(console.printable(forecast.source)))
+        name = escape(console.plural(console.printable(forecast.source)))
         table.add_row(name, "" if forecast.error else length, segments, remark)
     console.out.print(table)
     if len(forecasts) > _SHOWN:

@@ -13,7 +13,7 @@ import typer
 from overtone.audio.sources import expand
 from overtone.cli import console
 from overtone.cli.batch_run import Inputs
-from overtone.cli.options import chosen, with_options
+from overtone.cli.options import resolve_options, with_options
 from overtone.cli.plots import StagePlot
 from overtone.engine.stats import EngineStats
 from overtone.options.emotion import Options
@@ -82,7 +82,7 @@ class _Watch:
 def profile(inputs: Inputs, gantt: Gantt = None, overwrite: Overwrite = False, **options: Any) -> int:
     """Run these inputs and show each stage's time, processor time and memory, and how well they overlap."""
     plot = StagePlot(gantt, overwrite=overwrite) if gantt is not None else None
-    run = _measured(inputs, chosen(options))
+    run = _measured(inputs, resolve_options(options))
     _print(run)
     if plot is not None:
         plot.draw(run.recording, run.title)
@@ -100,7 +100,7 @@ def _measured(inputs: list[str], options: Options) -> _Run:
         for result in recognizer.stream(expand(inputs)):
             if result.error is not None:
                 failed += 1
-                console.complain(str(result.error))
+                console.print_error(str(result.error))
             if result.channel in (None, 0):  # decoded once for all channels
                 audio_s += result.duration
             began = recorder.begin()

@@ -34,7 +34,7 @@ def windows(audio: Sequence[str], part: Part) -> list[Samples]:
     fewer than two windows.
     """
     if not audio:
-        return list(_cut(str(bundled(part))))
+        return list(_cut(str(bundled_path(part))))
     found = list(islice(chain.from_iterable(map(_of, expand(list(audio)))), 2 * _MOST))
     chosen = found[0::2] if part == "calibration" else found[1::2]
     if not chosen:
@@ -46,7 +46,7 @@ def windows(audio: Sequence[str], part: Part) -> list[Samples]:
     return chosen
 
 
-def bundled(part: Part) -> Path:
+def bundled_path(part: Part) -> Path:
     """The file of speech that comes with the package for this."""
     return asset("speech", f"{part}.mp3")
 

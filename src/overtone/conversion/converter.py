@@ -1,7 +1,7 @@
 """Making a converted model: exported from the published checkpoint, or derived from one in float32.
 
-`export` and `derive` belong into a process of their own (`system/subprocess_call.py`): PyTorch would stay in this one,
-and take from its budget.
+`export` and `to_precision` belong into a process of their own (`system/subprocess_call.py`): PyTorch would stay in
+this one, and take from its budget.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def copy(checkpoint: Checkpoint, reference: Converted, folder: Path) -> None:
     on_disk.write(replace(reference, folder=folder))
 
 
-def derive(
+def to_precision(
     checkpoint: Checkpoint, reference: Converted, folder: Path, precision: str, audio: Sequence[str] = ()
 ) -> None:
     """A model in another precision from one in float32, and its agreement with that, into an empty folder.

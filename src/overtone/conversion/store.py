@@ -65,7 +65,7 @@ def converted(checkpoint: Checkpoint, precision: str | None, *, strict: bool = T
                         export = partial(converter.export, strict=strict)
                         _in_child(export, checkpoint, part, sha256(checkpoint.weights))
                     else:
-                        _in_child(converter.derive, checkpoint, reference, part, kept)
+                        _in_child(converter.to_precision, checkpoint, reference, part, kept)
                 found = on_disk.read(folder, checkpoint.name)
     except OSError as error:
         raise ModelError(
@@ -81,8 +81,8 @@ def convert(
 ) -> Converted:
     """Convert a checkpoint into a folder of its own, which must not exist. precision: `fp32`, `bf16` or `int8`.
 
-    audio: see `converter.derive`. Raises UsageError for a folder that exists or cannot be made, and what `converted`
-    raises.
+    audio: see `converter.to_precision`. Raises UsageError for a folder that exists or cannot be made, and what
+    `converted` raises.
     """
     if folder.exists():
         raise UsageError(f"{folder}: exists already; give the folder to make, or delete it.")
@@ -96,7 +96,7 @@ def convert(
                 converter.copy(checkpoint, reference, part)
                 _in_child(converter.try_out, checkpoint, part)  # in other precisions its agreement is measured
             else:
-                _in_child(converter.derive, checkpoint, reference, part, precision, audio)
+                _in_child(converter.to_precision, checkpoint, reference, part, precision, audio)
     except OSError as error:
         raise UsageError(f"{folder}: cannot be written ({error}).") from error
     made = on_disk.read(folder, checkpoint.name)

@@ -83,7 +83,7 @@ class Interval:
 
 
 @dataclass(slots=True)
-class Total:
+class StageTotal:
     """All stints of one lane on one stage. `cpu_s`: seconds that the lane's own thread spent on a processor."""
 
     count: int = 0
@@ -102,7 +102,7 @@ class Total:
 
 @dataclass(slots=True)
 class _Series:
-    total: Total = field(default_factory=Total)
+    total: StageTotal = field(default_factory=StageTotal)
     stints: list[Interval] = field(default_factory=list)
 
     def put(self, stint: Interval, width_s: float) -> bool:
@@ -162,9 +162,9 @@ class Recording:
         """In the order in which they were first seen."""
         return tuple(self._lanes)
 
-    def of(self, *stages: Stage) -> Total:
+    def of(self, *stages: Stage) -> StageTotal:
         """The totals of stages, over all lanes."""
-        whole = Total()
+        whole = StageTotal()
         for (_, stage), series in self._series.items():
             if stage in stages:
                 part = series.total
@@ -175,10 +175,10 @@ class Recording:
                     whole.longest = part.longest
         return whole
 
-    def total(self, lane: str, stage: Stage) -> Total:
+    def total(self, lane: str, stage: Stage) -> StageTotal:
         """Of one lane on one stage."""
         series = self._series.get((lane, stage))
-        return series.total if series else Total()
+        return series.total if series else StageTotal()
 
     def stints(self, lane: str, stage: Stage) -> tuple[Interval, ...]:
         """Of one lane on one stage, in order."""
@@ -186,7 +186,7 @@ class Recording:
         return tuple(series.stints) if series else ()
 
 
-class _Here(threading.local):
+class _ThreadState(threading.local):
     """What a recorder knows of the thread that asks."""
 
     def __init__(self) -> None:
@@ -202,7 +202,7 @@ class TraceRecorder(Profiler):
     def __init__(self, measure: Callable[[], int] | None = None) -> None:
         self._measure = measure
         self._lock = threading.Lock()
-        self._here = _Here()
+        self._here = _ThreadState()
         self._sources = 0
         self._sourced_s = 0.0
         self._sourced_at = 0.0

@@ -19,8 +19,8 @@ import pytest
 
 from helpers.command import environment
 from overtone.server.jobs import segment_cache as rooms
-from overtone.server.jobs.segment_cache import KeptAnswers
-from overtone.server.jobs.segment_codec import RECALLED, pack, unpack
+from overtone.server.jobs.segment_cache import SegmentCheckpoint
+from overtone.server.jobs.segment_codec import RECALLED, decode, encode
 from overtone.types import EmotionOutput, ModelOutput, SpeakerEmbeddings, TokenOutput
 
 DIM = 3
@@ -32,8 +32,8 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "0000.answers"
 
 
-def kept(path: Path, fingerprint: str = "tiny fp32") -> KeptAnswers:
-    return KeptAnswers(path, fingerprint=fingerprint)
+def kept(path: Path, fingerprint: str = "tiny fp32") -> SegmentCheckpoint:
+    return SegmentCheckpoint(path, fingerprint=fingerprint)
 
 
 def digest_of(samples: np.ndarray, question: str = "emotion None") -> bytes:
@@ -50,7 +50,7 @@ def output(number: int) -> EmotionOutput:
     )
 
 
-RECORD_BYTES = 16 + 4 + len(pack(output(0))) + 4
+RECORD_BYTES = 16 + 4 + len(encode(output(0))) + 4
 """The same for every `output` below ten."""
 
 
@@ -60,7 +60,7 @@ def fill(path: Path, count: int) -> None:
             answers.keep(digest_of(samples(number)), output(number))
 
 
-def check(answers: KeptAnswers, numbers: range) -> None:
+def check(answers: SegmentCheckpoint, numbers: range) -> None:
     for number in numbers:
         said = answers.recall(digest_of(samples(number)))
         assert said is not None
@@ -88,10 +88,10 @@ def test_kept_and_recalled(path):
 
 
 def test_the_documented_size():
-    emotion = len(pack(EmotionOutput(250, np.zeros(768), device="cpu"))) + 24
+    emotion = len(encode(EmotionOutput(250, np.zeros(768), device="cpu"))) + 24
     words = TokenOutput(np.zeros(25, np.int32), np.zeros((25, 2), np.int32), np.zeros(25, np.float32), device="cpu")
     assert pytest.approx(46e6, rel=0.03) == 7200 * emotion
-    assert 7200 * (len(pack(words)) + 24) < 8e6
+    assert 7200 * (len(encode(words)) + 24) < 8e6
 
 
 LAST_BITS = EmotionOutput(1 << 40, np.array([np.nan, -0.0, 5e-324]), device="a name of any length that there is")
@@ -132,7 +132,7 @@ def test_nothing_in_an_answer_is_executed():
     """Arrays of objects are what NumPy would unpickle."""
     head = json.dumps({"kind": "Output", "arrays": ["total"], "told": {"count": 1, "device": ""}}).encode() + b"\n"
     with pytest.raises(ValueError, match="Object arrays"):
-        unpack(head + object_array())
+        decode(head + object_array())
 
 
 def object_array() -> bytes:
@@ -316,12 +316,12 @@ KILLED = """
 import itertools, sys
 from pathlib import Path
 import numpy as np
-from overtone.server.jobs.segment_cache import KeptAnswers, digest_of
-from overtone.types import Output
+from overtone.server.jobs.segment_cache import SegmentCheckpoint, digest_of
+from overtone.types import EmotionOutput
 
-answers = KeptAnswers(Path(sys.argv[1]), fingerprint="tiny fp32")
+answers = SegmentCheckpoint(Path(sys.argv[1]), fingerprint="tiny fp32")
 for number in itertools.count(len(answers)):
-    said = Output(number + 1, np.arange(3) / 3 + number, device="cuda:11")
+    said = EmotionOutput(number + 1, np.arange(3) / 3 + number, device="cuda:11")
     answers.keep(digest_of("emotion None", np.full(80, number, np.float32)), said)
     print(number, flush=True)
 """

@@ -159,9 +159,9 @@ class SenseVoiceTask:
         could not.
 
         FunASR aligns not the tokens, but what their pieces become as texts of their own
-        (`SentencePieceTokenizer.encode_standalone`). Where that is what the frames say anyhow, their own path is the best
-        of all: at each of its frames it takes the likeliest token. (FunASR gives blanks the probability 1 where they are
-        likeliest, which changes nothing there.)
+        (`SentencePieceTokenizer.encode_standalone`). Where that is what the frames say anyhow, their own path is the
+        best of all: at each of its frames it takes the likeliest token. (FunASR gives blanks the probability 1 where
+        they are likeliest, which changes nothing there.)
         """
         alone = [parts or [_LONE_BLANK] for parts in self.pieces.encode_standalone(written)]
         targets = np.array([part for parts in alone for part in parts])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from overtone.errors import UsageError, printable
-from overtone.output.formats.output_file import Target, writing
+from overtone.output.formats.output_file import Target, map_write_errors
 from overtone.output.formats.sink import Closing
 from overtone.output.formats.table import Cell, Table
 from overtone.types import Result, Transcript
@@ -54,7 +54,7 @@ class Parquet(Closing):
             return
         try:
             self._write_group()
-            with writing(self._target.name):
+            with map_write_errors(self._target.name):
                 self._writer.close()
         finally:
             self._target.close()
@@ -67,7 +67,7 @@ class Parquet(Closing):
             self._arrow.array([_plain(cell) for cell in column], field.type)
             for column, field in zip(cells, schema, strict=True)
         ]
-        with writing(self._target.name):
+        with map_write_errors(self._target.name):
             if self._writer is None:
                 self._writer = self._open(schema)
             if kept:

@@ -28,14 +28,14 @@ def cues(result: Result) -> Iterator[Cue]:
     if isinstance(result, Transcript):
         yield from _apart(sorted(_spoken(result), key=lambda cue: cue.start_ms))
         return
-    for label, segment in labelled(expect_type(result, EmotionResult)):
+    for label, segment in labelled_stretches(expect_type(result, EmotionResult)):
         score = rounded(segment.score)
         start, end = _milliseconds(segment.span.start), _milliseconds(segment.span.stop)
         # Both forms want a cue to end after it starts.
         yield Cue(start, max(end, start + 1), label if score is None else f"{label} {score:.2f}")
 
 
-def labelled(result: EmotionResult) -> Iterator[tuple[str, SegmentResult]]:
+def labelled_stretches(result: EmotionResult) -> Iterator[tuple[str, SegmentResult]]:
     """Label and segment of each stretch of speech that has a label; the label on one line."""
     for segment in result.segments:
         if segment.label is not None and segment.label != SILENCE:

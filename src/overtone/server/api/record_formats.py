@@ -34,7 +34,7 @@ TIMELINES: tuple[Form, ...] = ("srt", "vtt", "txt")
 """Forms that hold one file's timeline."""
 
 
-def written(
+def convert_records(
     pieces: Iterable[bytes], path: Path, form: Form, level: Level, labels: Sequence[str]
 ) -> Generator[bytes, None, None]:
     """Records, JSON lines in pieces, in another form in pieces. It is made before this returns, and unnamed after.
@@ -49,7 +49,7 @@ def written(
             for at, line in enumerate(_lines(pieces)):
                 if at and form in TIMELINES:
                     raise UsageError(f"{form} holds one timeline; say of which file with `file`, or take JSON lines.")
-                sink.write(read_record(json.loads(line)))
+                sink.write(parse_record(json.loads(line)))
         # Of a file without an answer there is no timeline.
         return in_pieces(open(path, "rb")) if path.exists() else _nothing()
     finally:
@@ -73,7 +73,7 @@ def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield last
 
 
-def read_record(record: Mapping[str, Any]) -> Result:
+def parse_record(record: Mapping[str, Any]) -> Result:
     """The result that a record was written from, as far as it says; see `overtone.output.records`."""
     error = record["error"]
     about: dict[str, Any] = {

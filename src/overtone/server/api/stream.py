@@ -69,20 +69,22 @@ def routes(server: Server) -> APIRouter:
             )
         except OvertoneError as error:
             socket.state.refused = problems.code_of(error)
-            await socket.send_denial_response(problems.answer(error, request_id() or ""))
+            await socket.send_denial_response(problems.problem_response(error, request_id() or ""))
             return
         try:
             await socket.accept()
             await _Conversation(server, socket, live, reader).run()
         finally:
-            place.leave()
+            place.release()
             ctx.cancel()
 
     return router
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class StreamParams:
+    """What a client asks of a stream: the form and the rate of its samples, and the options of the call."""
+
     form: str
     rate: int
     channels: int
@@ -90,7 +92,7 @@ class _Asked:
     options: Mapping[str, Any]
 
 
-def _asked(socket: WebSocket) -> _Asked:
+def _asked(socket: WebSocket) -> StreamParams:
     given = dict(socket.query_params)
     if len(given) != len(socket.query_params.multi_items()):
         raise UsageError("a parameter is given twice.")
@@ -105,7 +107,7 @@ def _asked(socket: WebSocket) -> _Asked:
             options[name] = given[name]
     if "keep_silence" in given:
         options["keep_silence"] = boolean("keep_silence", given["keep_silence"])
-    return _Asked(
+    return StreamParams(
         given.get("format", "pcm16"),
         _whole("rate", given.get("rate", str(SAMPLE_RATE))),
         _whole("channels", given.get("channels", "1")),

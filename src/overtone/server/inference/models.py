@@ -1,4 +1,4 @@
-"""`Models`: what a service answers with, and what it can be asked for."""
+"""`ModelSet`: what a service answers with, and what it can be asked for."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from overtone.pipelines.transcription import SILERO, Transcriber
 Task = Literal["emotion", "transcribe"]
 """What can be asked of audio."""
 
-Answering = EmotionRecognizer | Transcriber
+AnyPipeline = EmotionRecognizer | Transcriber
 """What answers one of them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Models:
+class ModelSet:
     """What a service answers with. transcriber: None where nothing is written down; else `emotion` is its own emotion
     model, so that all models are in one budget."""
 
@@ -66,7 +66,7 @@ def _kind(folder: Path) -> str:
     return checkpoints.read(folder, name=folder.name).kind
 
 
-def takes(transcriber: Transcriber, **options: Any) -> bool:
+def supports(transcriber: Transcriber, **options: Any) -> bool:
     """Whether it can do something with them."""
     try:
         check_wish(transcriber, **options)
@@ -75,11 +75,11 @@ def takes(transcriber: Transcriber, **options: Any) -> bool:
     return True
 
 
-def taken_by(transcriber: Transcriber) -> frozenset[str]:
+def supported_options(transcriber: Transcriber) -> frozenset[str]:
     """Those of language, hotwords and num_speakers that it can do something with."""
     sure = {"num_speakers"} if transcriber.options.speakers else set()
     tried = {"language": "zh", "hotwords": "-"}
-    return frozenset(sure | {name for name, value in tried.items() if takes(transcriber, **{name: value})})
+    return frozenset(sure | {name for name, value in tried.items() if supports(transcriber, **{name: value})})
 
 
 def _of_emotion(recognizer: EmotionRecognizer) -> str:

@@ -21,7 +21,7 @@ _STEP_S = 5.0
 """Seconds of audio after which a caller whose file has more than it claimed says so."""
 
 
-class GuardedFile(io.FileIO):
+class CancellableFile(io.FileIO):
     """A file that cannot be read on once nobody waits for what is in it, so no decoder goes on with it.
 
     name: what errors and results call it.
@@ -76,14 +76,14 @@ def in_pieces(file: BinaryIO) -> Generator[bytes, None, None]:
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class DeclaredAudio:
     """What a file says of itself: seconds of audio, guessed from its size where it does not say, and channels."""
 
     seconds: float
     channels: int
 
 
-def claimed(path: Path, name: str, size_bytes: int) -> Claimed:
+def claimed(path: Path, name: str, size_bytes: int) -> DeclaredAudio:
     """Read a file's header. InputError where it is no audio."""
     said = probe(path, name)
-    return Claimed(size_bytes / LEAST_RATE if said.claimed_s is None else said.claimed_s, said.channels)
+    return DeclaredAudio(size_bytes / LEAST_RATE if said.claimed_s is None else said.claimed_s, said.channels)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from overtone.server.inference.upload_reader import LimitedContext
-from overtone.server.jobs.segment_cache import KeptAnswers, digest_of
+from overtone.server.jobs.segment_cache import SegmentCheckpoint, digest_of
 from overtone.types import ModelOutput, Samples
 
 
@@ -14,7 +14,7 @@ class JobContext(LimitedContext):
 
     background = True
 
-    def __init__(self, most_s: float, told: Callable[[float], None], kept: KeptAnswers | None) -> None:
+    def __init__(self, most_s: float, told: Callable[[float], None], kept: SegmentCheckpoint | None) -> None:
         super().__init__(most_s, 0.0, told)
         self._kept = kept
         self.dropped = False

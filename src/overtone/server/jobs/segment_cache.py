@@ -29,8 +29,8 @@ from pathlib import Path
 
 import numpy as np
 
-from overtone.server.jobs.durable_files import private
-from overtone.server.jobs.segment_codec import pack, unpack
+from overtone.server.jobs.durable_files import private_opener
+from overtone.server.jobs.segment_codec import decode, encode
 from overtone.types import EmotionOutput, ModelOutput, Samples
 
 _MAGIC = b"OVTNSAID"
@@ -58,7 +58,7 @@ def digest_of(cache_key: str, samples: Samples) -> bytes:
     return digest.digest()
 
 
-class KeptAnswers:
+class SegmentCheckpoint:
     """The answers kept in the file at `path`, which is made if it is missing. Thread-safe; one at a time for a file.
 
     fingerprint: text that is another for every model, precision and whatever else changes an answer. What the file
@@ -121,13 +121,13 @@ class KeptAnswers:
         with self._lock:
             place = self._places.get(digest)
             record = self._record(self._file, place) if self._file is not None and place is not None else None
-        return None if record is None else unpack(record[_FRONT.size :])
+        return None if record is None else decode(record[_FRONT.size :])
 
     def keep(self, digest: bytes, answer: ModelOutput) -> None:
         """Remember an answer, except with frames. After `close` this does nothing."""
         if isinstance(answer, EmotionOutput) and answer.frames is not None:
             return
-        packed = pack(answer)
+        packed = encode(answer)
         data = _FRONT.pack(digest, len(packed)) + packed
         data += _check(data)
         with self._lock:
@@ -151,7 +151,7 @@ class KeptAnswers:
         self.close()
         self._path.unlink(missing_ok=True)
 
-    def __enter__(self) -> KeptAnswers:
+    def __enter__(self) -> SegmentCheckpoint:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -159,7 +159,7 @@ class KeptAnswers:
 
 
 def _made_if_missing(path: str, flags: int) -> int:
-    return private(path, flags | os.O_CREAT)
+    return private_opener(path, flags | os.O_CREAT)
 
 
 def _write(file: io.FileIO, place: int, data: bytes) -> None:

@@ -26,7 +26,7 @@ _NAMES = {kind: name for name, kind in _KINDS.items()}
 _OF_THE_RUN = frozenset(field.name for field in fields(ModelOutput)) - {"device"}
 
 
-def pack(answer: ModelOutput) -> bytes:
+def encode(answer: ModelOutput) -> bytes:
     """The bytes of an answer, without what it says of its run."""
     values = {field.name: getattr(answer, field.name) for field in fields(answer) if field.name not in _OF_THE_RUN}
     arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
@@ -39,8 +39,8 @@ def pack(answer: ModelOutput) -> bytes:
     return packed.getvalue()
 
 
-def unpack(data: bytes) -> ModelOutput:
-    """The answer that `pack` made these bytes of, noted as `RECALLED`; its arrays are the caller's own."""
+def decode(data: bytes) -> ModelOutput:
+    """The answer that `encode` made these bytes of, noted as `RECALLED`; its arrays are the caller's own."""
     packed = io.BytesIO(data)
     head = json.loads(packed.readline())
     told: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in head["told"].items()}

@@ -85,7 +85,7 @@ def _filled(spool: Spool, fill: Callable[[Path], None]) -> Path:
     path = spool.new_path()
     try:
         fill(path)
-        spool.take(path, path.stat().st_size)
+        spool.charge(path, path.stat().st_size)
     except BaseException:
         spool.remove(path)
         raise

@@ -71,7 +71,7 @@ class Shelf:
         """Keep results; what was looked at longest ago makes room. RefusedError (no_space) where the disk has none."""
         self.drop(key)
         account = self._spool.new_path()  # no file: frames are in unnamed ones, and only their bytes are counted here
-        self._spool.take(account, kept.disk_bytes)
+        self._spool.charge(account, kept.disk_bytes)
         self._kept[key] = kept, account
         self._held_bytes += kept.memory_bytes
         while self._held_bytes > self._most_bytes and len(self._kept) > 1:

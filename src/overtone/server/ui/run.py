@@ -12,7 +12,7 @@ from typing import Literal
 
 from overtone.errors import OvertoneError, RefusedError
 from overtone.output.records import expect_type
-from overtone.server.api.params import Call
+from overtone.server.api.params import InferenceRequest
 from overtone.server.api.problems import code_of
 from overtone.server.inference.models import Task
 from overtone.server.state import Server
@@ -88,7 +88,7 @@ class Run:
         server: Server,
         number: int,
         names: Sequence[str],
-        call: Call,
+        call: InferenceRequest,
         keep: Callable[[int, Sequence[Result]], None],
     ) -> None:
         self.number = number

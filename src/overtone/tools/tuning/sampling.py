@@ -26,7 +26,7 @@ class Sample:
     failed: int
 
 
-def take(entries: Iterable[Entry], most_s: float, folder: Path, complain: Callable[[str], object]) -> Sample:
+def take_sample(entries: Iterable[Entry], most_s: float, folder: Path, complain: Callable[[str], object]) -> Sample:
     """The first `most_s` seconds of what `entries` hold.
 
     Files are used where they are. What has to be cut, and standard input, is written into `folder`, 16-bit at 16 kHz
