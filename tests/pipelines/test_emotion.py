@@ -316,7 +316,7 @@ def test_more_channels_than_the_budget_holds_are_refused_by_name(small_checkpoin
 
 def test_threads_of_the_caller_cut_no_more_at_once_than_was_planned(small_checkpoint: Path) -> None:
     with EmotionRecognizer(str(small_checkpoint), decoders=2) as own:
-        gate = own._intake._cutting
+        gate = own._ingestor._segmenting
         seen: list[int] = []
         take = gate.acquire
         gate.acquire = lambda size: (take(size), seen.append(gate.in_use))[0]  # type: ignore[method-assign, func-returns-value]

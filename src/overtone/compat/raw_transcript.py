@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from overtone.engine.runtime import Runtime
 from overtone.errors import OvertoneError, with_source
 from overtone.merging.punctuation.restoration import Punctuator
 from overtone.merging.segment_outputs import SegmentOutputs, TranscriptAggregator
@@ -17,10 +15,9 @@ from overtone.models.sense_voice.task import SenseVoiceParams
 from overtone.models.task import Task
 from overtone.options.emotion import Options
 from overtone.options.transcription import TranscribeOptions
-from overtone.pipelines.auxiliary import SpeechDetector
 from overtone.pipelines.ingest import SubmittedSource
-from overtone.pipelines.transcription import SpeechWay, Transcriber
-from overtone.pipelines.way import Way
+from overtone.pipelines.request import CallOptions
+from overtone.pipelines.transcription import Transcriber
 from overtone.segmentation.fsmn.segmenter import FsmnSegmenter, MergingCutter
 from overtone.segmentation.segmenters import Segmenter
 from overtone.types import EmotionOutput, Span, SpeakerEmbeddings, TokenOutput, Transcript
@@ -72,50 +69,39 @@ class RawTranscriber(Transcriber):
         """The punctuation model, if there is one."""
         return None if self._marks is None else self._marks.punctuator
 
-    def _way(self, started: Runtime, speech: SpeechDetector | None) -> Way[SegmentOutputs]:
-        return _Way(started, self.kind, self._task, speech)
+    def make_segmenter(self, call: CallOptions, channels: int) -> Segmenter:
+        """A segmenter by the call's own VAD options."""
+        wanted = _call(call.options)
+        if self._speech is None or wanted.vad is None:
+            return self._segmenters.make(_WHOLE, channels)
+        stream, longest = self._speech.stream(), self._runtime.max_segment_samples
+        if wanted.merge_s is None:
+            return FsmnSegmenter(stream, wanted.vad, longest=longest)
+        return MergingCutter(stream, wanted.vad, longest=longest, merge_length_s=wanted.merge_s, hear_gaps=True)
 
-    def _result(self, sent: SubmittedSource[SegmentOutputs], channel: int, name: str, key: str | None) -> Transcript:
+    def make_aggregator(self, call: CallOptions) -> TranscriptAggregator:
+        """An aggregator that keeps everything."""
+        return _CollectAll(speakers=self._speakers is not None)
+
+    def decode_params(self, options: Options) -> Hashable:
+        """What the call asks of the recogniser."""
+        wanted = _call(options)
+        if isinstance(self._task, ParaformerTask):
+            return ParaformerParams(wanted.hotwords)
+        return SenseVoiceParams(wanted.language, wanted.itn, wanted.times)
+
+    def build_result(self, sent: SubmittedSource[SegmentOutputs], channel: int) -> Transcript:
+        """What was recognised in one channel, not built into a transcript yet."""
         try:
-            gathered = sent.tracks[channel].wait()
+            outputs = sent.channels[channel].aggregate()
         except OvertoneError as error:
-            raise with_source(error, name) from None
-        blank = self._empty_result(name, key, sent, channel)
-        known = {field.name: getattr(blank, field.name) for field in dataclasses.fields(blank)}
-        return RawTranscript(**known, gathered=gathered)
+            raise with_source(error, sent.source.name) from None
+        fields = self._channel_fields(sent, channel)
+        return RawTranscript(text="", sentences=(), models=self.models, gathered=outputs, **fields)
 
 
 _WHOLE = Options(segment="none", keep_silence=True)
 """Files that run whole are judged whatever their level, as in FunASR."""
-
-
-class _Way(SpeechWay):
-    """The transcriber's way, with each call's own wishes."""
-
-    def __init__(self, started: Runtime, kind: str, task: Task, speech: SpeechDetector | None) -> None:
-        super().__init__(started, kind, speech)
-        self._task = task
-
-    def make_segmenter(self, options: Options, channels: int) -> Segmenter:
-        """See Way."""
-        call = _call(options)
-        if self._speech is None or call.vad is None:
-            return self._cutters.make(_WHOLE, channels)
-        stream, longest = self._speech.stream(), self._runtime.max_segment_samples
-        if call.merge_s is None:
-            return FsmnSegmenter(stream, call.vad, longest=longest)
-        return MergingCutter(stream, call.vad, longest=longest, merge_length_s=call.merge_s, hear_gaps=True)
-
-    def make_aggregator(self, options: Options) -> TranscriptAggregator:
-        """See Way."""
-        return _CollectAll(speakers=self._voices is not None)
-
-    def decode_params(self, options: Options) -> Hashable:
-        """See SpeechWay."""
-        call = _call(options)
-        if isinstance(self._task, ParaformerTask):
-            return ParaformerParams(call.hotwords)
-        return SenseVoiceParams(call.language, call.itn, call.times)
 
 
 def _call(options: Options) -> Call:

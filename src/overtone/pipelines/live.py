@@ -13,8 +13,9 @@ from overtone.engine.runtime import Runtime
 from overtone.errors import UsageError
 from overtone.merging.emotion import PooledEmotion
 from overtone.merging.timeline import top_label
-from overtone.pipelines.ingest import Ingestor, SubmittedSource
-from overtone.pipelines.request import CallOptions, RequestContext
+from overtone.options.emotion import Options
+from overtone.pipelines.channel import ChannelStream
+from overtone.pipelines.request import RequestContext
 from overtone.segmentation.segmenters import is_silent
 from overtone.types import SAMPLE_RATE, SILENCE, EmotionOutput, EmotionResult, Granularity, Samples, SegmentResult, Span
 
@@ -33,26 +34,26 @@ class LiveUpdate:
 class LiveSession:
     """One channel of speech that is still going on. Used by one thread at a time; made by `EmotionRecognizer.live`.
 
-    Feed it with `push`, which gives the moments that are complete, read those with `tell`, and end with `finish`.
+    Feed it with `push`, which gives the updates that are complete, read those with `poll`, and end with `finish`.
+    finished: makes the result, of the seconds of audio and when it began.
     """
 
     def __init__(
         self,
         runtime: Runtime,
-        intake: Ingestor[PooledEmotion],
-        call: CallOptions,
+        channel: ChannelStream[PooledEmotion],
+        options: Options,
         ctx: RequestContext,
         name: str,
-        finished: Callable[[SubmittedSource[PooledEmotion]], EmotionResult],
+        finished: Callable[[float, float], EmotionResult],
     ) -> None:
-        options = call.options
         hop_s = 1.0 if options.hop is None else options.hop
         if hop_s < SHORTEST_HOP_S:
             raise UsageError(f"--hop is {hop_s:g}; live answers come every {SHORTEST_HOP_S:g} s at most.")
         self._runtime = runtime
         self._hop, self._window = (round(seconds * SAMPLE_RATE) for seconds in (hop_s, options.window))
-        self._wishes, self._name, self._finished = call, name, finished
-        self._track = intake.track(call, ctx)
+        self._granularity, self._name, self._finished = options.granularity, name, finished
+        self._channel = channel
         head = runtime.network.head
         self._labels = head.labels(as_published=options.labels == "published") if head else ()
         self._recent = np.zeros(0, np.float32)
@@ -75,7 +76,7 @@ class LiveSession:
     @property
     def granularity(self) -> Granularity:
         """How fine that is."""
-        return self._wishes.options.granularity
+        return self._granularity
 
     @property
     def realtime_factor(self) -> float:
@@ -85,25 +86,25 @@ class LiveSession:
     @property
     def samples(self) -> int:
         """Samples so far, at 16 kHz."""
-        return self._track.samples
+        return self._channel.samples
 
     def push(self, samples: Samples) -> list[LiveUpdate]:
         """Take in float32 (samples,) at 16 kHz; may wait for room in the engine. The moments that this completes."""
         moments = []
         while len(samples) and not self._stopped:
-            until = min(len(samples), self._next - self._track.samples)
-            self._track.push(samples[:until])
+            until = min(len(samples), self._next - self._channel.samples)
+            self._channel.push(samples[:until])
             self._recent = np.concatenate([self._recent, samples[:until]])[-self._window :]
             samples = samples[until:]
-            if self._track.samples == self._next:
+            if self._channel.samples == self._next:
                 self._next += self._hop
                 moments.append(self._moment())
-        if self._track.error is not None:
-            raise self._track.error
+        if self._channel.error is not None:
+            raise self._channel.error
         return moments
 
     def _moment(self) -> LiveUpdate:
-        stop = self._track.samples
+        stop = self._channel.samples
         span = Span(stop - len(self._recent), stop)
         if len(self._recent) < self._runtime.network.shortest or is_silent(self._recent):
             return LiveUpdate(span, None)
@@ -125,6 +126,5 @@ class LiveSession:
 
     def finish(self) -> EmotionResult:
         """It ends here: what a file of it would get. InputError if there was too little of it."""
-        self._track.finish(self._name)
-        duration = self._track.samples / SAMPLE_RATE
-        return self._finished(SubmittedSource(self._wishes, [self._track], duration, 0.0, self._began, ()))
+        self._channel.finish(self._name)
+        return self._finished(self._channel.samples / SAMPLE_RATE, self._began)

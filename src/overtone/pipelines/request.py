@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from types import MethodType
+from typing import Any
 from weakref import WeakMethod
 
+from overtone.engine.engine import Fleet
+from overtone.engine.worker import Engine
+from overtone.models.registry import Role
 from overtone.options.emotion import Options
-from overtone.types import ModelOutput, Samples
+from overtone.types import FRAMES, ModelOutput, Samples
 
 
 class RequestContext:
@@ -79,3 +85,26 @@ class CallOptions:
     def split(self) -> bool:
         """Whether each channel is answered by itself."""
         return self.options.channels == "split"
+
+
+def submit_to_model(
+    engine: Engine | Fleet, ctx: RequestContext, samples: Samples, role: Role, decode_params: Hashable = None
+) -> Future[Any]:
+    """Submit one segment to one model, unless the request's cache has its answer; may wait for room in the queue.
+
+    role: what the model is for. Frames are never cached: they are too many to be kept by anybody.
+    """
+    cache_key = f"{role} {decode_params!r}"
+    if decode_params != FRAMES and (known := ctx.cache_get(cache_key, samples)) is not None:
+        answer: Future[Any] = Future()
+        answer.set_result(known)
+        return answer
+    answer = engine.submit(samples, decode_params=decode_params, background=ctx.background)
+    if decode_params != FRAMES and type(ctx).cache_put is not RequestContext.cache_put:
+        answer.add_done_callback(partial(_keep, ctx, cache_key, samples))
+    return answer
+
+
+def _keep(ctx: RequestContext, cache_key: str, samples: Samples, answer: Future[Any]) -> None:
+    if not answer.cancelled() and answer.exception() is None:
+        ctx.cache_put(cache_key, samples, answer.result())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -33,9 +33,7 @@ from overtone.pipelines.auxiliary import PunctuationModel, SpeechDetector
 from overtone.pipelines.base import Pipeline
 from overtone.pipelines.emotion import EmotionRecognizer
 from overtone.pipelines.ingest import SubmittedSource
-from overtone.pipelines.request import CallOptions, RequestContext
-from overtone.pipelines.segmenter_factory import SegmenterFactory
-from overtone.pipelines.way import Way, ask
+from overtone.pipelines.request import CallOptions, RequestContext, submit_to_model
 from overtone.segmentation.fsmn.segmenter import FsmnSegmenter, MergingCutter
 from overtone.segmentation.segmenters import Segmenter
 from overtone.system.devices import resolve_devices
@@ -99,16 +97,15 @@ class Transcriber(Pipeline[Transcript, SegmentOutputs]):
             self._small = loaded.pop_all()
         assert started.network.task is not None
         self._task: Task = started.network.task
-        self._begin(started, self._way(started, speech))
+        self._speech = speech
+        self._emotion, self._speakers = (started.auxiliary.get(role) for role in ("emotion", "speakers"))
+        self.keeps_files = self._emotion is not None
+        self._begin(started)
         used: dict[str, str] = {role: unit.network.name for role, unit in started.auxiliary.items()}
         self.models: dict[str, str] = {"vad": SILERO if speech is None else speech.name, **used}
         """What is used beside the recogniser, by role."""
         if self._marks is not None:
             self.models["punctuation"] = self._marks.name
-
-    def _way(self, started: Runtime, speech: SpeechDetector | None) -> Way[SegmentOutputs]:
-        """What is done with a channel of audio."""
-        return SpeechWay(started, self.kind, speech)
 
     def close(self, *, drain: bool = True) -> None:
         """See Pipeline."""
@@ -129,40 +126,73 @@ class Transcriber(Pipeline[Transcript, SegmentOutputs]):
             return None if self._own_marks else "ct-punc"
         return None if options.punctuation == "none" else options.punctuation
 
-    def _result(self, sent: SubmittedSource[SegmentOutputs], channel: int, name: str, key: str | None) -> Transcript:
+    @property
+    def min_samples(self) -> int:
+        """Samples below which one of the models has nothing to work on."""
+        others = (unit.network for unit in self._runtime.auxiliary.values())
+        return max(network.shortest for network in (self._runtime.network, *others))
+
+    def make_segmenter(self, call: CallOptions, channels: int) -> Segmenter:
+        """A segmenter by the VAD there is."""
+        options = call.options
+        if self._speech is None or options.whole:
+            return self._segmenters.make(options, channels)
+        assert isinstance(options, TranscribeOptions)
+        longest = longest_segment(options.longest_s, options.batch_size_s)
+        stream, found = self._speech.stream(), self._speech.vad.options
+        if options.merge_length_s is None:
+            return FsmnSegmenter(stream, found, longest=longest)
+        return MergingCutter(stream, found, longest=longest, merge_length_s=options.merge_length_s)
+
+    def decode_params(self, options: Options) -> Hashable:
+        """What the recogniser is asked."""
+        assert isinstance(options, TranscribeOptions)
+        return decode_params_for(self.kind, options)
+
+    def submit_segment(self, call: CallOptions, ctx: RequestContext, samples: Samples) -> list[Future[Any]]:
+        """Submit a segment to the recogniser, and to the speaker and emotion models there are."""
+        params = self.decode_params(call.options)
+        answers = [submit_to_model(self._runtime.engine, ctx, samples, "recognizer", params)]
+        if self._speakers is not None:
+            answers.append(submit_to_model(self._speakers.engine, ctx, samples, "speakers"))
+        if self._emotion is not None:
+            answers.append(submit_to_model(self._emotion.engine, ctx, samples, "emotion", FRAMES))
+        return answers
+
+    def make_aggregator(self, call: CallOptions) -> TranscriptAggregator:
+        """An aggregator of words, speakers and emotions."""
+        moods = None
+        if self._emotion is not None and (head := self._emotion.network.head) is not None:
+            moods = SentenceEmotions(head, self._emotion.network.hop)
+        return TranscriptAggregator(speakers=self._speakers is not None, moods=moods)
+
+    def build_result(self, sent: SubmittedSource[SegmentOutputs], channel: int) -> Transcript:
+        """The transcript of one channel."""
         try:
-            gathered = sent.tracks[channel].wait()
-            told = self._telling(sent.call.options).build(gathered)
+            outputs = sent.channels[channel].aggregate()
+            built = self._builder(sent.call.options).build(outputs)
         except OvertoneError as error:
-            raise with_source(error, name) from None
-        return replace(
-            self._empty_result(name, key, sent, channel),
-            text=told.text,
-            sentences=told.sentences,
-            language=told.language,
-            speakers=told.speakers,
+            raise with_source(error, sent.source.name) from None
+        return Transcript(
+            text=built.text,
+            sentences=built.sentences,
+            language=built.language,
+            speakers=built.speakers,
+            models=self.models,
             warnings=sent.warnings,
+            **self._channel_fields(sent, channel),
         )
 
-    def _telling(self, options: Options) -> TranscriptBuilder:
+    def _failed(self, error: OvertoneError, fields: Mapping[str, Any]) -> Transcript:
+        return Transcript(text="", sentences=(), models=self.models, error=error, **fields)
+
+    def _builder(self, options: Options) -> TranscriptBuilder:
         assert isinstance(options, TranscribeOptions)
         return TranscriptBuilder(
             vocabulary_of(self._task),
             None if self._marks is None else self._marks.punctuator,
             has_punctuation=self._own_marks and options.itn,
             speakers=options.num_speakers,
-        )
-
-    def _empty_result(
-        self,
-        name: str,
-        key: str | None,
-        sent: SubmittedSource[SegmentOutputs] | None = None,
-        channel: int = 0,
-        error: OvertoneError | None = None,
-    ) -> Transcript:
-        return Transcript(
-            text="", sentences=(), models=self.models, **self._common_fields(name, key, sent, channel, error)
         )
 
 
@@ -189,48 +219,3 @@ def _stage(options: Options, model: str, device: str) -> Options:
     there, here = resolve_devices(device), resolve_devices(options.device)
     same = (there[0] == "cpu") == (here[0] == "cpu")
     return options.replace(model=model, device=device, precision=options.precision if same else None)
-
-
-class SpeechWay:
-    """See `Way`: each segment goes to the recogniser, and to the speaker and emotion models there are."""
-
-    def __init__(self, started: Runtime, kind: str, speech: SpeechDetector | None) -> None:
-        self._runtime, self._kind, self._speech = started, kind, speech
-        self._cutters = SegmenterFactory(started)
-        networks = (started.network, *(unit.network for unit in started.auxiliary.values()))
-        self.shortest = max(network.shortest for network in networks)
-        self._emotion = started.auxiliary.get("emotion")
-        self._voices = started.auxiliary.get("speakers")
-        self.keeps_files = self._emotion is not None
-
-    def make_segmenter(self, options: Options, channels: int) -> Segmenter:
-        """See Way."""
-        if self._speech is None or options.whole:
-            return self._cutters.make(options, channels)
-        assert isinstance(options, TranscribeOptions)
-        longest = longest_segment(options.longest_s, options.batch_size_s)
-        stream, found = self._speech.stream(), self._speech.vad.options
-        if options.merge_length_s is None:
-            return FsmnSegmenter(stream, found, longest=longest)
-        return MergingCutter(stream, found, longest=longest, merge_length_s=options.merge_length_s)
-
-    def make_aggregator(self, options: Options) -> TranscriptAggregator:
-        """See Way."""
-        moods = None
-        if self._emotion is not None and (head := self._emotion.network.head) is not None:
-            moods = SentenceEmotions(head, self._emotion.network.hop)
-        return TranscriptAggregator(speakers=self._voices is not None, moods=moods)
-
-    def decode_params(self, options: Options) -> Hashable:
-        """What the recogniser is asked."""
-        assert isinstance(options, TranscribeOptions)
-        return decode_params_for(self._kind, options)
-
-    def submit_segment(self, call: CallOptions, ctx: RequestContext, samples: Samples) -> list[Future[Any]]:
-        """See Way."""
-        answers = [ask(self._runtime.engine, ctx, samples, "recognizer", self.decode_params(call.options))]
-        if self._voices is not None:
-            answers.append(ask(self._voices.engine, ctx, samples, "speakers"))
-        if self._emotion is not None:
-            answers.append(ask(self._emotion.engine, ctx, samples, "emotion", FRAMES))
-        return answers

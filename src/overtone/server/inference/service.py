@@ -70,7 +70,7 @@ class Service:
         """Set once nothing new is let in."""
 
     def check_open(self, task: Task = "emotion") -> AnyPipeline:
-        """The pipeline of a task, if requests are taken now. RefusedError: not_ready, and as `ModelSupervisor.answering`."""
+        """The pipeline of a task. RefusedError: not_ready while none are taken, or as `ModelSupervisor.answering`."""
         if self.draining.is_set():
             raise RefusedError(
                 "the service is ending and takes nothing new; ask another, or again later.",
