@@ -14,7 +14,7 @@ from overtone import Audio, EmotionRecognizer
 from overtone.backends.base import Preempted
 from overtone.backends.fake import FakeBackend
 from overtone.batching.fairness import PREEMPT_AFTER_S
-from overtone.engine.worker import Engine
+from overtone.engine.engine import Engine
 from overtone.errors import UsageError
 from overtone.models.emotion2vec import random_checkpoint
 from overtone.pipelines.request import RequestContext
@@ -43,7 +43,8 @@ class Slow(FakeBackend):
 
 def rated(running: Engine) -> None:
     """As if it had run 100 s of audio in 100 s: a batch has left what it lasts."""
-    running.stats.run_s = running.stats.padded_s = 100.0
+    stats = running.workers[0].stats
+    stats.run_s = stats.padded_s = 100.0
 
 
 def test_a_long_one_gives_way_and_is_run_after() -> None:
@@ -90,7 +91,7 @@ def test_what_earned_its_turn_keeps_it() -> None:
     backend = Slow()
     with engine(backend) as running:
         rated(running)
-        running._waiting._share.earned_s = 30.0
+        running._queue._share.earned_s = 30.0
         head = running.submit(noise(2))
         assert backend.running.wait(10)
         job, somebody = running.submit(noise(20), background=True), running.submit(noise(3))
@@ -139,13 +140,13 @@ def test_openvino_gives_way_in_the_middle_and_both_answers_are_right(wide: Path)
     with EmotionRecognizer(str(wide), memory="4GiB") as recognizer:
         long, short = Audio(voice(29.0, seed=1), 16_000), Audio(voice(1.0, seed=2), 16_000)
         alone = recognizer(long).scores, recognizer(short).scores
-        stats = recognizer.runtime.engine.stats
+        stats = recognizer.runtime.engine.workers[0].stats
         for _ in range(20):
             answers = []
             job = threading.Thread(target=lambda: answers.append(recognizer.results_for(long, Behind())[0]))  # noqa: B023
             before = stats.batches
             job.start()
-            wait_until(lambda: recognizer.runtime.engine._behind is not None or stats.batches > before)  # noqa: B023
+            wait_until(lambda: recognizer.runtime.engine.workers[0]._preemptible is not None or stats.batches > before)  # noqa: B023
             said = recognizer(short)
             job.join(30)
             np.testing.assert_allclose(list(said.scores.values()), list(alone[1].values()), atol=1e-5)

@@ -157,7 +157,7 @@ def test_segments_of_many_threads_share_batches() -> None:
         for thread in threads:
             thread.start()
         submitted = 12 * 32_000 * 4
-        wait_until(lambda: running._ledger.audio.in_use == submitted)
+        wait_until(lambda: running.workers[0]._budget.audio.in_use == submitted)
         backend.gate.set()
         for thread in threads:
             thread.join(10)
@@ -194,7 +194,7 @@ def test_audio_in_flight_is_bounded() -> None:
         def feed() -> None:
             for i in range(200):
                 running.submit(noise(10, seed=i))
-                seen.append(running._ledger.audio.in_use)
+                seen.append(running.workers[0]._budget.audio.in_use)
 
         feeder = threading.Thread(target=feed)
         feeder.start()
@@ -205,7 +205,7 @@ def test_audio_in_flight_is_bounded() -> None:
         feeder.join(30)
     assert len(seen) == 200
     assert max(seen) <= bound
-    assert running._ledger.audio.in_use == 0
+    assert running.workers[0]._budget.audio.in_use == 0
 
 
 def test_a_failing_model_fails_its_batch_and_not_the_engine() -> None:
@@ -251,7 +251,7 @@ def test_work_cancelled_in_time_costs_nothing() -> None:
     backend = GatedBackend()
     with engine(backend) as running:
         running.submit(noise(9))
-        wait_until(lambda: not running._waiting)
+        wait_until(lambda: not running._queue)
         unwanted = running.submit(noise(1))
         assert unwanted.cancel()
         backend.gate.set()
@@ -275,7 +275,7 @@ def test_closing_without_draining_drops_what_waits() -> None:
     backend = GatedBackend()
     running = engine(backend)
     running.submit(noise(9))
-    wait_until(lambda: not running._waiting)
+    wait_until(lambda: not running._queue)
     waiting = [running.submit(noise(1)) for _ in range(5)]
     threading.Timer(0.1, backend.gate.set).start()
     running.close(drain=False)

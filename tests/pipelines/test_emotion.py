@@ -347,7 +347,7 @@ def test_a_halved_batch_is_noted_in_the_results_it_was_for(small_checkpoint: Pat
 
 def test_a_recogniser_that_is_forgotten_ends_its_thread(small_checkpoint: Path) -> None:
     own = EmotionRecognizer(str(small_checkpoint))
-    thread = own.runtime.engine._thread
+    thread = own.runtime.engine.workers[0]._thread
     del own
     gc.collect()
     thread.join(10)

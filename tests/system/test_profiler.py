@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.engines import engine_of
 from overtone.backends.fake import FakeBackend
 from overtone.batching.memory_plan import make_plan
-from overtone.engine.worker import Engine
 from overtone.output.plots import plot_stages
 from overtone.output.plots.gantt import COLUMNS, MOST_SHOWN, columns_of, lanes_of
 from overtone.system import profiler
@@ -183,7 +183,7 @@ def test_an_engine_tells_what_it_does() -> None:
     backend = FakeBackend()
     plan = make_plan(budget_bytes=1 << 40, resident_bytes=0, cost=backend.cost(30.0), longest_s=30.0)
     recorder = TraceRecorder()
-    with Engine(backend, plan, stages=recorder) as running:
+    with engine_of(backend, plan, stages=recorder) as running:
         recorder.start()
         for length in (16_000, 32_000, 48_000):
             running.submit(np.zeros(length, np.float32)).result(10)

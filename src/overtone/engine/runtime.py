@@ -11,9 +11,9 @@ from typing import TypeVar
 from overtone.batching.memory_plan import Plan
 from overtone.batching.policy import longest_segment
 from overtone.batching.queue import SegmentQueue
-from overtone.engine.engine import Fleet
+from overtone.engine.engine import Engine
 from overtone.engine.model_instance import ModelInfo, ModelInstance, device_budget
-from overtone.engine.worker import Engine
+from overtone.engine.worker import Worker
 from overtone.errors import DeviceError
 from overtone.models import checkpoints
 from overtone.models.registry import Role, check_role
@@ -50,7 +50,7 @@ class ServedModel:
     """One model with the engine that runs it."""
 
     network: ModelInfo
-    engine: Engine | Fleet
+    engine: Engine
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +59,7 @@ class Runtime:
 
     options: Options
     network: ModelInfo
-    engine: Engine | Fleet
+    engine: Engine
     device: str
     precision: str
     backend: str
@@ -144,14 +144,14 @@ def _load_models(
         everything = [part for its in parts.values() for part in its]
         plans = {part: _plan(part, everything, reserve) for part in everything}
         undo.pop_all()
-    turns = {device: ByteSemaphore(1) for device in budgets}
+    locks = {device: ByteSemaphore(1) for device in budgets}
     units: dict[Role, ServedModel] = {}
     for role, its in parts.items():
-        waiting = SegmentQueue()
-        engines = [
-            Engine(part.backend, plans[part], stages=stages, waiting=waiting, turn=turns[part.device]) for part in its
+        queue = SegmentQueue()
+        workers = [
+            Worker(part.backend, plans[part], queue, stages=stages, device_lock=locks[part.device]) for part in its
         ]
-        units[role] = ServedModel(its[0].network, Fleet(engines, waiting) if len(engines) > 1 else engines[0])
+        units[role] = ServedModel(its[0].network, Engine(workers, queue))
     return units
 
 

@@ -11,8 +11,7 @@ from types import MethodType
 from typing import Any
 from weakref import WeakMethod
 
-from overtone.engine.engine import Fleet
-from overtone.engine.worker import Engine
+from overtone.engine.engine import Engine
 from overtone.models.registry import Role
 from overtone.options.emotion import Options
 from overtone.types import FRAMES, ModelOutput, Samples
@@ -88,7 +87,7 @@ class CallOptions:
 
 
 def submit_to_model(
-    engine: Engine | Fleet, ctx: RequestContext, samples: Samples, role: Role, decode_params: Hashable = None
+    engine: Engine, ctx: RequestContext, samples: Samples, role: Role, decode_params: Hashable = None
 ) -> Future[Any]:
     """Submit one segment to one model, unless the request's cache has its answer; may wait for room in the queue.
 

@@ -7,14 +7,13 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass
+from typing import Literal, TypeVar
 
 import numpy as np
 
-from overtone.engine.engine import Fleet
+from overtone.engine.engine import Engine
 from overtone.engine.stats import EngineStats
-from overtone.engine.worker import Engine
 from overtone.errors import OvertoneError, RefusedError
 from overtone.pipelines.emotion import EmotionRecognizer
 from overtone.pipelines.transcription import Transcriber
@@ -135,7 +134,7 @@ class ModelSupervisor:
     @property
     def stats(self) -> EngineStats:
         """What all engines did since the service began."""
-        return self._before if self._models is None else _added(self._before, _together(self._models))
+        return self._before if self._models is None else self._before + _together(self._models)
 
     @property
     def rate(self) -> float:
@@ -184,7 +183,7 @@ class ModelSupervisor:
         self.state = "restarting"
         self.restarts += 1
         _LOG.error("the model died; it is started anew, once")
-        self._before = _added(self._before, _together(dead))
+        self._before = self._before + _together(dead)
         self._models, self._proofs = None, []
         try:
             await self._aside(lambda: dead.close(drain=False))
@@ -209,7 +208,7 @@ class ModelSupervisor:
 class _HealthProbe:
     """That one engine answers."""
 
-    def __init__(self, engine: Engine | Fleet) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._batches = 0
         self._at = -_PROOF_S
@@ -271,12 +270,4 @@ def _alive(models: ModelSet) -> bool:
 
 def _together(models: ModelSet) -> EngineStats:
     """What their engines did."""
-    found = EngineStats()
-    for engine in models.engines:
-        found = _added(found, engine.stats)
-    return found
-
-
-def _added(one: EngineStats, other: EngineStats) -> EngineStats:
-    values: dict[str, Any] = {name: getattr(one, name) + getattr(other, name) for name in EngineStats.__slots__}
-    return replace(one, **values)
+    return sum((engine.stats for engine in models.engines), EngineStats())

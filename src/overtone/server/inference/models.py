@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from overtone.conversion import fingerprint
-from overtone.engine.engine import Fleet
-from overtone.engine.worker import Engine
+from overtone.engine.engine import Engine
 from overtone.errors import UsageError
 from overtone.models import checkpoints, registry
 from overtone.options.transcription import TranscribeOptions
@@ -33,7 +32,7 @@ class ModelSet:
     transcriber: Transcriber | None = None
 
     @property
-    def engines(self) -> tuple[Engine | Fleet, ...]:
+    def engines(self) -> tuple[Engine, ...]:
         """Every engine, that of the emotion model first. It hears all audio, also what is to be written down."""
         if self.transcriber is None:
             return (self.emotion.runtime.engine,)

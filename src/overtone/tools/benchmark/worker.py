@@ -65,8 +65,8 @@ class Overtone:
         from overtone.audio.sources import expand
         from overtone.output.formats import open_sink
 
-        stats, options = self._recognizer.runtime.engine.stats, self._recognizer.options
-        before, files, audio_s = stats.run_s, 0, 0.0
+        engine, options = self._recognizer.runtime.engine, self._recognizer.options
+        before, files, audio_s = engine.stats.run_s, 0, 0.0
         with open_sink(
             output, granularity=options.granularity, labels=self._recognizer.labels, append=False, many=True
         ) as sink:
@@ -75,7 +75,7 @@ class Overtone:
                     raise result.error
                 sink.write(result)
                 files, audio_s = files + 1, audio_s + result.duration
-        return {"files": files, "audio_s": audio_s, "run_s": stats.run_s - before}
+        return {"files": files, "audio_s": audio_s, "run_s": engine.stats.run_s - before}
 
 
 class Funasr:
