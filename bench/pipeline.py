@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from common import base_checkpoint, mib, prepare, save, write_clips
-from overtone.tools.benchmark import Contender
+from overtone.tools.benchmark import BenchmarkWorker
 
 TARGET = 1.1
 WARM_UP_FILES = 20
@@ -38,7 +38,7 @@ def main() -> None:
         for name in given.model:
             model = name if name == "tiny" else str(base_checkpoint(folder / name))
             prepare(model=model, precision=given.precision)
-            with Contender("overtone") as contender:
+            with BenchmarkWorker("overtone") as contender:
                 contender.ask("load", model=model, precision=given.precision)
                 contender.ask("folder", inputs=clips[:WARM_UP_FILES], output=out)
                 runs = [

@@ -16,7 +16,7 @@ BUSY = 429
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SubmittedSource:
     """One request. began_s, ended_s: seconds of one clock, from its first byte sent to the last of its answer received.
 
     kind: what was sent, `short` or `long`. status: of HTTP, or the name of what went wrong. late_s: how much later than
@@ -49,7 +49,9 @@ def spread(values: Sequence[float]) -> Figures:
     return {"count": len(values), **found, "most_s": max(values, default=None)}
 
 
-def figures_of(sent: Iterable[Sent], began_s: float, ended_s: float, deadline_s: float = math.inf) -> Figures:
+def figures_of(
+    sent: Iterable[SubmittedSource], began_s: float, ended_s: float, deadline_s: float = math.inf
+) -> Figures:
     """What was answered between two moments, whenever it was sent.
 
     What is under way at the beginning counts and what is at the end does not, so in a steady state neither is missed.

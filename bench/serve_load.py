@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from serve_figures import OK, Figures, Sent, arrivals, engine_share, exposed, figures_of, percentile, turns
+from serve_figures import OK, Figures, SubmittedSource, arrivals, engine_share, exposed, figures_of, percentile, turns
 from serve_http import Connection, get, marked, post
 
 CODE = "from serve_load import {0}\nanswer(**{0}(**arguments))"
@@ -49,7 +49,9 @@ class _Body:
         return cls(kind, float(clip[1]), post(path, file.name, file.read_bytes()))
 
 
-async def _send(connection: Connection, body: _Body, number: int, planned_s: float = 0.0) -> tuple[Sent, float]:
+async def _send(
+    connection: Connection, body: _Body, number: int, planned_s: float = 0.0
+) -> tuple[SubmittedSource, float]:
     """One request, and the seconds to wait before the next. number: another for each. planned_s: when it was to go."""
     request = marked(body.request, number)
     began, told, pause_s = time.perf_counter(), None, 0.0
@@ -65,7 +67,7 @@ async def _send(connection: Connection, body: _Body, number: int, planned_s: flo
     if status != OK:
         pause_s = min(float(told), MOST_PAUSE_S) if told and told.isdigit() else PAUSE_S
     ended = time.perf_counter()
-    return Sent(body.kind, body.audio_s, began, ended, status, told is not None, late_s), pause_s
+    return SubmittedSource(body.kind, body.audio_s, began, ended, status, told is not None, late_s), pause_s
 
 
 async def _metrics(port: int, wanted: bool) -> dict[str, float]:
@@ -100,7 +102,7 @@ class Closed:
     long_in: int = 0
     scrape: bool = True
     _numbers: Iterator[int] = field(default_factory=itertools.count)
-    _sent: list[Sent] = field(default_factory=list)
+    _sent: list[SubmittedSource] = field(default_factory=list)
     _warm: set[int] = field(default_factory=set)
     _from_s: float = math.inf
     _counted: int = 0
@@ -181,7 +183,7 @@ class Open:
     path: str = "/v1/emotion"
     warm_s: float = 0.0
     _numbers: Iterator[int] = field(default_factory=itertools.count)
-    _sent: list[Sent] = field(default_factory=list)
+    _sent: list[SubmittedSource] = field(default_factory=list)
     _free: list[Connection] = field(default_factory=list)
     _opened: int = 0
     _unsent: int = 0

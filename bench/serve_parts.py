@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from common import child
-from overtone.tools.benchmark import Contender
+from overtone.tools.benchmark import BenchmarkWorker
 from serve_figures import Figures, spread
 from serve_http import multipart
 from serve_load import CODE
@@ -150,7 +150,7 @@ def _folder(bench: Bench) -> Figures:
     would show.
     """
     paths, out = [path for path, _ in bench.material.clips], str(bench.folder / "out.jsonl")
-    with Contender("overtone") as contender:
+    with BenchmarkWorker("overtone") as contender:
         contender.ask("load", device="cpu", **bench.options)
         warm = contender.ask("folder", inputs=paths[:WARM_UP_FILES], output=out)
         once_s = warm["seconds"] / warm["files"] * len(paths)

@@ -114,11 +114,11 @@ def latency_of(figures: Mapping[str, Any]) -> Rows:
     if not found:
         return rows
     idle, busy = found["idle"], found["busy"]
-    before, beside = (part["latency"].get("short", {}) for part in (idle, busy))
-    known = before.get("p95_s") and beside.get("p95_s")
-    ratio = f"{beside['p95_s'] / before['p95_s']:.2f} ×" if known else ""
+    before, reserve = (part["latency"].get("short", {}) for part in (idle, busy))
+    known = before.get("p95_s") and reserve.get("p95_s")
+    ratio = f"{reserve['p95_s'] / before['p95_s']:.2f} ×" if known else ""
     rows.append(("idle", _count(before), *_spread(before), "", _failed(failures(idle["statuses"])), ""))
-    cells = (_count(beside), *_spread(beside), ratio, _failed(failures(busy["statuses"])))
+    cells = (_count(reserve), *_spread(reserve), ratio, _failed(failures(busy["statuses"])))
     rows.append(("beside a job of an hour", *cells, f"≤ {BUSY_OVER_IDLE:g} ×"))
     return rows
 

@@ -26,7 +26,7 @@ from pathlib import Path
 import transcribe_tables as tables
 from common import RESULTS, ROOT, hardware, save
 from overtone.system.machine import usable_cpus
-from overtone.tools.benchmark import Died
+from overtone.tools.benchmark import WorkerDied
 from transcribe_alone import memory, steady
 from transcribe_bench import FULL, QUICK, Bench, Figures
 from transcribe_beside import clips, files, hour
@@ -122,7 +122,7 @@ def main() -> None:
             for part in given.only:
                 try:
                     now = {f"{model} {part}": measure(bench, model, part)}
-                except (Died, RuntimeError) as error:
+                except (WorkerDied, RuntimeError) as error:
                     print(f"{model} {part}: {error}", file=sys.stderr)
                     continue
                 # Saved after each, so that what follows may fail.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from common import child
-from overtone.tools.benchmark import Contender, Died
+from overtone.tools.benchmark import BenchmarkWorker, WorkerDied
 from overtone.types import Samples
 from transcribe_contender import Process
 from transcribe_material import with_models, write_pieces
@@ -87,7 +87,7 @@ class Bench:
                     print(f"{model}: {name} is ready after {seconds:.1f} s", flush=True)
             self.usable[model] = tuple(name for name in self._wanted() if name not in self.left_out[model])
             if not self.usable[model]:
-                raise Died("it can be loaded in no precision")
+                raise WorkerDied("it can be loaded in no precision")
         return self.usable[model]
 
     def _wanted(self) -> tuple[str, ...]:
@@ -98,12 +98,12 @@ class Bench:
         return ("fp32", "bf16", "int8") if has_fast_bf16() else ("fp32", "int8")
 
     @contextmanager
-    def contenders(self, model: str) -> Iterator[dict[str, Contender]]:
+    def contenders(self, model: str) -> Iterator[dict[str, BenchmarkWorker]]:
         """The processes, their models loaded and warm."""
         precisions = self.precisions(model)
         (warm_up,) = write_pieces(self.place / "warm-up", self.speech, [self.given.clip_s], seed=1)
         with ExitStack() as stack:
-            started: dict[str, Contender] = {}
+            started: dict[str, BenchmarkWorker] = {}
             for name in (FUNASR, *precisions):
                 theirs = name == FUNASR
                 started[name] = stack.enter_context(Process("funasr" if theirs else "overtone"))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import transcribe_tables as tables
-from overtone.tools.benchmark import Contender, Timed, take_turns
+from overtone.tools.benchmark import BenchmarkWorker, Timed, take_turns
 from transcribe_bench import Bench, Figures
 from transcribe_material import write_long, write_pieces
 from transcribe_tables import FUNASR, WITHOUT_TIMES
@@ -57,7 +57,7 @@ def hour(bench: Bench, model: str) -> Figures:
 
 
 def take(
-    contenders: Mapping[str, Contender], commands: Sequence[dict[str, Any]], *, also_without_times: bool = False
+    contenders: Mapping[str, BenchmarkWorker], commands: Sequence[dict[str, Any]], *, also_without_times: bool = False
 ) -> dict[str, list[Timed]]:
     """Every command by every contender in turn."""
     kept: dict[str, list[Timed]] = {}

@@ -12,7 +12,7 @@ import sys
 from typing import Any
 from unittest import mock
 
-from overtone.tools.benchmark import Contender, interleave, worker
+from overtone.tools.benchmark import BenchmarkWorker, interleave, worker
 from overtone.tools.benchmark.worker import Answer
 
 _CHILD = "from transcribe_contender import main; main()"
@@ -23,7 +23,7 @@ LONGEST_S = 30
 _TAG = re.compile(r"<\|[^|]*\|>")
 
 
-class Process(Contender):
+class Process(BenchmarkWorker):
     """A contender of this file's kinds, `overtone` or `funasr`."""
 
     def __init__(self, kind: str) -> None:

@@ -33,7 +33,7 @@ from common import RESULTS, base_checkpoint, child, flops, hardware, machine_rat
 from overtone.models import checkpoints
 from overtone.models.emotion2vec.config import Architecture
 from overtone.system.machine import available_bytes, usable_cpus
-from overtone.tools.benchmark import Contender, Died, Timed, take_turns
+from overtone.tools.benchmark import BenchmarkWorker, Timed, WorkerDied, take_turns
 from vs_funasr_tables import CLIP_TARGETS, FUNASR, PRECISIONS, draw, fractions_of, merged, table_of
 
 WHOLE = "fp32, whole"
@@ -95,13 +95,13 @@ class Bench:
         return Architecture.from_config(found.config, found.name)
 
     @contextmanager
-    def contenders(self, *names: str) -> Iterator[dict[str, Contender]]:
+    def contenders(self, *names: str) -> Iterator[dict[str, BenchmarkWorker]]:
         """The processes, their models loaded."""
         with ExitStack() as stack:
             started = {}
             for name in names:
                 theirs = name in (FUNASR, BATCHED)
-                started[name] = stack.enter_context(Contender("funasr" if theirs else "overtone"))
+                started[name] = stack.enter_context(BenchmarkWorker("funasr" if theirs else "overtone"))
                 given: dict[str, Any] = {"model": self.checkpoint, "device": "cpu", "threads": self.threads}
                 if not theirs:
                     given["precision"] = "fp32" if name == WHOLE else name
@@ -173,7 +173,7 @@ def folder(bench: Bench) -> dict[str, Any]:
     # The row with FunASR's `batch_size` comes after the others, once: it takes as long as the one without.
     for names, repeats in (((FUNASR, *bench.precisions), min(3, bench.repeats)), ((BATCHED,), 1)):
         with bench.contenders(*names) as contenders:
-            work: dict[str, tuple[Contender, dict[str, Any]]] = {}
+            work: dict[str, tuple[BenchmarkWorker, dict[str, Any]]] = {}
             for name, contender in contenders.items():
                 contender.ask("folder", inputs=paths[:WARM_UP_FILES], output=out)
                 command: dict[str, Any] = {"do": "folder", "output": out}
@@ -303,7 +303,7 @@ def main() -> None:
         for work in given.work:
             try:
                 now = {work: WORKS[work](bench) | common}
-            except Died as error:
+            except WorkerDied as error:
                 print(f"{work}: {error}", file=sys.stderr)
                 continue
             # Saved after each, so that what follows may fail.

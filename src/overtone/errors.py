@@ -21,7 +21,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 
-def spelled_out(name: str) -> str:
+def printable(name: str) -> str:
     """A name in a form that any message, JSON or table can take: bytes that are no UTF-8 become `\\udcff`."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
@@ -45,7 +45,7 @@ def _rebuild(kind: type[OvertoneError], message: str, code: str) -> OvertoneErro
     return kind(message, code=code)
 
 
-def about(error: OvertoneError, name: str) -> OvertoneError:
+def with_source(error: OvertoneError, name: str) -> OvertoneError:
     """The same error, its message naming the input that it is about, if it does not yet."""
     if str(error).startswith(name):
         return error

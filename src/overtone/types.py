@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 if TYPE_CHECKING:
     from overtone.errors import OvertoneError
-    from overtone.system.spooled_array import FrameSpool
+    from overtone.system.spooled_array import SpooledArray
 
 SAMPLE_RATE = 16_000
 """Hz. Everything after decoding is 16 kHz mono float32, the rate all emotion2vec checkpoints were trained at."""
@@ -83,16 +83,16 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Segments that run together, each padded to `padded` samples. `wish`: what all of them are asked for."""
+    """Segments that run together, each padded to `padded` samples. `decode_params`: what all of them are asked for."""
 
     waveforms: tuple[Samples, ...]
     padded: int
-    wish: Hashable = None
+    decode_params: Hashable = None
 
     @property
     def want_frames(self) -> bool:
         """Whether frame embeddings are kept."""
-        return self.wish == FRAMES
+        return self.decode_params == FRAMES
 
 
 FRAMES: Final = "frames"
@@ -100,7 +100,7 @@ FRAMES: Final = "frames"
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Answer:
+class ModelOutput:
     """What some model says of one segment, and how that came about.
 
     `wait_s`, `run_s`: seconds in the queue, and this segment's share of its batch's run.
@@ -114,7 +114,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Output(Answer):
+class EmotionOutput(ModelOutput):
     """What an emotion model says of one segment.
 
     `total`: sum over the segment's frames of the final embeddings, float64, shape (dim,). Sums compose:
@@ -128,7 +128,7 @@ class Output(Answer):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Recognized(Answer):
+class TokenOutput(ModelOutput):
     """What a recogniser heard in one segment.
 
     `tokens`: ids in the model's vocabulary, int32 (n,), without blanks, marks of sentence ends and tags.
@@ -144,7 +144,7 @@ class Recognized(Answer):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Voices(Answer):
+class SpeakerEmbeddings(ModelOutput):
     """Whose voice is heard in one segment, window by window.
 
     `embeddings`: float32 (windows, dim). `spans`: first and last sample of each window from the segment's start,
@@ -194,9 +194,9 @@ class FrameResult:
 
     hop_s: float
     labels: tuple[str, ...]
-    starts: FrameSpool
-    scores: FrameSpool | None
-    embeddings: FrameSpool
+    starts: SpooledArray
+    scores: SpooledArray | None
+    embeddings: SpooledArray
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

@@ -25,7 +25,7 @@ from overtone import EmotionRecognizer
 from overtone.audio import BLOCK_SAMPLES, MAX_CHANNELS, Decoder, Probe, Readable, probe
 from overtone.audio.byte_reader import Feed
 from overtone.audio.container import _audio_codecs
-from overtone.audio.wav_header import surely_samples
+from overtone.audio.wav_header import is_plain_pcm16
 from overtone.errors import InputError, UsageError
 from overtone.types import SAMPLE_RATE, Audio
 
@@ -461,7 +461,7 @@ def test_other_files_cut_short(container: str, codec: str) -> None:
     ],
 )
 def test_a_wav_is_known_for_what_it_is(data: bytes, surely: bool) -> None:
-    assert surely_samples(data) is surely
+    assert is_plain_pcm16(data) is surely
 
 
 @pytest.mark.parametrize(
@@ -472,7 +472,7 @@ def test_what_is_known_to_be_samples_is_decoded_the_same(
 ) -> None:
     data = wav16(voice(3, rate, channels), rate)
     data = data[: len(data) - cut]
-    assert surely_samples(data)
+    assert is_plain_pcm16(data)
     for source in (lambda: data, lambda: Pipe(data)):
         short = decode(source())
         with monkeypatch.context() as patch:
@@ -485,7 +485,7 @@ def test_what_is_known_to_be_samples_is_decoded_the_same(
 def test_the_sound_of_a_film_in_a_wav_is_still_found() -> None:
     disguised = encoded(voice(2.0, 48_000, 2), 48_000, "spdif", "ac3")
     data = wav(np.frombuffer(disguised[: len(disguised) // 4 * 4], "<i2").reshape(-1, 2).T, 48_000)
-    assert not surely_samples(data)
+    assert not is_plain_pcm16(data)
     heard, decoder = decode(data)
     assert decoder.codec == "ac3"
     assert len(heard) == pytest.approx(32_000, abs=1000)

@@ -169,7 +169,7 @@ def test_answers_are_the_same_and_closing_ends_the_processes(
 ) -> None:
     before = children()
     with EmotionRecognizer(str(small_checkpoint), memory="4GiB") as own:
-        own._intake._pool = DecoderPool(2)  # on a GPU, --decode-processes 2
+        own._ingestor._pool = DecoderPool(2)  # on a GPU, --decode-processes 2
         sources = [EXAMPLES / "angry.wav", EXAMPLES / "none.wav", EXAMPLES / "call.mp3"]
         ours = list(own.stream(sources))
         assert len(children() - before) in (1, 2)

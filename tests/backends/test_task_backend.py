@@ -9,17 +9,17 @@ import numpy as np
 
 from overtone.backends.graphs import Graphs
 from overtone.backends.task_backend import TaskBackend
-from overtone.models.task import Array, Run
+from overtone.models.task import Array, RunGraph
 from overtone.types import Batch
 
 
 class Deaf:
     """A task that hears nothing, and so runs nothing but in a rehearsal."""
 
-    def answer(self, run: Run, batch: Batch) -> list[Any]:
+    def answer(self, run: RunGraph, batch: Batch) -> list[Any]:
         return []
 
-    def rehearse(self, run: Run, batch: Batch) -> None:
+    def run_worst_case(self, run: RunGraph, batch: Batch) -> None:
         run("decoder", {"length": np.array([batch.padded])})
 
 

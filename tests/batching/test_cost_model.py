@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overtone.batching.cost_model import CostModel, Shape
-from overtone.batching.memory_budget import Ledger
+from overtone.batching.memory_budget import MemoryBudget
 from overtone.errors import UsageError
 from overtone.system.memory import GIB, MIB, format_size, memory_refusal, parse_size
-from overtone.system.semaphore import Gate
+from overtone.system.semaphore import ByteSemaphore
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_row_is_charged_for_what_it_takes_beyond_its_audio() -> None:
 @given(SHAPES, st.integers(1, 10**9))
 def test_the_margin_grows_when_a_prediction_was_short(shape: Shape, measured: int) -> None:
     cost = CostModel(1000.0, 1000.0, 0.0)
-    wider = cost.widened(shape, measured)
+    wider = cost.with_margin(shape, measured)
     assert wider.predict(shape) >= measured or wider.margin == pytest.approx(2.5)
     assert cost.margin <= wider.margin <= 2.5
 
@@ -78,36 +78,36 @@ def test_a_cost_model_survives_its_cache_and_nonsense_does_not() -> None:
 
 
 def test_audio_over_the_bound_waits_until_some_is_freed() -> None:
-    ledger = Ledger(1000, 100, lambda: 0)
-    ledger.audio.take(80)
+    ledger = MemoryBudget(1000, 100, lambda: 0)
+    ledger.audio.acquire(80)
     entered = threading.Event()
 
     def enter() -> None:
-        ledger.audio.take(40)
+        ledger.audio.acquire(40)
         entered.set()
 
     thread = threading.Thread(target=enter)
     thread.start()
     assert not entered.wait(0.05)
-    ledger.audio.give(80)
+    ledger.audio.release(80)
     thread.join(5)
     assert entered.is_set()
-    assert ledger.audio.held == 40
+    assert ledger.audio.in_use == 40
 
 
 def test_one_piece_larger_than_all_is_let_in_alone() -> None:
-    ledger = Ledger(1000, 100, lambda: 0)
-    ledger.audio.take(500)
-    assert ledger.audio.held == 500
+    ledger = MemoryBudget(1000, 100, lambda: 0)
+    ledger.audio.acquire(500)
+    assert ledger.audio.in_use == 500
 
 
 def test_first_come_is_first_served() -> None:
-    gate = Gate(100)
-    gate.take(60)
+    gate = ByteSemaphore(100)
+    gate.acquire(60)
     order: list[int] = []
 
     def enter(size: int) -> None:
-        gate.take(size)
+        gate.acquire(size)
         order.append(size)
 
     threads = [threading.Thread(target=enter, args=(size,)) for size in (500, 30)]
@@ -115,18 +115,18 @@ def test_first_come_is_first_served() -> None:
         thread.start()
         time.sleep(0.05)  # so that the large one is first in the queue; the small one would fit at once
     assert order == []
-    gate.give(60)
+    gate.release(60)
     threads[0].join(5)
     assert order == [500]
-    gate.give(500)
+    gate.release(500)
     threads[1].join(5)
     assert order == [500, 30]
 
 
 def test_a_closed_gate_keeps_nobody() -> None:
-    gate = Gate(1)
-    gate.take(1)
-    waiting = [threading.Thread(target=gate.take, args=(1,)), threading.Thread(target=gate.wait_until_empty)]
+    gate = ByteSemaphore(1)
+    gate.acquire(1)
+    waiting = [threading.Thread(target=gate.acquire, args=(1,)), threading.Thread(target=gate.wait_until_empty)]
     for thread in waiting:
         thread.start()
     gate.close()
@@ -153,7 +153,7 @@ def test_a_refusal_of_memory_is_told_from_other_errors(error: Exception, refused
 
 
 def test_room_is_what_use_and_audio_to_come_leave() -> None:
-    ledger = Ledger(1000, 100, lambda: 300)
-    assert ledger.room() == 600
-    ledger.audio.take(60)  # these bytes are in what is measured now
-    assert ledger.room() == 660
+    ledger = MemoryBudget(1000, 100, lambda: 300)
+    assert ledger.available() == 600
+    ledger.audio.acquire(60)  # these bytes are in what is measured now
+    assert ledger.available() == 660

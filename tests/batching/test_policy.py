@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overtone.batching.cost_model import CostModel, Shape
-from overtone.batching.memory_plan import audio_floor_bytes, make_plan, place_blocks
+from overtone.batching.memory_plan import make_plan, min_audio_bytes, plan_offload
 from overtone.batching.policy import (
     BUCKETS_PER_OCTAVE,
     LEAST_FILL,
-    Limits,
+    BatchLimits,
     bucket,
     longest_segment,
     shape_of,
@@ -50,19 +50,19 @@ def test_buckets_are_few() -> None:
 def test_a_batch_keeps_every_limit_and_takes_the_oldest(
     waiting: list[int], room: int, batch_s: float | None, threshold_s: float | None
 ) -> None:
-    limits = Limits(room, COST, batch_s, threshold_s)
+    limits = BatchLimits(room, COST, batch_s, threshold_s)
     chosen = take_batch(waiting, limits)
     assert chosen[0] == 0
     assert list(chosen) == sorted(set(chosen))
     if len(chosen) > 1:
         lengths = [waiting[i] for i in chosen]
-        assert limits.allow(shape_of(lengths))
+        assert limits.fits(shape_of(lengths))
         assert bucket(min(lengths)) >= LEAST_FILL * bucket(max(lengths))
 
 
 @given(LENGTHS)
 def test_every_segment_is_run_within_as_many_batches_as_there_are_segments(waiting: list[int]) -> None:
-    limits = Limits(10**6, COST, 60.0, None)
+    limits = BatchLimits(10**6, COST, 60.0, None)
     left, batches = list(enumerate(waiting)), 0
     while left:
         chosen = take_batch([length for _, length in left], limits)
@@ -73,46 +73,46 @@ def test_every_segment_is_run_within_as_many_batches_as_there_are_segments(waiti
 
 def test_equal_segments_fill_a_batch_to_its_cap_in_padded_seconds() -> None:
     waiting = [160_000] * 10
-    chosen = take_batch(waiting, Limits(10**9, COST, batch_s=31.0))
+    chosen = take_batch(waiting, BatchLimits(10**9, COST, batch_s=31.0))
     padded = shape_of([waiting[i] for i in chosen]).padded_s
     assert padded <= 31.0 < padded + bucket(160_000) / 16_000
 
 
 def test_a_batch_is_charged_by_its_padded_size_not_by_its_sum() -> None:
     # 10 s beside 9 s: 19 s of audio, but more than 20 s when padded to a bucket.
-    assert take_batch([160_000, 144_000], Limits(10**9, COST, batch_s=20.0)) == (0,)
+    assert take_batch([160_000, 144_000], BatchLimits(10**9, COST, batch_s=20.0)) == (0,)
 
 
 def test_a_segment_over_the_threshold_runs_alone() -> None:
-    assert take_batch([320_000, 320_000], Limits(10**9, COST, threshold_s=15.0)) == (0,)
-    assert take_batch([160_000, 160_000], Limits(10**9, COST, threshold_s=15.0)) == (0, 1)
+    assert take_batch([320_000, 320_000], BatchLimits(10**9, COST, threshold_s=15.0)) == (0,)
+    assert take_batch([160_000, 160_000], BatchLimits(10**9, COST, threshold_s=15.0)) == (0, 1)
 
 
 def test_the_oldest_is_taken_even_where_it_alone_breaks_a_limit() -> None:
-    assert take_batch([480_000, 480_000], Limits(0, COST, batch_s=1.0)) == (0,)
+    assert take_batch([480_000, 480_000], BatchLimits(0, COST, batch_s=1.0)) == (0,)
 
 
 def test_a_short_one_does_not_pay_for_a_long_one() -> None:
-    assert take_batch([16_000, 480_000, 16_000], Limits(10**9, COST)) == (0, 2)
+    assert take_batch([16_000, 480_000, 16_000], BatchLimits(10**9, COST)) == (0, 2)
 
 
 def test_nothing_waiting_makes_no_batch() -> None:
-    assert take_batch([], Limits(10**9, COST)) == ()
+    assert take_batch([], BatchLimits(10**9, COST)) == ()
 
 
 @given(st.integers(0, 4000), st.floats(1, 60), st.integers(1, 8))
-def test_a_plan_adds_up_or_is_refused(budget_mib: int, longest_s: float, feeders: int) -> None:
+def test_a_plan_adds_up_or_is_refused(budget_mib: int, longest_s: float, producers: int) -> None:
     cost = CostModel(50 * MIB, 2 * MIB, 0.0)
     resident = 300 * MIB
     try:
         plan = make_plan(
-            budget_bytes=budget_mib * MIB, resident_bytes=resident, cost=cost, longest_s=longest_s, feeders=feeders
+            budget_bytes=budget_mib * MIB, resident_bytes=resident, cost=cost, longest_s=longest_s, producers=producers
         )
     except BudgetError:
         return  # what it says is tested below
     one = cost.predict(Shape(1, plan.longest_s))
     assert plan.batch_bytes >= one
-    assert plan.audio_bytes >= audio_floor_bytes(plan.longest_s, feeders)
+    assert plan.audio_bytes >= min_audio_bytes(plan.longest_s, producers)
     assert resident + plan.audio_bytes + plan.batch_bytes <= budget_mib * MIB
     assert plan.largest_batch_s >= plan.longest_s
 
@@ -134,7 +134,7 @@ BLOCKS = {f"blocks.{index}": 100 * MIB for index in range(10)}
 def placed(spare_mib: int, *, batch_s: float = 640.0, per_second: int = 10 * MIB) -> int:
     """How many of ten blocks of 100 MiB are kept, the first ones."""
     cost = CostModel(0.0, per_second, 0.0, margin=1.0)
-    places = place_blocks(BLOCKS, "cuda:0", spare_bytes=spare_mib * MIB, cost=cost, longest_s=10.0, batch_s=batch_s)
+    places = plan_offload(BLOCKS, "cuda:0", spare_bytes=spare_mib * MIB, cost=cost, longest_s=10.0, batch_s=batch_s)
     assert list(places) == list(BLOCKS)
     kept = list(places.values()).count("cuda:0")
     assert list(places.values()) == ["cuda:0"] * kept + ["cpu"] * (10 - kept)

@@ -16,7 +16,7 @@ from helpers.paths import BENCH
 from overtone.errors import InputError, UsageError
 from overtone.models.emotion2vec.config import Architecture
 from overtone.models.emotion2vec.random_checkpoint import SMALL, config
-from overtone.tools.benchmark import Contender, Died, bundled_speech, take_turns, write_wav
+from overtone.tools.benchmark import BenchmarkWorker, WorkerDied, bundled_speech, take_turns, write_wav
 
 HERE = {"date": "2026-01-01", "processor": "one", "threads": 2}
 
@@ -151,7 +151,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_a_contender_answers_in_turn(clip, tmp_path):
-    with Contender("overtone") as contender:
+    with BenchmarkWorker("overtone") as contender:
         loaded = contender.ask("load", model="tiny", threads=1)
         assert (loaded["model"], loaded["device"], loaded["threads"]) == ("tiny", "cpu", 1)
         timed = take_turns({"a": (contender, {"do": "clip", "source": clip})}, repeats=2, settle_s=0)["a"]
@@ -164,26 +164,26 @@ def test_a_contender_answers_in_turn(clip, tmp_path):
         assert 0 < found["run_s"] < found["seconds"]
         with pytest.raises(InputError, match="no such file"):
             contender.ask("clip", source="nowhere.wav")
-        with pytest.raises(Died, match="AttributeError"):
+        with pytest.raises(WorkerDied, match="AttributeError"):
             contender.ask("dance")
         late = take_turns({"a": (contender, {"do": "clip", "source": clip})}, repeats=1, until=time.perf_counter())["a"]
         assert (late.median_s, late.error) == (None, "not reached within the time limit")
-        with pytest.raises(Died, match="time limit"):
+        with pytest.raises(WorkerDied, match="time limit"):
             contender.ask("clip", source=clip, timeout_s=0)
-        with pytest.raises(Died, match="stopped before"):
+        with pytest.raises(WorkerDied, match="stopped before"):
             contender.ask("clip", source=clip)
 
 
 def test_a_contender_that_cannot_start_says_why():
-    with Contender("nobody") as contender, pytest.raises(Died, match=r"ended with 1.*KeyError: 'nobody'"):
+    with BenchmarkWorker("nobody") as contender, pytest.raises(WorkerDied, match=r"ended with 1.*KeyError: 'nobody'"):
         contender.ask("load")
-    with Contender("overtone") as contender, pytest.raises(UsageError, match="max-segment"):
+    with BenchmarkWorker("overtone") as contender, pytest.raises(UsageError, match="max-segment"):
         contender.ask("load", max_segment=-1.0)
 
 
 def test_a_contender_that_is_closed_leaves_no_conversion_running(small_checkpoint, tmp_path, monkeypatch):
     monkeypatch.setenv("OVERTONE_CACHE", str(tmp_path / "cache"))
-    with Contender("overtone") as contender, ThreadPoolExecutor(1) as pool:
+    with BenchmarkWorker("overtone") as contender, ThreadPoolExecutor(1) as pool:
         asked = pool.submit(contender.ask, "load", model=str(small_checkpoint))
         process = psutil.Process(contender._process.pid)
         while not (at_work := process.children(recursive=True)):
@@ -198,5 +198,5 @@ def test_a_contender_that_is_closed_leaves_no_conversion_running(small_checkpoin
 def test_a_contender_takes_no_module_from_where_the_user_stands(tmp_path, monkeypatch):
     (tmp_path / "psutil.py").write_text("raise SystemExit('not this one')")
     monkeypatch.chdir(tmp_path)
-    with Contender("overtone") as contender:
+    with BenchmarkWorker("overtone") as contender:
         assert contender.ask("load", model="tiny", threads=1)["model"] == "tiny"

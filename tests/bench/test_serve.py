@@ -86,7 +86,7 @@ def test_clips_take_turns_and_a_long_file_comes_once_in_so_many(figures):
 
 def test_what_ends_in_the_time_counts_whenever_it_began(figures):
     def sent(began_s: float, ended_s: float, status: int | str = 200, **more: object) -> object:
-        return figures.Sent("short", 2.0, began_s, ended_s, status, **more)
+        return figures.SubmittedSource("short", 2.0, began_s, ended_s, status, **more)
 
     found = figures.figures_of(
         [
@@ -260,7 +260,7 @@ def test_a_server_that_goes_away_is_counted(load, tmp_path):
 # Tables
 
 SPREAD = {"count": 60, "p50_s": 0.02, "p95_s": 0.5, "p99_s": 2.0, "most_s": 3.0}
-NOTHING = {"count": 0, "p50_s": None, "p95_s": None, "p99_s": None, "most_s": None}
+NO_RESERVE = {"count": 0, "p50_s": None, "p95_s": None, "p99_s": None, "most_s": None}
 
 LEVEL = {
     "clients": 32,
@@ -353,6 +353,6 @@ def test_the_other_tables(tables):
     assert cells["other statuses"] == "503: 1"
     assert cells["peak memory, of the budget"] == "900 MiB (890 MiB by its metrics), 44 % of 2048 MiB"
     assert latency[2][5] == "2.50 ×"
-    found["overload"]["refusals"] = found["latency"]["idle"]["latency"]["short"] = NOTHING
+    found["overload"]["refusals"] = found["latency"]["idle"]["latency"]["short"] = NO_RESERVE
     assert tables.tables_of(found)[2][2][5] == ""
     assert "left out: because" in tables.notes_of({"plain": {"left_out": "because", **ABOUT}})[1][1]

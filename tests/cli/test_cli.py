@@ -798,7 +798,7 @@ class Instant:
 )
 def test_bench_says_where_it_compares_unlike_things(capsys, monkeypatch, options, cut):
     monkeypatch.setenv("COLUMNS", "120")
-    monkeypatch.setattr("overtone.cli.bench.Contender", Instant)
+    monkeypatch.setattr("overtone.cli.bench.BenchmarkWorker", Instant)
     monkeypatch.setattr("overtone.cli.bench._check_funasr", lambda options: None)
     monkeypatch.setattr("overtone.tools.benchmark.interleave.time.sleep", lambda seconds: None)
     assert run(["bench", "--funasr", "--repeats", "1", *options]) == 0

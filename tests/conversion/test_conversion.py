@@ -163,7 +163,7 @@ def test_what_is_wrong_with_a_converted_folder_is_said(small_checkpoint: Path, t
             (folder / name).write_bytes(whole[: len(whole) // 2].ljust(len(whole)))
             refused(r"cannot be loaded by OpenVINO.*convert")
             (folder / name).write_bytes(whole)
-    on_disk.write_head(folder, Head(np.zeros((2, 3), np.float32), np.zeros(2, np.float32), ("a", "b")))
+    on_disk.write_classifier(folder, Head(np.zeros((2, 3), np.float32), np.zeros(2, np.float32), ("a", "b")))
     on_disk.write(on_disk.Converted(folder, "fp32", "0", {}, None))
     refused("has shape")
     (folder / "encoder.bin").unlink()
@@ -250,7 +250,7 @@ def test_bf16_is_converted_where_it_cannot_run(
     checkpoint = checkpoints.read(small_checkpoint, name="c")
     reference = conversion.converted(checkpoint, "fp32")
     monkeypatch.setattr(converter, "has_fast_bf16", lambda: False)
-    converter.derive(checkpoint, reference, tmp_path, "bf16")
+    converter.to_precision(checkpoint, reference, tmp_path, "bf16")
     made = on_disk.read(tmp_path, "c")
     assert made is not None
     assert (made.precision, made.agreement) == ("bf16", None)

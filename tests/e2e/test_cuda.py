@@ -16,7 +16,7 @@ from overtone.errors import DeviceError, OutOfMemory
 from overtone.models import checkpoints
 from overtone.models.emotion2vec.loading import load
 from overtone.models.layers.alibi_attention import alibi_slopes, attend
-from overtone.models.layers.flex_attention import FlexAttend, flex_is_here
+from overtone.models.layers.flex_attention import FlexAttend, flex_available
 from overtone.system.devices import resolve_device
 from overtone.types import FRAMES, Batch
 
@@ -86,11 +86,11 @@ def test_a_real_out_of_memory_is_told_and_leaves_nothing_behind(small_checkpoint
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_attention_in_one_kernel_says_what_blocks_say(precision: str) -> None:
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
-    if not flex_is_here("cuda:0", dtype, 64):
+    if not flex_available("cuda:0", dtype, 64):
         pytest.skip("FlexAttention cannot be had here")
     flex = FlexAttend()
     slopes = torch.tensor(alibi_slopes(12), device="cuda:0")
-    with torch.inference_mode(), SWITCHES.set_to(tf32=False):
+    with torch.inference_mode(), SWITCHES.precision(tf32=False):
         for batch, tokens in ((1, 100), (1, 1510), (3, 700), (8, 311)):
             query, key, value = torch.randn(3, batch, 12, tokens, 64, device="cuda:0", dtype=dtype)
             lengths = torch.linspace(tokens * 0.8, tokens, batch, device="cuda:0").long()
@@ -137,9 +137,9 @@ def test_pinned_memory_that_is_used_again_mixes_no_answers_up(small_checkpoint: 
     network, _ = load(checkpoints.read(small_checkpoint, name="s"))
     backend = TorchBackend(network, device="cuda:0", precision="fp32", threads=1)
     clips = [voice(1.0 + i % 4, seed=i) for i in range(12)]
-    alone = [backend.run(Batch((clip,), len(clip), wish=FRAMES))[0] for clip in clips]
+    alone = [backend.run(Batch((clip,), len(clip), decode_params=FRAMES))[0] for clip in clips]
     kept = [(output.total.copy(), output.frames.copy()) for output in alone if output.frames is not None]
-    together = backend.run(Batch(tuple(clips), 64_000, wish=FRAMES))
+    together = backend.run(Batch(tuple(clips), 64_000, decode_params=FRAMES))
     for first, (total, frames), second in zip(alone, kept, together, strict=True):
         assert (first.total == total).all()  # nothing that came back is changed by what came after
         assert first.frames is not None

@@ -17,16 +17,16 @@ from helpers.engines import noise, wait_until
 from overtone import Audio, EmotionRecognizer
 from overtone.backends.fake import FakeBackend
 from overtone.batching.memory_plan import make_plan
-from overtone.batching.queue import Waiting
+from overtone.batching.queue import SegmentQueue
 from overtone.engine import runtime
-from overtone.engine.engine import Fleet
-from overtone.engine.model_instance import Part
-from overtone.engine.worker import Engine
+from overtone.engine.engine import Engine
+from overtone.engine.model_instance import ModelInstance
+from overtone.engine.worker import Worker
 from overtone.errors import DeviceError, ModelError, UsageError
 from overtone.options.emotion import Options
 from overtone.system import devices
 from overtone.system.devices import resolve_devices
-from overtone.types import Batch, Output
+from overtone.types import Batch, EmotionOutput
 
 
 class Named(FakeBackend):
@@ -39,7 +39,7 @@ class Named(FakeBackend):
         self.running = threading.Event()
         self.dead = False
 
-    def run(self, batch: Batch) -> list[Output]:
+    def run(self, batch: Batch) -> list[EmotionOutput]:
         self.running.set()
         assert self.gate.wait(10)
         if self.dead:
@@ -47,14 +47,14 @@ class Named(FakeBackend):
         return super().run(batch)
 
 
-def fleet(*backends: Named, budget: int = 1 << 40, batch_s: float = 8.0) -> Fleet:
-    waiting = Waiting()
+def fleet(*backends: Named, budget: int = 1 << 40, batch_s: float = 8.0) -> Engine:
+    waiting = SegmentQueue()
     engines = []
     for backend in backends:
         cost = backend.cost(30.0)
         plan = make_plan(budget_bytes=budget, resident_bytes=0, cost=cost, longest_s=30.0, batch_s=batch_s)
-        engines.append(Engine(backend, plan, waiting=waiting))
-    return Fleet(engines, waiting)
+        engines.append(Worker(backend, plan, waiting))
+    return Engine(engines, waiting)
 
 
 def named(count: int) -> list[Named]:
@@ -78,7 +78,7 @@ def test_every_device_works_and_each_answer_is_its_own_segments() -> None:
     for clip, output in zip(clips, outputs, strict=True):
         np.testing.assert_array_equal(output.total, FakeBackend().run(Batch((clip,), len(clip)))[0].total)
     assert together.stats.segments == 60
-    assert together.stats.batches == sum(engine.stats.batches for engine in together.engines)
+    assert together.stats.batches == sum(engine.stats.batches for engine in together.workers)
     assert (together.device, together.precision) == ("fake:0,fake:1,fake:2", "fp32")
 
 
@@ -107,9 +107,9 @@ def test_a_device_that_dies_fails_what_it_ran_and_the_others_say_so_and_go_on() 
 
 
 def test_a_device_that_dies_when_it_was_woken_wakes_another() -> None:
-    waiting = Waiting()
+    waiting = SegmentQueue()
     for name in ("first", "second"):
-        waiting.join(name, 1 << 20)
+        waiting.register(name, 1 << 20)
     woken: list[str] = []
 
     def take(name: str) -> None:
@@ -118,7 +118,7 @@ def test_a_device_that_dies_when_it_was_woken_wakes_another() -> None:
 
     def die() -> None:
         take("first")
-        waiting.leave("first", "it stopped working")
+        waiting.unregister("first", "it stopped working")
 
     threads = [threading.Thread(target=target, daemon=True) for target in (die, lambda: take("second"))]
     for thread in threads:
@@ -150,7 +150,7 @@ def test_when_the_last_device_dies_nobody_waits_for_ever() -> None:
 
 def test_a_batch_that_fails_on_a_device_that_lives_is_only_its_own() -> None:
     class Broken(Named):
-        def run(self, batch: Batch) -> list[Output]:
+        def run(self, batch: Batch) -> list[EmotionOutput]:
             if len(batch.waveforms[0]) == 16_000:
                 raise ZeroDivisionError("kernel")
             return FakeBackend.run(self, batch)
@@ -187,17 +187,17 @@ def test_closing_drains_all_and_without_drains_none() -> None:
 
 def test_audio_in_flight_is_bounded_once_and_each_device_keeps_its_own_budget() -> None:
     large, small = named(2)
-    waiting = Waiting()
+    waiting = SegmentQueue()
     plans = [
         make_plan(budget_bytes=budget, resident_bytes=0, cost=backend.cost(30.0), longest_s=30.0, batch_s=8.0)
         for backend, budget in ((large, 400 << 20), (small, 200 << 20))
     ]
-    together = Fleet([Engine(b, p, waiting=waiting) for b, p in zip((large, small), plans, strict=True)], waiting)
-    assert waiting.audio.capacity == sum(plan.audio_bytes - plan.cutting_bytes for plan in plans)
+    together = Engine([Worker(b, p, waiting) for b, p in zip((large, small), plans, strict=True)], waiting)
+    assert waiting.audio.capacity == sum(plan.audio_bytes - plan.segmenter_bytes for plan in plans)
     assert together.plan is plans[1]
-    for engine, plan in zip(together.engines, plans, strict=True):
+    for engine, plan in zip(together.workers, plans, strict=True):
         # With nothing submitted, room is what is left after the device's own audio, and nobody else's.
-        assert engine._ledger.room() == plan.budget_bytes - plan.audio_bytes
+        assert engine._budget.available() == plan.budget_bytes - plan.audio_bytes
     together.close()
 
 
@@ -261,8 +261,8 @@ def test_a_source_cut_over_several_devices_names_them_and_is_answered_the_same(
     settings: dict[str, Any] = {"memory": "4GiB", "segment": "window", "window": 2.0, "batch_size_s": 3.0}
     with EmotionRecognizer(str(small_checkpoint), **settings) as several:
         engine = several.runtime.engine
-        assert isinstance(engine, Fleet)
-        for index, one in enumerate(engine.engines):
+        assert len(engine.workers) == 2
+        for index, one in enumerate(engine.workers):
             one.backend.device = f"cpu:{index}"  # type: ignore[misc] # two devices, as far as anyone can see
         ours = list(several.stream(sources))
     monkeypatch.undo()
@@ -290,8 +290,8 @@ def test_where_one_device_cannot_be_started_none_is_left_running(
             return 4 << 30
         raise DeviceError(f"{device} is gone")
 
-    monkeypatch.setattr(runtime, "budget_of", budget)
-    monkeypatch.setattr(Part, "close", lambda part: closed.append(part.device))
+    monkeypatch.setattr(runtime, "device_budget", budget)
+    monkeypatch.setattr(ModelInstance, "close", lambda part: closed.append(part.device))
     before = {thread.name for thread in threading.enumerate()}
     with pytest.raises(DeviceError, match="cuda:0 is gone"):
         EmotionRecognizer(

@@ -11,14 +11,14 @@ import pytest
 from helpers.clips import voice
 from helpers.engines import engine, noise, wait_until
 from overtone import Audio, EmotionRecognizer
-from overtone.backends.base import Interrupted
+from overtone.backends.base import Preempted
 from overtone.backends.fake import FakeBackend
-from overtone.batching.fairness import GIVES_WAY_S
-from overtone.engine.worker import Engine
+from overtone.batching.fairness import PREEMPT_AFTER_S
+from overtone.engine.engine import Engine
 from overtone.errors import UsageError
 from overtone.models.emotion2vec import random_checkpoint
-from overtone.pipelines.request import Caller
-from overtone.types import Batch, Output
+from overtone.pipelines.request import RequestContext
+from overtone.types import Batch, EmotionOutput
 
 
 class Slow(FakeBackend):
@@ -28,22 +28,23 @@ class Slow(FakeBackend):
         super().__init__()
         self.running, self.go, self.stop = threading.Event(), threading.Event(), threading.Event()
 
-    def run(self, batch: Batch) -> list[Output]:
+    def run(self, batch: Batch) -> list[EmotionOutput]:
         self.running.set()
         while not self.go.wait(0.005):
             if self.stop.is_set():
                 self.stop.clear()
-                raise Interrupted
+                raise Preempted
         return super().run(batch)
 
-    def interrupt(self) -> None:
-        super().interrupt()
+    def preempt(self) -> None:
+        super().preempt()
         self.stop.set()
 
 
 def rated(running: Engine) -> None:
     """As if it had run 100 s of audio in 100 s: a batch has left what it lasts."""
-    running.stats.run_s = running.stats.padded_s = 100.0
+    stats = running.workers[0].stats
+    stats.run_s = stats.padded_s = 100.0
 
 
 def test_a_long_one_gives_way_and_is_run_after() -> None:
@@ -65,7 +66,7 @@ def test_one_that_is_nearly_done_is_waited_for() -> None:
     backend = Slow()
     with engine(backend) as running:
         rated(running)
-        job = running.submit(noise(GIVES_WAY_S - 1), background=True)
+        job = running.submit(noise(PREEMPT_AFTER_S - 1), background=True)
         assert backend.running.wait(10)
         somebody = running.submit(noise(3))
         backend.go.set()
@@ -90,7 +91,7 @@ def test_what_earned_its_turn_keeps_it() -> None:
     backend = Slow()
     with engine(backend) as running:
         rated(running)
-        running._waiting._turns.earned_s = 30.0
+        running._queue._share.earned_s = 30.0
         head = running.submit(noise(2))
         assert backend.running.wait(10)
         job, somebody = running.submit(noise(20), background=True), running.submit(noise(3))
@@ -133,19 +134,19 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_openvino_gives_way_in_the_middle_and_both_answers_are_right(wide: Path) -> None:
-    class Behind(Caller):
+    class Behind(RequestContext):
         background = True
 
     with EmotionRecognizer(str(wide), memory="4GiB") as recognizer:
         long, short = Audio(voice(29.0, seed=1), 16_000), Audio(voice(1.0, seed=2), 16_000)
         alone = recognizer(long).scores, recognizer(short).scores
-        stats = recognizer.runtime.engine.stats
+        stats = recognizer.runtime.engine.workers[0].stats
         for _ in range(20):
             answers = []
-            job = threading.Thread(target=lambda: answers.append(recognizer.each(long, Behind())[0]))  # noqa: B023
+            job = threading.Thread(target=lambda: answers.append(recognizer.results_for(long, Behind())[0]))  # noqa: B023
             before = stats.batches
             job.start()
-            wait_until(lambda: recognizer.runtime.engine._behind is not None or stats.batches > before)  # noqa: B023
+            wait_until(lambda: recognizer.runtime.engine.workers[0]._preemptible is not None or stats.batches > before)  # noqa: B023
             said = recognizer(short)
             job.join(30)
             np.testing.assert_allclose(list(said.scores.values()), list(alone[1].values()), atol=1e-5)

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from helpers.engines import PER_SECOND, engine, noise, wait_until
 from overtone.backends.fake import FakeBackend
 from overtone.batching.cost_model import CostModel, Shape
-from overtone.batching.memory_plan import DRIFT_BYTES
+from overtone.batching.memory_plan import SAFETY_MARGIN_BYTES
 from overtone.batching.policy import bucket
 from overtone.errors import BudgetError, ModelError, OutOfMemory, UsageError
 from overtone.system.memory import MIB
-from overtone.types import FRAMES, Batch, Output
+from overtone.types import FRAMES, Batch, EmotionOutput
 
 
 class GatedBackend(FakeBackend):
@@ -27,7 +27,7 @@ class GatedBackend(FakeBackend):
         super().__init__(**settings)
         self.gate = threading.Event()
 
-    def run(self, batch: Batch) -> list[Output]:
+    def run(self, batch: Batch) -> list[EmotionOutput]:
         assert self.gate.wait(10)
         return super().run(batch)
 
@@ -96,7 +96,7 @@ def test_memory_that_comes_back_is_used_again() -> None:
 
 def test_what_a_failed_batch_left_behind_is_noted() -> None:
     class Leaking(GatedBackend):
-        def run(self, batch: Batch) -> list[Output]:
+        def run(self, batch: Batch) -> list[EmotionOutput]:
             assert self.gate.wait(10)
             if len(batch.waveforms) > 1:
                 raise OutOfMemory("no more", left_bytes=3 * MIB)
@@ -148,7 +148,7 @@ def test_batches_keep_to_their_cap_in_padded_seconds() -> None:
 def test_segments_of_many_threads_share_batches() -> None:
     backend = GatedBackend()
     with engine(backend) as running:
-        results: dict[int, Output] = {}
+        results: dict[int, EmotionOutput] = {}
 
         def ask(i: int) -> None:
             results[i] = running.submit(noise(2, seed=i)).result(10)
@@ -157,7 +157,7 @@ def test_segments_of_many_threads_share_batches() -> None:
         for thread in threads:
             thread.start()
         submitted = 12 * 32_000 * 4
-        wait_until(lambda: running._ledger.audio.held == submitted)
+        wait_until(lambda: running.workers[0]._budget.audio.in_use == submitted)
         backend.gate.set()
         for thread in threads:
             thread.join(10)
@@ -182,7 +182,7 @@ def test_a_prediction_that_was_short_is_not_made_again() -> None:
     assert max(len(batch) for batch in backend.batches) > 1
     for batch in backend.batches[1:]:
         taken = 1.5 * PER_SECOND.predict(Shape(len(batch), bucket(max(batch)) / 16_000))
-        assert taken <= room + DRIFT_BYTES
+        assert taken <= room + SAFETY_MARGIN_BYTES
 
 
 def test_audio_in_flight_is_bounded() -> None:
@@ -194,7 +194,7 @@ def test_audio_in_flight_is_bounded() -> None:
         def feed() -> None:
             for i in range(200):
                 running.submit(noise(10, seed=i))
-                seen.append(running._ledger.audio.held)
+                seen.append(running.workers[0]._budget.audio.in_use)
 
         feeder = threading.Thread(target=feed)
         feeder.start()
@@ -205,12 +205,12 @@ def test_audio_in_flight_is_bounded() -> None:
         feeder.join(30)
     assert len(seen) == 200
     assert max(seen) <= bound
-    assert running._ledger.audio.held == 0
+    assert running.workers[0]._budget.audio.in_use == 0
 
 
 def test_a_failing_model_fails_its_batch_and_not_the_engine() -> None:
     class Broken(FakeBackend):
-        def run(self, batch: Batch) -> list[Output]:
+        def run(self, batch: Batch) -> list[EmotionOutput]:
             if len(batch.waveforms[0]) == 16_000:
                 raise ZeroDivisionError("kernel")
             return super().run(batch)
@@ -223,7 +223,7 @@ def test_a_failing_model_fails_its_batch_and_not_the_engine() -> None:
 
 def test_a_segment_that_the_model_fails_on_takes_no_other_along() -> None:
     class Fussy(GatedBackend):
-        def run(self, batch: Batch) -> list[Output]:
+        def run(self, batch: Batch) -> list[EmotionOutput]:
             outputs = super().run(batch)
             if any(waveform[0] == 7 for waveform in batch.waveforms):
                 raise ZeroDivisionError("kernel")
@@ -251,7 +251,7 @@ def test_work_cancelled_in_time_costs_nothing() -> None:
     backend = GatedBackend()
     with engine(backend) as running:
         running.submit(noise(9))
-        wait_until(lambda: not running._waiting)
+        wait_until(lambda: not running._queue)
         unwanted = running.submit(noise(1))
         assert unwanted.cancel()
         backend.gate.set()
@@ -275,7 +275,7 @@ def test_closing_without_draining_drops_what_waits() -> None:
     backend = GatedBackend()
     running = engine(backend)
     running.submit(noise(9))
-    wait_until(lambda: not running._waiting)
+    wait_until(lambda: not running._queue)
     waiting = [running.submit(noise(1)) for _ in range(5)]
     threading.Timer(0.1, backend.gate.set).start()
     running.close(drain=False)
@@ -287,7 +287,7 @@ def test_closing_without_draining_drops_what_waits() -> None:
 
 def test_frames_come_when_they_are_asked_for() -> None:
     with engine(FakeBackend()) as running:
-        with_frames, without = running.submit(noise(1), wish=FRAMES), running.submit(noise(1))
+        with_frames, without = running.submit(noise(1), decode_params=FRAMES), running.submit(noise(1))
         frames = with_frames.result(10).frames
         assert frames is not None
         assert frames.shape == (50, 2)
@@ -296,10 +296,10 @@ def test_frames_come_when_they_are_asked_for() -> None:
 
 def test_a_device_that_is_gone_keeps_nobody_waiting() -> None:
     class Gone(FakeBackend):
-        def used_bytes(self) -> int:
+        def allocated_bytes(self) -> int:
             if threading.current_thread() is not threading.main_thread():
                 raise RuntimeError("the device fell off the bus")
-            return super().used_bytes()
+            return super().allocated_bytes()
 
     running = engine(Gone())
     with pytest.raises(ModelError, match=r"stopped working.*fell off the bus"):
@@ -316,15 +316,15 @@ def test_memory_kept_for_the_next_batch_is_given_back_only_where_both_do_not_fit
 
         kept = 0
 
-        def run(self, batch: Batch) -> list[Output]:
+        def run(self, batch: Batch) -> list[EmotionOutput]:
             outputs = super().run(batch)
             self.kept = self.cost_model.predict(Shape(len(batch.waveforms), batch.padded / 16_000))
             return outputs
 
-        def used_bytes(self) -> int:
-            return super().used_bytes() + self.kept
+        def allocated_bytes(self) -> int:
+            return super().allocated_bytes() + self.kept
 
-        def loose_bytes(self) -> int:
+        def reclaimable_bytes(self) -> int:
             return self.kept
 
         def trim(self) -> None:

@@ -44,5 +44,5 @@ def convert_untold(checkpoint: Checkpoint, folder: Path) -> None:
     converter.export(checkpoint, folder / "fp32", "0", strict=True)
     reference = on_disk.read(folder / "fp32", "c")
     assert reference is not None
-    converter.derive(checkpoint, reference, folder / "int8", "int8")
+    converter.to_precision(checkpoint, reference, folder / "int8", "int8")
     assert not told

@@ -10,18 +10,25 @@ import numpy as np
 
 from overtone.backends.fake import FakeBackend
 from overtone.batching.cost_model import CostModel
-from overtone.batching.memory_plan import make_plan
-from overtone.engine.worker import Engine
+from overtone.batching.memory_plan import Plan, make_plan
+from overtone.batching.queue import SegmentQueue
+from overtone.engine.engine import Engine
+from overtone.engine.worker import Worker
 from overtone.system.memory import MIB
 
 PER_SECOND = CostModel(0.0, 1.0 * MIB, 0.0, margin=1.0)
+
+
+def engine_of(backend: FakeBackend, plan: Plan, **settings: Any) -> Engine:
+    queue = SegmentQueue()
+    return Engine([Worker(backend, plan, queue, **settings)], queue)
 
 
 def engine(backend: FakeBackend, *, budget: int = 1 << 40, **caps: Any) -> Engine:
     plan = make_plan(
         budget_bytes=budget, resident_bytes=backend.resident_bytes, cost=backend.cost(30.0), longest_s=30.0, **caps
     )
-    return Engine(backend, plan)
+    return engine_of(backend, plan)
 
 
 def noise(seconds: float, seed: int = 0) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from overtone.system.spooled_array import FrameSpool
+from overtone.system.spooled_array import SpooledArray
 from overtone.types import Emotion, EmotionResult, FrameResult, SegmentResult, Sentence, Span, Timings, Transcript, Word
 
 LABELS = ("angry", "happy", "neutral")
@@ -57,8 +57,8 @@ def failed(source: str = "broken.wav", error: Any = None, **changes: Any) -> Emo
 def frames(count: int, labels: Sequence[str] = LABELS, dim: int = 4) -> Iterator[FrameResult]:
     """`count` frames of 20 ms from the start, closed at the end."""
     rng = np.random.default_rng(count)
-    starts, embeddings = FrameSpool(None, np.int64), FrameSpool(dim)
-    scores = FrameSpool(len(labels)) if labels else None
+    starts, embeddings = SpooledArray(None, np.int64), SpooledArray(dim)
+    scores = SpooledArray(len(labels)) if labels else None
     try:
         starts.append(np.arange(count) * 320)
         embeddings.append(rng.normal(size=(count, dim)).astype(np.float32))

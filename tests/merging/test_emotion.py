@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overtone.errors import ModelError
-from overtone.merging.emotion import Merger
-from overtone.models.emotion2vec.classifier import Head, english
-from overtone.types import Output, Segment, Span
+from overtone.merging.emotion import EmotionAggregator
+from overtone.models.emotion2vec.classifier import Head, english_part
+from overtone.types import EmotionOutput, Segment, Span
 
 DIM = 5
 RANDOM = np.random.default_rng(0)
@@ -21,12 +21,12 @@ HEAD = Head(
 )
 
 
-def output(frames: np.ndarray) -> Output:
-    return Output(len(frames), frames.astype(np.float64).sum(axis=0), frames.astype(np.float32))
+def output(frames: np.ndarray) -> EmotionOutput:
+    return EmotionOutput(len(frames), frames.astype(np.float64).sum(axis=0), frames.astype(np.float32))
 
 
-def merger(head: Head | None = HEAD, **kind: bool) -> Merger:
-    return Merger(head, hop=320, dim=DIM, **kind)
+def merger(head: Head | None = HEAD, **kind: bool) -> EmotionAggregator:
+    return EmotionAggregator(head, hop=320, dim=DIM, **kind)
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=8), st.randoms(use_true_random=False))
@@ -62,7 +62,7 @@ def test_the_head_leaves_unused_rows_out_as_funasr_does() -> None:
 
 @pytest.mark.parametrize(("label", "part"), [("生气/angry", "angry"), ("happy", "happy"), ("<unk>", "unknown")])
 def test_records_use_the_english_part(label: str, part: str) -> None:
-    assert english(label) == part
+    assert english_part(label) == part
 
 
 @given(st.lists(st.floats(-1e3, 1e3), min_size=DIM, max_size=DIM))

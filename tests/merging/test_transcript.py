@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overtone.merging.segment_outputs import Gatherer
-from overtone.merging.sentence_emotion import Moods
-from overtone.merging.sentences import by_marks, by_own_marks, by_pause, joined, numbered
-from overtone.merging.words import Heard, WordTable
+from overtone.merging.segment_outputs import TranscriptAggregator
+from overtone.merging.sentence_emotion import SentenceEmotions
+from overtone.merging.sentences import by_pause, joined, numbered, split_by_own_punctuation, split_by_punctuation
+from overtone.merging.words import RecognizedSegment, WordTable
 from overtone.models.emotion2vec.classifier import Head
-from overtone.models.sense_voice.tags import told
-from overtone.types import Output, Recognized, Segment, Span, Voices
+from overtone.models.sense_voice.tags import parse_tags
+from overtone.types import EmotionOutput, Segment, Span, SpeakerEmbeddings, TokenOutput
 
 SECOND = 16_000
 
@@ -33,14 +33,14 @@ class Letters:
         return [(self.pieces[token].strip(), place, place) for place, token in enumerate(tokens)]
 
 
-def heard(*segments: Sequence[int], seconds: float = 1.0) -> list[Heard]:
+def heard(*segments: Sequence[int], seconds: float = 1.0) -> list[RecognizedSegment]:
     """Segments of a second, their tokens 100 ms each."""
     found = []
     for index, tokens in enumerate(segments):
         times = np.array([[100 * place, 100 * place + 100] for place in range(len(tokens))], np.int32).reshape(-1, 2)
-        answer = Recognized(np.array(tokens, np.int32), times, np.full(len(tokens), 0.5, np.float32))
+        answer = TokenOutput(np.array(tokens, np.int32), times, np.full(len(tokens), 0.5, np.float32))
         start = round(index * seconds * SECOND)
-        found.append(Heard(Span(start, start + SECOND), answer))
+        found.append(RecognizedSegment(Span(start, start + SECOND), answer))
     return found
 
 
@@ -56,8 +56,8 @@ def test_words_have_the_times_of_their_tokens_in_the_source() -> None:
 
 
 def test_words_without_times_have_those_of_their_segment() -> None:
-    plain = Recognized(np.array([0, 1], np.int32), None, np.ones(2, np.float32))
-    table = WordTable([Heard(Span(SECOND, 2 * SECOND), plain)], Letters("a", " b"))
+    plain = TokenOutput(np.array([0, 1], np.int32), None, np.ones(2, np.float32))
+    table = WordTable([RecognizedSegment(Span(SECOND, 2 * SECOND), plain)], Letters("a", " b"))
     assert [word.start for word in table.words(0, 2)] == [None, None]
     assert table.span_ms(0, 1) == (1000, 2000)
 
@@ -65,12 +65,12 @@ def test_words_without_times_have_those_of_their_segment() -> None:
 def test_a_mark_in_the_midst_of_a_number_ends_no_sentence() -> None:
     pieces = Letters(" it", " is", " 3", ".", "5", ".", " yes", "。", "好")
     table = WordTable(heard(range(9)), pieces)
-    assert by_own_marks(table).tolist() == [[0, 6], [6, 8], [8, 9]]
+    assert split_by_own_punctuation(table).tolist() == [[0, 6], [6, 8], [8, 9]]
 
 
 @given(st.lists(st.sampled_from(["", "，", "。", "？", "、"]), max_size=30))
 def test_every_word_is_in_one_sentence(marks: list[str]) -> None:
-    ranges = by_marks(numbered(marks)).tolist()
+    ranges = split_by_punctuation(numbered(marks)).tolist()
     assert [word for start, stop in ranges for word in range(start, stop)] == list(range(len(marks)))
     assert all(stop > start for start, stop in ranges)
     assert [stop - 1 for _, stop in ranges[:-1]] == [
@@ -91,14 +91,14 @@ def test_texts_are_joined_as_their_scripts_are() -> None:
 
 
 def test_tags_are_read_in_any_order() -> None:
-    tags = told(["<|Laughter|>", "<|yue|>", "<|SAD|>", "<|woitn|>"])
+    tags = parse_tags(["<|Laughter|>", "<|yue|>", "<|SAD|>", "<|woitn|>"])
     assert (tags.language, tags.emotion, tags.event) == ("yue", "sad", "Laughter")
-    nothing = told(["<|nospeech|>", "<|EMO_UNKNOWN|>", "<|Speech|>", "<|withitn|>"])
+    nothing = parse_tags(["<|nospeech|>", "<|EMO_UNKNOWN|>", "<|Speech|>", "<|withitn|>"])
     assert (nothing.language, nothing.emotion, nothing.event) == (None, None, None)
 
 
-def moods() -> Moods:
-    return Moods(Head(np.eye(3, dtype=np.float32), np.zeros(3, np.float32), ("a", "b", "c")), hop=1600)
+def moods() -> SentenceEmotions:
+    return SentenceEmotions(Head(np.eye(3, dtype=np.float32), np.zeros(3, np.float32), ("a", "b", "c")), hop=1600)
 
 
 def test_a_mood_is_of_the_frames_that_begin_in_the_sentence() -> None:
@@ -106,8 +106,8 @@ def test_a_mood_is_of_the_frames_that_begin_in_the_sentence() -> None:
     frames = np.zeros((20, 3), np.float32)
     frames[:10, 0], frames[10:, 1] = 4, 4
     # The second segment's answer comes first.
-    collected.add(1, Span(SECOND, 2 * SECOND), Output(10, frames[10:].sum(0, dtype=float), frames[10:]))
-    collected.add(0, Span(0, SECOND), Output(10, frames[:10].sum(0, dtype=float), frames[:10]))
+    collected.add(1, Span(SECOND, 2 * SECOND), EmotionOutput(10, frames[10:].sum(0, dtype=float), frames[10:]))
+    collected.add(0, Span(0, SECOND), EmotionOutput(10, frames[:10].sum(0, dtype=float), frames[:10]))
     scores = collected.scores(np.array([[0, 1000], [1000, 2000], [1950, 1990]], np.int32))
     assert scores.argmax(axis=1).tolist() == [0, 1, 1]
     np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-6)
@@ -115,19 +115,19 @@ def test_a_mood_is_of_the_frames_that_begin_in_the_sentence() -> None:
 
 def test_where_nothing_was_said_there_is_no_mood() -> None:
     collected = moods()
-    collected.add(0, Span(0, SECOND), Output(1, np.zeros(3), np.zeros((1, 3), np.float32)))
+    collected.add(0, Span(0, SECOND), EmotionOutput(1, np.zeros(3), np.zeros((1, 3), np.float32)))
     assert collected.scores(np.zeros((0, 2), np.int32)).shape == (0, 3)
     assert np.isnan(moods().scores(np.array([[0, 10]], np.int32))).all()
 
 
 def test_answers_are_put_in_order_whatever_order_they_come_in() -> None:
-    gatherer = Gatherer(speakers=True)
+    gatherer = TranscriptAggregator(speakers=True)
     spans = np.array([[0, 24_000]], np.int32)
     for index in (2, 0):
         span = Span(index * SECOND, (index + 1) * SECOND)
-        gatherer.add(index, span, Voices(np.full((1, 2), index, np.float32), spans))
+        gatherer.add(index, span, SpeakerEmbeddings(np.full((1, 2), index, np.float32), spans))
         tokens = np.array([index], np.int32)
-        gatherer.add(index, span, Recognized(tokens, None, np.ones(1, np.float32)))
+        gatherer.add(index, span, TokenOutput(tokens, None, np.ones(1, np.float32)))
     gatherer.add_silence(Segment(1, Span(SECOND, 2 * SECOND), np.zeros(0, np.float32), silent=True))
     gathered = gatherer.finish()
     assert [int(segment.answer.tokens[0]) for segment in gathered.heard] == [0, 2]
@@ -137,6 +137,6 @@ def test_answers_are_put_in_order_whatever_order_they_come_in() -> None:
 
 @pytest.mark.parametrize("speakers", [True, False])
 def test_nothing_heard_is_nothing_said(speakers: bool) -> None:
-    gathered = Gatherer(speakers=speakers).finish()
+    gathered = TranscriptAggregator(speakers=speakers).finish()
     assert len(gathered.heard) == 0
     assert (gathered.windows is not None) is speakers

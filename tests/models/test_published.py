@@ -31,9 +31,9 @@ from overtone.models.features.fbank import FrontendConfig
 from overtone.models.fsmn_vad.scorer import FsmnVad
 from overtone.models.paraformer.streaming_task import StreamingParaformer
 from overtone.models.paraformer.task import ParaformerTask
-from overtone.models.registry import purpose
+from overtone.models.registry import describe_role
 from overtone.models.sense_voice.config import encoder_config
-from overtone.models.tokenizers.characters import CharTokens
+from overtone.models.tokenizers.characters import CharTokenizer
 
 Read = Callable[[Checkpoint], Any]
 
@@ -88,14 +88,14 @@ def test_no_template_is_left_out(published: Path) -> None:
 @pytest.mark.parametrize("name", LOADED)
 def test_a_template_is_read(published: Path, tmp_path: Path, name: str) -> None:
     found = of_template(published, name, tmp_path / "c")
-    assert purpose(found)
+    assert describe_role(found)
     assert READERS[found.kind](found) is not None
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_template_of_what_is_not_run_is_refused_for_what_it_is(published: Path, tmp_path: Path, name: str) -> None:
     with pytest.raises(CheckpointError, match=REFUSED[name]):
-        purpose(of_template(published, name, tmp_path / "c"))
+        describe_role(of_template(published, name, tmp_path / "c"))
 
 
 def test_templates_hold_what_omegaconf_reads_in_them(published: Path, tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_the_published_vocabulary_is_read(published: Path, tmp_path: Path) -> No
     (tmp_path / "c" / "model.pt").touch()
     found = checkpoints.read(tmp_path / "c", name="c")
     written = json.loads((published / "seaco-paraformer-zh" / "tokens.json").read_text(encoding="utf-8"))
-    assert len(CharTokens(found)) == len(written) == 8404
+    assert len(CharTokenizer(found)) == len(written) == 8404
     task = ParaformerTask(found)
     assert task.tokens.id("<unk>") == 8403
 

@@ -11,7 +11,7 @@ from helpers.results import failed, frames, result
 from overtone.errors import UsageError
 from overtone.output.formats import open_sink
 from overtone.output.records import json_chunks
-from overtone.output.resume import key_of, recover
+from overtone.output.resume import key_of, resume_from
 
 RUN = {"model": "tiny", "precision": "fp32", "granularity": "segment"}
 
@@ -31,7 +31,7 @@ def _sources(path):
 
 def _redo(path, todo, granularity="segment"):
     """What a resumed run does: all inputs that are not finished, each with all its channels."""
-    done = recover(str(path), **(RUN | {"granularity": granularity}))
+    done = resume_from(str(path), **(RUN | {"granularity": granularity}))
     with open_sink(str(path), granularity=granularity, labels=(), append=True) as sink:
         for item in todo:
             if key_of(item.source, item.id) not in done:
@@ -74,16 +74,16 @@ def test_any_mixture_ends_with_each_input_once(tmp_path_factory, written, data):
     found = [source for source in _sources(path) if source[0] != "three.wav"]
     assert found == sorted((item.source, item.id, item.channel) for item in TODO)
     before = path.read_bytes()
-    recover(str(path), **RUN)
+    resume_from(str(path), **RUN)
     assert path.read_bytes() == before
 
 
 def test_finished_work_is_kept_untouched(tmp_path):
     path = tmp_path / "out.jsonl"
-    assert recover(str(path), **RUN) == set()
+    assert resume_from(str(path), **RUN) == set()
     path.write_bytes(b"".join(_line(item) for item in TODO))
     node = path.stat().st_ino
-    assert recover(str(path), **RUN) == {key_of(item.source, item.id) for item in TODO}
+    assert resume_from(str(path), **RUN) == {key_of(item.source, item.id) for item in TODO}
     assert path.stat().st_ino == node
 
 
@@ -92,7 +92,7 @@ def test_what_is_taken_out(tmp_path):
     items = [failed("f.wav"), result("a.wav"), *_channels("two.wav", 0, 0), result("a.wav", duration=9.0)]
     path.write_bytes(b"".join(map(_line, items)) + b"\n" + b"\0" * 7)
     path.chmod(0o640)
-    assert recover(str(path), **RUN) == {"a.wav"}
+    assert resume_from(str(path), **RUN) == {"a.wav"}
     assert path.read_bytes() == _line(items[1])
     assert path.stat().st_mode & 0o777 == 0o640
 
@@ -100,7 +100,7 @@ def test_what_is_taken_out(tmp_path):
 def test_a_failed_channel_undoes_its_input(tmp_path):
     path = tmp_path / "out.jsonl"
     path.write_bytes(_line(_channels("two.wav", 0)[0]) + _line(failed("two.wav", channel=1, channels=2)))
-    assert recover(str(path), **RUN) == set()
+    assert resume_from(str(path), **RUN) == set()
     assert path.read_bytes() == b""
 
 
@@ -114,7 +114,7 @@ def test_another_run_is_refused(tmp_path, change, word):
     path.write_bytes(_line(result("a.wav")) + _line(result("b.wav"))[:-5])
     before = path.read_bytes()
     with pytest.raises(UsageError, match=f"line 1, is of {word} .*another -o"):
-        recover(str(path), **(RUN | change))
+        resume_from(str(path), **(RUN | change))
     assert path.read_bytes() == before
 
 
@@ -133,13 +133,13 @@ def test_a_file_of_another_kind_is_left_alone(tmp_path, content, number):
     path = tmp_path / "out.jsonl"
     path.write_bytes(content)
     with pytest.raises(UsageError, match=rf"line {number}:.*left as it is"):
-        recover(str(path), **RUN)
+        resume_from(str(path), **RUN)
     assert path.read_bytes() == content
 
 
 def test_a_folder_is_no_journal(tmp_path):
     with pytest.raises(UsageError, match="not a file"):
-        recover(str(tmp_path), **RUN)
+        resume_from(str(tmp_path), **RUN)
 
 
 def test_long_lines_are_read_by_their_ends(tmp_path, monkeypatch):
@@ -159,15 +159,15 @@ def test_long_lines_are_read_by_their_ends(tmp_path, monkeypatch):
         segments = _line(result("s.wav", segments=list(values[0].segments) * 20))
     path.write_bytes(b"".join(lines))
     keys = {key_of(tricky, "u"), "bare.wav", "two.wav", "short.wav"}
-    assert recover(str(path), **run) == keys
+    assert resume_from(str(path), **run) == keys
     for cut in (1, 500, 3000):
         path.write_bytes(b"".join(lines) + lines[0][:-cut])
-        assert recover(str(path), **run) == keys
+        assert resume_from(str(path), **run) == keys
         assert path.read_bytes() == b"".join(lines)
     path.write_bytes(segments)
-    assert recover(str(path), **RUN) == {"s.wav"}
+    assert resume_from(str(path), **RUN) == {"s.wav"}
     with pytest.raises(UsageError, match="granularity segment"):
-        recover(str(path), **run)
+        resume_from(str(path), **run)
 
 
 def test_keys():

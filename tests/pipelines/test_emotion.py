@@ -20,7 +20,7 @@ from overtone.audio import Decoder
 from overtone.errors import BudgetError, InputError, OutOfMemory, UsageError
 from overtone.models.emotion2vec import random_checkpoint
 from overtone.system.machine import rss_bytes
-from overtone.types import Batch, EmotionResult, Granularity, Output
+from overtone.types import Batch, EmotionOutput, EmotionResult, Granularity
 
 CALL = str(EXAMPLES / "call.mp3")
 
@@ -272,7 +272,7 @@ def test_large_batches_of_short_clips_are_filled_from_further_ahead(
 
     with EmotionRecognizer(str(small_checkpoint), batch_size_s=160, max_segment=16) as own:
         plan = own.runtime.engine.plan
-        assert plan.audio_bytes - plan.cutting_bytes == pytest.approx((2 * 16 + 2 * 160) * 64_000, rel=0.01)
+        assert plan.audio_bytes - plan.segmenter_bytes == pytest.approx((2 * 16 + 2 * 160) * 64_000, rel=0.01)
         stream = own.stream(sources(), granularity=granularity)
         next(stream)
         stream.close()
@@ -316,15 +316,15 @@ def test_more_channels_than_the_budget_holds_are_refused_by_name(small_checkpoin
 
 def test_threads_of_the_caller_cut_no_more_at_once_than_was_planned(small_checkpoint: Path) -> None:
     with EmotionRecognizer(str(small_checkpoint), decoders=2) as own:
-        gate = own._intake._cutting
+        gate = own._ingestor._segmenting
         seen: list[int] = []
-        take = gate.take
-        gate.take = lambda size: (take(size), seen.append(gate.held))[0]  # type: ignore[method-assign, func-returns-value]
+        take = gate.acquire
+        gate.acquire = lambda size: (take(size), seen.append(gate.in_use))[0]  # type: ignore[method-assign, func-returns-value]
         with ThreadPoolExecutor(12) as pool:
             results = list(pool.map(own, [Audio(voice(3, seed=i), 16_000) for i in range(24)]))
     assert all(result.ok for result in results)
     assert max(seen) <= 2
-    assert gate.held == 0
+    assert gate.in_use == 0
 
 
 def test_a_halved_batch_is_noted_in_the_results_it_was_for(small_checkpoint: Path) -> None:
@@ -333,7 +333,7 @@ def test_a_halved_batch_is_noted_in_the_results_it_was_for(small_checkpoint: Pat
         expected = [result.scores for result in own.stream(sources)]
         run = own.runtime.engine.backend.run
 
-        def small_only(batch: Batch) -> list[Output]:
+        def small_only(batch: Batch) -> list[EmotionOutput]:
             if len(batch.waveforms) > 1:
                 raise OutOfMemory("no room")
             return run(batch)
@@ -347,7 +347,7 @@ def test_a_halved_batch_is_noted_in_the_results_it_was_for(small_checkpoint: Pat
 
 def test_a_recogniser_that_is_forgotten_ends_its_thread(small_checkpoint: Path) -> None:
     own = EmotionRecognizer(str(small_checkpoint))
-    thread = own.runtime.engine._thread
+    thread = own.runtime.engine.workers[0]._thread
     del own
     gc.collect()
     thread.join(10)

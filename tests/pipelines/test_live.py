@@ -9,8 +9,8 @@ import pytest
 
 from helpers.clips import EXAMPLES, decoded, voice
 from overtone import Audio, EmotionRecognizer, InputError, UsageError
-from overtone.pipelines.live import Live, Moment
-from overtone.pipelines.request import Caller
+from overtone.pipelines.live import LiveSession, LiveUpdate
+from overtone.pipelines.request import RequestContext
 from overtone.types import SAMPLE_RATE
 
 
@@ -18,7 +18,7 @@ def call_samples() -> np.ndarray:
     return decoded(EXAMPLES / "call.mp3")
 
 
-def feed(live: Live, samples: np.ndarray, size: int) -> list[Moment]:
+def feed(live: LiveSession, samples: np.ndarray, size: int) -> list[LiveUpdate]:
     return [moment for start in range(0, len(samples), size) for moment in live.push(samples[start : start + size])]
 
 
@@ -37,7 +37,7 @@ def test_a_moment_is_what_a_file_of_those_seconds_would_get(recognizer: EmotionR
     samples = voice(6.0, seed=4)
     live = recognizer.live(hop=2.0, window=3.0)
     last = feed(live, samples, 4000)[-1]
-    told = live.tell(last)
+    told = live.poll(last)
     alone = recognizer(Audio(samples[last.span.start : last.span.stop], SAMPLE_RATE))
     assert told.label == alone.label
     assert told.scores == pytest.approx(alone.scores, abs=1e-5)
@@ -48,7 +48,7 @@ def test_at_the_end_it_is_what_the_file_gets(recognizer: EmotionRecognizer) -> N
     samples = call_samples()
     live = recognizer.live(name="call")
     for moment in feed(live, samples, 3200):
-        live.tell(moment)
+        live.poll(moment)
     end, file = live.finish(), recognizer(Audio(samples, SAMPLE_RATE))
     assert (end.source, end.duration, end.label) == ("call", file.duration, file.label)
     assert end.scores == pytest.approx(file.scores, abs=1e-5)
@@ -57,23 +57,23 @@ def test_at_the_end_it_is_what_the_file_gets(recognizer: EmotionRecognizer) -> N
 
 def test_silence_is_told_and_not_run(recognizer: EmotionRecognizer) -> None:
     live, ran = recognizer.live(), recognizer.runtime.engine.stats.segments
-    told = [live.tell(moment).label for moment in feed(live, np.zeros(3 * SAMPLE_RATE, np.float32), 1600)]
+    told = [live.poll(moment).label for moment in feed(live, np.zeros(3 * SAMPLE_RATE, np.float32), 1600)]
     assert told == ["silence"] * 3
     assert live.finish().label == "silence"
     assert recognizer.runtime.engine.stats.segments == ran
 
 
 def test_its_load_counts_windows_and_what_is_heard_for_the_end(recognizer: EmotionRecognizer) -> None:
-    assert recognizer.live(hop=1.0, window=4.0).load == 5.0
-    assert recognizer.live(hop=0.5, window=4.0).load == 9.0
+    assert recognizer.live(hop=1.0, window=4.0).realtime_factor == 5.0
+    assert recognizer.live(hop=0.5, window=4.0).realtime_factor == 9.0
 
 
 def test_a_caller_that_goes_takes_its_moments_along(small_checkpoint: Path) -> None:
     with EmotionRecognizer(str(small_checkpoint), memory="4GiB") as own:
-        caller = Caller()
-        live = own.live(caller)
+        ctx = RequestContext()
+        live = own.live(ctx)
         moments = feed(live, voice(30.0), 16_000)
-        caller.stop()
+        ctx.cancel()
         assert any(moment.answer is not None for moment in moments)
         assert all(moment.answer is None or moment.answer.done() or moment.answer.running() for moment in moments)
 

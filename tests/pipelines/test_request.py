@@ -10,28 +10,28 @@ import pytest
 from helpers.clips import voice
 from overtone import Audio, EmotionRecognizer, UsageError
 from overtone.errors import ModelError
-from overtone.pipelines.request import Caller
-from overtone.types import Answer, Samples
+from overtone.pipelines.request import RequestContext
+from overtone.types import ModelOutput, Samples
 
 
-class Remembering(Caller):
+class Remembering(RequestContext):
     """Keeps all that was said, and counts what it did not know."""
 
     def __init__(self, background: bool = False) -> None:
         super().__init__()
         self.background = background
-        self.said: dict[tuple[str, bytes], Answer] = {}
+        self.said: dict[tuple[str, bytes], ModelOutput] = {}
         self.new = 0
 
-    def recall(self, question: str, samples: Samples) -> Answer | None:
+    def cache_get(self, question: str, samples: Samples) -> ModelOutput | None:
         return self.said.get((question, samples.tobytes()))
 
-    def keep(self, question: str, samples: Samples, answer: Answer) -> None:
+    def cache_put(self, question: str, samples: Samples, answer: ModelOutput) -> None:
         self.said[question, samples.tobytes()] = answer
         self.new += 1
 
 
-class Impatient(Caller):
+class Impatient(RequestContext):
     """Stops once so many seconds have been decoded, or raises."""
 
     def __init__(self, after_s: float, error: Exception | None = None) -> None:
@@ -39,63 +39,63 @@ class Impatient(Caller):
         self._after_s, self._error = after_s, error
         self.heard_s = 0.0
 
-    def decoded(self, seconds: float) -> None:
+    def on_progress(self, seconds: float) -> None:
         self.heard_s = seconds
         if seconds >= self._after_s:
             if self._error is not None:
                 raise self._error
-            self.stop()
+            self.cancel()
 
 
 def test_work_for_a_caller_that_stops_is_done_at_once_and_once() -> None:
     done: list[str] = []
-    caller = Caller()
-    caller.when_stopped(lambda: done.append("before"))
-    caller.stop()
-    caller.when_stopped(lambda: done.append("after"))
-    caller.stop()
+    ctx = RequestContext()
+    ctx.on_cancel(lambda: done.append("before"))
+    ctx.cancel()
+    ctx.on_cancel(lambda: done.append("after"))
+    ctx.cancel()
     assert done == ["before", "after"]
-    assert caller.stopped
+    assert ctx.cancelled
 
 
 def test_a_caller_that_stops_ends_its_source_alone(recognizer: EmotionRecognizer) -> None:
     long, batches = Audio(voice(60.0), 16_000), recognizer.runtime.engine.stats.segments
-    caller = Impatient(3.0)
+    ctx = Impatient(3.0)
     with pytest.raises(CancelledError):
-        recognizer.each(long, caller)
-    assert caller.heard_s < 10
+        recognizer.results_for(long, ctx)
+    assert ctx.heard_s < 10
     assert recognizer.runtime.engine.stats.segments - batches <= 1
     assert recognizer(Audio(voice(2.0), 16_000)).ok
 
 
 def test_a_callers_own_error_is_what_its_source_ends_with(recognizer: EmotionRecognizer) -> None:
     with pytest.raises(ModelError, match="enough"):
-        recognizer.each(Audio(voice(30.0), 16_000), Impatient(3.0, ModelError("enough")))
+        recognizer.results_for(Audio(voice(30.0), 16_000), Impatient(3.0, ModelError("enough")))
 
 
 def test_what_is_known_is_not_run_again_and_gives_the_same_answer(recognizer: EmotionRecognizer) -> None:
-    audio, caller = Audio(voice(90.0, seed=3), 16_000), Remembering()
-    (first,) = recognizer.each(audio, caller, segment="window", window=10.0)
-    asked, ran = caller.new, recognizer.runtime.engine.stats.segments
-    (second,) = recognizer.each(audio, caller, segment="window", window=10.0)
+    audio, ctx = Audio(voice(90.0, seed=3), 16_000), Remembering()
+    (first,) = recognizer.results_for(audio, ctx, segment="window", window=10.0)
+    asked, ran = ctx.new, recognizer.runtime.engine.stats.segments
+    (second,) = recognizer.results_for(audio, ctx, segment="window", window=10.0)
     assert asked >= 9
-    assert caller.new == asked
+    assert ctx.new == asked
     assert recognizer.runtime.engine.stats.segments == ran
     assert second.scores == first.scores
     np.testing.assert_array_equal(second.embedding, first.embedding)
 
 
 def test_frames_are_never_recalled_as_they_are_not_kept(recognizer: EmotionRecognizer) -> None:
-    audio, caller = Audio(voice(5.0), 16_000), Remembering()
-    recognizer.each(audio, caller)
-    (fine,) = recognizer.each(audio, caller, granularity="frame")
+    audio, ctx = Audio(voice(5.0), 16_000), Remembering()
+    recognizer.results_for(audio, ctx)
+    (fine,) = recognizer.results_for(audio, ctx, granularity="frame")
     assert fine.frames is not None
     assert len(fine.frames.starts) > 200
 
 
 def test_background_callers_get_the_same_answer(recognizer: EmotionRecognizer) -> None:
     audio = Audio(voice(40.0, seed=5), 16_000)
-    assert recognizer.each(audio, Remembering(background=True))[0].scores == pytest.approx(
+    assert recognizer.results_for(audio, Remembering(background=True))[0].scores == pytest.approx(
         recognizer(audio).scores, abs=1e-5
     )
 
@@ -106,7 +106,7 @@ def test_a_call_has_options_of_its_own(recognizer: EmotionRecognizer) -> None:
     assert [round(s.span.start_s, 3) for s in windows.segments][:3] == [0.0, 1.0, 2.0]
     assert len(recognizer(audio).segments) == 1  # and leaves none of them behind
     stereo = Audio(np.stack([voice(3.0), voice(3.0, seed=1)]), 16_000)
-    assert [r.channel for r in recognizer.each(stereo, channels="split")] == [0, 1]
+    assert [r.channel for r in recognizer.results_for(stereo, channels="split")] == [0, 1]
     assert [r.channel for r in recognizer.stream([stereo], channels="split")] == [0, 1]
 
 

@@ -196,7 +196,7 @@ def test_a_bad_source_stops_no_other(everything: Transcriber, tmp_path: Path) ->
 
 def test_channels_are_told_apart_where_that_is_asked(sensevoice: Transcriber) -> None:
     both = np.stack([voice(3.0, seed=1), voice(3.0, seed=2)])
-    left, right = sensevoice.each(Audio(both, RATE), channels="split")
+    left, right = sensevoice.results_for(Audio(both, RATE), channels="split")
     assert (left.channel, right.channel) == (0, 1)
     assert said(left) == said(sensevoice(Audio(both[0], RATE)))
     with pytest.raises(UsageError, match="each"):

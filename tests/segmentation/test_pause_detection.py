@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overtone.segmentation.pause_detection import FrameSpan, PauseCutter, PauseRules, best_cut
+from overtone.segmentation.pause_detection import FrameSpan, PauseDetector, PauseRules, best_split
 
 FRAMES = st.lists(
     st.tuples(st.sampled_from([0.02, 0.3, 0.4, 0.6, 0.98]), st.floats(0, 1)).flatmap(
@@ -14,7 +14,7 @@ FRAMES = st.lists(
 
 
 def cut(frames: list[tuple[float, float]], rules: PauseRules) -> list[FrameSpan]:
-    cutter = PauseCutter(rules)
+    cutter = PauseDetector(rules)
     spans = [span for frame in frames for span in cutter.push(*frame)]
     return spans + list(cutter.finish())
 
@@ -36,12 +36,12 @@ def test_spans_partition_the_stream_and_speech_is_never_too_long(
 
 @given(FRAMES, st.integers(20, 80))
 def test_what_is_no_longer_needed_never_comes_back(frames: list[tuple[float, float]], longest: int) -> None:
-    cutter = PauseCutter(PauseRules(longest=longest))
+    cutter = PauseDetector(PauseRules(longest=longest))
     needed = 0
     for frame in frames:
         for span in cutter.push(*frame):
             assert span.silent or span.start >= needed
-        needed = cutter.needed
+        needed = cutter.keep_from
     assert all(span.silent or span.start >= needed for span in cutter.finish())
 
 
@@ -90,4 +90,4 @@ def test_a_click_is_not_speech() -> None:
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 10)), min_size=2, max_size=200))
 def test_a_cut_leaves_something_on_both_sides(frames: list[tuple[float, float]]) -> None:
     probabilities, levels = [p for p, _ in frames], [x for _, x in frames]
-    assert 1 <= best_cut(probabilities, levels) < len(frames)
+    assert 1 <= best_split(probabilities, levels) < len(frames)

@@ -9,14 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.clips import EXAMPLES, decoded
-from overtone.segmentation.segmenters import Cutter, PauseSegmenter, WholeCutter, WindowCutter, is_silent, windows_in
+from overtone.segmentation.segmenters import (
+    FixedWindowSegmenter,
+    PauseSegmenter,
+    Segmenter,
+    WholeFileSegmenter,
+    is_silent,
+    window_count,
+)
 from overtone.segmentation.silero_vad import SileroVad
 from overtone.types import Segment
 
 VAD = SileroVad()
 
 
-def push_all(cutter: Cutter, samples: np.ndarray, sizes: Iterator[int]) -> list[Segment]:
+def push_all(cutter: Segmenter, samples: np.ndarray, sizes: Iterator[int]) -> list[Segment]:
     segments, at = [], 0
     while at < len(samples):
         size = next(sizes)
@@ -25,7 +32,7 @@ def push_all(cutter: Cutter, samples: np.ndarray, sizes: Iterator[int]) -> list[
     return segments + list(cutter.finish())
 
 
-def cut(cutter: Cutter, samples: np.ndarray, size: int = 16_000) -> list[Segment]:
+def cut(cutter: Segmenter, samples: np.ndarray, size: int = 16_000) -> list[Segment]:
     return push_all(cutter, samples, iter(lambda: size, None))
 
 
@@ -38,12 +45,12 @@ def speech(seconds: float) -> np.ndarray:
     return np.tile(CALL, samples // len(CALL) + 1)[:samples]
 
 
-CUTTERS: dict[str, Callable[[], Cutter]] = {
+CUTTERS: dict[str, Callable[[], Segmenter]] = {
     "pauses": lambda: PauseSegmenter(160_000, VAD),
     "pauses, silence kept": lambda: PauseSegmenter(160_000, VAD, keep_silence=True),
-    "windows": lambda: WindowCutter(64_000, 64_000),
-    "overlapping windows": lambda: WindowCutter(64_000, 16_000),
-    "whole": lambda: WholeCutter(lambda samples: None),
+    "windows": lambda: FixedWindowSegmenter(64_000, 64_000),
+    "overlapping windows": lambda: FixedWindowSegmenter(64_000, 16_000),
+    "whole": lambda: WholeFileSegmenter(lambda samples: None),
 }
 
 
@@ -109,16 +116,18 @@ def test_long_silence_is_one_silent_segment_without_samples() -> None:
 
 
 def test_windows_lie_on_their_grid_and_a_short_tail_is_joined() -> None:
-    spans = [(s.span.start, s.span.stop) for s in cut(WindowCutter(64_000, 64_000), speech(8.2))]
+    spans = [(s.span.start, s.span.stop) for s in cut(FixedWindowSegmenter(64_000, 64_000), speech(8.2))]
     assert spans == [(0, 64_000), (64_000, 131_200)]
-    spans = [(s.span.start, s.span.stop) for s in cut(WindowCutter(64_000, 64_000), speech(8.6))]
+    spans = [(s.span.start, s.span.stop) for s in cut(FixedWindowSegmenter(64_000, 64_000), speech(8.6))]
     assert spans == [(0, 64_000), (64_000, 128_000), (128_000, 137_600)]
 
 
 @given(st.integers(1, 200_000), st.integers(1600, 64_000), st.integers(320, 64_000))
 def test_windows_are_counted_as_they_are_cut(samples: int, window: int, hop: int) -> None:
     hop = min(hop, window)
-    assert windows_in(samples, window, hop) == len(cut(WindowCutter(window, hop), np.zeros(samples, np.float32)))
+    assert window_count(samples, window, hop) == len(
+        cut(FixedWindowSegmenter(window, hop), np.zeros(samples, np.float32))
+    )
 
 
 def test_a_whole_file_is_refused_as_soon_as_it_is_too_long() -> None:
@@ -129,7 +138,7 @@ def test_a_whole_file_is_refused_as_soon_as_it_is_too_long() -> None:
         if samples > 100_000:
             raise FullError
 
-    cutter = WholeCutter(admit)
+    cutter = WholeFileSegmenter(admit)
     list(cutter.push(np.zeros(90_000, np.float32)))
     with pytest.raises(FullError):
         list(cutter.push(np.zeros(20_000, np.float32)))

@@ -39,12 +39,12 @@ def run(*arguments: str | Path) -> Any:
 
 def test_each_key_is_known_and_no_other(path: Path) -> None:
     made = {name: add_key(path, name, limit_s) for name, limit_s in (("a", None), ("b.c-d_E", 600.0), ("9", 0.5))}
-    ring = Keyring.read(path)
+    ring = Keyring.load(path)
     assert len(ring) == 3
     assert len(set(made.values())) == 3
-    assert ring.who(made["a"]) == Owner("a", None)
-    assert ring.who(made["b.c-d_E"]) == Owner("b.c-d_E", 600.0)
-    assert ring.who(made["9"]) == Owner("9", 0.5)
+    assert ring.authenticate(made["a"]) == Owner("a", None)
+    assert ring.authenticate(made["b.c-d_E"]) == Owner("b.c-d_E", 600.0)
+    assert ring.authenticate(made["9"]) == Owner("9", 0.5)
     key = made["a"]
     others = (
         None,
@@ -59,7 +59,7 @@ def test_each_key_is_known_and_no_other(path: Path) -> None:
         "\udcff",
     )
     for other in others:
-        assert ring.who(other) is None
+        assert ring.authenticate(other) is None
 
 
 def test_a_key_has_256_bits_that_a_scanner_knows(path: Path) -> None:
@@ -71,12 +71,12 @@ def test_a_key_has_256_bits_that_a_scanner_knows(path: Path) -> None:
 
 @given(st.text(max_size=200))
 def test_an_empty_ring_knows_nobody(key: str) -> None:
-    assert Keyring(Path("/no/such/file"), (), ()).who(key) is None
+    assert Keyring(Path("/no/such/file"), (), ()).authenticate(key) is None
 
 
 def test_every_hash_is_compared_whichever_fits(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = [add_key(path, name) for name in "abc"]
-    ring = Keyring.read(path)
+    ring = Keyring.load(path)
     compared = []
 
     def counted(one: bytes, other: bytes) -> bool:
@@ -90,7 +90,7 @@ def test_every_hash_is_compared_whichever_fits(path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(keys_module, "hmac", Counting)
     for key in (*made, "wrong"):
         compared.clear()
-        ring.who(key)
+        ring.authenticate(key)
         assert len(compared) == 3
 
 
@@ -121,7 +121,7 @@ def test_the_file_is_the_owners_alone(path: Path) -> None:
 def test_a_file_open_to_others_is_refused(path: Path, mode: int) -> None:
     add_key(path, "a")
     path.chmod(mode)
-    for ask in (Keyring.read, read_keys, lambda path: add_key(path, "b"), lambda path: remove_key(path, "a")):
+    for ask in (Keyring.load, read_keys, lambda path: add_key(path, "b"), lambda path: remove_key(path, "a")):
         with pytest.raises(UsageError, match=rf"Run: chmod 600 {path}$"):
             ask(path)
 
@@ -129,14 +129,14 @@ def test_a_file_open_to_others_is_refused(path: Path, mode: int) -> None:
 def test_neither_file_nor_logs_nor_repr_nor_errors_hold_a_key(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     key = add_key(path, "a")
-    ring = Keyring.read(path)
-    assert ring.who(key)
-    said = [repr(ring), repr(ring.who(key)), repr(vars(ring)), repr(read_keys(path))]
+    ring = Keyring.load(path)
+    assert ring.authenticate(key)
+    said = [repr(ring), repr(ring.authenticate(key)), repr(vars(ring)), repr(read_keys(path))]
     assert read_keys(path)[0].digest.hex() not in said[-1]
     (path.parent / "copy").write_text(path.read_text())
     path.write_text("broken")
-    ring.who(key)
-    for ask in (Keyring.read, lambda path: add_key(path, "a"), lambda path: remove_key(path, "a")):
+    ring.authenticate(key)
+    for ask in (Keyring.load, lambda path: add_key(path, "a"), lambda path: remove_key(path, "a")):
         with pytest.raises(UsageError) as caught:
             ask(path)
         said.append(str(caught.value))
@@ -189,18 +189,18 @@ def test_a_broken_file_is_named(path: Path, content: Any, says: str) -> None:
     path.touch(0o600)
     path.write_bytes(content if isinstance(content, bytes) else json.dumps({"keys": content}).encode())
     with pytest.raises(UsageError, match=says) as caught:
-        Keyring.read(path)
+        Keyring.load(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "overtone keys add" in str(caught.value)
 
 
 def test_a_file_that_is_none_is_named_and_nothing_is_made(path: Path) -> None:
-    for ask in (Keyring.read, lambda path: remove_key(path, "a")):
+    for ask in (Keyring.load, lambda path: remove_key(path, "a")):
         with pytest.raises(UsageError, match="no such file of keys; make one with `overtone keys add NAME`"):
             ask(path)
     assert not path.parent.exists()
     with pytest.raises(UsageError, match="no such file"):
-        Keyring.read(path.parent.parent)
+        Keyring.load(path.parent.parent)
 
 
 @pytest.mark.parametrize("name", ["", "a b", "ä", "a/b", "a\n", "x" * 65, "*"])
@@ -222,10 +222,10 @@ def test_names_are_unique_and_have_to_be_there_to_be_removed(path: Path) -> None
         add_key(path, "a")
     with pytest.raises(UsageError, match="no key called 'b'; there are: a"):
         remove_key(path, "b")
-    assert Keyring.read(path).who(key)
+    assert Keyring.load(path).authenticate(key)
     remove_key(path, "a")
-    assert len(Keyring.read(path)) == 0
-    assert Keyring.read(path).who(key) is None
+    assert len(Keyring.load(path)) == 0
+    assert Keyring.load(path).authenticate(key) is None
     with pytest.raises(UsageError, match="there are: none"):
         remove_key(path, "a")
 
@@ -240,7 +240,7 @@ def test_a_write_that_fails_leaves_the_old_file(path: Path, monkeypatch: pytest.
         patched.setattr(os, "fsync", full)
         with pytest.raises(UsageError, match="No space left"):
             add_key(path, "b")
-    assert Keyring.read(path).who(key) == Owner("a", None)
+    assert Keyring.load(path).authenticate(key) == Owner("a", None)
     assert sorted(os.listdir(path.parent)) == ["keys.json", "keys.json.lock"]
 
 
@@ -258,12 +258,12 @@ def test_commands_at_once_lose_nothing(path: Path) -> None:
 
 def test_a_change_is_in_force_without_a_restart(path: Path) -> None:
     first = add_key(path, "a")
-    ring = Keyring.read(path)
+    ring = Keyring.load(path)
     second = add_key(path, "b")
-    assert ring.who(second) == Owner("b", None)
+    assert ring.authenticate(second) == Owner("b", None)
     remove_key(path, "a")
-    assert ring.who(first) is None
-    assert ring.who(second) == Owner("b", None)
+    assert ring.authenticate(first) is None
+    assert ring.authenticate(second) == Owner("b", None)
 
 
 @pytest.mark.parametrize("harm", ["broken", "open to others", "gone"])
@@ -271,7 +271,7 @@ def test_a_file_that_breaks_keeps_the_old_keys_and_is_told_of_once(
     path: Path, caplog: pytest.LogCaptureFixture, harm: str
 ) -> None:
     key = add_key(path, "a")
-    ring, whole = Keyring.read(path), path.read_bytes()
+    ring, whole = Keyring.load(path), path.read_bytes()
     if harm == "broken":
         path.write_text("{")
     elif harm == "gone":
@@ -279,22 +279,22 @@ def test_a_file_that_breaks_keeps_the_old_keys_and_is_told_of_once(
     else:
         path.chmod(0o644)
     for _ in range(3):
-        assert ring.who(key) == Owner("a", None)
+        assert ring.authenticate(key) == Owner("a", None)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert str(path) in caplog.text
     path.touch(0o600)
     path.write_bytes(whole)
     path.chmod(0o600)
     remove_key(path, "a")
-    assert ring.who(key) is None
+    assert ring.authenticate(key) is None
     assert len(caplog.records) == 1
 
 
 def test_a_file_that_did_not_change_is_not_read_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     key = add_key(path, "a")
-    ring = Keyring.read(path)
+    ring = Keyring.load(path)
     monkeypatch.setattr(keys_module, "_read", lambda _: pytest.fail("read again"))
-    assert ring.who(key)
+    assert ring.authenticate(key)
 
 
 # The commands.
@@ -306,7 +306,7 @@ def test_the_key_alone_is_on_standard_output(path: Path) -> None:
     assert done.stdout.startswith("ot_")
     assert done.stdout.count("\n") == 1
     key = done.stdout.strip()
-    assert Keyring.read(path).who(key) == Owner("a", 90.0)
+    assert Keyring.load(path).authenticate(key) == Owner("a", 90.0)
     assert "not shown again" in done.stderr
     assert key not in done.stderr
 
@@ -325,9 +325,9 @@ def test_listing_shows_whose_keys_there_are(path: Path) -> None:
 
 def test_removing_a_key_by_command(path: Path) -> None:
     key = run("add", "a", "--file", path).stdout.strip()
-    ring = Keyring.read(path)
+    ring = Keyring.load(path)
     assert run("remove", "a", "--file", path).exit_code == 0
-    assert ring.who(key) is None
+    assert ring.authenticate(key) is None
     assert isinstance(run("remove", "a", "--file", path).exception, UsageError)
 
 
@@ -337,6 +337,6 @@ def test_the_file_is_in_the_users_configuration_folder_unless_said(
     monkeypatch.setattr(keys_module.platformdirs, "user_config_dir", lambda name: str(tmp_path / name))
     assert default_path() == tmp_path / "overtone" / "keys.json"
     key = run("add", "a").stdout.strip()
-    assert Keyring.read(default_path()).who(key)
+    assert Keyring.load(default_path()).authenticate(key)
     assert "a" in run("list").stdout
     assert run("remove", "a").exit_code == 0

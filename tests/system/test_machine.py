@@ -79,15 +79,15 @@ def test_costs_are_measured_once_and_a_damaged_file_costs_only_time(tmp_path: Pa
         return CostModel(1.0, 2.0, 3.0, rtf=0.5)
 
     for _ in range(3):
-        assert cost_cache.recall(tmp_path, ("a", 1), measure) == CostModel(1.0, 2.0, 3.0, rtf=0.5)
+        assert cost_cache.load_or_measure(tmp_path, ("a", 1), measure) == CostModel(1.0, 2.0, 3.0, rtf=0.5)
     assert len(asked) == 1
-    cost_cache.recall(tmp_path, ("a", 2), measure)
+    cost_cache.load_or_measure(tmp_path, ("a", 2), measure)
     assert len(asked) == 2
     for path in (tmp_path / "costs").iterdir():
         path.write_text("{", encoding="utf-8")
-    cost_cache.recall(tmp_path, ("a", 1), measure)
+    cost_cache.load_or_measure(tmp_path, ("a", 1), measure)
     assert len(asked) == 3
     blocked = tmp_path / "file"
     blocked.write_text("")
-    cost_cache.recall(blocked, ("a", 1), measure)
+    cost_cache.load_or_measure(blocked, ("a", 1), measure)
     assert len(asked) == 4

@@ -13,17 +13,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.engines import engine_of
 from overtone.backends.fake import FakeBackend
 from overtone.batching.memory_plan import make_plan
-from overtone.engine.worker import Engine
 from overtone.output.plots import plot_stages
 from overtone.output.plots.gantt import COLUMNS, MOST_SHOWN, columns_of, lanes_of
 from overtone.system import profiler
-from overtone.system.profiler import MOST_LANES, MOST_STINTS, OFF, STAGES, Recorder, Recording, Stint, lane_of
+from overtone.system.profiler import (
+    MOST_LANES,
+    MOST_STINTS,
+    NULL_PROFILER,
+    STAGES,
+    Interval,
+    Recording,
+    TraceRecorder,
+    lane_of,
+)
 
 
-def stint(start: float, stop: float, label: str = "") -> Stint:
-    return Stint(start, stop, stop - start, label)
+def stint(start: float, stop: float, label: str = "") -> Interval:
+    return Interval(start, stop, stop - start, label)
 
 
 def recording(turns: list[tuple[str, profiler.Stage, float]], length_s: float = 0.0) -> Recording:
@@ -97,15 +106,15 @@ def test_however_many_threads_there_are_lanes_are_bounded() -> None:
 
 
 def test_off_times_and_keeps_nothing() -> None:
-    with OFF.source("a"):
-        took = OFF.end("decode", OFF.begin() - 1.0)
-    OFF.grew("run", 1)
+    with NULL_PROFILER.source("a"):
+        took = NULL_PROFILER.end("decode", NULL_PROFILER.begin() - 1.0)
+    NULL_PROFILER.record_allocation("run", 1)
     assert 1.0 <= took < 2.0
-    assert not vars(OFF)
+    assert not vars(NULL_PROFILER)
 
 
 def test_a_recorder_keeps_what_it_times() -> None:
-    recorder = Recorder(lambda: 77)
+    recorder = TraceRecorder(lambda: 77)
     recorder.end("decode", recorder.begin())
     recorder.start()
     began = recorder.begin()
@@ -113,8 +122,8 @@ def test_a_recorder_keeps_what_it_times() -> None:
         took = recorder.end("decode", began)
         recorder.end("cut", recorder.begin(), "other")
     recorder.end("cut", recorder.begin())
-    recorder.grew("run", 5)
-    recorder.grew("run", 3)
+    recorder.record_allocation("run", 5)
+    recorder.record_allocation("run", 3)
     made = recorder.stop()
     recorder.end("write", recorder.begin())  # too late
     assert made.lanes == ("caller",)
@@ -129,7 +138,7 @@ def test_a_recorder_keeps_what_it_times() -> None:
 
 
 def test_processor_time_is_the_threads_own() -> None:
-    recorder, done = Recorder(), threading.Event()
+    recorder, done = TraceRecorder(), threading.Event()
     recorder.start()
 
     def burn() -> None:
@@ -152,7 +161,7 @@ def test_idle_is_told_apart_by_whether_a_source_was_being_read() -> None:
     class Clock:
         now = 100.0
 
-    recorder, clock = Recorder(), Clock()
+    recorder, clock = TraceRecorder(), Clock()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("overtone.system.profiler.time.perf_counter", lambda: clock.now)
         began = recorder.begin()
@@ -173,8 +182,8 @@ def test_idle_is_told_apart_by_whether_a_source_was_being_read() -> None:
 def test_an_engine_tells_what_it_does() -> None:
     backend = FakeBackend()
     plan = make_plan(budget_bytes=1 << 40, resident_bytes=0, cost=backend.cost(30.0), longest_s=30.0)
-    recorder = Recorder()
-    with Engine(backend, plan, stages=recorder) as running:
+    recorder = TraceRecorder()
+    with engine_of(backend, plan, stages=recorder) as running:
         recorder.start()
         for length in (16_000, 32_000, 48_000):
             running.submit(np.zeros(length, np.float32)).result(10)
@@ -208,7 +217,7 @@ def test_columns_hold_the_share_of_their_time() -> None:
     made = Recording()
     made.started, made.stopped = 10.0, 20.0
     made.add("cpu", "run", stint(10.5, 12.0))
-    made.add("cpu", "run", Stint(14.0, 18.0, 1.0, "", 7))
+    made.add("cpu", "run", Interval(14.0, 18.0, 1.0, "", 7))
     np.testing.assert_allclose(
         columns_of(made, "cpu", "run", 10), [0.5, 1, 0, 0, 0.25, 0.25, 0.25, 0.25, 0, 0], atol=1e-12
     )

@@ -23,9 +23,9 @@ from overtone.options import sources
 from overtone.options.check import kinds_of
 from overtone.options.emotion import Options, Precision
 from overtone.tools.tuning import profile, trial
-from overtone.tools.tuning.axes import Heard, axes_for
-from overtone.tools.tuning.sampling import Sample, take
-from overtone.tools.tuning.search import LEAST_GAIN, Axes, Row, Trial, acceptable, best, next_trial, predicted_s
+from overtone.tools.tuning.axes import SampleStats, axes_for
+from overtone.tools.tuning.sampling import Sample, take_sample
+from overtone.tools.tuning.search import LEAST_GAIN, Axes, Row, Trial, best, is_acceptable, next_trial, predicted_s
 from overtone.tools.tuning.session import Session, compare
 from overtone.tools.tuning.trial import Found, TrialError
 
@@ -70,8 +70,8 @@ def _search(axes: Axes, machine: dict[Trial, Row], time_s: float) -> list[Row]:
             assert made == axes.start()
         else:
             assert predicted_s(made, rows) <= time_s - sum(row.wall_s for row in rows)
-        compared = [r.trial for r in rows if r.ran and r.trial.precision == "fp32"]
-        if axes.judged and made.precision != "fp32" and compared:
+        compared = [r.trial for r in rows if r.completed and r.trial.precision == "fp32"]
+        if axes.compares_precision and made.precision != "fp32" and compared:
             assert made.max_segment in {t.max_segment for t in compared}, "there is nothing to compare it with"
         elif not compared:
             row = replace(row, agreement=None)
@@ -89,8 +89,8 @@ def test_a_search_ends_and_never_tries_twice(axes: Axes, seed: int, failing: flo
     if not failing:
         assert len(rows) <= sum(sizes) + len(axes.max_segment)
     winner = best(axes, rows)
-    if winner is not None and axes.judged and winner.trial.precision != "fp32" and winner.agreement is None:
-        assert not any(row.ran and row.trial.precision == "fp32" for row in rows)
+    if winner is not None and axes.compares_precision and winner.trial.precision != "fp32" and winner.agreement is None:
+        assert not any(row.completed and row.trial.precision == "fp32" for row in rows)
 
 
 @given(AXES, st.integers(0, 10_000), st.floats(0, 200))
@@ -104,7 +104,7 @@ def test_a_search_keeps_to_its_time_as_far_as_it_can_tell(axes: Axes, seed: int,
 def test_the_winner_is_the_fastest_that_may_win_but_for_chance(axes: Axes, seed: int) -> None:
     rows = _search(axes, _machine(axes, seed), float("inf"))
     winner = best(axes, rows)
-    may = [row for row in rows if acceptable(axes, row, rows)]
+    may = [row for row in rows if is_acceptable(axes, row, rows)]
     if winner is None:
         assert not may
         return
@@ -184,13 +184,13 @@ def test_a_trial_on_fewer_threads_is_expected_to_take_longer() -> None:
 
 
 def test_axes_of_a_cpu() -> None:
-    axes = axes_for(Options(), (), "cpu", 8, Heard(120.0, 60.0))
+    axes = axes_for(Options(), (), "cpu", 8, SampleStats(120.0, 60.0))
     assert axes == Axes(("fp32", "bf16", "int8"), (8, 4, 2), (None, 64.0, 128.0), (30.0, 20.0, 10.0))
-    assert axes_for(Options(), (), "cpu", 1, Heard(1.0, 1.0)).threads == (1,)
+    assert axes_for(Options(), (), "cpu", 1, SampleStats(1.0, 1.0)).threads == (1,)
 
 
 def test_axes_of_a_gpu_are_those_of_its_precisions() -> None:
-    axes = axes_for(Options(), (), "cuda:0", 8, Heard(120.0, 60.0))
+    axes = axes_for(Options(), (), "cuda:0", 8, SampleStats(120.0, 60.0))
     assert axes.precision[0] == "fp32"
     assert {"bf16", "fp16"} <= set(axes.precision) <= set(kinds_of(Precision))
     assert "int8" not in axes.precision
@@ -200,8 +200,8 @@ def test_axes_of_a_gpu_are_those_of_its_precisions() -> None:
 def test_what_is_given_is_not_tried() -> None:
     options = Options(precision="bf16", threads=3, batch_size_s=40.0, max_segment=25.0)
     given = ("precision", "threads", "batch_size_s", "max_segment")
-    assert axes_for(options, given, "cpu", 8, Heard(120.0, 60.0)) == Axes(("bf16",), (3,), (40.0,), (25.0,))
-    assert axes_for(Options(backend="torch"), (), "cpu", 8, Heard(9.0, 9.0)).precision == ("fp32",)
+    assert axes_for(options, given, "cpu", 8, SampleStats(120.0, 60.0)) == Axes(("bf16",), (3,), (40.0,), (25.0,))
+    assert axes_for(Options(backend="torch"), (), "cpu", 8, SampleStats(9.0, 9.0)).precision == ("fp32",)
 
 
 @given(st.floats(0.1, 500), st.floats(0.1, 500), st.sampled_from([None, 16.0, 40.0]), st.floats(1, 100))
@@ -209,15 +209,15 @@ def test_what_makes_no_difference_is_not_tried(
     audio_s: float, longest_s: float, batch: float | None, cut: float
 ) -> None:
     options = Options(max_segment=cut, batch_size_s=batch)
-    axes = axes_for(options, () if batch is None else ("batch_size_s",), "cpu", 2, Heard(audio_s, longest_s))
+    axes = axes_for(options, () if batch is None else ("batch_size_s",), "cpu", 2, SampleStats(audio_s, longest_s))
     # Each segment length cuts some source otherwise than the one before it.
     lengths = [min(length, longest_s, batch or cut) for length in axes.max_segment]
     assert all(one > two for one, two in itertools.pairwise(lengths))
     # Segments fit every batch that is tried.
     assert all(size is None or size >= cut for size in axes.batch_size_s[1:])
     for whole in (Options(context="full"), Options(segment="window")):
-        assert len(axes_for(whole, (), "cpu", 2, Heard(audio_s, longest_s)).max_segment) == 1
-    assert axes_for(Options(context="full"), (), "cpu", 2, Heard(500, 500)).batch_size_s == (None,)
+        assert len(axes_for(whole, (), "cpu", 2, SampleStats(audio_s, longest_s)).max_segment) == 1
+    assert axes_for(Options(context="full"), (), "cpu", 2, SampleStats(500, 500)).batch_size_s == (None,)
 
 
 # The sample
@@ -231,8 +231,8 @@ def test_a_sample_is_the_head_of_the_inputs(tmp_path: Path) -> None:
     folder.mkdir()
     said: list[str] = []
     names = [str(tmp_path / name) for name in ("broken.wav", "a.wav", "none.wav", "b.wav", "c.wav")]
-    sample = take(expand(names), 3.5, folder, said.append)
-    assert sample == Sample((names[1], str(folder / "1.wav")), Heard(3.5, 2.0), True, 2)
+    sample = take_sample(expand(names), 3.5, folder, said.append)
+    assert sample == Sample((names[1], str(folder / "1.wav")), SampleStats(3.5, 2.0), True, 2)
     assert [text.split(":")[0] for text in said] == [names[0], names[2]]
     with wave.open(str(folder / "1.wav")) as cut:
         assert (cut.getnframes(), cut.getnchannels(), cut.getframerate()) == (24_000, 2, 16_000)
@@ -248,7 +248,7 @@ def test_a_sample_that_is_all_there_is_was_not_cut(tmp_path: Path, most_s: float
     path.write_bytes(audio_files.wav16(voice(2.0)[None]))
     folder = tmp_path / "made"
     folder.mkdir()
-    sample = take([Input("a.wav", str(path))], most_s, folder, print)
+    sample = take_sample([Input("a.wav", str(path))], most_s, folder, print)
     assert sample.cut is cut
     assert sample.heard.audio_s == pytest.approx(min(2.0, most_s), abs=1e-4)  # a sample
 
@@ -286,7 +286,7 @@ def test_agreement_without_classes_is_that_of_embeddings() -> None:
 
 
 def _session(runner: Any, **changes: Any) -> Session:
-    sample = Sample(("x.wav",), Heard(60.0, 60.0), False, 0)
+    sample = Sample(("x.wav",), SampleStats(60.0, 60.0), False, 0)
     axes = Axes(("fp32", "int8"), (2, 1), (None,), (30.0,))
     return Session(Options(), axes, sample, 60.0, runner=runner, **changes)
 
@@ -373,5 +373,5 @@ def test_a_profile_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> 
 def test_a_model_of_a_profile_is_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert profile.portable("mine") == str(tmp_path / "mine")
-    assert profile.portable("tiny") == "tiny"
+    assert profile.absolute_path("mine") == str(tmp_path / "mine")
+    assert profile.absolute_path("tiny") == "tiny"

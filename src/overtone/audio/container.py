@@ -11,7 +11,7 @@ import av
 
 from overtone.audio.av_errors import FAULTS, reason, unreadable
 from overtone.audio.byte_reader import Feed
-from overtone.audio.wav_header import surely_samples
+from overtone.audio.wav_header import is_plain_pcm16
 from overtone.errors import InputError
 
 _BUFFER_BYTES = 65_536
@@ -46,7 +46,7 @@ def open_container(feed: Feed, name: str) -> Any:
         "codec_whitelist": _audio_codecs(),  # opening decodes a little; no picture needs to be
         "protocol_whitelist": "none",
     }
-    if surely_samples(feed.peek(_BUFFER_BYTES)):
+    if is_plain_pcm16(feed.peek(_BUFFER_BYTES)):
         options |= _SAMPLES
     try:
         container = av.open(

@@ -1,4 +1,4 @@
-"""`Damage`: what could not be decoded on the way through a source, and how to say so."""
+"""`Corruption`: what could not be decoded on the way through a source, and how to say so."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ MAX_FAILURES = 1000
 """Damaged packets in a row after which the rest of a source is given up."""
 
 
-class Damage:
+class Corruption:
     """A count of failures: those in a row now, and those that good audio followed."""
 
     def __init__(self) -> None:
@@ -14,24 +14,24 @@ class Damage:
         self._left_out, self._first_s = 0, 0.0
 
     @property
-    def too_much(self) -> bool:
+    def exceeded(self) -> bool:
         """Whether to give up."""
         return self._in_a_row >= MAX_FAILURES
 
-    def add(self, at_s: float, reason: str) -> None:
+    def record_failure(self, at_s: float, reason: str) -> None:
         """Something failed after `at_s` seconds of good audio."""
         if not self._in_a_row:
             self._since_s, self._reason = at_s, reason
         self._in_a_row += 1
 
-    def passed(self) -> None:
+    def record_success(self) -> None:
         """Good audio came: what failed before it was only left out."""
         if self._in_a_row:
             self._first_s = self._first_s if self._left_out else self._since_s
             self._left_out += self._in_a_row
             self._in_a_row = 0
 
-    def broke(self, at_s: float, reason: str) -> None:
+    def stream_failed(self, at_s: float, reason: str) -> None:
         """The source itself gave out, which explains whatever failed just before."""
         self._in_a_row, self._since_s, self._reason = 1, at_s, reason
 

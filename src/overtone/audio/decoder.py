@@ -44,7 +44,7 @@ def probe(source: Readable, name: str | None = None) -> Probe:
         return Probe(decoder.name, decoder.claimed_s, decoder.channels, decoder.rate, decoder.codec, decoder.container)
 
 
-class Opener(Protocol):
+class SourceOpener(Protocol):
     """What opens paths elsewhere: a `DecoderPool`."""
 
     def open(self, path: str, name: str) -> Source:
@@ -63,7 +63,7 @@ class Decoder:
     pool: opens paths in other processes (and InputError decoder_died if one dies); all else is decoded in this one.
     """
 
-    def __init__(self, source: Readable, name: str | None = None, pool: Opener | None = None) -> None:
+    def __init__(self, source: Readable, name: str | None = None, pool: SourceOpener | None = None) -> None:
         self.name = name_of(source, name)
         self._source: Source
         if isinstance(source, Audio):

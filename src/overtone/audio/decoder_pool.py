@@ -1,4 +1,4 @@
-"""Decoding in other processes, for where one interpreter is too slow: `Remote` is a source like `Media`."""
+"""Decoding in other processes, for where one interpreter is too slow: `RemoteSource` is a source like `Media`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class DecoderPool:
         self._closed = False
         weakref.finalize(self, _end_all, self._workers)
 
-    def open(self, path: str, name: str) -> Remote:
+    def open(self, path: str, name: str) -> RemoteSource:
         """A source; waits for a free process. Raises InputError as `Media` does, UsageError once closed."""
         worker = self._free.get()
         fresh = worker is None or worker.poll() is not None
@@ -52,7 +52,7 @@ class DecoderPool:
         # The other process stands in the folder that this one stood in when it began.
         whole = os.path.abspath(path) if os.path.exists(path) else path
         try:
-            return Remote(self, worker, whole, name)
+            return RemoteSource(self, worker, whole, name)
         except InputError as error:
             if fresh or error.code != _DIED:
                 raise
@@ -69,7 +69,7 @@ class DecoderPool:
             self._workers.add(worker)
             return worker
 
-    def give_back(self, worker: _Worker, *, clean: bool) -> None:
+    def release(self, worker: _Worker, *, clean: bool) -> None:
         """A process that is done with its source, or (not `clean`) has to go."""
         if not clean or self._closed:
             self._dismiss(worker)
@@ -87,7 +87,7 @@ class DecoderPool:
             _end_all(self._workers)
 
 
-class Remote:
+class RemoteSource:
     """See `Source`. Its chunks come at 16 kHz whatever `rate` says: they are resampled where they are decoded."""
 
     exact = False  # the claim was compared with what was decoded in the other process
@@ -136,7 +136,7 @@ class Remote:
         """Give the process back. May be called twice."""
         if self._open:
             self._open = False
-            self._pool.give_back(self._worker, clean=self._done)
+            self._pool.release(self._worker, clean=self._done)
 
 
 def _end(worker: _Worker) -> None:

@@ -16,7 +16,7 @@ from overtone.system import subprocess_call
 def main() -> None:
     """Serve until whoever started this process is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the other process's to answer, which then ends this one
-    answers = subprocess_call.answers()
+    answers = subprocess_call.result_stream()
     try:
         while True:
             path, name = pickle.load(sys.stdin.buffer)

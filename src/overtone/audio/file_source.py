@@ -14,7 +14,7 @@ from av.stream import Discard
 from overtone.audio.av_errors import FAULTS, faults_as, reason, unreadable
 from overtone.audio.byte_reader import Feed
 from overtone.audio.container import open_container
-from overtone.audio.corruption import Damage
+from overtone.audio.corruption import Corruption
 from overtone.audio.frames import to_float
 from overtone.audio.open import opened
 from overtone.audio.source import Chunk, checked_channels, checked_rate
@@ -33,7 +33,7 @@ class Media:
     def __init__(self, source: object, name: str) -> None:
         self.name = name
         self.warnings: list[str] = []
-        self._damage = Damage()
+        self._damage = Corruption()
         self._seconds = 0.0
         file, self._owned = opened(source, name)
         self._feed = Feed(file)
@@ -91,12 +91,14 @@ class Media:
             try:
                 chunk = to_float(frame)
             except FAULTS as fault:
-                self._damage.add(self._seconds, reason(fault))
+                self._damage.record_failure(self._seconds, reason(fault))
                 continue
             if not self.codec.startswith("pcm_") and not np.isfinite(chunk).all():
-                self._damage.add(self._seconds, "the decoder made NaN")  # of damage; a PCM file's NaN is its own
+                self._damage.record_failure(
+                    self._seconds, "the decoder made NaN"
+                )  # of damage; a PCM file's NaN is its own
                 continue
-            self._damage.passed()
+            self._damage.record_success()
             yield rate, chunk
             self._seconds += chunk.shape[1] / rate
         self._report()
@@ -108,19 +110,19 @@ class Media:
             except av.error.EOFError:
                 continue  # a decoder that was flushed before
             except FAULTS as fault:
-                self._damage.add(self._seconds, reason(fault))
+                self._damage.record_failure(self._seconds, reason(fault))
             else:
                 yield from frames
 
     def _packets(self) -> Iterator[Any]:
         packets = self._container.demux(self._stream)
-        while not self._damage.too_much:
+        while not self._damage.exceeded:
             if self._container is None:  # FFmpeg would read freed memory
                 raise UsageError(f"{self.name}: the Decoder was closed while its blocks were read")
             try:
                 packet = next(packets, None)
             except FAULTS as fault:
-                self._damage.add(self._seconds, reason(fault))
+                self._damage.record_failure(self._seconds, reason(fault))
                 packets = self._container.demux(self._stream)
                 continue
             finally:
@@ -135,7 +137,7 @@ class Media:
         if isinstance(error, Exception):
             if not self._seconds:
                 raise unreadable(self.name, error)
-            self._damage.broke(self._seconds, reason(error))
+            self._damage.stream_failed(self._seconds, reason(error))
         if self._seconds:
             self.warnings += self._damage.warnings()
 

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from overtone.audio.av_errors import unreadable
-from overtone.errors import InputError, spelled_out
+from overtone.errors import InputError, printable
 from overtone.types import Audio
 
 Readable = str | os.PathLike[str] | bytes | BinaryIO | Audio
@@ -22,7 +22,7 @@ an `Audio`."""
 
 def name_of(source: object, given: str | None = None) -> str:
     """The name that messages use, in a form any terminal and JSON can take: bytes that are no UTF-8 → `\\udcff`."""
-    return spelled_out(given or _own_name(source))
+    return printable(given or _own_name(source))
 
 
 def _own_name(source: object) -> str:

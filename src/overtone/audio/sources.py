@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TextIO
 
-from overtone.errors import InputError, spelled_out
+from overtone.errors import InputError, printable
 
 _VIDEO = ("3gp", "asf", "avi", "flv", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "ogv", "rm", "webm", "wmv")
 _AUDIO = (
@@ -67,14 +67,14 @@ def expand(items: Iterable[str]) -> Iterator[Entry]:
             yield entry
 
 
-def is_list(item: str) -> bool:
+def is_list_file(item: str) -> bool:
     """Whether an item names a list of inputs rather than an input."""
     return item.startswith("@") or item.lower().endswith(".scp")
 
 
-def may_be_many(item: str) -> bool:
+def is_collection(item: str) -> bool:
     """Whether an item may stand for several inputs: a list or a folder."""
-    return is_list(item) or os.path.isdir(item)
+    return is_list_file(item) or os.path.isdir(item)
 
 
 def _expanded(item: str) -> Iterator[Entry]:
@@ -141,12 +141,12 @@ def _from_folder(top: str) -> Iterator[Entry]:
                 nothing = False
                 yield _failed(path, error)
     if nothing:
-        text = f"{spelled_out(top)}: no audio in this folder; looked for {' '.join(sorted(SUFFIXES))}"
+        text = f"{printable(top)}: no audio in this folder; looked for {' '.join(sorted(SUFFIXES))}"
         yield FailedInput(top, InputError(text, code="no_audio"))
 
 
 def _loop(path: str) -> FailedInput:
-    text = f"{spelled_out(path)}: this link leads back to a folder it is in; it was not followed"
+    text = f"{printable(path)}: this link leads back to a folder it is in; it was not followed"
     return FailedInput(path, InputError(text, code="directory_loop"))
 
 
@@ -211,7 +211,7 @@ def _lines(source: str, path: str) -> Iterator[tuple[int, str | FailedInput]]:
         yield 0, _failed(source, error)
         return
     if nothing:
-        yield 0, FailedInput(source, InputError(f"{spelled_out(source)}: the list names nothing", code="empty"))
+        yield 0, FailedInput(source, InputError(f"{printable(source)}: the list names nothing", code="empty"))
 
 
 def _read_lines(file: TextIO) -> Iterator[str]:
@@ -225,11 +225,11 @@ def _located(path: str, list_path: str) -> str:
 
 
 def _refused(where: str, source: str, why: str, key: str | None = None) -> FailedInput:
-    return FailedInput(source, InputError(f"{spelled_out(where)}: {spelled_out(source)}: {why}", code="bad_list"), key)
+    return FailedInput(source, InputError(f"{printable(where)}: {printable(source)}: {why}", code="bad_list"), key)
 
 
 def _failed(source: str, error: OSError | ValueError, key: str | None = None) -> FailedInput:
-    name = spelled_out(source)
+    name = printable(source)
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
         return FailedInput(source, InputError(f"{name}: no such file or folder; check the path", code="not_found"), key)
     reason = getattr(error, "strerror", None) or error

@@ -12,7 +12,7 @@ _SLOWEST_DISGUISE = 32_000
 """Hz. Compressed surround sound that is kept as if it were 16-bit stereo (IEC 61937) has a rate from here on."""
 
 
-def surely_samples(head: bytes) -> bool:
+def is_plain_pcm16(head: bytes) -> bool:
     """Whether the first bytes are those of a WAV of 16-bit samples too slow or too few to be anything else."""
     at = head.find(b"fmt ", 12, 4096)
     if head[:4] != b"RIFF" or head[8:12] != b"WAVE" or at < 0 or len(head) < at + 24:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from overtone.batching.cost_model import CostModel
-from overtone.types import Answer, Batch
+from overtone.types import Batch, ModelOutput
 
 
-class Interrupted(Exception):  # noqa: N818 - no error: it was asked for
+class Preempted(Exception):  # noqa: N818 - no error: it was asked for
     """A batch was interrupted; nothing of it was kept."""
 
 
@@ -28,20 +28,20 @@ class Backend(Protocol):
     def precision(self) -> str:
         """In what it runs, as results name it: `fp32`, `bf16`."""
 
-    def run(self, batch: Batch) -> Sequence[Answer]:
+    def run(self, batch: Batch) -> Sequence[ModelOutput]:
         """One output per waveform, in order. Raises OutOfMemory, with nothing kept, where the batch does not fit."""
 
-    def interrupt(self) -> None:
-        """Have `run` end with `Interrupted` where that can still be done soon. Called by other threads."""
+    def preempt(self) -> None:
+        """Have `run` end with `Preempted` where that can still be done soon. Called by other threads."""
 
-    def used_bytes(self) -> int:
+    def allocated_bytes(self) -> int:
         """Bytes in use now on what the budget bounds: the process on a CPU, the device on a GPU."""
 
-    def loose_bytes(self) -> int:
-        """Bytes of `used_bytes` that are only kept for the next batch to use; 0 where nobody can tell."""
+    def reclaimable_bytes(self) -> int:
+        """Bytes of `allocated_bytes` that are only kept for the next batch to use; 0 where nobody can tell."""
 
     def peak_bytes(self) -> int:
-        """The highest that `used_bytes` has been; only ever grows."""
+        """The highest that `allocated_bytes` has been; only ever grows."""
 
     def cost(self, longest_s: float) -> CostModel:
         """What batches cost, measured by running some shapes up to `longest_s` seconds."""

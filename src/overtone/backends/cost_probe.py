@@ -21,7 +21,7 @@ def noise(shape: Shape) -> Batch:
     """A batch of this shape, each row as long as the shape says, and padded by a little more."""
     samples = round(shape.seconds * SAMPLE_RATE)
     waveform = np.random.default_rng(0).standard_normal(samples).astype(np.float32)
-    return Batch((waveform,) * shape.rows, samples + _PADDING, wish=FRAMES)
+    return Batch((waveform,) * shape.rows, samples + _PADDING, decode_params=FRAMES)
 
 
 def process_peak(run: Callable[[Batch], object], batch: Batch) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 
 from overtone.batching.cost_model import CostModel, Shape
 from overtone.errors import OutOfMemory
-from overtone.types import SAMPLE_RATE, Batch, Output
+from overtone.types import SAMPLE_RATE, Batch, EmotionOutput
 
 
 class FakeBackend:
@@ -36,7 +36,7 @@ class FakeBackend:
     device = "fake"
     precision = "fp32"
 
-    def run(self, batch: Batch) -> list[Output]:
+    def run(self, batch: Batch) -> list[EmotionOutput]:
         """See Backend. Also refuses a batch whose padding is shorter than its longest waveform."""
         lengths = tuple(len(waveform) for waveform in batch.waveforms)
         if max(lengths) > batch.padded:
@@ -52,18 +52,18 @@ class FakeBackend:
             rows = np.resize(waveform, (count, self.HOP)).astype(np.float64)
             frames = np.stack([rows.mean(axis=1), np.abs(rows).max(axis=1)], axis=1)
             kept = frames.astype(np.float32) if batch.want_frames else None
-            outputs.append(Output(count, frames.sum(axis=0), kept))
+            outputs.append(EmotionOutput(count, frames.sum(axis=0), kept))
         return outputs
 
-    def interrupt(self) -> None:
+    def preempt(self) -> None:
         """See Backend; counts the calls, and interrupts nothing."""
         self.interrupts += 1
 
-    def used_bytes(self) -> int:
+    def allocated_bytes(self) -> int:
         """See Backend."""
         return self.resident_bytes
 
-    def loose_bytes(self) -> int:
+    def reclaimable_bytes(self) -> int:
         """See Backend."""
         return 0
 

@@ -43,10 +43,10 @@ class Graphs(Protocol):
     def probe(self, run: Callable[[Batch], object], batch: Batch) -> int:
         """Peak bytes that running a batch took on top of what was held before it."""
 
-    def used_bytes(self) -> int:
+    def allocated_bytes(self) -> int:
         """See Backend."""
 
-    def loose_bytes(self) -> int:
+    def reclaimable_bytes(self) -> int:
         """See Backend."""
 
     def peak_bytes(self) -> int:

@@ -11,7 +11,7 @@ from overtone.backends.graphs import Graphs
 from overtone.batching.cost_model import CostModel, Shape
 from overtone.models.task import Task
 from overtone.system.machine import trim_heap
-from overtone.types import SAMPLE_RATE, Answer, Batch
+from overtone.types import SAMPLE_RATE, Batch, ModelOutput
 
 _T = TypeVar("_T")
 
@@ -30,29 +30,29 @@ class TaskBackend:
         self._graphs, self._task = graphs, task
         self.name, self.version, self.device = graphs.name, graphs.version, graphs.device
         self.precision, self.device_name = graphs.precision, graphs.hardware
-        self._untidy_s = 0.0
+        self._since_trim_s = 0.0
 
     @property
     def task(self) -> Task:
         """What it does with waveforms."""
         return self._task
 
-    def run(self, batch: Batch) -> Sequence[Answer]:
+    def run(self, batch: Batch) -> Sequence[ModelOutput]:
         """See Backend."""
         return self._guarded(lambda: self._task.answer(self._graphs.run, batch), batch)
 
     def _rehearse(self, batch: Batch) -> None:
-        self._guarded(lambda: self._task.rehearse(self._graphs.run, batch), batch)
+        self._guarded(lambda: self._task.run_worst_case(self._graphs.run, batch), batch)
 
     def _guarded(self, work: Callable[[], _T], batch: Batch) -> _T:
         done = self._graphs.guard(work)
-        self._untidy_s += sum(len(waveform) for waveform in batch.waveforms) / SAMPLE_RATE
-        if self._untidy_s >= _TIDY_S:
-            self._untidy_s = 0.0
+        self._since_trim_s += sum(len(waveform) for waveform in batch.waveforms) / SAMPLE_RATE
+        if self._since_trim_s >= _TIDY_S:
+            self._since_trim_s = 0.0
             trim_heap()
         return done
 
-    def interrupt(self) -> None:
+    def preempt(self) -> None:
         """See Backend. A batch is one run, and is run to its end."""
 
     def warm_up(self) -> None:
@@ -65,13 +65,13 @@ class TaskBackend:
         probe = partial(self._graphs.probe, self._rehearse)
         return cost_probe.measure(probe, longest_s, row_s=_ROW_S, quadratic=True)
 
-    def used_bytes(self) -> int:
+    def allocated_bytes(self) -> int:
         """See Backend."""
-        return self._graphs.used_bytes()
+        return self._graphs.allocated_bytes()
 
-    def loose_bytes(self) -> int:
+    def reclaimable_bytes(self) -> int:
         """See Backend."""
-        return self._graphs.loose_bytes()
+        return self._graphs.reclaimable_bytes()
 
     def peak_bytes(self) -> int:
         """See Backend."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from overtone.batching.cost_model import CostModel
 
 
-def recall(folder: Path, key: tuple[object, ...], measure: Callable[[], CostModel]) -> CostModel:
+def load_or_measure(folder: Path, key: tuple[object, ...], measure: Callable[[], CostModel]) -> CostModel:
     """The cost model kept for `key`, or what `measure` gives, which is then kept.
 
     key: everything that a cost depends on (network, device, precision, threads, versions). A folder that cannot be

@@ -51,7 +51,7 @@ class CostModel:
         bare = self.fixed + rows * seconds * (self.per_second + self.per_second_squared * seconds)
         return int(bare * self.margin)
 
-    def widened(self, shape: Shape, measured: int) -> CostModel:
+    def with_margin(self, shape: Shape, measured: int) -> CostModel:
         """The model with its margin raised, within limits, so that it would have covered `measured` bytes."""
         predicted = self.predict(shape)
         if measured <= predicted:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 BACKGROUND_SHARE = 0.1
 """Share of the audio run that goes to background work while other work waits as well."""
 
-GIVES_WAY_S = 5.0
+PREEMPT_AFTER_S = 5.0
 """Seconds of audio. A batch of background work that was begun while nobody waited, and has more than this left to run
 when somebody comes, gives way: it is begun again later. One with less is nearly done, and its work would be lost."""
 
@@ -16,7 +16,7 @@ _MOST_EARNED_S = 60.0
 
 
 @dataclass(slots=True)
-class Turns:
+class BackgroundShare:
     """Whose turn it is where background work waits beside other work. Seconds of audio; knows no clock.
 
     Background work runs when nothing else waits. For what it is passed over it earns a share, and once that pays
@@ -27,7 +27,7 @@ class Turns:
     earned_s: float = 0.0
     needed_s: float = 0.0
 
-    def background_first(self, foreground: int, background_s: float | None) -> bool:
+    def background_is_due(self, foreground: int, background_s: float | None) -> bool:
         """Whether the next batch is of background work. foreground: other segments that wait; background_s: the oldest
         background segment, None for none."""
         self.needed_s = background_s or 0.0
@@ -35,7 +35,7 @@ class Turns:
             return False
         return not foreground or self.earned_s >= background_s
 
-    def took(self, seconds: float, *, background: bool, others: bool) -> None:
+    def account(self, seconds: float, *, background: bool, others: bool) -> None:
         """A batch of so many seconds was taken; `others`: work of the other kind was passed over for it."""
         if not others:
             return

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from overtone.system.semaphore import Gate
+from overtone.system.semaphore import ByteSemaphore
 
 
-class Ledger:
+class MemoryBudget:
     """One budget and who holds what of it. Thread-safe.
 
     `measure` gives the bytes that are in use now, all told. Audio on its way to the model is held to
@@ -17,15 +17,15 @@ class Ledger:
     """
 
     def __init__(
-        self, budget_bytes: int, audio_bytes: int, measure: Callable[[], int], audio: Gate | None = None
+        self, budget_bytes: int, audio_bytes: int, measure: Callable[[], int], audio: ByteSemaphore | None = None
     ) -> None:
         self.budget_bytes = budget_bytes
-        self.audio = Gate(audio_bytes) if audio is None else audio
+        self.audio = ByteSemaphore(audio_bytes) if audio is None else audio
         """Bytes of audio that wait or run."""
         self._audio_bytes = audio_bytes
         self._measure = measure
 
-    def room(self) -> int:
+    def available(self) -> int:
         """Bytes that the activations of a batch may take now."""
-        to_come = max(0, self._audio_bytes - self.audio.held)
+        to_come = max(0, self._audio_bytes - self.audio.in_use)
         return self.budget_bytes - self._measure() - to_come

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from overtone.batching.cost_model import CostModel, Shape
-from overtone.batching.policy import Limits, bucket
+from overtone.batching.policy import BatchLimits, bucket
 from overtone.errors import BudgetError
 from overtone.system.memory import format_size
 from overtone.types import BYTES_PER_SAMPLE, SAMPLE_RATE
@@ -20,18 +20,18 @@ _AUDIO_BATCHES = 2
 _AUDIO_SHARE = 0.1
 """Most of the free budget that goes to batches that wait."""
 
-DRIFT_BYTES = 48 << 20
+SAFETY_MARGIN_BYTES = 48 << 20
 """Bytes kept free for what no model predicts: fragmentation, results on their way out, the VAD's block."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run may use, decided once at start. `cutting_bytes` of `audio_bytes` are what sources are cut from."""
+    """What a run may use, decided once at start. `segmenter_bytes` of `audio_bytes` are what sources are cut from."""
 
     budget_bytes: int
     resident_bytes: int
     audio_bytes: int
-    cutting_bytes: int
+    segmenter_bytes: int
     longest_s: float
     batch_s: float | None
     threshold_s: float | None
@@ -40,19 +40,19 @@ class Plan:
     @property
     def batch_bytes(self) -> int:
         """Bytes left for the activations of one batch."""
-        return self.budget_bytes - self.resident_bytes - self.audio_bytes - DRIFT_BYTES
+        return self.budget_bytes - self.resident_bytes - self.audio_bytes - SAFETY_MARGIN_BYTES
 
     @property
     def planned_bytes(self) -> int:
         """Bytes in use when audio in flight is at its bound and the largest batch runs."""
-        return self.resident_bytes + self.audio_bytes + DRIFT_BYTES + self.largest_batch_bytes
+        return self.resident_bytes + self.audio_bytes + SAFETY_MARGIN_BYTES + self.largest_batch_bytes
 
     @property
     def largest_batch_s(self) -> float:
         """Padded seconds of the largest batch of longest segments that fits; at least one segment."""
-        limits = Limits(self.batch_bytes, self.cost, self.batch_s, self.threshold_s)
+        limits = BatchLimits(self.batch_bytes, self.cost, self.batch_s, self.threshold_s)
         rows = 1
-        while rows < 4096 and limits.allow(Shape(rows + 1, self.longest_s)):
+        while rows < 4096 and limits.fits(Shape(rows + 1, self.longest_s)):
             rows += 1
         return rows * self.longest_s
 
@@ -64,28 +64,28 @@ class Plan:
         return min(self.batch_bytes, one_more)
 
 
-def enough_for(budget_bytes: int, short_bytes: int) -> str:
+def suggest_budget(budget_bytes: int, short_bytes: int) -> str:
     """A budget that holds `short_bytes` more, as it is typed: part of what is added goes to audio in flight."""
     return f"--memory {-(-int(budget_bytes + short_bytes / (1 - _AUDIO_SHARE)) >> 20) + 1}MiB"
 
 
-def cutting_bytes(longest_s: float, tracks: int) -> int:
+def segmenter_bytes(longest_s: float, tracks: int) -> int:
     """Bytes that so many tracks hold while they are cut: the segment that grows, and its copy on its way out."""
     return int(2 * tracks * longest_s * SAMPLE_RATE * BYTES_PER_SAMPLE)
 
 
-def audio_floor_bytes(longest_s: float, feeders: int) -> int:
+def min_audio_bytes(longest_s: float, producers: int) -> int:
     """Least bytes of audio in flight that keep a run going: a few longest segments, and what each feeder cuts from."""
-    return int(_AUDIO_SEGMENTS * longest_s * SAMPLE_RATE * BYTES_PER_SAMPLE) + cutting_bytes(longest_s, feeders)
+    return int(_AUDIO_SEGMENTS * longest_s * SAMPLE_RATE * BYTES_PER_SAMPLE) + segmenter_bytes(longest_s, producers)
 
 
-def needed_bytes(resident_bytes: int, cost: CostModel, longest_s: float, feeders: int) -> int:
+def needed_bytes(resident_bytes: int, cost: CostModel, longest_s: float, producers: int) -> int:
     """The least budget that runs segments of `longest_s` seconds, one at a time."""
     one_segment = cost.predict(Shape(1, bucket(round(longest_s * SAMPLE_RATE)) / SAMPLE_RATE))
-    return resident_bytes + DRIFT_BYTES + audio_floor_bytes(longest_s, feeders) + one_segment
+    return resident_bytes + SAFETY_MARGIN_BYTES + min_audio_bytes(longest_s, producers) + one_segment
 
 
-def place_blocks(
+def plan_offload(
     block_bytes: Mapping[str, int],
     device: str,
     *,
@@ -123,7 +123,7 @@ def make_plan(
     resident_bytes: int,
     cost: CostModel,
     longest_s: float,
-    feeders: int = 1,
+    producers: int = 1,
     batch_s: float | None = None,
     threshold_s: float | None = None,
 ) -> Plan:
@@ -135,17 +135,17 @@ def make_plan(
     Raises BudgetError with the number that would do, and what would make it fit.
     """
     longest_s = bucket(round(longest_s * SAMPLE_RATE)) / SAMPLE_RATE
-    least_audio = audio_floor_bytes(longest_s, feeders)
-    needed = needed_bytes(resident_bytes, cost, longest_s, feeders)
+    least_audio = min_audio_bytes(longest_s, producers)
+    needed = needed_bytes(resident_bytes, cost, longest_s, producers)
     if needed > budget_bytes:
-        raise BudgetError(_refusal(budget_bytes, resident_bytes, cost, longest_s, feeders))
+        raise BudgetError(_refusal(budget_bytes, resident_bytes, cost, longest_s, producers))
     ahead = _AUDIO_BATCHES * (batch_s or longest_s) * SAMPLE_RATE * BYTES_PER_SAMPLE
     audio_bytes = least_audio + int(min(ahead, (budget_bytes - needed) * _AUDIO_SHARE))
-    cutting = cutting_bytes(longest_s, feeders)
+    cutting = segmenter_bytes(longest_s, producers)
     return Plan(budget_bytes, resident_bytes, audio_bytes, cutting, longest_s, batch_s, threshold_s, cost)
 
 
-def check_whole(plan: Plan, samples: int, channels: int = 1) -> int:
+def whole_file_bytes(plan: Plan, samples: int, channels: int = 1) -> int:
     """Bytes that a file holds until it runs whole, each of its channels by itself; BudgetError if it cannot be held."""
     seconds = bucket(samples) / SAMPLE_RATE
     # Each channel is held, and one of them twice for a moment: as it came, and as one segment.
@@ -155,14 +155,14 @@ def check_whole(plan: Plan, samples: int, channels: int = 1) -> int:
         raise BudgetError(
             f"run whole, its first {seconds:.0f} s already need {format_size(need)}, and "
             f"{format_size(plan.batch_bytes)} are left of {format_size(plan.budget_bytes)}; give more than "
-            f"{enough_for(plan.budget_bytes, need - plan.batch_bytes)}, or let it be cut (--context segment)."
+            f"{suggest_budget(plan.budget_bytes, need - plan.batch_bytes)}, or let it be cut (--context segment)."
         )
     return held
 
 
-def _refusal(budget: int, resident: int, cost: CostModel, longest_s: float, feeders: int) -> str:
+def _refusal(budget: int, resident: int, cost: CostModel, longest_s: float, producers: int) -> str:
     def need(seconds: float) -> int:
-        return resident + DRIFT_BYTES + audio_floor_bytes(seconds, feeders) + cost.predict(Shape(1, seconds))
+        return resident + SAFETY_MARGIN_BYTES + min_audio_bytes(seconds, producers) + cost.predict(Shape(1, seconds))
 
     shorter = [s for s in (20.0, 15.0, 10.0, 5.0) if s < longest_s and need(s) <= budget]
     advice = [f"give it --memory {-(-need(longest_s) // (1 << 20))}MiB"]
@@ -172,6 +172,6 @@ def _refusal(budget: int, resident: int, cost: CostModel, longest_s: float, feed
     return (
         f"{format_size(budget)} cannot hold this run: {format_size(resident)} are resident with the model loaded, "
         f"a segment of {longest_s:g} s needs {format_size(cost.predict(Shape(1, longest_s)))}, audio on its way "
-        f"{format_size(audio_floor_bytes(longest_s, feeders))}; {format_size(need(longest_s))} would do. "
+        f"{format_size(min_audio_bytes(longest_s, producers))}; {format_size(need(longest_s))} would do. "
         f"To make it fit: {'; '.join(advice)}."
     )

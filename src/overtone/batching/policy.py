@@ -46,7 +46,7 @@ BACKGROUND_BATCH = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class BatchLimits:
     """What one batch may take. Seconds are padded seconds; None means no cap."""
 
     room_bytes: int
@@ -55,11 +55,11 @@ class Limits:
     threshold_s: float | None = None
 
     @property
-    def background(self) -> Limits:
+    def background(self) -> BatchLimits:
         """The same for a batch of background work."""
         return replace(self, batch_s=None if self.batch_s is None else self.batch_s * BACKGROUND_BATCH)
 
-    def allow(self, shape: Shape) -> bool:
+    def fits(self, shape: Shape) -> bool:
         """Whether a batch of this shape keeps to every limit."""
         return (
             self.cost.predict(shape) <= self.room_bytes
@@ -73,7 +73,7 @@ def shape_of(lengths: Sequence[int]) -> Shape:
     return Shape(len(lengths), bucket(max(lengths)) / SAMPLE_RATE)
 
 
-def take_batch(waiting: Sequence[int], limits: Limits) -> tuple[int, ...]:
+def take_batch(waiting: Sequence[int], limits: BatchLimits) -> tuple[int, ...]:
     """Indices into `waiting` (lengths in samples, oldest first) of the next batch, in order of age.
 
     The oldest is always taken, so nothing starves, and it is taken even where it alone breaks a limit: the caller
@@ -88,7 +88,7 @@ def take_batch(waiting: Sequence[int], limits: Limits) -> tuple[int, ...]:
     shortest = longest = buckets[0]
     for i in by_nearness:
         low, high = min(shortest, buckets[i]), max(longest, buckets[i])
-        fits = low >= LEAST_FILL * high and limits.allow(Shape(len(batch) + 1, high / SAMPLE_RATE))
+        fits = low >= LEAST_FILL * high and limits.fits(Shape(len(batch) + 1, high / SAMPLE_RATE))
         if fits:
             batch.append(i)
             shortest, longest = low, high

@@ -9,161 +9,163 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from overtone.batching.fairness import Turns
-from overtone.batching.policy import Limits, take_batch
+from overtone.batching.fairness import BackgroundShare
+from overtone.batching.policy import BatchLimits, take_batch
 from overtone.errors import UsageError
-from overtone.system.semaphore import Gate
+from overtone.system.semaphore import ByteSemaphore
 from overtone.types import SAMPLE_RATE, Samples
 
 
 @dataclass(slots=True, eq=False)
-class Work:
-    """One segment that waits or runs. `since`: when it came, by `time.perf_counter`.
+class QueueItem:
+    """One segment that waits or runs.
 
-    background: others go first. begun: it was taken before, and gave way. gives_way: it was taken while nobody else
-    waited, and may be made to.
+    decode_params: what is asked of the model, None for its defaults. background: it runs when nothing else waits.
+    was_preempted: it was taken before, and is not preempted again. preemptible: it was taken while nothing else waited.
+    since: when it came, by `time.perf_counter`.
     """
 
     samples: Samples
-    wish: Hashable
+    decode_params: Hashable
     background: bool = False
     future: Future[Any] = field(default_factory=Future)
-    begun: bool = False
-    gives_way: bool = False
+    was_preempted: bool = False
+    preemptible: bool = False
     since: float = field(default_factory=time.perf_counter)
 
     def __len__(self) -> int:
         return len(self.samples)
 
 
-class Waiting:
-    """What has been submitted and not been taken, oldest first, background work apart. Thread-safe.
+class SegmentQueue:
+    """Segments that wait for a model, oldest first, background work apart. Thread-safe.
 
-    Devices `join` before anything is put, and `leave` when they die; the last to leave closes it.
+    Devices `register` before anything is put, and `unregister` when they die; the last to do so closes it.
     """
 
     def __init__(self) -> None:
-        self.audio = Gate(0)
+        self.audio = ByteSemaphore(0)
         """Bytes of audio that wait or run: bounded once, whatever the number of devices."""
-        self._background = Gate(0)  # so much of it at most is background work, which must not shut others out
-        self._works: list[Work] = []
-        self._turns = Turns()
+        self._background = ByteSemaphore(0)  # so much of it at most is background work, which must not shut others out
+        self._items: list[QueueItem] = []
+        self._share = BackgroundShare()
         self._changed = threading.Condition()
         self._closed = False
         self._devices: list[str] = []
-        self._runners: list[Callable[[], bool]] = []
-        self._lost: tuple[str, ...] = ()
+        self._preempts: list[Callable[[], bool]] = []
+        self._dead: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        return len(self._works)
+        return len(self._items)
 
     @property
     def closed(self) -> bool:
-        """Whether nothing is taken in any more: it was closed, or the last device left."""
+        """Whether nothing is taken in any more: it was closed, or the last device died."""
         return self._closed
 
     @property
-    def lost(self) -> tuple[str, ...]:
-        """What is to be said of devices that died while others went on."""
-        return self._lost
+    def dead_devices(self) -> tuple[str, ...]:
+        """Why devices died while others went on, a sentence each."""
+        return self._dead
 
-    def join(self, device: str, audio_bytes: int, give_way: Callable[[], bool] = lambda: False) -> None:
-        """A device that will take, and the audio that may wait for it beside what waits for the others.
+    def register(self, device: str, audio_bytes: int, preempt: Callable[[], bool] = lambda: False) -> None:
+        """Add a device that takes batches, and the audio that may wait for it beside what waits for the others.
 
-        give_way: called when something comes that is not background work: whether what the device runs gives way to it.
+        preempt: called when something comes that is not background work; preempts what the device runs, if it may be,
+        and returns whether it did.
         """
         with self._changed:
             self._devices.append(device)
-            self._runners.append(give_way)
+            self._preempts.append(preempt)
             self.audio.capacity += audio_bytes
             self._background.capacity += audio_bytes // 2
 
-    def leave(self, device: str, reason: str) -> Sequence[Work]:
-        """A device takes no more. What nobody else will take is given back: all that waits, after the last device."""
+    def unregister(self, device: str, reason: str) -> Sequence[QueueItem]:
+        """Remove a device. After the last one, returns the items still queued, so that they can be failed."""
         with self._changed:
             self._devices.remove(device)
             if self._devices:
-                self._lost = (*self._lost, reason)
+                self._dead = (*self._dead, reason)
                 self._changed.notify_all()  # this one may have been woken for what another has to take now
                 return ()
             self._closed = True
-            orphans, self._works = self._works, []
-        self._close_gates()
+            orphans, self._items = self._items, []
+        self._close_semaphores()
         return orphans
 
-    def put(self, samples: Samples, wish: Hashable = None, *, background: bool = False) -> Future[Any]:
+    def put(self, samples: Samples, decode_params: Hashable = None, *, background: bool = False) -> Future[Any]:
         """Queue one segment; waits while audio in flight is at its bound. UsageError in the future once closed."""
-        work, size = Work(samples, wish, background), samples.nbytes
-        gates = (self._background, self.audio) if background else (self.audio,)
-        for gate in gates:
-            gate.take(size)
-            work.future.add_done_callback(lambda _, gate=gate: gate.give(size))  # type: ignore[misc]
-        work.future.add_done_callback(self._forget)
+        item, size = QueueItem(samples, decode_params, background), samples.nbytes
+        semaphores = (self._background, self.audio) if background else (self.audio,)
+        for semaphore in semaphores:
+            semaphore.acquire(size)
+            item.future.add_done_callback(lambda _, semaphore=semaphore: semaphore.release(size))  # type: ignore[misc]
+        item.future.add_done_callback(self._forget)
         with self._changed:
             if self._closed:
-                work.future.set_exception(UsageError("it was closed before this could be run", code="closed"))
-                return work.future
-            self._works.append(work)
+                item.future.set_exception(UsageError("it was closed before this could be run", code="closed"))
+                return item.future
+            self._items.append(item)
             self._changed.notify()
-            runners = () if background else tuple(self._runners)
-        any(give_way() for give_way in runners)  # the first that does is enough
-        return work.future
+            preempts = () if background else tuple(self._preempts)
+        any(preempt() for preempt in preempts)  # the first that does is enough
+        return item.future
 
     def _forget(self, future: Future[Any]) -> None:
-        """Nobody waits for it, if it was cancelled: its samples are not held until its turn would have come."""
+        """Drop a cancelled item at once: its samples are not held until its turn would have come."""
         if future.cancelled():
             with self._changed:
-                self._works = [work for work in self._works if work.future is not future]
+                self._items = [item for item in self._items if item.future is not future]
 
-    def put_back(self, works: Sequence[Work]) -> None:
-        """Work that was taken and gave way waits again, before all that came after it."""
+    def requeue(self, items: Sequence[QueueItem]) -> None:
+        """Put preempted items back, before all that came after them."""
         with self._changed:
-            self._works[:0] = works
+            self._items[:0] = items
             self._changed.notify()
 
     def wait(self) -> bool:
         """Wait until there is something to take; False once it is closed and drained."""
         with self._changed:
-            self._changed.wait_for(lambda: self._works or self._closed)
-            return bool(self._works)
+            self._changed.wait_for(lambda: self._items or self._closed)
+            return bool(self._items)
 
-    def take(self, limits: Limits) -> list[Work]:
+    def get_batch(self, limits: BatchLimits) -> list[QueueItem]:
         """The next batch within `limits`; empty where another device was faster, or all of it was cancelled."""
         with self._changed:
-            if not self._works:
+            if not self._items:
                 return []
-            kinds: tuple[list[Work], list[Work]] = ([], [])
-            for work in self._works:
-                kinds[work.background].append(work)
+            kinds: tuple[list[QueueItem], list[QueueItem]] = ([], [])
+            for item in self._items:
+                kinds[item.background].append(item)
             foreground, background = kinds
             oldest_s = len(background[0]) / SAMPLE_RATE if background else None
-            first = self._turns.background_first(len(foreground), oldest_s)
-            # A batch has one wish.
-            queue = [work for work in kinds[first] if work.wish == kinds[first][0].wish]
+            first = self._share.background_is_due(len(foreground), oldest_s)
+            # A batch has one set of parameters.
+            queue = [item for item in kinds[first] if item.decode_params == kinds[first][0].decode_params]
             batch = [queue[i] for i in take_batch([len(w) for w in queue], limits.background if first else limits)]
-            seconds = sum(len(work) for work in batch) / SAMPLE_RATE
-            self._turns.took(seconds, background=first, others=bool(kinds[not first]))
+            seconds = sum(len(item) for item in batch) / SAMPLE_RATE
+            self._share.account(seconds, background=first, others=bool(kinds[not first]))
             taken = set(map(id, batch))
-            self._works = [work for work in self._works if id(work) not in taken]
-            for work in batch:
-                work.gives_way = first and not foreground
-        begun = [work for work in batch if work.begun or work.future.set_running_or_notify_cancel()]
-        for work in begun:
-            work.begun = True
+            self._items = [item for item in self._items if id(item) not in taken]
+            for item in batch:
+                item.preemptible = first and not foreground
+        begun = [item for item in batch if item.was_preempted or item.future.set_running_or_notify_cancel()]
+        for item in begun:
+            item.was_preempted = True
         return begun
 
     def close(self, *, drain: bool) -> None:
         """Take in no more; without `drain`, cancel what waits. May be called twice."""
         with self._changed:
             self._closed = True
-            dropped = [] if drain else self._works
-            self._works = self._works if drain else []
+            dropped = [] if drain else self._items
+            self._items = self._items if drain else []
             self._changed.notify_all()
-        for work in dropped:
-            if not work.future.cancel():  # begun once
-                work.future.set_exception(UsageError("it was closed before this could be run", code="closed"))
-        self._close_gates()
+        for item in dropped:
+            if not item.future.cancel():  # it was preempted
+                item.future.set_exception(UsageError("it was closed before this could be run", code="closed"))
+        self._close_semaphores()
 
-    def _close_gates(self) -> None:
+    def _close_semaphores(self) -> None:
         self.audio.close()
         self._background.close()

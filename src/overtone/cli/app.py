@@ -19,12 +19,12 @@ import typer
 
 import overtone
 from overtone.cli.bench import bench
-from overtone.cli.console import complain
+from overtone.cli.console import print_error
 from overtone.cli.doctor import doctor
 from overtone.cli.emotion import emotion
 from overtone.cli.keys import keys
 from overtone.cli.models import models
-from overtone.cli.options import exits
+from overtone.cli.options import typer_command
 from overtone.cli.plan import plan
 from overtone.cli.profile import profile
 from overtone.cli.serve import serve
@@ -60,7 +60,7 @@ def _root(
 
 
 for command in (emotion, transcribe, plan, profile, tune, bench, doctor, serve, top):
-    app.command()(exits(command))
+    app.command()(typer_command(command))
 app.add_typer(models, name="models")
 app.add_typer(keys, name="keys")
 
@@ -107,14 +107,14 @@ def run(arguments: list[str]) -> int:
     except SystemExit as done:
         code = done.code if isinstance(done.code, int) else 0
         if code == INTERRUPTED:
-            complain("interrupted; what was done is written.")
+            print_error("interrupted; what was done is written.")
         return code
     except OvertoneError as error:
-        complain(str(error))
+        print_error(str(error))
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - a fault of this program; one line of it is of more use than fifty
         at = traceback.extract_tb(error.__traceback__)[-1]
-        complain(
+        print_error(
             f"a fault of Overtone, not of the call: {error!r} in {Path(at.filename).name}, line {at.lineno}. "
             "What was done is written. Please report it, with the command."
         )

@@ -10,12 +10,12 @@ from typing import Annotated, Any, Optional, TypeVar
 
 import typer
 
-from overtone.audio.sources import Entry, expand, is_list, may_be_many
+from overtone.audio.sources import Entry, expand, is_collection, is_list_file
 from overtone.cli import console
-from overtone.cli.progress import Meter
+from overtone.cli.progress import ProgressBar
 from overtone.errors import UsageError
 from overtone.output import resume as journal
-from overtone.output.formats import FORMATS, Sink, already_there, check_sink
+from overtone.output.formats import FORMATS, Sink, check_sink, existing_output
 from overtone.types import Result
 
 # typer reads annotations at run time, where `X | None` needs Python 3.10's own types; Optional says the same.
@@ -36,7 +36,7 @@ _Result = TypeVar("_Result", bound=Result)
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class BatchRun:
     """What the command line asked for, beside the options."""
 
     inputs: list[str]
@@ -55,14 +55,14 @@ class Job:
             raise UsageError("--resume keeps what is there and --overwrite replaces it; leave one out.")
         if self.output is None or self.resume or self.overwrite:
             return
-        if there := already_there(self.output, self.format):
+        if there := existing_output(self.output, self.format):
             hint = (
                 "--resume to go on with it, or --overwrite to start anew" if appendable else "--overwrite to replace it"
             )
             raise UsageError(f"{there} is there already; give {hint}.")
 
     @property
-    def on_terminal(self) -> bool:
+    def is_interactive(self) -> bool:
         """Whether results are shown to a person."""
         return self.output is None and self.format is None and sys.stdout.isatty()
 
@@ -72,17 +72,17 @@ class Job:
         return self.format or ("jsonl" if self.output is None else None)
 
     @property
-    def many(self) -> bool:
+    def is_multi_input(self) -> bool:
         """Whether there may be more than one input."""
-        return len(set(self.inputs)) > 1 or any(map(may_be_many, self.inputs))
+        return len(set(self.inputs)) > 1 or any(map(is_collection, self.inputs))
 
-    def form(self, *, split: bool) -> dict[str, Any]:
+    def sink_options(self, *, split: bool) -> dict[str, Any]:
         """What `open_sink` is told of the output; split: each channel has a result of its own."""
-        return {"format": self.kind, "append": self.resume, "many": split or self.many}
+        return {"format": self.kind, "append": self.resume, "many": split or self.is_multi_input}
 
     def check_form(self, form: Mapping[str, Any]) -> None:
         """UsageError for an output that cannot be as it is asked for, before anything is loaded."""
-        if not self.on_terminal:
+        if not self.is_interactive:
             check_sink(self.output, **form)
 
     def entries(self, done: set[str]) -> Iterator[Entry]:
@@ -100,21 +100,21 @@ class Job:
     ) -> int:
         """Write every result, and give the exit code. run: begins the run. first: done with a result before its line
         is written: where that stands, everything of the input stands."""
-        shown = not self.quiet and not self.on_terminal and sys.stderr.isatty()
-        with Meter(self._counted(done), decoded_s, shown=shown) as meter:
+        shown = not self.quiet and not self.is_interactive and sys.stderr.isatty()
+        with ProgressBar(self._counted(done), decoded_s, shown=shown) as meter:
             for result in run():
                 if result.ok:
                     first(result)
                 sink.write(result)
                 meter.add(result)
-                if result.error is not None and not self.on_terminal:
-                    console.complain(str(result.error))
+                if result.error is not None and not self.is_interactive:
+                    console.print_error(str(result.error))
             if not self.quiet:
                 meter.summary(skipped=len(done))
             return 1 if meter.failed else 0
 
     def _counted(self, done: set[str]) -> Iterator[Entry] | None:
         """What is to be done, to be counted beside the run; None where a list comes through a pipe, to be read once."""
-        if not all(os.path.isfile(item.removeprefix("@")) for item in self.inputs if is_list(item)):
+        if not all(os.path.isfile(item.removeprefix("@")) for item in self.inputs if is_list_file(item)):
             return None
         return self.entries(done)

@@ -20,12 +20,12 @@ from overtone.audio import probe
 from overtone.audio.sources import FailedInput, expand
 from overtone.batching.policy import longest_segment
 from overtone.cli import console
-from overtone.cli.options import chosen, with_options
+from overtone.cli.options import resolve_options, with_options
 from overtone.errors import InputError, ModelError, OvertoneError, UsageError
 from overtone.models import checkpoints
 from overtone.options.emotion import Options
 from overtone.system.memory import format_size
-from overtone.tools.benchmark import Contender, Died, Timed, bundled_speech, take_turns, write_wav
+from overtone.tools.benchmark import BenchmarkWorker, Timed, WorkerDied, bundled_speech, take_turns, write_wav
 from overtone.types import SAMPLE_RATE
 
 Files = Annotated[
@@ -67,7 +67,7 @@ def bench(
 
     Each program runs in a process of its own, they take turns, and a warm-up is not counted.
     """
-    made = chosen(options)
+    made = resolve_options(options)
     if funasr:
         _check_funasr(made)
     with ExitStack() as stack:
@@ -75,11 +75,11 @@ def bench(
         clips = sorted(_named(files) if files else _bundled(folder), key=lambda clip: clip.seconds)
         stack.enter_context(console.err.status("measuring"))
         loaded: dict[str, dict[str, Any]] = {}
-        contenders: dict[str, Contender] = {}
+        contenders: dict[str, BenchmarkWorker] = {}
         # Nothing is loaded for clips that cannot be used.
         names = ("overtone", *(["funasr"] if funasr else [])) if any(clip.error is None for clip in clips) else ()
         for name in names:
-            contenders[name] = stack.enter_context(Contender(name))
+            contenders[name] = stack.enter_context(BenchmarkWorker(name))
             loaded[name] = _load(name, contenders[name], made, loaded.get("overtone", {}))
         until = time.perf_counter() + limit
         rows = [_row_of(clip, contenders, repeats, until) for clip in clips]
@@ -106,16 +106,16 @@ def _check_funasr(options: Options) -> None:
         raise UsageError(f"--funasr: {found.name} holds no checkpoint that FunASR reads; name a published one.")
 
 
-def _load(name: str, contender: Contender, options: Options, overtone: Mapping[str, Any]) -> dict[str, Any]:
+def _load(name: str, contender: BenchmarkWorker, options: Options, overtone: Mapping[str, Any]) -> dict[str, Any]:
     """What it runs on, and the seconds that loading took, imports included; without what is done once in a lifetime."""
     try:
         if name == "funasr":
             folder = str(checkpoints.find(options.model, hub=options.hub).folder)
             return contender.ask("load", model=folder, **{key: overtone[key] for key in ("device", "threads")})
-        with Contender(name) as first:  # converts the model and measures its costs, if nobody has yet
+        with BenchmarkWorker(name) as first:  # converts the model and measures its costs, if nobody has yet
             first.ask("load", **dataclasses.asdict(options))
         return contender.ask("load", **dataclasses.asdict(options))
-    except Died as error:
+    except WorkerDied as error:
         raise ModelError(f"{options.model}: {name} could not load it: {error}") from None
 
 
@@ -127,7 +127,7 @@ def _bundled(folder: Path) -> Iterator[_Clip]:
 
 def _named(files: list[str]) -> Iterator[_Clip]:
     for entry in expand(files):
-        name = console.ending(entry.source)
+        name = console.plural(entry.source)
         if isinstance(entry, FailedInput):
             yield _Clip(name, entry.source, error=entry.error)
         elif entry.path is None:
@@ -139,7 +139,7 @@ def _named(files: list[str]) -> Iterator[_Clip]:
                 yield _Clip(name, str(entry.path), error=error)
 
 
-def _row_of(clip: _Clip, contenders: Mapping[str, Contender], repeats: int, until: float) -> dict[str, Any]:
+def _row_of(clip: _Clip, contenders: Mapping[str, BenchmarkWorker], repeats: int, until: float) -> dict[str, Any]:
     """What was measured with a clip; where it cannot be used, the error stands in Overtone's place.
 
     Clips come from short to long, so that the highest memory so far is that clip's.
@@ -190,7 +190,7 @@ def _show(loaded: Mapping[str, Mapping[str, Any]], rows: list[dict[str, Any]], o
     for row in rows:
         for who in ("overtone", "funasr"):
             if row.get(who, {}).get("error"):
-                console.complain(f"{row['clip']}: {who}: {row[who]['error']}")
+                console.print_error(f"{row['clip']}: {who}: {row[who]['error']}")
     if not loaded:
         return
     console.out.print()

@@ -13,12 +13,12 @@ out = Console(highlight=False, emoji=False)
 err = Console(stderr=True, highlight=False, emoji=False)
 
 
-def complain(message: str) -> None:
+def print_error(message: str) -> None:
     """One error, on standard error."""
     err.print(f"[bold red]error:[/] {escape(printable(message))}", soft_wrap=True)
 
 
-def note(message: str) -> None:
+def print_note(message: str) -> None:
     """One remark, on standard error."""
     err.print(f"[dim]{escape(printable(message))}[/]", soft_wrap=True)
 
@@ -29,7 +29,7 @@ def printable(text: str) -> str:
     return text.encode(encoding, "backslashreplace").decode(encoding, "replace")
 
 
-def ending(name: str, width: int = 40) -> str:
+def plural(name: str, width: int = 40) -> str:
     """A name by its last characters, which tell files of one folder apart."""
     return name if len(name) <= width else "…" + name[1 - width :]
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from overtone.cli import console
-from overtone.cli.options import exits
+from overtone.cli.options import typer_command
 from overtone.conversion import convert as converted_to
 from overtone.errors import CheckpointError, ModelError, UsageError
 from overtone.models import checkpoints
@@ -26,7 +26,7 @@ _ONNX_TAKES = ("torch", "onnx", "onnxscript")
 CpuPrecision = Literal["fp32", "bf16", "int8"]
 
 
-@exits
+@typer_command
 def convert(
     model: Model,
     precision: Annotated[CpuPrecision, typer.Option(help="What it computes in.")] = "fp32",
@@ -63,7 +63,7 @@ def convert(
         "agreement": _agreement(made),
     }
     for name, text in lines.items():
-        console.note(f"{name:<10} {text}")
+        console.print_note(f"{name:<10} {text}")
     typer.echo(folder)
     return 0
 

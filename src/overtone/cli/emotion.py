@@ -9,9 +9,9 @@ from typing import Annotated, Any, Optional
 import typer
 
 from overtone.audio.sources import Entry
-from overtone.cli.batch_run import Format, Inputs, Job, Output, Overwrite, Quiet, Resume
+from overtone.cli.batch_run import BatchRun, Format, Inputs, Output, Overwrite, Quiet, Resume
 from overtone.cli.emotion_table import TableSink
-from overtone.cli.options import chosen, with_options
+from overtone.cli.options import resolve_options, with_options
 from overtone.cli.plots import Plots
 from overtone.options.emotion import Options
 from overtone.output import resume as journal
@@ -43,13 +43,13 @@ def emotion(  # noqa: PLR0913, PLR0917 - a command's options are its interface
     **options: Any,
 ) -> int:
     """Tell the emotion in speech: a table on a terminal, JSON lines in a pipe, a file with -o."""
-    job = Job(inputs, output, format, resume, overwrite, quiet)
+    job = BatchRun(inputs, output, format, resume, overwrite, quiet)
     job.check()
-    return _run(job, chosen(options), embeddings, plot)
+    return _run(job, resolve_options(options), embeddings, plot)
 
 
-def _run(job: Job, options: Options, embeddings: str | None, plot: str | None) -> int:
-    form = {**job.form(split=options.channels == "split"), "granularity": options.granularity}
+def _run(job: BatchRun, options: Options, embeddings: str | None, plot: str | None) -> int:
+    form = {**job.sink_options(split=options.channels == "split"), "granularity": options.granularity}
     job.check_form(form)
     with ExitStack() as stack:
         # What writes results is imported first: the budget is shared out over what is left.
@@ -59,7 +59,7 @@ def _run(job: Job, options: Options, embeddings: str | None, plot: str | None) -
         done = _recovered(job, recognizer)
         sink = stack.enter_context(
             TableSink(options.granularity)
-            if job.on_terminal
+            if job.is_interactive
             else open_sink(job.output, labels=recognizer.labels, **form)
         )
 
@@ -75,7 +75,7 @@ def _run(job: Job, options: Options, embeddings: str | None, plot: str | None) -
         return job.write(run, sink, done, decoded_s=lambda: recognizer.decoded_s, first=first)
 
 
-def _entries(job: Job, done: set[str], plots: Plots | None) -> Iterator[Entry]:
+def _entries(job: BatchRun, done: set[str], plots: Plots | None) -> Iterator[Entry]:
     # A name is kept for what was done before, too.
     for entry in job.entries(set()):
         if plots is not None:
@@ -90,11 +90,11 @@ def _vectors(folder: str | None, options: Options) -> EmbeddingWriter | None:
     return EmbeddingWriter(folder, "frame" if options.granularity == "frame" else "utterance")
 
 
-def _recovered(job: Job, recognizer: EmotionRecognizer) -> set[str]:
+def _recovered(job: BatchRun, recognizer: EmotionRecognizer) -> set[str]:
     if not job.resume or job.output is None:
         return set()
     runtime = recognizer.runtime
-    return journal.recover(
+    return journal.resume_from(
         job.output,
         model=runtime.network.name,
         precision=runtime.precision,

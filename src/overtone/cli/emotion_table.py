@@ -6,7 +6,7 @@ from rich.markup import escape
 
 from overtone.cli import console
 from overtone.output.formats.sink import Closing
-from overtone.output.records import of_kind
+from overtone.output.records import expect_type
 from overtone.types import SILENCE, EmotionResult, Granularity, Result, SegmentResult
 
 _BAR = 20
@@ -45,7 +45,7 @@ class TableSink(Closing):
 
     def write(self, result: Result) -> None:
         """Print one result."""
-        told = of_kind(result, EmotionResult)
+        told = expect_type(result, EmotionResult)
         if not told.ok:
             console.out.print(heading(told))
             return

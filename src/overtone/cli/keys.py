@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from overtone.cli import console
-from overtone.cli.options import exits
+from overtone.cli.options import typer_command
 from overtone.server.auth import add_key, default_path, read_keys, remove_key
 
 keys = typer.Typer(help="Make, list and withdraw the API keys of the service.", no_args_is_help=True)
@@ -20,7 +20,7 @@ FileOption = Annotated[
 
 
 @keys.command()
-@exits
+@typer_command
 def add(
     name: Name,
     file: FileOption = None,
@@ -31,14 +31,14 @@ def add(
     """Make a key and print it. It is shown this once: only a hash of it is kept."""
     path = file or default_path()
     typer.echo(add_key(path, name, seconds))
-    console.note(
+    console.print_note(
         f"The key of {name}, in force from now on. Keep it: it is not shown again, and {path} has only its hash."
     )
     return 0
 
 
 @keys.command("list")
-@exits
+@typer_command
 def list_keys(file: FileOption = None) -> int:
     """List whose keys there are, when they were made and what limits they have."""
     table = console.plain_table("name", "made", ">seconds at once")
@@ -50,9 +50,9 @@ def list_keys(file: FileOption = None) -> int:
 
 
 @keys.command()
-@exits
+@typer_command
 def remove(name: Name, file: FileOption = None) -> int:
     """Withdraw a key. A service that is running knows it no more from its next request on."""
     remove_key(file or default_path(), name)
-    console.note(f"The key of {name} is withdrawn.")
+    console.print_note(f"The key of {name} is withdrawn.")
     return 0

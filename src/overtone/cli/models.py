@@ -7,16 +7,16 @@ from rich.markup import escape
 
 from overtone.cli import console
 from overtone.cli.convert import HubOption, Model, convert
-from overtone.cli.options import exits
+from overtone.cli.options import typer_command
 from overtone.errors import DownloadError, ModelError
 from overtone.models import checkpoints
 from overtone.models import converted as on_disk
 from overtone.models.checkpoints import EMOTION, Checkpoint
 from overtone.models.converted import Converted
-from overtone.models.emotion2vec.classifier import english
+from overtone.models.emotion2vec.classifier import english_part
 from overtone.models.emotion2vec.config import Architecture
 from overtone.models.hub import ALIASES, BUNDLED, Hub
-from overtone.models.registry import purpose
+from overtone.models.registry import describe_role
 from overtone.system.memory import format_size
 
 models = typer.Typer(help="List, describe, fetch and convert models.", no_args_is_help=True)
@@ -40,7 +40,7 @@ _ABOUT = {
 
 
 @models.command("list")
-@exits
+@typer_command
 def list_models(hub: HubOption = "hf") -> int:
     """List the models known by a short name, and which of them are on this machine."""
     table = console.plain_table("name", "hub id", "here", "")
@@ -51,7 +51,7 @@ def list_models(hub: HubOption = "hf") -> int:
 
 
 @models.command()
-@exits
+@typer_command
 def info(model: Model, hub: HubOption = "hf") -> int:
     """Describe a model that is on this machine: shape, size, classes."""
     found = checkpoints.find(model, hub=hub, download=False)
@@ -60,7 +60,7 @@ def info(model: Model, hub: HubOption = "hf") -> int:
         "model": found.name,
         "folder": str(found.folder),
         "weights": f"{weights}, {format_size(found.weight_bytes)}",
-        **(_emotion(found) if found.kind in EMOTION else {"network": found.kind, "for": purpose(found)}),
+        **(_emotion(found) if found.kind in EMOTION else {"network": found.kind, "for": describe_role(found)}),
     }
     if (made := on_disk.read(found.folder, found.name)) is not None:
         lines["converted"] = f"for the CPU, {made.precision}, with {_versions(made)}"
@@ -72,21 +72,21 @@ def info(model: Model, hub: HubOption = "hf") -> int:
 
 
 @models.command()
-@exits
+@typer_command
 def pull(model: Model, hub: HubOption = "hf") -> int:
     """Fetch a model from its hub and print the folder it is in. Fetching goes on where it was stopped."""
     found = checkpoints.find(model, hub=hub)
     if found.kind in EMOTION:
         Architecture.from_config(found.config, found.name)
     else:
-        purpose(found)
+        describe_role(found)
     typer.echo(found.folder)
     return 0
 
 
 def _emotion(found: Checkpoint) -> dict[str, str]:
     shape = Architecture.from_config(found.config, found.name)
-    labels = [english(label) for label in found.labels or () if not label.startswith("unuse")]
+    labels = [english_part(label) for label in found.labels or () if not label.startswith("unuse")]
     return {
         "network": f"{shape.prenet_depth + shape.depth} blocks of {shape.embed_dim}, {shape.num_heads} heads",
         "frames": f"every {shape.hop_samples / 16:g} ms, each seeing {shape.receptive_samples / 16:g} ms",

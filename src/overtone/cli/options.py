@@ -21,7 +21,7 @@ _SHORT = {"model": ["-m"], "memory": []}
 _SIZES = ("memory", "max_upload", "uploads_size", "jobs_size", "cache_size")
 
 
-def exits(command: Callable[..., int]) -> Callable[..., None]:
+def typer_command(command: Callable[..., int]) -> Callable[..., None]:
     """A command that returns its exit code, as typer wants it."""
 
     @functools.wraps(command)
@@ -45,7 +45,7 @@ def with_transcription_options(command: _Command) -> _Command:
     return _with(command, [_profile(), *(option for option in made if option.name in FIELDS)])
 
 
-def with_options_to_tune(command: _Command) -> _Command:
+def with_tuning_options(command: _Command) -> _Command:
     """The same without `--profile`, for the command that makes one."""
     return _with(command, _model_options())
 
@@ -65,17 +65,17 @@ def _with(command: _Command, made: list[inspect.Parameter]) -> _Command:
     return command
 
 
-def chosen(options: dict[str, Any]) -> Options:
+def resolve_options(options: dict[str, Any]) -> Options:
     """The options of a command: what was given, over the profile, the environment and the config file."""
-    return sources.load(**typed(options))
+    return sources.load(**explicit_options(options))
 
 
-def transcription_chosen(options: dict[str, Any]) -> TranscribeOptions:
+def resolve_transcription_options(options: dict[str, Any]) -> TranscribeOptions:
     """The same of a command that transcribes."""
-    return sources.load_transcription(**typed(options))
+    return sources.load_transcription(**explicit_options(options))
 
 
-def typed(options: dict[str, Any]) -> dict[str, Any]:
+def explicit_options(options: dict[str, Any]) -> dict[str, Any]:
     """Those options of a command that were given."""
     return {name: value for name, value in options.items() if value is not None}
 

@@ -13,13 +13,13 @@ from rich.markup import escape
 from overtone.audio import probe
 from overtone.audio.sources import FailedInput, expand
 from overtone.batching.cost_model import Shape
-from overtone.batching.memory_plan import Plan, check_whole
+from overtone.batching.memory_plan import Plan, whole_file_bytes
 from overtone.cli import console
 from overtone.cli.batch_run import Inputs
-from overtone.cli.options import chosen, with_options
+from overtone.cli.options import resolve_options, with_options
 from overtone.engine import runtime
 from overtone.errors import BudgetError, InputError
-from overtone.segmentation.segmenters import windows_in
+from overtone.segmentation.segmenters import window_count
 from overtone.system.memory import format_size
 from overtone.types import SAMPLE_RATE
 
@@ -50,7 +50,7 @@ def plan(inputs: Inputs, format: As = "table", **options: Any) -> int:
 
     Loads the model to know; of the inputs it reads headers only.
     """
-    started = runtime.start(chosen(options))
+    started = runtime.start(resolve_options(options))
     try:
         forecasts = list(_forecasts(inputs, started))
         if format == "json":
@@ -59,7 +59,7 @@ def plan(inputs: Inputs, format: As = "table", **options: Any) -> int:
             _show(started, forecasts)
             for forecast in forecasts:
                 if forecast.error:
-                    console.complain(forecast.error)
+                    console.print_error(forecast.error)
         return 1 if any(forecast.error for forecast in forecasts) else 0
     finally:
         started.engine.close()
@@ -89,11 +89,11 @@ def _forecast(source: str, seconds: float, tracks: int, started: runtime.Runtime
     segments, exact, run = 1, True, samples
     if options.segment == "window" and not options.whole:
         window, hop = (round(s * SAMPLE_RATE) for s in (options.window, options.hop or options.window))
-        segments = windows_in(samples, window, hop)
+        segments = window_count(samples, window, hop)
         run += (segments - 1) * (window - hop)
     elif not options.whole:
         # Longer audio may be silence from end to end, and that is one segment too.
-        exact = samples <= started.longest
+        exact = samples <= started.max_segment_samples
     error = _refusal(samples, tracks, started)
     return _Forecast(source, seconds, tracks * segments, exact, tracks * run / SAMPLE_RATE, error)
 
@@ -103,7 +103,7 @@ def _refusal(samples: int, tracks: int, started: runtime.Runtime) -> str | None:
     if not started.options.whole:
         return None
     try:
-        check_whole(started.engine.plan, samples, tracks)
+        whole_file_bytes(started.engine.plan, samples, tracks)
     except BudgetError as error:
         return str(error)
     return None
@@ -157,7 +157,7 @@ def _show(started: runtime.Runtime, forecasts: list[_Forecast]) -> None:
         length = "unknown" if forecast.seconds is None else console.duration(forecast.seconds)
         segments = "" if forecast.segments is None else f"{'' if forecast.exact else '≥ '}{forecast.segments}"
         remark = "[red]cannot be used[/]" if forecast.error else ""
-        name = escape(console.ending(console.printable(forecast.source)))
+        name = escape(console.plural(console.printable(forecast.source)))
         table.add_row(name, "" if forecast.error else length, segments, remark)
     console.out.print(table)
     if len(forecasts) > _SHOWN:

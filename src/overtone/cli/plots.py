@@ -6,7 +6,7 @@ import os
 
 from overtone.audio.sources import Entry
 from overtone.errors import UsageError
-from overtone.output.formats import Names
+from overtone.output.formats import OutputNames
 from overtone.output.formats.output_file import make_folder
 from overtone.output.plots import plot_stages, plot_timeline
 from overtone.system.profiler import Recording
@@ -23,7 +23,7 @@ class Plots:
         _have_matplotlib()
         make_folder(folder)
         self._folder = folder
-        self._names = Names()
+        self._names = OutputNames()
 
     def reserve(self, entry: Entry) -> None:
         """The next input, in order, whether it will be run or was done before."""

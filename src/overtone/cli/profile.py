@@ -13,7 +13,7 @@ import typer
 from overtone.audio.sources import expand
 from overtone.cli import console
 from overtone.cli.batch_run import Inputs
-from overtone.cli.options import chosen, with_options
+from overtone.cli.options import resolve_options, with_options
 from overtone.cli.plots import StagePlot
 from overtone.engine.stats import EngineStats
 from overtone.options.emotion import Options
@@ -21,7 +21,7 @@ from overtone.output.formats import open_sink
 from overtone.pipelines.emotion import EmotionRecognizer
 from overtone.system.machine import peak_rss_bytes, rss_bytes
 from overtone.system.memory import format_size
-from overtone.system.profiler import STAGES, Recorder, Recording, Stage
+from overtone.system.profiler import STAGES, Recording, Stage, TraceRecorder
 
 Gantt = Annotated[
     Optional[str],  # noqa: UP045 - typer reads it
@@ -82,7 +82,7 @@ class _Watch:
 def profile(inputs: Inputs, gantt: Gantt = None, overwrite: Overwrite = False, **options: Any) -> int:
     """Run these inputs and show each stage's time, processor time and memory, and how well they overlap."""
     plot = StagePlot(gantt, overwrite=overwrite) if gantt is not None else None
-    run = _measured(inputs, chosen(options))
+    run = _measured(inputs, resolve_options(options))
     _print(run)
     if plot is not None:
         plot.draw(run.recording, run.title)
@@ -90,7 +90,7 @@ def profile(inputs: Inputs, gantt: Gantt = None, overwrite: Overwrite = False, *
 
 
 def _measured(inputs: list[str], options: Options) -> _Run:
-    held, watch, recorder = rss_bytes(), _Watch(), Recorder(rss_bytes)
+    held, watch, recorder = rss_bytes(), _Watch(), TraceRecorder(rss_bytes)
     with EmotionRecognizer.with_options(options, recorder) as recognizer:
         load, load_peak = watch.stop(), peak_rss_bytes()
         # Results are written as `emotion` writes them into a pipe, to a place that keeps nothing.
@@ -100,7 +100,7 @@ def _measured(inputs: list[str], options: Options) -> _Run:
         for result in recognizer.stream(expand(inputs)):
             if result.error is not None:
                 failed += 1
-                console.complain(str(result.error))
+                console.print_error(str(result.error))
             if result.channel in (None, 0):  # decoded once for all channels
                 audio_s += result.duration
             began = recorder.begin()

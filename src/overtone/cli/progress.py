@@ -19,7 +19,7 @@ from overtone.types import Result
 _REFRESH_S = 0.25
 
 
-class Meter:
+class ProgressBar:
     """Counts results, and shows a bar while its `with` block runs.
 
     to_do: the inputs of this run, None if they cannot be counted; their headers are read in a thread of its own, so
@@ -51,7 +51,7 @@ class Meter:
         )
         self._task = self._bar.add_task("", total=None, rate="", left="")
 
-    def __enter__(self) -> Meter:
+    def __enter__(self) -> ProgressBar:
         if self._shown:
             self._bar.start()
             threading.Thread(target=self._count, name="overtone-count", daemon=True).start()
@@ -108,4 +108,4 @@ class Meter:
             parts.append(f"{self.failed} failed")
         if skipped:
             parts.append(f"{skipped} were done before")
-        console.note(", ".join(parts))
+        console.print_note(", ".join(parts))

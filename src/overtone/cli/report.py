@@ -11,7 +11,7 @@ from rich.table import Table
 from overtone.cli import console as screen
 from overtone.errors import BudgetError, ModelError, OvertoneError, UsageError
 from overtone.system.memory import format_size
-from overtone.tools.tuning.search import Trial, acceptable
+from overtone.tools.tuning.search import Trial, is_acceptable
 from overtone.tools.tuning.session import Measured, Session
 
 SETTING = ("precision", "threads", "batch", "segment")
@@ -28,16 +28,16 @@ LEGEND = (
 """What the columns say; their heads are short, so that the table fits a terminal of 80 columns."""
 
 
-def setting(trial: Trial) -> tuple[str, ...]:
+def trial_columns(trial: Trial) -> tuple[str, ...]:
     """What is tried, as text, one for each of `SETTING`; empty where Overtone chooses."""
     threads = "" if trial.threads is None else str(trial.threads)
     batch = "" if trial.batch_size_s is None else f"{trial.batch_size_s:g} s"
     return trial.precision, threads, batch, f"{trial.max_segment:g} s"
 
 
-def named(trial: Trial) -> str:
+def trial_line(trial: Trial) -> str:
     """A trial in one line: `fp32, 2 threads, batch 64 s, segment 30 s`."""
-    precision, threads, batch, segment = setting(trial)
+    precision, threads, batch, segment = trial_columns(trial)
     parts = {
         precision: precision,
         f"{threads} {'thread' if threads == '1' else 'threads'}": threads,
@@ -59,10 +59,10 @@ def table(session: Session) -> Table:
 
 def _cells(session: Session, measured: Measured, *, chosen: bool) -> Iterator[str]:
     row, agreement = measured.row, measured.agreement
-    precision, threads, batch, segment = setting(row.trial)
+    precision, threads, batch, segment = trial_columns(row.trial)
     yield from (precision, threads, batch or "auto", segment)
     yield "" if row.speed is None else f"{row.speed:.1f} ×"
-    yield format_size(row.peak_bytes) if row.ran else ""
+    yield format_size(row.peak_bytes) if row.completed else ""
     if agreement is not None and agreement.labels is not None and agreement.score is not None:
         yield f"{100 * agreement.labels:.1f} %"
         yield f"{agreement.score:.4f}"
@@ -74,11 +74,11 @@ def _cells(session: Session, measured: Measured, *, chosen: bool) -> Iterator[st
 
 def _remark(session: Session, measured: Measured) -> str:
     row = measured.row
-    if not row.ran:
+    if not row.completed:
         return "failed"
     if row.peak_bytes > row.budget_bytes:
         return f"over the budget of {format_size(row.budget_bytes)}"
-    if not acceptable(session.axes, row, session.rows, session.least_agreement):
+    if not is_acceptable(session.axes, row, session.rows, session.least_agreement):
         return "differs" if row.agreement is not None else "not compared"
     return ""
 
@@ -91,19 +91,19 @@ def as_text(table: Table) -> str:
     return console.file.getvalue()
 
 
-def reasons(session: Session) -> list[str]:
+def failure_reasons(session: Session) -> list[str]:
     """Why trials failed, each reason once, under the first setting it stopped."""
     said: dict[str, str] = {}
     for measured in session.measured:
         if measured.row.reason is not None:
-            said.setdefault(measured.row.reason, f"{named(measured.row.trial)}: {measured.row.reason}")
+            said.setdefault(measured.row.reason, f"{trial_line(measured.row.trial)}: {measured.row.reason}")
     return list(said.values())
 
 
-def nothing(session: Session) -> OvertoneError:
+def no_setting_error(session: Session) -> OvertoneError:
     """The error that says why no setting could be chosen."""
     rows = session.rows
-    if any(row.ran for row in rows):
+    if any(row.completed for row in rows):
         return BudgetError(
             "no setting kept to its budget and agreed with fp32 as well; give more --memory, or take a smaller model."
         )

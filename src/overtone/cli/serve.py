@@ -7,7 +7,7 @@ import importlib.util
 from typing import Any
 
 from overtone.cli import console
-from overtone.cli.options import chosen, typed, with_settings
+from overtone.cli.options import explicit_options, resolve_options, with_settings
 from overtone.errors import UsageError
 from overtone.options import sources
 from overtone.server.settings import HELP, Settings
@@ -19,9 +19,9 @@ _NEEDED = ("fastapi", "uvicorn", "websockets", "prometheus_client", "python_mult
 def serve(**options: Any) -> int:
     """Serve over HTTP and WebSocket, with a web page: many users, one model, inside the memory it is given."""
     names = [field.name for field in dataclasses.fields(Settings)]
-    given = typed({name: options.pop(name) for name in names})
+    given = explicit_options({name: options.pop(name) for name in names})
     settings = Settings(**{**sources.environment_of(sources.SERVICE, Settings), **given})
-    made = chosen(options)
+    made = resolve_options(options)
     if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
         raise UsageError(
             f"the service needs {', '.join(missing)}: pip install 'overtone[server]'", code="missing_extra"
@@ -30,8 +30,8 @@ def serve(**options: Any) -> int:
         raise UsageError("--page needs gradio: pip install 'overtone[ui]'", code="missing_extra")
     from overtone.server.observability import logs
     from overtone.server.run import serve as run
-    from overtone.server.state import start_with
+    from overtone.server.state import load_models
 
     logs.configure(None if settings.log == "auto" else settings.log == "json", "info")
-    run(settings, start_with(made, settings), lambda address: console.err.print(f"listening on {address}"))
+    run(settings, load_models(made, settings), lambda address: console.err.print(f"listening on {address}"))
     return 0

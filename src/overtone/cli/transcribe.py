@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from overtone.cli.batch_run import Format, Inputs, Job, Output, Overwrite, Quiet, Resume
-from overtone.cli.options import transcription_chosen, with_transcription_options
+from overtone.cli.batch_run import BatchRun, Format, Inputs, Output, Overwrite, Quiet, Resume
+from overtone.cli.options import resolve_transcription_options, with_transcription_options
 from overtone.cli.transcript_table import TranscriptTable
 from overtone.options.transcription import TranscribeOptions
 from overtone.output import resume as journal
@@ -33,28 +33,28 @@ def transcribe(
     **options: Any,
 ) -> int:
     """Write down what is said: a table on a terminal, JSON lines in a pipe, a file or subtitles with -o."""
-    job = Job(inputs, output, format, resume, overwrite, quiet)
+    job = BatchRun(inputs, output, format, resume, overwrite, quiet)
     job.check()
-    return _run(job, transcription_chosen(options), detail)
+    return _run(job, resolve_transcription_options(options), detail)
 
 
-def _run(job: Job, options: TranscribeOptions, detail: Detail) -> int:
-    form = {**job.form(split=options.channels == "split"), "granularity": detail, "speakers": options.speakers}
+def _run(job: BatchRun, options: TranscribeOptions, detail: Detail) -> int:
+    form = {**job.sink_options(split=options.channels == "split"), "granularity": detail, "speakers": options.speakers}
     job.check_form(form)
     with ExitStack() as stack:
         transcriber = stack.enter_context(Transcriber.with_options(options))
         done = _recovered(job, transcriber, detail)
-        sink = stack.enter_context(TranscriptTable() if job.on_terminal else open_sink(job.output, **form))
+        sink = stack.enter_context(TranscriptTable() if job.is_interactive else open_sink(job.output, **form))
         return job.write(
             lambda: transcriber.stream(job.entries(done)), sink, done, decoded_s=lambda: transcriber.decoded_s
         )
 
 
-def _recovered(job: Job, transcriber: Transcriber, detail: Detail) -> set[str]:
+def _recovered(job: BatchRun, transcriber: Transcriber, detail: Detail) -> set[str]:
     if not job.resume or job.output is None:
         return set()
     runtime = transcriber.runtime
-    return journal.recover(
+    return journal.resume_from(
         job.output,
         model=runtime.network.name,
         precision=runtime.precision,

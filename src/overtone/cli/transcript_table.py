@@ -12,8 +12,8 @@ from rich.text import Text
 from overtone.cli import console
 from overtone.cli.emotion_table import colour, heading, show_warnings
 from overtone.output.formats.sink import Closing
-from overtone.output.formats.subtitles import one_line, speaker_name
-from overtone.output.records import of_kind
+from overtone.output.formats.subtitles import single_line, speaker_name
+from overtone.output.records import expect_type
 from overtone.types import Result, Sentence, Transcript
 
 _AT_ONCE = 50
@@ -26,7 +26,7 @@ class TranscriptTable(Closing):
 
     def write(self, result: Result) -> None:
         """Print one transcript."""
-        told = of_kind(result, Transcript)
+        told = expect_type(result, Transcript)
         if not told.ok:
             console.out.print(heading(told))
             return
@@ -86,7 +86,7 @@ def _cells(sentence: Sentence) -> tuple[Text, Text, Text, Text]:
 
 def _shown(text: str) -> str:
     """Text on one line without what would steer a terminal."""
-    return console.printable("".join("�" if category(c) == "Cc" else c for c in one_line(text)))
+    return console.printable("".join("�" if category(c) == "Cc" else c for c in single_line(text)))
 
 
 def _clock(seconds: float) -> str:

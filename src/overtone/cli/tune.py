@@ -18,7 +18,7 @@ import overtone
 from overtone.audio.sources import expand
 from overtone.cli import console, report
 from overtone.cli.batch_run import Inputs, Quiet
-from overtone.cli.options import typed, with_options_to_tune
+from overtone.cli.options import explicit_options, with_tuning_options
 from overtone.errors import InputError, UsageError
 from overtone.models.checkpoints import find
 from overtone.options import sources
@@ -26,7 +26,7 @@ from overtone.system.devices import resolve_devices
 from overtone.system.machine import processor_name, usable_cpus
 from overtone.tools.tuning import profile
 from overtone.tools.tuning.axes import axes_for
-from overtone.tools.tuning.sampling import Sample, take
+from overtone.tools.tuning.sampling import Sample, take_sample
 from overtone.tools.tuning.search import LEAST_AGREEMENT, Trial
 from overtone.tools.tuning.session import Measured, Session
 
@@ -44,7 +44,7 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", "--force", help="Replace
 
 
 @dataclass(frozen=True, slots=True)
-class _Wishes:
+class TuneRequest:
     """What the command line asked for, beside the options. Seconds."""
 
     output: str
@@ -64,7 +64,7 @@ class _Wishes:
             raise UsageError(f"{self.output} is there already; give --overwrite to replace it, or another -o.")
 
 
-@with_options_to_tune
+@with_tuning_options
 def tune(
     inputs: Inputs,
     time: Time = "5m",
@@ -80,14 +80,14 @@ def tune(
     What you set yourself, here or in the environment or the config file, stays as it is. Precisions other than fp32
     have to agree with it; every trial keeps to --memory.
     """
-    wishes = _Wishes(output, seconds_of(time), audio_s, least_agreement)
+    wishes = TuneRequest(output, seconds_of(time), audio_s, least_agreement)
     wishes.check(overwrite)
-    fixed = {*sources.settings(), *typed(options)}
-    base = sources.load(**typed(options))
+    fixed = {*sources.settings(), *explicit_options(options)}
+    base = sources.load(**explicit_options(options))
     find(base.model, hub=base.hub)  # what cannot be had is said once, and not by every trial
     device = ",".join(resolve_devices(base.device))
     with tempfile.TemporaryDirectory(prefix="overtone-tune-") as folder:
-        sample = take(expand(inputs), wishes.audio_s, Path(folder), console.complain)
+        sample = take_sample(expand(inputs), wishes.audio_s, Path(folder), console.print_error)
         _check(sample, wishes, quiet)
         axes = axes_for(base, fixed, device, usable_cpus(), sample.heard)
         session = Session(base.replace(device=device), axes, sample, wishes.time_s, wishes.least_agreement)
@@ -101,7 +101,7 @@ def tune(
             remarks, code = ["Interrupted before all was tried."], _INTERRUPTED
     if code == _INTERRUPTED and session.best() is None:
         return code
-    _report(session, wishes, typed(options), remarks)
+    _report(session, wishes, explicit_options(options), remarks)
     return code
 
 
@@ -114,11 +114,13 @@ def seconds_of(text: str) -> float:
     return seconds
 
 
-def _check(sample: Sample, wishes: _Wishes, quiet: bool) -> None:
+def _check(sample: Sample, wishes: TuneRequest, quiet: bool) -> None:
     if not sample.paths:
         raise InputError("none of the inputs can be used, so there is nothing to try settings on.", code="no_audio")
     if sample.cut and not quiet:
-        console.note(f"only the first {console.duration(wishes.audio_s)} of the inputs are used; --audio-s takes more.")
+        console.print_note(
+            f"only the first {console.duration(wishes.audio_s)} of the inputs are used; --audio-s takes more."
+        )
 
 
 def _teller(quiet: bool) -> Callable[[Trial, Measured | None], None]:
@@ -128,7 +130,7 @@ def _teller(quiet: bool) -> Callable[[Trial, Measured | None], None]:
         if quiet:
             return
         if measured is None:
-            console.err.print(f"[dim]{report.named(trial)}:[/]", end=" ")
+            console.err.print(f"[dim]{report.trial_line(trial)}:[/]", end=" ")
         else:
             speed = "failed" if measured.row.speed is None else f"{measured.row.speed:.1f} × real time"
             console.err.print(f"[dim]{speed}[/]")
@@ -136,16 +138,16 @@ def _teller(quiet: bool) -> Callable[[Trial, Measured | None], None]:
     return tell
 
 
-def _report(session: Session, wishes: _Wishes, given: Mapping[str, Any], remarks: list[str]) -> None:
+def _report(session: Session, wishes: TuneRequest, given: Mapping[str, Any], remarks: list[str]) -> None:
     """Print what was found and write the profile. Raises what says why there is none to write."""
     table, chosen = report.table(session), session.best()
     console.out.print(table)
     console.out.print(f"[dim]{report.LEGEND}[/]", soft_wrap=True)
-    remarks = [*remarks, *report.reasons(session)]
+    remarks = [*remarks, *report.failure_reasons(session)]
     for remark in remarks:
         console.out.print(escape(remark), soft_wrap=True)
     if chosen is None:
-        raise report.nothing(session)
+        raise report.no_setting_error(session)
     machine = f"{processor_name()}, {usable_cpus()} cores"
     head = [
         f"Made by overtone {overtone.__version__} on {datetime.date.today().isoformat()}, by trying it on "
@@ -167,5 +169,5 @@ def _values(session: Session, chosen: Trial, given: Mapping[str, Any]) -> dict[s
     if options.whole or options.segment != "vad":
         del tuned["max_segment"]  # it says nothing there
     values = {"model": None, "device": None, **given, **tuned}
-    values |= {"model": profile.portable(options.model), "device": options.device}
+    values |= {"model": profile.absolute_path(options.model), "device": options.device}
     return {name: value for name, value in values.items() if value is not None}

@@ -49,7 +49,7 @@ _REVISIONS = ("model_revision", "vad_model_revision", "punc_model_revision", "sp
 _HUBS: Mapping[str, Hub] = {"hf": "hf", "huggingface": "hf", "ms": "ms", "modelscope": "ms"}
 
 
-def sift(given: Mapping[str, Any], where: str, known: Collection[str] = ()) -> dict[str, Any]:
+def validate_arguments(given: Mapping[str, Any], where: str, known: Collection[str] = ()) -> dict[str, Any]:
     """The arguments that are known. UsageError for the first that is neither known nor without effect."""
     for name, value in given.items():
         if name in _REVISIONS:

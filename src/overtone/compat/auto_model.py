@@ -13,7 +13,7 @@ from overtone.models.checkpoints import Checkpoint
 from overtone.models.registry import ROLES, check_role
 
 
-class Face(Protocol):
+class ModelAdapter(Protocol):
     """What one kind of model does with FunASR's calls."""
 
     folder: Path
@@ -75,7 +75,7 @@ class AutoModel:
         return self._face.generate(input, progress_callback, {"input_len": input_len, **kwargs})
 
 
-def _face(model: str, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> Face:
+def _face(model: str, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> ModelAdapter:
     checkpoint = checkpoints.find(model, hub=options["hub"])
     if ROLES.get(checkpoint.kind) == "emotion":
         from overtone.compat.emotion import Emotions
@@ -84,16 +84,16 @@ def _face(model: str, arguments: Mapping[str, Any], options: Mapping[str, Any]) 
     return _speech_face(checkpoint, arguments, options)
 
 
-def _speech_face(checkpoint: Checkpoint, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> Face:
+def _speech_face(checkpoint: Checkpoint, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> ModelAdapter:
     role = ROLES.get(checkpoint.kind)
     if role == "live":
         from overtone.compat.streaming import StreamingRecognition
 
         return StreamingRecognition(checkpoint, arguments, options)
     if role == "vad":
-        from overtone.compat.vad import SpeechFinder
+        from overtone.compat.vad import VadModel
 
-        return SpeechFinder(checkpoint, arguments, options)
+        return VadModel(checkpoint, arguments, options)
     if role == "punctuation":
         from overtone.compat.punctuation import Punctuation
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from overtone.compat.arguments import device_of, hub_of, sift
+from overtone.compat.arguments import device_of, hub_of, validate_arguments
 from overtone.compat.vad import SpeechOptions
 from overtone.models import checkpoints
 from overtone.models.checkpoints import Checkpoint
@@ -16,7 +16,9 @@ NAMES = ("vad_model", "vad_kwargs", "punc_model", "punc_kwargs", "spk_model", "s
 """Arguments that name them."""
 
 
-def chosen(given: Mapping[str, Any], hub: Hub, longest_s: float) -> tuple[SpeechOptions | None, dict[str, Any]]:
+def vad_and_options(
+    given: Mapping[str, Any], hub: Hub, longest_s: float
+) -> tuple[SpeechOptions | None, dict[str, Any]]:
     """How speech is found, and options of the pipeline. longest_s: of a segment, at least.
 
     Raises the errors of finding a model, and UsageError for what its arguments may not be.
@@ -38,7 +40,7 @@ def chosen(given: Mapping[str, Any], hub: Hub, longest_s: float) -> tuple[Speech
     }
     if given.get("spk_model") is not None:
         speakers, of_speakers = _model("spk", given, "speakers", hub)
-        sift(_without(of_speakers), "spk_kwargs")
+        validate_arguments(_without(of_speakers), "spk_kwargs")
         made |= {
             "speakers": True,
             "speaker_model": str(speakers.folder),
@@ -51,7 +53,7 @@ def _punctuation(given: Mapping[str, Any], hub: Hub) -> dict[str, Any]:
     if given.get("punc_model") is None:
         return {"punctuation": "none"}
     found, kwargs = _model("punc", given, "punctuation", hub)
-    sift(_without(kwargs), "punc_kwargs")
+    validate_arguments(_without(kwargs), "punc_kwargs")
     return {"punctuation": str(found.folder), "punctuation_device": device_of(kwargs.get("device"))}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from overtone.compat.arguments import sift
+from overtone.compat.arguments import validate_arguments
 from overtone.compat.beside import NAMES
 from overtone.compat.inputs import named
 from overtone.errors import UsageError
@@ -79,4 +79,4 @@ def _refuse_later(arguments: Mapping[str, Any], where: str) -> dict[str, Any]:
     for name in NAMES:
         if arguments.get(name) is not None:
             raise UsageError(f"{where}({name}=…) is for speech recognition; emotion models have no use for it.")
-    return sift({name: value for name, value in arguments.items() if name not in NAMES}, where, _KNOWN)
+    return validate_arguments({name: value for name, value in arguments.items() if name not in NAMES}, where, _KNOWN)

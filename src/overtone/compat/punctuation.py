@@ -7,20 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from overtone.compat.arguments import sift
+from overtone.compat.arguments import validate_arguments
 from overtone.compat.inputs import tensor, texts
-from overtone.compat.standalone import Alone
+from overtone.compat.standalone import StandaloneModel
 from overtone.merging.punctuation.restoration import Punctuator
 from overtone.models.checkpoints import Checkpoint
 
 _KNOWN = ("cache", "key")
 
 
-class Punctuation(Alone):
+class Punctuation(StandaloneModel):
     """A punctuation model by itself."""
 
     def __init__(self, checkpoint: Checkpoint, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-        sift(arguments, "AutoModel")
+        validate_arguments(arguments, "AutoModel")
         super().__init__(checkpoint, options)
         self._punctuator = Punctuator(checkpoint, self._run)
 
@@ -29,7 +29,7 @@ class Punctuation(Alone):
     ) -> list[dict[str, Any]]:
         """`key`, `text` and `punc_array`, ids of marks, int64 (pieces,): a tensor where PyTorch is installed; None for
         a blank text."""
-        wanted = sift(arguments, "generate", _KNOWN)
+        wanted = validate_arguments(arguments, "generate", _KNOWN)
         inputs = list(texts(input, wanted.get("key")))
         results = []
         for key, text in inputs:

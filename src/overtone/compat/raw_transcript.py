@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from overtone.engine.runtime import Runtime
-from overtone.errors import OvertoneError, about
+from overtone.errors import OvertoneError, with_source
 from overtone.merging.punctuation.restoration import Punctuator
-from overtone.merging.segment_outputs import Gathered, Gatherer
-from overtone.merging.words import Heard
+from overtone.merging.segment_outputs import SegmentOutputs, TranscriptAggregator
+from overtone.merging.words import RecognizedSegment
 from overtone.models.fsmn_vad.options import VadOptions
-from overtone.models.paraformer.task import ParaformerTask, ParaformerWish
-from overtone.models.sense_voice.task import SenseVoiceWish
+from overtone.models.paraformer.task import ParaformerParams, ParaformerTask
+from overtone.models.sense_voice.task import SenseVoiceParams
 from overtone.models.task import Task
 from overtone.options.emotion import Options
 from overtone.options.transcription import TranscribeOptions
-from overtone.pipelines.auxiliary import Speech
-from overtone.pipelines.ingest import Sent
-from overtone.pipelines.transcription import SpeechWay, Transcriber
-from overtone.pipelines.way import Way
-from overtone.segmentation.fsmn.segmenter import MergingCutter, SpeechCutter
-from overtone.segmentation.segmenters import Cutter
-from overtone.types import Output, Recognized, Span, Transcript, Voices
+from overtone.pipelines.ingest import SubmittedSource
+from overtone.pipelines.request import CallOptions
+from overtone.pipelines.transcription import Transcriber
+from overtone.segmentation.fsmn.segmenter import FsmnSegmenter, MergingCutter
+from overtone.segmentation.segmenters import Segmenter
+from overtone.types import EmotionOutput, Span, SpeakerEmbeddings, TokenOutput, Transcript
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +38,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class HearingOptions(TranscribeOptions):
+class RawOptions(TranscribeOptions):
     """Options of the pipeline, and of one call of FunASR's."""
 
     call: Call = Call()
@@ -53,14 +50,14 @@ class HearingOptions(TranscribeOptions):
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Overheard(Transcript):
+class RawTranscript(Transcript):
     """A transcript that is not told yet, but what it would be told of; nothing where there was an error."""
 
-    gathered: Gathered | None = None
+    gathered: SegmentOutputs | None = None
 
 
-class Hearing(Transcriber):
-    """A transcriber whose results are what was heard. Its options are `HearingOptions`."""
+class RawTranscriber(Transcriber):
+    """A transcriber whose results are what was heard. Its options are `RawOptions`."""
 
     @property
     def task(self) -> Task:
@@ -72,64 +69,53 @@ class Hearing(Transcriber):
         """The punctuation model, if there is one."""
         return None if self._marks is None else self._marks.punctuator
 
-    def _way(self, started: Runtime, speech: Speech | None) -> Way[Gathered]:
-        return _Way(started, self.kind, self._task, speech)
+    def make_segmenter(self, call: CallOptions, channels: int) -> Segmenter:
+        """A segmenter by the call's own VAD options."""
+        wanted = _call(call.options)
+        if self._speech is None or wanted.vad is None:
+            return self._segmenters.make(_WHOLE, channels)
+        stream, longest = self._speech.stream(), self._runtime.max_segment_samples
+        if wanted.merge_s is None:
+            return FsmnSegmenter(stream, wanted.vad, longest=longest)
+        return MergingCutter(stream, wanted.vad, longest=longest, merge_length_s=wanted.merge_s, hear_gaps=True)
 
-    def _result(self, sent: Sent[Gathered], channel: int, name: str, key: str | None) -> Transcript:
+    def make_aggregator(self, call: CallOptions) -> TranscriptAggregator:
+        """An aggregator that keeps everything."""
+        return _CollectAll(speakers=self._speakers is not None)
+
+    def decode_params(self, options: Options) -> Hashable:
+        """What the call asks of the recogniser."""
+        wanted = _call(options)
+        if isinstance(self._task, ParaformerTask):
+            return ParaformerParams(wanted.hotwords)
+        return SenseVoiceParams(wanted.language, wanted.itn, wanted.times)
+
+    def build_result(self, sent: SubmittedSource[SegmentOutputs], channel: int) -> Transcript:
+        """What was recognised in one channel, not built into a transcript yet."""
         try:
-            gathered = sent.tracks[channel].wait()
+            outputs = sent.channels[channel].aggregate()
         except OvertoneError as error:
-            raise about(error, name) from None
-        blank = self._blank(name, key, sent, channel)
-        known = {field.name: getattr(blank, field.name) for field in dataclasses.fields(blank)}
-        return Overheard(**known, gathered=gathered)
+            raise with_source(error, sent.source.name) from None
+        fields = self._channel_fields(sent, channel)
+        return RawTranscript(text="", sentences=(), models=self.models, gathered=outputs, **fields)
 
 
 _WHOLE = Options(segment="none", keep_silence=True)
 """Files that run whole are judged whatever their level, as in FunASR."""
 
 
-class _Way(SpeechWay):
-    """The transcriber's way, with each call's own wishes."""
-
-    def __init__(self, started: Runtime, kind: str, task: Task, speech: Speech | None) -> None:
-        super().__init__(started, kind, speech)
-        self._task = task
-
-    def cutter(self, options: Options, channels: int) -> Cutter:
-        """See Way."""
-        call = _call(options)
-        if self._speech is None or call.vad is None:
-            return self._cutters.make(_WHOLE, channels)
-        stream, longest = self._speech.stream(), self._runtime.longest
-        if call.merge_s is None:
-            return SpeechCutter(stream, call.vad, longest=longest)
-        return MergingCutter(stream, call.vad, longest=longest, merge_length_s=call.merge_s, hear_gaps=True)
-
-    def merger(self, options: Options) -> Gatherer:
-        """See Way."""
-        return _Everything(speakers=self._voices is not None)
-
-    def wish(self, options: Options) -> Hashable:
-        """See SpeechWay."""
-        call = _call(options)
-        if isinstance(self._task, ParaformerTask):
-            return ParaformerWish(call.hotwords)
-        return SenseVoiceWish(call.language, call.itn, call.times)
-
-
 def _call(options: Options) -> Call:
-    assert isinstance(options, HearingOptions)
+    assert isinstance(options, RawOptions)
     return options.call
 
 
-class _Everything(Gatherer):
+class _CollectAll(TranscriptAggregator):
     """A gatherer that keeps segments in which no words were heard too: their tags are part of FunASR's text."""
 
-    def add(self, index: int, span: Span, answer: Recognized | Voices | Output) -> None:
+    def add(self, index: int, span: Span, answer: TokenOutput | SpeakerEmbeddings | EmotionOutput) -> None:
         """See Merging."""
-        if isinstance(answer, Recognized):
+        if isinstance(answer, TokenOutput):
             with self._lock:
-                self._heard[index] = Heard(span, answer)
+                self._heard[index] = RecognizedSegment(span, answer)
         else:
             super().add(index, span, answer)

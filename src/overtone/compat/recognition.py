@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from overtone.compat import sentences
-from overtone.compat.arguments import sift, whole_number
-from overtone.compat.beside import NAMES, chosen
+from overtone.compat.arguments import validate_arguments, whole_number
+from overtone.compat.beside import NAMES, vad_and_options
 from overtone.compat.inputs import named
-from overtone.compat.raw_transcript import Call, Hearing, HearingOptions, Overheard
-from overtone.compat.segment_text import Said, teller_of
+from overtone.compat.raw_transcript import Call, RawOptions, RawTranscriber, RawTranscript
+from overtone.compat.segment_text import SegmentText, formatter_for
 from overtone.compat.vad import PER_CALL as OF_SPEECH
 from overtone.errors import UsageError
-from overtone.merging.segment_outputs import Gathered
+from overtone.merging.segment_outputs import SegmentOutputs
 from overtone.merging.speakers.clustering import cluster
 from overtone.merging.speakers.diarization import speakers_of, turns
 from overtone.models.checkpoints import Checkpoint
@@ -72,17 +72,17 @@ class Recognition:
     """One recogniser with what goes with it. options: what every pipeline has."""
 
     def __init__(self, checkpoint: Checkpoint, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-        given = sift(arguments, "AutoModel", (*_CALL, *NAMES, "spk_mode"))
+        given = validate_arguments(arguments, "AutoModel", (*_CALL, *NAMES, "spk_mode"))
         self._defaults = {name: value for name, value in given.items() if name in _CALL}
         self._mode = given.get("spk_mode") or "punc_segment"
         if self._mode not in _MODES:
             raise UsageError(f"spk_mode={self._mode!r} is not known; use {', '.join(_MODES)}.")
-        self._speech, stack = chosen(given, options["hub"], float(given.get("merge_length_s") or _MERGED_S))
+        self._speech, stack = vad_and_options(given, options["hub"], float(given.get("merge_length_s") or _MERGED_S))
         made = sources.load_transcription(model=str(checkpoint.folder), **_SETTLED, **options, **stack)
         known = {field.name: getattr(made, field.name) for field in dataclasses.fields(made)}
-        hearing = Hearing.with_options(HearingOptions(**known))
-        assert isinstance(hearing, Hearing)
-        self._hearing, self._teller = hearing, teller_of(hearing.task)
+        hearing = RawTranscriber.with_options(RawOptions(**known))
+        assert isinstance(hearing, RawTranscriber)
+        self._hearing, self._teller = hearing, formatter_for(hearing.task)
         self._speakers = made.speakers
         self.folder: Path = checkpoint.folder
 
@@ -94,14 +94,14 @@ class Recognition:
         self, input: Any, progress: Callable[[int, int], None] | None, arguments: Mapping[str, Any]
     ) -> list[Result]:
         """One dictionary for each input: `key`, `text`, and what else FunASR would give."""
-        wanted = {**self._defaults, **sift(arguments, "generate", _CALL)}
+        wanted = {**self._defaults, **validate_arguments(arguments, "generate", _CALL)}
         inputs = list(named(input, wanted.get("key"), wanted.get("fs", SAMPLE_RATE)))
         call = self._call(wanted)
         results: list[Result] = []
         for heard in self._hearing.stream((source for _, source in inputs), call=call):
             if heard.error is not None:
                 raise heard.error
-            assert isinstance(heard, Overheard)
+            assert isinstance(heard, RawTranscript)
             assert heard.gathered is not None
             key = inputs[len(results)][0]
             results.append({"key": key, **self._told(heard.gathered, call, wanted)})
@@ -142,7 +142,7 @@ class Recognition:
             raise UsageError("output_timestamp: this Paraformer tells no times; paraformer-zh does.")
         return self._speakers if asked is None else bool(asked)
 
-    def _told(self, gathered: Gathered, call: Call, wanted: Mapping[str, Any]) -> Result:
+    def _told(self, gathered: SegmentOutputs, call: Call, wanted: Mapping[str, Any]) -> Result:
         said = [self._teller.said(heard, times=call.times) for heard in gathered.heard]
         if call.vad is None:
             return self._whole(said[0], wanted)
@@ -155,7 +155,7 @@ class Recognition:
             return {"text": "", "timestamp": []}
         return result | self._more(said, gathered, wanted, result["text"])
 
-    def _parts(self, said: Sequence[Said]) -> Result:
+    def _parts(self, said: Sequence[SegmentText]) -> Result:
         timed = [one for one in said if one.times is not None]
         parts: Result = {}
         if timed:
@@ -164,7 +164,7 @@ class Recognition:
                 parts["words"] = [word for one in timed for word in one.words or []]
         return parts
 
-    def _whole(self, said: Said, wanted: Mapping[str, Any]) -> Result:
+    def _whole(self, said: SegmentText, wanted: Mapping[str, Any]) -> Result:
         """A file without VAD. Punctuation is given all of the text then, SenseVoice's tags too, as in FunASR."""
         result: Result = {"text": said.text, **self._parts([said])}
         if self._hearing.punctuator is not None:
@@ -173,7 +173,9 @@ class Recognition:
             result["text"] = self._hearing.punctuator.punctuate(said.text).text
         return result
 
-    def _more(self, said: Sequence[Said], gathered: Gathered, wanted: Mapping[str, Any], text: str) -> Result:
+    def _more(
+        self, said: Sequence[SegmentText], gathered: SegmentOutputs, wanted: Mapping[str, Any], text: str
+    ) -> Result:
         """Punctuation, sentences and speakers."""
         more: Result = {}
         punctuated = None
@@ -192,7 +194,7 @@ class Recognition:
 
     def _sentences(
         self,
-        said: Sequence[Said],
+        said: Sequence[SegmentText],
         wanted: Mapping[str, Any],
         punctuated: sentences.Punctuated | None,
         text: str,
@@ -205,7 +207,7 @@ class Recognition:
         return self._by_marks(said, wanted, punctuated) or sentences.by_segments(said)
 
     def _by_marks(
-        self, said: Sequence[Said], wanted: Mapping[str, Any], punctuated: sentences.Punctuated
+        self, said: Sequence[SegmentText], wanted: Mapping[str, Any], punctuated: sentences.Punctuated
     ) -> list[Result] | None:
         by = sentences.by_pieces if self._teller.tells_words else sentences.by_words
         english, raw = bool(wanted.get("en_post_proc")), bool(wanted.get("return_raw_text"))
@@ -213,8 +215,8 @@ class Recognition:
 
     def _spoken(
         self,
-        said: Sequence[Said],
-        gathered: Gathered,
+        said: Sequence[SegmentText],
+        gathered: SegmentOutputs,
         wanted: Mapping[str, Any],
         punctuated: sentences.Punctuated | None,
     ) -> Result:
@@ -225,7 +227,7 @@ class Recognition:
         found = None
         if self._mode != "vad_segment" and punctuated is not None:
             found = self._by_marks(said, wanted, punctuated)
-        found = found or sentences.as_heard(said)
+        found = found or sentences.by_vad_segment(said)
         count = wanted.get("preset_spk_num")
         if count is not None:
             whole_number("preset_spk_num", count, 1)

@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from overtone.merging.words import Heard
+from overtone.merging.words import RecognizedSegment
 from overtone.models.paraformer.task import ParaformerTask
 from overtone.models.sense_voice.task import SenseVoiceTask
 from overtone.models.task import Task
-from overtone.models.tokenizers.characters import CharTokens
-from overtone.models.tokenizers.sentencepiece import BLANK, Pieces
+from overtone.models.tokenizers.characters import CharTokenizer
+from overtone.models.tokenizers.sentencepiece import BLANK, SentencePieceTokenizer
 
 Times = list[list[int]]
 """First and last millisecond of each word, half-open, from the source's start."""
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class SegmentText:
     """One segment. Milliseconds from the source's start. words, times: None where they were not asked for."""
 
     start_ms: int
@@ -28,17 +28,17 @@ class Said:
     times: Times | None = None
 
 
-class Teller(Protocol):
+class TextFormatter(Protocol):
     """Tells what a kind of recogniser says of a segment."""
 
     tells_words: bool
     """Whether FunASR gives them (`words`) beside their times."""
 
-    def said(self, heard: Heard, *, times: bool) -> Said:
+    def said(self, heard: RecognizedSegment, *, times: bool) -> SegmentText:
         """One segment, with times where they are wanted and there are any."""
 
 
-def teller_of(task: Task) -> Teller:
+def formatter_for(task: Task) -> TextFormatter:
     """For a recogniser."""
     if isinstance(task, ParaformerTask):
         return _Characters(task.tokens)
@@ -51,19 +51,19 @@ class _Characters:
 
     tells_words = False
 
-    def __init__(self, tokens: CharTokens) -> None:
+    def __init__(self, tokens: CharTokenizer) -> None:
         self._tokens = tokens
 
-    def said(self, heard: Heard, *, times: bool) -> Said:
+    def said(self, heard: RecognizedSegment, *, times: bool) -> SegmentText:
         """See Teller."""
         answer, tokens = heard.answer, heard.answer.tokens.tolist()
         if answer.times is None:
-            return Said(heard.start_ms, heard.end_ms, self._tokens.text(tokens))
+            return SegmentText(heard.start_ms, heard.end_ms, self._tokens.text(tokens))
         found = self._tokens.words(tokens)
         spans = answer.times.tolist()
         told = [[spans[first][0] + heard.start_ms, spans[last][1] + heard.start_ms] for _, first, last in found]
         words = [word for word, _, _ in found]
-        return Said(heard.start_ms, heard.end_ms, " ".join(words), words, told)
+        return SegmentText(heard.start_ms, heard.end_ms, " ".join(words), words, told)
 
 
 class _Pieces:
@@ -71,18 +71,18 @@ class _Pieces:
 
     tells_words = True
 
-    def __init__(self, pieces: Pieces) -> None:
+    def __init__(self, pieces: SentencePieceTokenizer) -> None:
         self._pieces = pieces
 
-    def said(self, heard: Heard, *, times: bool) -> Said:
+    def said(self, heard: RecognizedSegment, *, times: bool) -> SegmentText:
         """See Teller."""
         answer, tokens = heard.answer, heard.answer.tokens.tolist()
         text = self._text(answer.tags, tokens)
         if not times or not tokens or answer.times is None:
-            return Said(heard.start_ms, heard.end_ms, text)
+            return SegmentText(heard.start_ms, heard.end_ms, text)
         words, spans = _joined([self._pieces[token] for token in tokens], answer.times.tolist())
         told = [[start + heard.start_ms, end + heard.start_ms] for start, end in spans]
-        return Said(heard.start_ms, heard.end_ms, text, words, told)
+        return SegmentText(heard.start_ms, heard.end_ms, text, words, told)
 
     def _text(self, tags: Sequence[str], tokens: list[int]) -> str:
         # Decoded together, for what a blank at the beginning becomes depends on what is before it.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from overtone.compat.segment_text import Said, Times
+from overtone.compat.segment_text import SegmentText, Times
 from overtone.merging.punctuation import sentences
 from overtone.merging.punctuation.restoration import Punctuator
 from overtone.merging.punctuation.sentences import TimedWord
@@ -88,7 +88,7 @@ def _mark(mark: str, piece: str) -> str:
     return _ENGLISH.get(mark, mark) if piece[0].isascii() else mark
 
 
-def by_words(punctuated: Punctuated, said: Sequence[Said], *, english: bool, raw: bool) -> list[Info] | None:
+def by_words(punctuated: Punctuated, said: Sequence[SegmentText], *, english: bool, raw: bool) -> list[Info] | None:
     """Sentences of words with a mark each (FunASR ends one at commas too). None where words have no times, or
     punctuation counts them otherwise.
 
@@ -100,7 +100,7 @@ def by_words(punctuated: Punctuated, said: Sequence[Said], *, english: bool, raw
     return _sentences(punctuated.marks, words, times, english=english, raw=raw)
 
 
-def by_pieces(punctuated: Punctuated, said: Sequence[Said], *, english: bool, raw: bool) -> list[Info] | None:
+def by_pieces(punctuated: Punctuated, said: Sequence[SegmentText], *, english: bool, raw: bool) -> list[Info] | None:
     """The same for SenseVoice, whose words are other pieces of the text, which is kept as it is written."""
     words, times = _words(said)
     if words and len(punctuated.marks) != len(words):
@@ -122,7 +122,7 @@ def by_pieces(punctuated: Punctuated, said: Sequence[Said], *, english: bool, ra
     return found
 
 
-def _words(said: Sequence[Said]) -> tuple[list[str], Times]:
+def _words(said: Sequence[SegmentText]) -> tuple[list[str], Times]:
     words = [word for one in said for word in one.words or []]
     return words, [list(span) for one in said for span in one.times or []]
 
@@ -169,7 +169,7 @@ def _plain(text: str) -> str:
     return "".join(text.split()).replace("▁", "").casefold()
 
 
-def by_segments(said: Sequence[Said]) -> list[Info]:
+def by_segments(said: Sequence[SegmentText]) -> list[Info]:
     """Each segment in which something was said, without its tags."""
     found = []
     for one in said:
@@ -180,7 +180,7 @@ def by_segments(said: Sequence[Said]) -> list[Info]:
     return found
 
 
-def as_heard(said: Sequence[Said]) -> list[Info]:
+def by_vad_segment(said: Sequence[SegmentText]) -> list[Info]:
     """Each segment as it is, for `spk_mode="vad_segment"`."""
     return [
         {

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from overtone.audio import Decoder, Readable, name_of
-from overtone.compat.arguments import sift
+from overtone.compat.arguments import validate_arguments
 from overtone.compat.inputs import named, tensor
-from overtone.compat.standalone import Alone
+from overtone.compat.standalone import StandaloneModel
 from overtone.errors import InputError
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.features.fbank import fbank, frames_of
@@ -24,11 +24,11 @@ _FEWEST_FRAMES = 3
 """The network has nothing to work on below."""
 
 
-class SpeakerVoices(Alone):
+class SpeakerVoices(StandaloneModel):
     """A speaker model by itself."""
 
     def __init__(self, checkpoint: Checkpoint, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-        sift(arguments, "AutoModel")
+        validate_arguments(arguments, "AutoModel")
         super().__init__(checkpoint, options)
 
     def generate(
@@ -36,7 +36,7 @@ class SpeakerVoices(Alone):
     ) -> list[dict[str, Any]]:
         """`spk_embedding`, float32 (1, dim), for each input: a tensor where PyTorch is installed. There is no key, as
         in FunASR. InputError for what lasts more than ten minutes."""
-        wanted = sift(arguments, "generate", _KNOWN)
+        wanted = validate_arguments(arguments, "generate", _KNOWN)
         inputs = list(named(input, wanted.get("key"), wanted.get("fs", SAMPLE_RATE)))
         results = []
         for _, source in inputs:

@@ -9,11 +9,11 @@ from typing import Any
 from overtone.engine.loader import load_graphs
 from overtone.models.checkpoints import Checkpoint
 from overtone.options import sources
-from overtone.pipelines.auxiliary import Shared
+from overtone.pipelines.auxiliary import LockedGraphs
 from overtone.system.devices import resolve_device
 
 
-class Alone:
+class StandaloneModel:
     """Its graphs, loaded. Any number of threads may call."""
 
     def __init__(self, checkpoint: Checkpoint, options: Mapping[str, Any]) -> None:
@@ -21,7 +21,7 @@ class Alone:
         made = sources.load(model=str(checkpoint.folder), **options)
         threads = made.threads or 1
         self._graphs = load_graphs(checkpoint, made, resolve_device(made.device), threads)
-        self._run = Shared(self._graphs)
+        self._run = LockedGraphs(self._graphs)
         self.folder: Path = checkpoint.folder
 
     def close(self) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from overtone.audio import Decoder, Readable
-from overtone.compat.arguments import sift
+from overtone.compat.arguments import validate_arguments
 from overtone.compat.inputs import named
-from overtone.compat.standalone import Alone
+from overtone.compat.standalone import StandaloneModel
 from overtone.compat.vad import STATE, samples_at_16k
 from overtone.errors import UsageError
 from overtone.models.checkpoints import Checkpoint
@@ -20,11 +20,11 @@ _CHUNKS = ("chunk_size", "encoder_chunk_look_back", "decoder_chunk_look_back")
 _KNOWN = (*_CHUNKS, "cache", "fs", "is_final", "key")
 
 
-class StreamingRecognition(Alone):
+class StreamingRecognition(StandaloneModel):
     """One such model. Streams are told apart by the caller's `cache`."""
 
     def __init__(self, checkpoint: Checkpoint, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-        self._defaults = sift(arguments, "AutoModel", _CHUNKS)
+        self._defaults = validate_arguments(arguments, "AutoModel", _CHUNKS)
         self._model = StreamingParaformer(checkpoint)
         super().__init__(checkpoint, options)
 
@@ -32,7 +32,7 @@ class StreamingRecognition(Alone):
         self, input: Any, progress: Callable[[int, int], None] | None, arguments: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
         """`key` and `text`, of what is new. A file is a stream of its own."""
-        wanted = {**self._defaults, **sift(arguments, "generate", _KNOWN)}
+        wanted = {**self._defaults, **validate_arguments(arguments, "generate", _KNOWN)}
         self._check(wanted)
         results = []
         inputs = list(named(input, wanted.get("key"), wanted.get("fs", SAMPLE_RATE)))

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from overtone.audio import Decoder, Readable
-from overtone.compat.arguments import sift
+from overtone.compat.arguments import validate_arguments
 from overtone.compat.inputs import named
-from overtone.compat.standalone import Alone
+from overtone.compat.standalone import StandaloneModel
 from overtone.errors import UsageError
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.features.fbank import frames_of
@@ -39,7 +39,9 @@ class SpeechOptions:
         """kwargs: FunASR's `vad_kwargs`. UsageError for what is not known."""
         known = (*PER_CALL, *_SETTLED)
         given = {name: value for name, value in kwargs.items() if name not in ("device", "hub")}
-        self._given = {name: value for name, value in sift(given, "vad_kwargs", known).items() if value is not None}
+        self._given = {
+            name: value for name, value in validate_arguments(given, "vad_kwargs", known).items() if value is not None
+        }
         self._checkpoint = checkpoint
         self.options = self.of_call({})
 
@@ -55,11 +57,11 @@ class SpeechOptions:
         return VadOptions.from_config(conf, name, **{**self._given, **own})
 
 
-class SpeechFinder(Alone):
+class VadModel(StandaloneModel):
     """An FSMN-VAD by itself."""
 
     def __init__(self, checkpoint: Checkpoint, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-        self._options = SpeechOptions(checkpoint, sift(arguments, "AutoModel", (*PER_CALL, *_SETTLED)))
+        self._options = SpeechOptions(checkpoint, validate_arguments(arguments, "AutoModel", (*PER_CALL, *_SETTLED)))
         self._vad = FsmnVad(checkpoint)
         super().__init__(checkpoint, options)
 
@@ -71,7 +73,7 @@ class SpeechFinder(Alone):
             if name in arguments:
                 raise UsageError(f"{name} is settled when the model is made: AutoModel({name}={arguments[name]!r}).")
         known = (*PER_CALL, "cache", "fs", "is_final", "is_streaming_input", "key")
-        wanted = sift(arguments, "generate", known)
+        wanted = validate_arguments(arguments, "generate", known)
         options = self._options.of_call(wanted)
         results = []
         inputs = list(named(input, wanted.get("key"), wanted.get("fs", SAMPLE_RATE)))
@@ -111,11 +113,11 @@ class SpeechFinder(Alone):
         scores = stream.finish()
         return spans + detector.finish(scores.silence, scores.decibels, stream.samples)
 
-    def _stream(self, options: VadOptions, *, events: bool) -> _GoingOn:
-        return _GoingOn(_ChunkStream(self._vad, self._run), options, events)
+    def _stream(self, options: VadOptions, *, events: bool) -> _VadSession:
+        return _VadSession(_ChunkStream(self._vad, self._run), options, events)
 
 
-class _GoingOn:
+class _VadSession:
     """A stream, chunk by chunk."""
 
     def __init__(self, scores: _ChunkStream, options: VadOptions, events: bool) -> None:

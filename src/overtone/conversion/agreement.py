@@ -18,7 +18,7 @@ from overtone.models.emotion2vec.config import Architecture
 from overtone.models.registry import task_of
 from overtone.models.task import Task
 from overtone.system.machine import usable_cpus
-from overtone.types import Answer, Batch, Recognized, Samples, Voices
+from overtone.types import Batch, ModelOutput, Samples, SpeakerEmbeddings, TokenOutput
 
 
 def measure(
@@ -30,7 +30,7 @@ def measure(
         return _of_tasks(task_of(checkpoint), models, windows, audio)
     architecture = Architecture.from_config(checkpoint.config, checkpoint.name)
     expected, found = (_embeddings(model, architecture, windows) for model in models)
-    head = on_disk.read_head(models[0], checkpoint, architecture.embed_dim)
+    head = on_disk.read_classifier(models[0], checkpoint, architecture.embed_dim)
     return compare(expected, found, head, audio)
 
 
@@ -63,10 +63,10 @@ def _of_tasks(task: Task, models: tuple[Converted, Converted], windows: Sequence
     edits = tokens = 0
     cosines: list[float] = []
     for wanted, got in zip(expected, found, strict=True):
-        if isinstance(wanted, Recognized) and isinstance(got, Recognized):
+        if isinstance(wanted, TokenOutput) and isinstance(got, TokenOutput):
             edits += distance(wanted.tokens.tolist(), got.tokens.tolist())
             tokens += len(wanted.tokens)
-        elif isinstance(wanted, Voices) and isinstance(got, Voices):
+        elif isinstance(wanted, SpeakerEmbeddings) and isinstance(got, SpeakerEmbeddings):
             lengths = np.linalg.norm(wanted.embeddings, axis=1) * np.linalg.norm(got.embeddings, axis=1)
             products = (wanted.embeddings * got.embeddings).sum(axis=1)
             cosines += (products / np.maximum(lengths, 1e-30)).tolist()
@@ -75,7 +75,7 @@ def _of_tasks(task: Task, models: tuple[Converted, Converted], windows: Sequence
     return Agreement(audio, len(expected), None, None, None, tokens=max(0.0, 1 - edits / max(1, tokens)))
 
 
-def _answers(task: Task, model: Converted, windows: Sequence[Samples]) -> list[Answer]:
+def _answers(task: Task, model: Converted, windows: Sequence[Samples]) -> list[ModelOutput]:
     graphs = OpenvinoGraphs(model.folder, task.graphs, precision=model.precision, threads=usable_cpus())
     long_enough = (window for window in windows if len(window) >= task.shortest)
     answers = [task.answer(graphs.run, Batch((window,), bucket(len(window))))[0] for window in long_enough]

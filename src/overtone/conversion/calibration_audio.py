@@ -34,24 +34,24 @@ def windows(audio: Sequence[str], part: Part) -> list[Samples]:
     fewer than two windows.
     """
     if not audio:
-        return list(_cut(str(bundled(part))))
+        return list(_cut(str(bundled_path(part))))
     found = list(islice(chain.from_iterable(map(_of, expand(list(audio)))), 2 * _MOST))
     chosen = found[0::2] if part == "calibration" else found[1::2]
     if not chosen:
         raise InputError(
-            f"{told(audio)}: has {len(found)} windows of {WINDOW_S:g} s; calibrating and measuring take two or more. "
-            "Name more audio, or none, to use what comes with Overtone.",
+            f"{describe(audio)}: has {len(found)} windows of {WINDOW_S:g} s; calibrating and measuring take two or "
+            "more. Name more audio, or none, to use what comes with Overtone.",
             code="too_short",
         )
     return chosen
 
 
-def bundled(part: Part) -> Path:
+def bundled_path(part: Part) -> Path:
     """The file of speech that comes with the package for this."""
     return asset("speech", f"{part}.mp3")
 
 
-def told(audio: Sequence[str]) -> str:
+def describe(audio: Sequence[str]) -> str:
     """The audio by name, for records and messages."""
     return ", ".join(audio) if audio else "bundled acted German"
 

@@ -1,7 +1,7 @@
 """Making a converted model: exported from the published checkpoint, or derived from one in float32.
 
-`export` and `derive` belong into a process of their own (`system/subprocess_call.py`): PyTorch would stay in this one,
-and take from its budget.
+`export` and `to_precision` belong into a process of their own (`system/subprocess_call.py`): PyTorch would stay in
+this one, and take from its budget.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from overtone.errors import ModelError
 from overtone.models import converted as on_disk
 from overtone.models.checkpoints import EMOTION, Checkpoint
 from overtone.models.converted import MODELS, Converted
-from overtone.models.ct_transformer.embedding_table import Table
-from overtone.models.registry import ROLES, purpose
+from overtone.models.ct_transformer.embedding_table import EmbeddingTable
+from overtone.models.registry import ROLES, describe_role
 from overtone.system.machine import trim_heap
 
 _TEXTS = ("config.yaml", "tokens.txt", "am.mvn", "tokens.json", "seg_dict", "jieba_usr_dict", "*.model")
@@ -56,7 +56,7 @@ def _export_emotion(checkpoint: Checkpoint, folder: Path, *, strict: bool) -> No
     for name, model in zip(MODELS, exported(network), strict=True):
         save_model(model, folder / name)
     if head is not None:
-        on_disk.write_head(folder, head)
+        on_disk.write_classifier(folder, head)
     _copy(checkpoint.folder, folder, ("config.yaml",))
     if checkpoint.labels is not None:
         (folder / "tokens.txt").write_text("\n".join(checkpoint.labels) + "\n", encoding="utf-8")
@@ -72,8 +72,8 @@ def check_installed(checkpoint: Checkpoint, precision: str) -> None:
     """ModelError, with what to do, where what making it takes is not installed."""
     if precision != "fp32" and ROLES.get(checkpoint.kind) in ("vad", "punctuation", "live"):
         raise ModelError(
-            f"{checkpoint.name}: a model for {purpose(checkpoint)} runs in float32, which costs little; leave out "
-            f"--precision {precision}."
+            f"{checkpoint.name}: a model for {describe_role(checkpoint)} runs in float32, which costs little; "
+            f"leave out --precision {precision}."
         )
     if precision == "int8" and importlib.util.find_spec("nncf") is None:
         raise ModelError(
@@ -91,11 +91,11 @@ def copy(checkpoint: Checkpoint, reference: Converted, folder: Path) -> None:
     """The same converted model in another, empty folder."""
     _copy(reference.folder, folder, (*_TEXTS, *reference.files))
     if checkpoint.kind == "CTTransformer":
-        Table(checkpoint).save(folder)  # which is read from the published weights, where these are
+        EmbeddingTable(checkpoint).save(folder)  # which is read from the published weights, where these are
     on_disk.write(replace(reference, folder=folder))
 
 
-def derive(
+def to_precision(
     checkpoint: Checkpoint, reference: Converted, folder: Path, precision: str, audio: Sequence[str] = ()
 ) -> None:
     """A model in another precision from one in float32, and its agreement with that, into an empty folder.
@@ -117,7 +117,7 @@ def derive(
         on_disk.write(made)  # for another machine: it cannot be run here
         return
     measured = agreement.measure(
-        checkpoint, (reference, made), calibration_audio.windows(audio, "held-out"), calibration_audio.told(audio)
+        checkpoint, (reference, made), calibration_audio.windows(audio, "held-out"), calibration_audio.describe(audio)
     )
     on_disk.write(replace(made, agreement=measured))
 

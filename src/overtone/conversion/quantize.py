@@ -21,7 +21,7 @@ from overtone.models.emotion2vec.config import Architecture
 from overtone.models.registry import task_of
 from overtone.models.task import Array, Task
 from overtone.system.machine import usable_cpus
-from overtone.system.telemetry import untold
+from overtone.system.telemetry import without_telemetry
 from overtone.types import Batch, Samples
 
 _SAMPLES = 24
@@ -41,7 +41,7 @@ def quantize(checkpoint: Checkpoint, reference: Converted, folder: Path, windows
     windows: speech that ranges of activations are taken from, float32 at 16 kHz, a few seconds each. A graph that
     none of it reaches stays as it is.
     """
-    with untold():
+    with without_telemetry():
         import nncf
 
     if checkpoint.kind in EMOTION:

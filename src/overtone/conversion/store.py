@@ -63,9 +63,9 @@ def converted(checkpoint: Checkpoint, precision: str | None, *, strict: bool = T
                 with _whole(folder) as part:
                     if reference is None:
                         export = partial(converter.export, strict=strict)
-                        _aside(export, checkpoint, part, sha256(checkpoint.weights))
+                        _in_child(export, checkpoint, part, sha256(checkpoint.weights))
                     else:
-                        _aside(converter.derive, checkpoint, reference, part, kept)
+                        _in_child(converter.to_precision, checkpoint, reference, part, kept)
                 found = on_disk.read(folder, checkpoint.name)
     except OSError as error:
         raise ModelError(
@@ -81,8 +81,8 @@ def convert(
 ) -> Converted:
     """Convert a checkpoint into a folder of its own, which must not exist. precision: `fp32`, `bf16` or `int8`.
 
-    audio: see `converter.derive`. Raises UsageError for a folder that exists or cannot be made, and what `converted`
-    raises.
+    audio: see `converter.to_precision`. Raises UsageError for a folder that exists or cannot be made, and what
+    `converted` raises.
     """
     if folder.exists():
         raise UsageError(f"{folder}: exists already; give the folder to make, or delete it.")
@@ -94,9 +94,9 @@ def convert(
         with _whole(folder) as part:
             if precision == "fp32":
                 converter.copy(checkpoint, reference, part)
-                _aside(converter.try_out, checkpoint, part)  # in other precisions its agreement is measured
+                _in_child(converter.try_out, checkpoint, part)  # in other precisions its agreement is measured
             else:
-                _aside(converter.derive, checkpoint, reference, part, precision, audio)
+                _in_child(converter.to_precision, checkpoint, reference, part, precision, audio)
     except OSError as error:
         raise UsageError(f"{folder}: cannot be written ({error}).") from error
     made = on_disk.read(folder, checkpoint.name)
@@ -104,7 +104,7 @@ def convert(
     return made
 
 
-def _aside(work: Callable[..., None], checkpoint: Checkpoint, *arguments: Any) -> None:
+def _in_child(work: Callable[..., None], checkpoint: Checkpoint, *arguments: Any) -> None:
     try:
         subprocess_call.run(work, checkpoint, *arguments)
     except ModelError as error:

@@ -1,105 +1,117 @@
-"""Several engines, one for each device, behind one list of what waits."""
+"""One model on its devices: a queue of segments, and a worker for each device."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Hashable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
 from overtone.batching.memory_plan import Plan
-from overtone.batching.queue import Waiting
+from overtone.batching.queue import SegmentQueue
 from overtone.engine.stats import EngineStats
-from overtone.engine.worker import Engine
-from overtone.system.profiler import Stages
+from overtone.engine.worker import Worker
+from overtone.system.profiler import Profiler
 from overtone.types import Samples
 
 
-class Fleet:
-    """What an `Engine` is, for several devices. Whichever is free takes the next batch.
+class Engine:
+    """Runs one model's segments. Whichever device is free takes the next batch. Thread-safe.
 
-    engines: at least one, all made with `waiting`. A device that dies fails what it was running, and the others go on.
+    workers: at least one, all of this queue. A device that dies fails what it was running, and the others go on.
     """
 
-    def __init__(self, engines: Sequence[Engine], waiting: Waiting) -> None:
-        self._engines = tuple(engines)
-        self._waiting = waiting
+    def __init__(self, workers: Sequence[Worker], queue: SegmentQueue) -> None:
+        self._workers = tuple(workers)
+        self._queue = queue
 
     @property
-    def engines(self) -> tuple[Engine, ...]:
+    def workers(self) -> tuple[Worker, ...]:
         """One for each device."""
-        return self._engines
+        return self._workers
 
     @property
     def device(self) -> str:
-        """All of them, joined by commas."""
-        return ",".join(engine.device for engine in self._engines)
+        """Where it runs, several joined by commas."""
+        return ",".join(worker.device for worker in self._workers)
 
     @property
     def backend_name(self) -> str:
-        """The same on all of them."""
-        return self._engines[0].backend_name
-
-    @property
-    def stages(self) -> Stages:
-        """What times them, and whoever feeds them."""
-        return self._engines[0].stages
+        """What runs it, the same on all devices."""
+        return self._workers[0].backend_name
 
     @property
     def precision(self) -> str:
-        """The same on all of them."""
-        return self._engines[0].precision
+        """In what it runs, the same on all devices."""
+        return self._workers[0].precision
+
+    @property
+    def stages(self) -> Profiler:
+        """What times the workers, and whoever feeds them."""
+        return self._workers[0].stages
 
     @property
     def plan(self) -> Plan:
         """The tightest device's: what it can hold, any of them can."""
-        return min((engine.plan for engine in self._engines), key=lambda plan: plan.batch_bytes)
+        return min((worker.plan for worker in self._workers), key=lambda plan: plan.batch_bytes)
 
     @property
     def stats(self) -> EngineStats:
-        """What all of them have done so far; seconds are added up, though they ran side by side."""
-        rows = [dataclasses.astuple(engine.stats) for engine in self._engines]
-        return EngineStats(*(sum(column) for column in zip(*rows, strict=True)))
+        """What all workers have done so far; seconds are added up, though they ran side by side."""
+        return sum((worker.stats for worker in self._workers), EngineStats())
 
     @property
     def peak_bytes(self) -> int:
-        """The fullest device's."""
-        return max(engine.peak_bytes for engine in self._engines)
+        """The most that was in use on what the budget bounds, of the fullest device; see `Backend`."""
+        return max(worker.peak_bytes for worker in self._workers)
 
     @property
     def alive(self) -> bool:
-        """See Engine."""
-        return not self._waiting.closed
+        """Whether it still takes work: it was not closed, and not every device has died."""
+        return not self._queue.closed
 
     @property
     def queued_bytes(self) -> int:
-        """See Engine."""
-        return self._waiting.audio.held
+        """Bytes of audio that wait or run, for whatever device."""
+        return self._queue.audio.in_use
 
-    def submit(self, samples: Samples, *, wish: Hashable = None, background: bool = False) -> Future[Any]:
-        """See Engine."""
-        # It is the same list.
-        return self._engines[0].submit(samples, wish=wish, background=background)
+    @property
+    def on_worker_thread(self) -> bool:
+        """Whether the calling thread is one of the workers' own."""
+        return any(worker.on_worker_thread for worker in self._workers)
+
+    def submit(self, samples: Samples, *, decode_params: Hashable = None, background: bool = False) -> Future[Any]:
+        """Queue one segment's samples, float32 (samples,), 16 kHz. Blocks while audio in flight is at its bound.
+
+        decode_params: what is asked of the model; a batch has one. background: what is not goes first; see
+        `overtone.batching.fairness.BackgroundShare`.
+        The future fails with BudgetError if the segment alone cannot be held, and with UsageError once the engine
+        is closed. A future cancelled in time costs nothing.
+        """
+        began = self.stages.begin()
+        future = self._queue.put(samples, decode_params, background=background)
+        self.stages.end("wait", began)
+        return future
 
     def wait_until_idle(self) -> None:
-        """See Engine."""
-        self._engines[0].wait_until_idle()
+        """Wait until nothing is queued and nothing runs."""
+        self._queue.audio.wait_until_empty()
 
     def close(self, *, drain: bool = True) -> None:
-        """See Engine."""
+        """Finish what is queued (without `drain`: cancel it), then free the model. Safe to call twice."""
         self.stop(drain=drain)
         self.join()
 
     def stop(self, *, drain: bool = True) -> None:
-        """See Engine."""
-        self._waiting.close(drain=drain)
-
-    @property
-    def is_here(self) -> bool:
-        """Whether the calling thread is one of the engines' own."""
-        return any(engine.is_here for engine in self._engines)
+        """The first half of `close`, which waits for nothing."""
+        self._queue.close(drain=drain)
 
     def join(self) -> None:
-        """See Engine."""
-        for engine in self._engines:
-            engine.join()
+        """The second half: wait until the model is free."""
+        for worker in self._workers:
+            worker.join()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.close(drain=kind is None)

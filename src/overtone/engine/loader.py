@@ -11,7 +11,7 @@ from overtone import conversion
 from overtone.backends.openvino.runtime import check_precision
 from overtone.errors import CheckpointError
 from overtone.models.checkpoints import EMOTION, Checkpoint
-from overtone.models.converted import read_head
+from overtone.models.converted import read_classifier
 from overtone.models.emotion2vec.classifier import Head
 from overtone.models.emotion2vec.config import Architecture
 from overtone.models.registry import task_of
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Loaded:
+class LoadedModel:
     """A network in its backend. Samples at 16 kHz.
 
     hop, shortest: samples between frames, and of the least that it can work on. dim: of an embedding. shape: what its
@@ -35,7 +35,7 @@ class Loaded:
     """
 
     backend: LoadableBackend
-    shape: Hashable
+    cost_key: Hashable
     hop: int
     shortest: int
     dim: int = 0
@@ -44,7 +44,7 @@ class Loaded:
     offload: Offload | None = None
 
 
-def load(checkpoint: Checkpoint, options: Options, device: str, threads: int) -> Loaded:
+def load(checkpoint: Checkpoint, options: Options, device: str, threads: int) -> LoadedModel:
     """Load a checkpoint for a device; on a CPU it is converted first, once.
 
     Raises CheckpointError, ModelError where something is not installed, and DeviceError.
@@ -56,7 +56,7 @@ def load(checkpoint: Checkpoint, options: Options, device: str, threads: int) ->
         checkpoint, options, device, threads
     )
     frames = architecture.hop_samples, architecture.receptive_samples
-    return Loaded(backend, architecture, *frames, architecture.embed_dim, head, offload=offload)
+    return LoadedModel(backend, architecture, *frames, architecture.embed_dim, head, offload=offload)
 
 
 _Emotion = tuple["LoadableBackend", Head | None, "Offload | None"]
@@ -76,7 +76,7 @@ def _openvino_emotion(checkpoint: Checkpoint, options: Options, _: str, threads:
         threads=threads,
         whole=options.whole,
     )
-    return backend, read_head(found, checkpoint, architecture.embed_dim), None
+    return backend, read_classifier(found, checkpoint, architecture.embed_dim), None
 
 
 def _torch_emotion(checkpoint: Checkpoint, options: Options, device: str, threads: int) -> _Emotion:
@@ -90,13 +90,13 @@ def _torch_emotion(checkpoint: Checkpoint, options: Options, device: str, thread
     return backend, head, backend.offload
 
 
-def _task(checkpoint: Checkpoint, options: Options, device: str, threads: int) -> Loaded:
+def _task(checkpoint: Checkpoint, options: Options, device: str, threads: int) -> LoadedModel:
     from overtone.backends.task_backend import TaskBackend
 
     task = task_of(checkpoint)
     backend = TaskBackend(load_graphs(checkpoint, options, device, threads, needed=task.graphs), task)
     shape = checkpoint.kind, checkpoint.text("config.yaml")
-    return Loaded(backend, shape, task.hop, task.shortest, task=task)
+    return LoadedModel(backend, shape, task.hop, task.shortest, task=task)
 
 
 def load_graphs(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import overtone
 from overtone.batching import cost_cache
 from overtone.batching.cost_model import CostModel
-from overtone.batching.memory_plan import Plan, audio_floor_bytes, make_plan, needed_bytes, place_blocks
+from overtone.batching.memory_plan import Plan, make_plan, min_audio_bytes, needed_bytes, plan_offload
 from overtone.batching.policy import longest_segment
 from overtone.engine.loader import load
 from overtone.errors import BudgetError, OutOfMemory
@@ -41,7 +41,7 @@ _DEVICE_SHARE = 0.9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Network:
+class ModelInfo:
     """What the pipelines need to know of the loaded network. Samples at 16 kHz; `task` None for emotion2vec."""
 
     name: str
@@ -53,10 +53,10 @@ class Network:
     task: Task | None = None
 
 
-class Part:
+class ModelInstance:
     """A model loaded for the one device that its options name; `close` it, or hand its backend to an engine.
 
-    threads: of the model on a CPU. budget: of the device, see `budget_of`.
+    threads: of the model on a CPU. budget: of the device, see `device_budget`.
     Raises the errors of loading a model, DeviceError, and BudgetError where it cannot be held.
     """
 
@@ -66,7 +66,7 @@ class Part:
         if options.offload:
             check_offload(self.device)
         _check_weights(budget, checkpoint, rss_bytes() if self.device == "cpu" else 0)
-        with _refusals_told(checkpoint, self.device):
+        with _map_memory_errors(checkpoint, self.device):
             self._loaded = load(checkpoint, options, self.device, threads)
             self.backend.warm_up()
             self._cost = self._measured()
@@ -78,10 +78,10 @@ class Part:
         return self._loaded.backend
 
     @property
-    def network(self) -> Network:
+    def network(self) -> ModelInfo:
         """What it is."""
         known = self._loaded
-        return Network(
+        return ModelInfo(
             self.checkpoint.name, self.checkpoint.folder, known.hop, known.shortest, known.dim, known.head, known.task
         )
 
@@ -89,16 +89,16 @@ class Part:
     def _longest_s(self) -> float:
         return longest_segment(self.options.longest_s, self.options.batch_size_s) / SAMPLE_RATE
 
-    def audio_bytes(self, feeders: int) -> int:
+    def in_flight_audio_bytes(self, producers: int) -> int:
         """Least bytes of audio that are on their way to it, cut by so many."""
-        return audio_floor_bytes(self._longest_s, feeders)
+        return min_audio_bytes(self._longest_s, producers)
 
     def _measured(self) -> CostModel:
         """What batches cost here: recalled, or measured once for everything that it depends on."""
         backend, longest = self.backend, min(self.options.longest_s, _PROBED_S)
         versions = (backend.name, backend.version, overtone.__version__)
         key = (
-            self._loaded.shape,
+            self._loaded.cost_key,
             backend.device_name,
             backend.precision,
             self._threads,
@@ -106,50 +106,50 @@ class Part:
             self.options.whole,
             versions,
         )
-        return cost_cache.recall(sources.cache_folder(), key, lambda: backend.cost(longest))
+        return cost_cache.load_or_measure(sources.cache_folder(), key, lambda: backend.cost(longest))
 
-    def plan(self, feeders: int, held_bytes: int) -> Plan:
+    def plan(self, producers: int, held_bytes: int) -> Plan:
         """Its share of the budget: what the options' caps allow, and a default cap where batches are not capped.
 
         feeders: sources that are cut for it at once. held_bytes: what else this process is to have room for. Call it
         once all that shares the device is loaded.
         """
-        self._move_over(feeders)
+        self._apply_offload(producers)
         on_cpu, options = self.device == "cpu", self.options
         # The VAD, loaded at the first long file, is counted from the start.
-        beside = held_bytes + silero_vad.resident_bytes() if on_cpu else 0
+        reserve = held_bytes + silero_vad.resident_bytes() if on_cpu else 0
         return make_plan(
             budget_bytes=self._budget,
-            resident_bytes=self.backend.used_bytes() + beside,
+            resident_bytes=self.backend.allocated_bytes() + reserve,
             cost=self._cost,
             longest_s=self._longest_s,
-            feeders=feeders,
+            producers=producers,
             batch_s=options.batch_size_s or max(BATCH_S["cpu" if on_cpu else "cuda"], options.longest_s),
             threshold_s=options.batch_size_threshold_s,
         )
 
-    def _move_over(self, feeders: int) -> None:
+    def _apply_offload(self, producers: int) -> None:
         """Move so many blocks to the device as serve a run best; none where a single segment does not fit beside
         them."""
         if (offload := self._loaded.offload) is None:
             return
-        free_bytes = self._budget - self.backend.used_bytes()
-        placement = place_blocks(
+        free_bytes = self._budget - self.backend.allocated_bytes()
+        placement = plan_offload(
             offload.block_bytes,
             self.device,
-            spare_bytes=free_bytes - needed_bytes(0, self._cost, self._longest_s, feeders),
+            spare_bytes=free_bytes - needed_bytes(0, self._cost, self._longest_s, producers),
             cost=self._cost,
             longest_s=self._longest_s,
             batch_s=self.options.batch_size_s or BATCH_S["cuda"],
         )
-        offload.keep(placement)
+        offload.place(placement)
 
     def close(self) -> None:
         """Free it."""
         self.backend.close()
 
 
-def budget_of(options: Options, device: str) -> int:
+def device_budget(options: Options, device: str) -> int:
     """Bytes that this process may hold on a device: what was given, or most of what is free before anything is
     loaded."""
     if options.memory_bytes is not None:
@@ -166,7 +166,7 @@ def budget_of(options: Options, device: str) -> int:
 
 
 @contextmanager
-def _refusals_told(checkpoint: Checkpoint, device: str) -> Iterator[None]:
+def _map_memory_errors(checkpoint: Checkpoint, device: str) -> Iterator[None]:
     """BudgetError where the system or the device refuses memory before anything runs."""
     try:
         yield

@@ -10,18 +10,18 @@ from typing import TypeVar
 
 from overtone.batching.memory_plan import Plan
 from overtone.batching.policy import longest_segment
-from overtone.batching.queue import Waiting
-from overtone.engine.engine import Fleet
-from overtone.engine.model_instance import Network, Part, budget_of
-from overtone.engine.worker import Engine
+from overtone.batching.queue import SegmentQueue
+from overtone.engine.engine import Engine
+from overtone.engine.model_instance import ModelInfo, ModelInstance, device_budget
+from overtone.engine.worker import Worker
 from overtone.errors import DeviceError
 from overtone.models import checkpoints
 from overtone.models.registry import Role, check_role
 from overtone.options.emotion import Options
 from overtone.system.devices import resolve_devices
 from overtone.system.machine import usable_cpus
-from overtone.system.profiler import OFF, Stages
-from overtone.system.semaphore import Gate
+from overtone.system.profiler import NULL_PROFILER, Profiler
+from overtone.system.semaphore import ByteSemaphore
 
 _T = TypeVar("_T")
 
@@ -30,7 +30,7 @@ _MOST_DECODERS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class ReservedCapacity:
     """What a process does beside feeding the engine from its decoders, and the plan is to leave room for.
 
     background, live: sources that are cut at the same time, of callers in the background and of live speech.
@@ -39,18 +39,18 @@ class Beside:
 
     background: int = 0
     live: int = 0
-    held_bytes: int = 0
+    resident_bytes: int = 0
 
 
-NOTHING = Beside()
+NO_RESERVE = ReservedCapacity()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Unit:
+class ServedModel:
     """One model with the engine that runs it."""
 
-    network: Network
-    engine: Engine | Fleet
+    network: ModelInfo
+    engine: Engine
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,42 +58,42 @@ class Runtime:
     """An engine with its model, as `start` left it. `more`: other models in the same budget, by what they are for."""
 
     options: Options
-    network: Network
-    engine: Engine | Fleet
+    network: ModelInfo
+    engine: Engine
     device: str
     precision: str
     backend: str
     threads: int
     decoders: int
-    beside: Beside = NOTHING
-    more: Mapping[Role, Unit] = field(default_factory=dict)
+    reserve: ReservedCapacity = NO_RESERVE
+    auxiliary: Mapping[Role, ServedModel] = field(default_factory=dict)
 
     @property
-    def longest(self) -> int:
+    def max_segment_samples(self) -> int:
         """Samples of the longest segment that cutting gives: a cap on batches is a cap on segments."""
         return longest_segment(self.options.longest_s, self.options.batch_size_s)
 
-    def of(self, role: Role, options: Options) -> Runtime:
+    def for_role(self, role: Role, options: Options) -> Runtime:
         """One of the other models, as a pipeline of its own is given it; closing that leaves this one running.
 
         options: those that it was started with.
         """
-        unit = self.more[role]
+        unit = self.auxiliary[role]
         where = unit.engine.device, unit.engine.precision, unit.engine.backend_name
-        return Runtime(options, unit.network, unit.engine, *where, self.threads, self.decoders, self.beside)
+        return Runtime(options, unit.network, unit.engine, *where, self.threads, self.decoders, self.reserve)
 
     def close(self, *, drain: bool = True) -> None:
         """Finish what is queued (without `drain`: drop it) and free every model."""
-        engines = (self.engine, *(unit.engine for unit in self.more.values()))
+        engines = (self.engine, *(unit.engine for unit in self.auxiliary.values()))
         for engine in engines:
             engine.stop(drain=drain)
         # A pipeline may be let go of in the thread of one of them, for whose turn another waits.
-        if not any(engine.is_here for engine in engines):
+        if not any(engine.on_worker_thread for engine in engines):
             for engine in engines:
                 engine.join()
 
 
-def decoders_for(options: Options) -> int:
+def decoder_count(options: Options) -> int:
     """Sources decoded at once. Files that run whole are held whole, so one at a time."""
     # A process that decodes is driven by a thread.
     return 1 if options.whole else options.decoders or max(min(_MOST_DECODERS, usable_cpus()), options.decode_processes)
@@ -101,8 +101,8 @@ def decoders_for(options: Options) -> int:
 
 def start(
     options: Options,
-    stages: Stages = OFF,
-    beside: Beside = NOTHING,
+    stages: Profiler = NULL_PROFILER,
+    reserve: ReservedCapacity = NO_RESERVE,
     *,
     role: Role = "emotion",
     more: Mapping[Role, Options] | None = None,
@@ -118,38 +118,40 @@ def start(
     wanted = {role: options, **(more or {})}
     threads = options.threads or usable_cpus()
     # PyTorch keeps a number of threads for each thread; this one is nobody's.
-    units = _aside(lambda: _start_all(wanted, threads, beside, stages))
+    units = _in_thread(lambda: _load_models(wanted, threads, reserve, stages))
     main = units.pop(role)
     engine = main.engine
     where = engine.device, engine.precision, engine.backend_name
-    return Runtime(options, main.network, engine, *where, threads, decoders_for(options), beside, units)
+    return Runtime(options, main.network, engine, *where, threads, decoder_count(options), reserve, units)
 
 
-def _start_all(wanted: Mapping[Role, Options], threads: int, beside: Beside, stages: Stages) -> dict[Role, Unit]:
+def _load_models(
+    wanted: Mapping[Role, Options], threads: int, reserve: ReservedCapacity, stages: Profiler
+) -> dict[Role, ServedModel]:
     """Every model on every device asked for; if one cannot be started, none is."""
     budgets: dict[str, int] = {}
     with ExitStack() as undo:
-        parts: dict[Role, list[Part]] = {}
+        parts: dict[Role, list[ModelInstance]] = {}
         for role, options in wanted.items():
             checkpoint = checkpoints.find(options.model, hub=options.hub)
             check_role(checkpoint, role)
             for device in _devices(options):
-                budgets.setdefault(device, budget_of(options, device))
-                part = Part(options.replace(device=device), checkpoint, threads, budgets[device])
+                budgets.setdefault(device, device_budget(options, device))
+                part = ModelInstance(options.replace(device=device), checkpoint, threads, budgets[device])
                 undo.callback(part.close)
                 parts.setdefault(role, []).append(part)
         # Planned once all are loaded: what one of them holds, another cannot have.
         everything = [part for its in parts.values() for part in its]
-        plans = {part: _plan(part, everything, beside) for part in everything}
+        plans = {part: _plan(part, everything, reserve) for part in everything}
         undo.pop_all()
-    turns = {device: Gate(1) for device in budgets}
-    units: dict[Role, Unit] = {}
+    locks = {device: ByteSemaphore(1) for device in budgets}
+    units: dict[Role, ServedModel] = {}
     for role, its in parts.items():
-        waiting = Waiting()
-        engines = [
-            Engine(part.backend, plans[part], stages=stages, waiting=waiting, turn=turns[part.device]) for part in its
+        queue = SegmentQueue()
+        workers = [
+            Worker(part.backend, plans[part], queue, stages=stages, device_lock=locks[part.device]) for part in its
         ]
-        units[role] = Unit(its[0].network, Fleet(engines, waiting) if len(engines) > 1 else engines[0])
+        units[role] = ServedModel(its[0].network, Engine(workers, queue))
     return units
 
 
@@ -163,12 +165,14 @@ def _devices(options: Options) -> list[str]:
     return devices
 
 
-def _plan(part: Part, everything: Sequence[Part], beside: Beside) -> Plan:
-    feeders = decoders_for(part.options) + beside.background + beside.live
+def _plan(part: ModelInstance, everything: Sequence[ModelInstance], reserve: ReservedCapacity) -> Plan:
+    producers = decoder_count(part.options) + reserve.background + reserve.live
     others = (other for other in everything if other is not part and other.device == part.device)
-    return part.plan(feeders, beside.held_bytes + sum(other.audio_bytes(feeders) for other in others))
+    return part.plan(
+        producers, reserve.resident_bytes + sum(other.in_flight_audio_bytes(producers) for other in others)
+    )
 
 
-def _aside(work: Callable[[], _T]) -> _T:
+def _in_thread(work: Callable[[], _T]) -> _T:
     with ThreadPoolExecutor(1, thread_name_prefix="overtone-load") as pool:
         return pool.submit(work).result()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 
 @dataclass(slots=True)
@@ -21,3 +21,6 @@ class EngineStats:
     idle_s: float = 0.0
     splits: int = 0
     interrupted: int = 0
+
+    def __add__(self, other: EngineStats) -> EngineStats:
+        return EngineStats(*(mine + its for mine, its in zip(astuple(self), astuple(other), strict=True)))

@@ -1,4 +1,4 @@
-"""The loop every face shares: one thread per device, the weights resident, batches across whoever submits.
+"""The loop of a device: one thread, the weights resident, batches across whoever submits.
 
 take a batch; run it; on out-of-memory halve it and run again; hand each output to whoever waits for it
 """
@@ -7,25 +7,24 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Hashable, Iterator, Sequence
-from concurrent.futures import Future, InvalidStateError
+from collections.abc import Iterator, Sequence
+from concurrent.futures import InvalidStateError
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import Any
 
-from overtone.backends.base import Backend, Interrupted
+from overtone.backends.base import Backend, Preempted
 from overtone.batching.cost_model import Shape
-from overtone.batching.fairness import GIVES_WAY_S
-from overtone.batching.memory_budget import Ledger
-from overtone.batching.memory_plan import DRIFT_BYTES, Plan, enough_for
-from overtone.batching.policy import Limits, bucket, shape_of
-from overtone.batching.queue import Waiting, Work
+from overtone.batching.fairness import PREEMPT_AFTER_S
+from overtone.batching.memory_budget import MemoryBudget
+from overtone.batching.memory_plan import SAFETY_MARGIN_BYTES, Plan, suggest_budget
+from overtone.batching.policy import BatchLimits, bucket, shape_of
+from overtone.batching.queue import QueueItem, SegmentQueue
 from overtone.engine.stats import EngineStats
 from overtone.errors import BudgetError, DeviceError, ModelError, OutOfMemory, OvertoneError
 from overtone.system.memory import format_size
-from overtone.system.profiler import OFF, Stages
-from overtone.system.semaphore import Gate
-from overtone.types import SAMPLE_RATE, Batch, Samples
+from overtone.system.profiler import NULL_PROFILER, Profiler
+from overtone.system.semaphore import ByteSemaphore
+from overtone.types import SAMPLE_RATE, Batch
 
 _REGAINED = 1.02
 """What the ceiling that running out of memory left rises by with every batch that fits: to twice as much in 35."""
@@ -34,36 +33,39 @@ _LOOSE_BYTES = 8 << 20
 """Bytes beyond what is resident that may lie about between two batches before they are given back."""
 
 
-class Engine:
-    """Owns a backend and its thread. `submit` from any thread; close it, or use it as a context manager.
+class Worker:
+    """The loop of one device: its thread takes batches from the queue, runs them, and halves what memory refuses.
 
-    The plan bounds audio in flight and the activations of a batch. `waiting` is shared with the engines of other
-    devices, or its own. `turn` lets in one, and is shared with those of other models on this device.
+    queue: shared by the workers of all devices. device_lock: lets in one; workers of other models on this device share
+    it. The plan bounds audio in flight and the activations of a batch.
     """
 
     def __init__(
         self,
         backend: Backend,
         plan: Plan,
+        queue: SegmentQueue,
         *,
-        stages: Stages = OFF,
-        waiting: Waiting | None = None,
-        turn: Gate | None = None,
+        stages: Profiler = NULL_PROFILER,
+        device_lock: ByteSemaphore | None = None,
     ) -> None:
-        self._turn = Gate(1) if turn is None else turn
+        self._device_lock = ByteSemaphore(1) if device_lock is None else device_lock
         self._backend = backend
         self._plan = plan
         self._cost = plan.cost
         # Room for the largest batch that caps allow is enough: giving more back costs the time to take it again.
-        self._tidy = plan.largest_batch_bytes + DRIFT_BYTES - _LOOSE_BYTES
+        self._trim_threshold = plan.largest_batch_bytes + SAFETY_MARGIN_BYTES - _LOOSE_BYTES
         self._ceiling = float(plan.budget_bytes)  # of a batch of several; lowered when memory runs out
         # What is being cut has not come to the engine yet; it is never the engine's to use.
-        audio = plan.audio_bytes - plan.cutting_bytes
-        self._waiting = Waiting() if waiting is None else waiting
-        self._waiting.join(backend.device, audio, self._give_way)
-        self._behind: tuple[float, float] | None = None  # of a batch that gives way: when it began, and padded seconds
-        self._giving_way = threading.Lock()
-        self._ledger = Ledger(plan.budget_bytes - plan.cutting_bytes, audio, backend.used_bytes, self._waiting.audio)
+        audio = plan.audio_bytes - plan.segmenter_bytes
+        self._queue = queue
+        self._queue.register(backend.device, audio, self._preempt)
+        # Of a batch that may be preempted: when it began, and padded seconds.
+        self._preemptible: tuple[float, float] | None = None
+        self._preempting = threading.Lock()
+        self._budget = MemoryBudget(
+            plan.budget_bytes - plan.segmenter_bytes, audio, backend.allocated_bytes, self._queue.audio
+        )
         self.stages = stages
         self.stats = EngineStats()
         self._thread = threading.Thread(target=self._loop, name=f"overtone-{backend.device}", daemon=True)
@@ -95,43 +97,16 @@ class Engine:
         return self._backend.peak_bytes()
 
     @property
-    def queued_bytes(self) -> int:
-        """Bytes of audio that wait or run, for whatever device."""
-        return self._waiting.audio.held
-
-    @property
     def plan(self) -> Plan:
         """What the run was given."""
         return self._plan
 
-    @property
-    def alive(self) -> bool:
-        """Whether it still takes work: it was not closed, and not every device that shares its work has died."""
-        return not self._waiting.closed
-
-    def submit(self, samples: Samples, *, wish: Hashable = None, background: bool = False) -> Future[Any]:
-        """Queue one segment's samples, float32 (samples,), 16 kHz. Blocks while audio in flight is at its bound.
-
-        wish: what is asked of the model; a batch has one. background: what is not goes first; see
-        `overtone.batching.fairness.Turns`.
-        The future fails with BudgetError if the segment alone cannot be held, and with UsageError once the engine
-        is closed. A future cancelled in time costs nothing.
-        """
-        began = self.stages.begin()
-        future = self._waiting.put(samples, wish, background=background)
-        self.stages.end("wait", began)
-        return future
-
-    def wait_until_idle(self) -> None:
-        """Wait until nothing is queued and nothing runs."""
-        self._waiting.audio.wait_until_empty()
-
     def _loop(self) -> None:
-        batch: list[Work] = []
+        batch: list[QueueItem] = []
         try:
             while self._wait():
                 # Whoever shares this device comes in turns; what is in use is asked within one's own.
-                with self._turn.holding(1):
+                with self._device_lock.hold(1):
                     if batch := self._take():
                         self._run(batch)
         except Exception as error:  # noqa: BLE001 - a device that is gone, say: nobody may wait for ever
@@ -139,10 +114,10 @@ class Engine:
         finally:
             self._backend.close()
 
-    def _fail(self, running: Sequence[Work], error: Exception) -> None:
+    def _fail(self, running: Sequence[QueueItem], error: Exception) -> None:
         """The thread ends here, and whoever waits for it is told why; what waits, only if no other device takes it."""
         reason = f"{self._backend.device} stopped working ({error!r})"
-        waiting = self._waiting.leave(self._backend.device, reason)
+        waiting = self._queue.unregister(self._backend.device, reason)
         for works, code in ((running, "died"), (waiting, "closed")):  # what it died over may be among the first
             for work in works:
                 with suppress(InvalidStateError):  # answered, or dropped meanwhile
@@ -151,55 +126,55 @@ class Engine:
     def _wait(self) -> bool:
         """Wait for work; False once the engine is closed and drained."""
         began = self.stages.begin()
-        more = self._waiting.wait()
+        more = self._queue.wait()
         self.stats.idle_s += self.stages.end("idle", began)
         return more
 
-    def _take(self) -> list[Work]:
+    def _take(self) -> list[QueueItem]:
         """Choose the next batch; empty where another device was faster."""
         began = self.stages.begin()
-        batch = self._waiting.take(self._limits())
-        self.stages.end("batch", began, f"{len(batch)} of {len(batch) + len(self._waiting)}")
+        batch = self._queue.get_batch(self._limits())
+        self.stages.end("batch", began, f"{len(batch)} of {len(batch) + len(self._queue)}")
         return batch
 
-    def _limits(self) -> Limits:
+    def _limits(self) -> BatchLimits:
         # Never more than was planned: what is free beyond it, the VAD or a result may yet take.
-        room = min(self._room(self._tidy) - DRIFT_BYTES, self._plan.batch_bytes, int(self._ceiling))
-        return Limits(room, self._cost, self._plan.batch_s, self._plan.threshold_s)
+        room = min(self._room(self._trim_threshold) - SAFETY_MARGIN_BYTES, self._plan.batch_bytes, int(self._ceiling))
+        return BatchLimits(room, self._cost, self._plan.batch_s, self._plan.threshold_s)
 
     def _room(self, wanted: int) -> int:
         """Bytes for the next batch; memory that is only kept for speed is given back if they fall short of `wanted`."""
-        room = self._ledger.room() + self._backend.loose_bytes()
+        room = self._budget.available() + self._backend.reclaimable_bytes()
         if room < wanted:
             self._backend.trim()
-            room = self._ledger.room() + self._backend.loose_bytes()
+            room = self._budget.available() + self._backend.reclaimable_bytes()
         return room
 
-    def _run(self, works: Sequence[Work], notes: tuple[str, ...] = ()) -> None:
+    def _run(self, works: Sequence[QueueItem], notes: tuple[str, ...] = ()) -> None:
         """Run a batch, in halves if it does not fit, and answer every future in it."""
         started = self.stages.begin()
         shape = shape_of([len(work) for work in works])
         try:
             self._check_room(shape)
             padded = bucket(max(len(work) for work in works))
-            batch = Batch(tuple(work.samples for work in works), padded, works[0].wish)
-            used, peak = self._backend.used_bytes(), self._backend.peak_bytes()
-            with self._behind_others(works, started, shape):
+            batch = Batch(tuple(work.samples for work in works), padded, works[0].decode_params)
+            used, peak = self._backend.allocated_bytes(), self._backend.peak_bytes()
+            with self._run_background(works, started, shape):
                 outputs = self._backend.run(batch)
             if (reached := self._backend.peak_bytes()) > peak:
                 # A new peak is this batch's own, and tells what it took: the one measurement that costs nothing.
-                self._cost = self._cost.widened(shape, reached - used)
-                self.stages.grew("run", reached - used)
+                self._cost = self._cost.with_margin(shape, reached - used)
+                self.stages.record_allocation("run", reached - used)
         except OutOfMemory as refusal:
             self.stages.end("run", started, shape)
             self._halve(works, shape, refusal, notes)
             return
         except DeviceError:
             raise  # the device's end, and this thread's
-        except Interrupted:
+        except Preempted:
             self.stages.end("run", started, shape)
             self.stats.interrupted += 1
-            self._waiting.put_back(works)
+            self._queue.requeue(works)
             return
         except Exception as error:  # noqa: BLE001 - it belongs to those who wait, not to this thread
             self.stages.end("run", started, shape)
@@ -211,32 +186,32 @@ class Engine:
         self._count(works, shape, elapsed)
         for work, output in zip(works, outputs, strict=True):
             share = elapsed * len(work) / audio
-            told = (*output.notes, *notes, *self._waiting.lost)
+            told = (*output.notes, *notes, *self._queue.dead_devices)
             device = self._backend.device
             work.future.set_result(replace(output, wait_s=started - work.since, run_s=share, notes=told, device=device))
 
     @contextmanager
-    def _behind_others(self, works: Sequence[Work], started: float, shape: Shape) -> Iterator[None]:
+    def _run_background(self, works: Sequence[QueueItem], started: float, shape: Shape) -> Iterator[None]:
         """While the block runs, the batch gives way to whoever comes, if it was begun because nobody else waited."""
-        with self._giving_way:
-            self._behind = (started, shape.padded_s) if all(work.gives_way for work in works) else None
+        with self._preempting:
+            self._preemptible = (started, shape.padded_s) if all(work.preemptible for work in works) else None
         try:
             yield
         finally:
-            with self._giving_way:
-                self._behind = None
+            with self._preempting:
+                self._preemptible = None
 
-    def _give_way(self) -> bool:
+    def _preempt(self) -> bool:
         """Interrupt what runs if somebody who has just come should not wait for it."""
-        with self._giving_way:
-            if self._behind is None or not self.stats.run_s:
+        with self._preempting:
+            if self._preemptible is None or not self.stats.run_s:
                 return False
-            began, padded_s = self._behind
+            began, padded_s = self._preemptible
             left_s = padded_s - (time.perf_counter() - began) * self.stats.padded_s / self.stats.run_s
-            if left_s <= GIVES_WAY_S:
+            if left_s <= PREEMPT_AFTER_S:
                 return False
-            self._behind = None
-            self._backend.interrupt()
+            self._preemptible = None
+            self._backend.preempt()
             return True
 
     def _check_room(self, shape: Shape) -> None:
@@ -244,18 +219,18 @@ class Engine:
         need = self._cost.predict(shape)
         short = need - self._room(need)
         if shape.rows > 1 or short <= 0:
-            if self._ledger.room() < need:
+            if self._budget.available() < need:
                 # It fits if what is kept is used again, which it may not be: its pieces can be of other sizes.
                 self._backend.trim()
             return
         budget = self._plan.budget_bytes
         raise BudgetError(
             f"a segment of {shape.seconds:.1f} s needs {format_size(need)}, {format_size(short)} more than is left "
-            f"of {format_size(budget)}; give {enough_for(budget, short)}, or cut shorter with "
+            f"of {format_size(budget)}; give {suggest_budget(budget, short)}, or cut shorter with "
             "--max-segment (or --window)."
         )
 
-    def _halve(self, works: Sequence[Work], shape: Shape, refusal: OutOfMemory, notes: tuple[str, ...]) -> None:
+    def _halve(self, works: Sequence[QueueItem], shape: Shape, refusal: OutOfMemory, notes: tuple[str, ...]) -> None:
         self.stats.splits += 1
         if len(works) == 1:
             error: OvertoneError = BudgetError(
@@ -273,7 +248,7 @@ class Engine:
         for half in (works[:middle], works[middle:]):
             self._run(half, (*notes, note))
 
-    def _part(self, works: Sequence[Work], error: Exception, notes: tuple[str, ...]) -> None:
+    def _part(self, works: Sequence[QueueItem], error: Exception, notes: tuple[str, ...]) -> None:
         """A batch failed, and not for want of memory: in halves, down to the one segment that it fails on."""
         if len(works) > 1:
             middle = len(works) // 2
@@ -283,34 +258,19 @@ class Engine:
         # The traceback holds the batch, and an error is kept for as long as its result.
         works[0].future.set_exception(error.with_traceback(None))
 
-    def _count(self, works: Sequence[Work], shape: Shape, elapsed: float) -> None:
+    def _count(self, works: Sequence[QueueItem], shape: Shape, elapsed: float) -> None:
         self.stats.batches += 1
         self.stats.segments += len(works)
         self.stats.audio_s += sum(len(work) for work in works) / SAMPLE_RATE
         self.stats.padded_s += shape.padded_s
         self.stats.run_s += elapsed
 
-    def close(self, *, drain: bool = True) -> None:
-        """Finish what is queued (without `drain`: cancel it), then free the model. Safe to call twice."""
-        self.stop(drain=drain)
-        self.join()
-
-    def stop(self, *, drain: bool = True) -> None:
-        """The first half of `close`, which waits for nothing."""
-        self._waiting.close(drain=drain)
-
     @property
-    def is_here(self) -> bool:
-        """Whether the calling thread is the engine's own."""
+    def on_worker_thread(self) -> bool:
+        """Whether the calling thread is this worker's own."""
         return threading.current_thread() is self._thread
 
     def join(self) -> None:
-        """The second half: wait until the model is free."""
-        if not self.is_here:
+        """Wait until the thread has ended and the model is free; the queue has to be closed."""
+        if not self.on_worker_thread:
             self._thread.join()
-
-    def __enter__(self) -> Engine:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.close(drain=kind is None)

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from overtone.merging.timeline import Timeline, verdict
+from overtone.merging.timeline import Timeline, top_label
 from overtone.models.emotion2vec.classifier import Head
-from overtone.system.spooled_array import FrameSpool
-from overtone.types import SAMPLE_RATE, SILENCE, FrameResult, Output, Segment, SegmentResult, Span
+from overtone.system.spooled_array import SpooledArray
+from overtone.types import SAMPLE_RATE, SILENCE, EmotionOutput, FrameResult, Segment, SegmentResult, Span
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Merged:
+class PooledEmotion:
     """What the segments of one source say together; fields as in `EmotionResult`."""
 
     label: str | None
@@ -31,7 +31,7 @@ class Merged:
     frames: FrameResult | None
 
 
-class Merger:
+class EmotionAggregator:
     """Collects the outputs of one source. Thread-safe: segments are added as they are cut, outputs as they come.
 
     hop: samples between frames. dim: of an embedding. as_published: labels as the checkpoint has them.
@@ -46,14 +46,14 @@ class Merger:
         self._timeline = Timeline(self._labels)
         self._count = 0
         self._total = np.zeros(dim, np.float64)
-        self._waiting: dict[int, tuple[Span, Output]] = {}  # outputs whose frames wait for their turn
+        self._waiting: dict[int, tuple[Span, EmotionOutput]] = {}  # outputs whose frames wait for their turn
         self._turn = 0
         self._hop = hop
         self._frames: FrameResult | None = None
         if want_frames:
-            scores = FrameSpool(len(self._labels)) if head else None
+            scores = SpooledArray(len(self._labels)) if head else None
             self._frames = FrameResult(
-                hop / SAMPLE_RATE, self._labels, FrameSpool(None, np.int64), scores, FrameSpool(dim)
+                hop / SAMPLE_RATE, self._labels, SpooledArray(None, np.int64), scores, SpooledArray(dim)
             )
 
     def add_silence(self, segment: Segment) -> None:
@@ -63,7 +63,7 @@ class Merger:
             self._waiting[segment.index] = (segment.span, _NOTHING)
             self._spool()
 
-    def add(self, index: int, span: Span, output: Output) -> None:
+    def add(self, index: int, span: Span, output: EmotionOutput) -> None:
         """What the model said of a segment."""
         scores = self._scores(output.total / output.count)
         with self._lock:
@@ -88,14 +88,14 @@ class Merger:
     def _scores(self, mean: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return np.zeros(0) if self._head is None else self._head.scores(mean)
 
-    def finish(self) -> Merged:
+    def finish(self) -> PooledEmotion:
         """The answer, once every segment has been added."""
         with self._lock:
             if not self._count:
-                return Merged(SILENCE, None, None, self._timeline, None, self._frames)
+                return PooledEmotion(SILENCE, None, None, self._timeline, None, self._frames)
             mean = self._total / self._count
-            label, score, scores = verdict(self._labels, self._scores(mean))
-            return Merged(label, score, scores, self._timeline, mean.astype(np.float32), self._frames)
+            label, score, scores = top_label(self._labels, self._scores(mean))
+            return PooledEmotion(label, score, scores, self._timeline, mean.astype(np.float32), self._frames)
 
 
-_NOTHING = Output(0, np.zeros(0))
+_NOTHING = EmotionOutput(0, np.zeros(0))

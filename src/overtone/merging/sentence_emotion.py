@@ -10,29 +10,29 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.models.emotion2vec.classifier import Head, softmax
-from overtone.system.spooled_array import FrameSpool
-from overtone.types import SAMPLE_RATE, Output, Span
+from overtone.system.spooled_array import SpooledArray
+from overtone.types import SAMPLE_RATE, EmotionOutput, Span
 
 _PER_MS = SAMPLE_RATE // 1000
 
 
-class Moods:
+class SentenceEmotions:
     """Collects frames in any order of segments; one writer at a time. hop: samples from one frame to the next."""
 
     def __init__(self, head: Head, hop: int) -> None:
         self._head, self._hop = head, hop
         self.labels = head.labels()
-        self._logits = FrameSpool(len(self.labels))
-        self._starts = FrameSpool(None, np.int64)
+        self._logits = SpooledArray(len(self.labels))
+        self._starts = SpooledArray(None, np.int64)
         self._turn = 0
         self._waiting: dict[int, tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]] | None] = {}
 
-    def skip(self, index: int) -> None:
+    def add_silence(self, index: int) -> None:
         """A segment in which nobody speaks."""
         self._waiting[index] = None
         self._move()
 
-    def add(self, index: int, span: Span, output: Output) -> None:
+    def add(self, index: int, span: Span, output: EmotionOutput) -> None:
         """What the model said of a segment, with its frames."""
         assert output.frames is not None
         starts = span.start + np.arange(output.count, dtype=np.int64) * self._hop

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from overtone.merging.punctuation.writer import Writer
 from overtone.merging.words import WordTable
-from overtone.models.sense_voice.tags import Told, told
+from overtone.models.sense_voice.tags import RichTags, parse_tags
 from overtone.types import Emotion, Sentence
 
 ENDS = "。？！"
@@ -33,7 +33,7 @@ def by_pause(table: WordTable) -> Ranges:
     return _ranges(starts, len(table))
 
 
-def by_own_marks(table: WordTable) -> Ranges:
+def split_by_own_punctuation(table: WordTable) -> Ranges:
     """A sentence ends with a word that is a mark of its end, and with what was said before a pause."""
     ended = [_ends(table, place, text) for place, text in enumerate(table.texts(0, len(table)))]
     after_mark = np.flatnonzero(ended) + 1
@@ -47,7 +47,7 @@ def _ends(table: WordTable, place: int, text: str) -> bool:
     return place + 1 == len(table) or " " in table.text(place, place + 2)
 
 
-def by_marks(marks: npt.NDArray[np.uint8]) -> Ranges:
+def split_by_punctuation(marks: npt.NDArray[np.uint8]) -> Ranges:
     """A sentence ends with a word after which there is a mark of its end. marks: (words,)."""
     ended = np.isin(marks, [place for place, mark in enumerate(MARKS) if mark and mark in ENDS])
     after = np.flatnonzero(ended) + 1
@@ -67,7 +67,7 @@ def numbered(marks: Iterable[str]) -> npt.NDArray[np.uint8]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Known:
+class SentenceAnnotations:
     """What is known of every sentence beside its words; None where nobody was asked.
 
     marks: after each word, uint8 (words,). speakers: int32 (sentences,), -1 for none. scores: of emotions, float32
@@ -83,7 +83,7 @@ class Known:
 class Sentences(Sequence[Sentence]):
     """The sentences of a source, in order of time."""
 
-    def __init__(self, table: WordTable, ranges: Ranges, known: Known) -> None:
+    def __init__(self, table: WordTable, ranges: Ranges, known: SentenceAnnotations) -> None:
         self._table, self._ranges, self._known = table, ranges, known
 
     def __len__(self) -> int:
@@ -103,7 +103,7 @@ class Sentences(Sequence[Sentence]):
         first, stop = self._ranges[index].tolist()
         table = self._table
         begin, end = table.span_ms(first, stop)
-        tags = told(table.heard[table.segment[first]].answer.tags)
+        tags = parse_tags(table.heard[table.segment[first]].answer.tags)
         return Sentence(
             begin / 1000,
             end / 1000,
@@ -128,7 +128,7 @@ class Sentences(Sequence[Sentence]):
         speakers = self._known.speakers
         return None if speakers is None or speakers[index] < 0 else int(speakers[index])
 
-    def _emotion(self, index: int, tags: Told) -> Emotion | None:
+    def _emotion(self, index: int, tags: RichTags) -> Emotion | None:
         if self._known.scores is None:
             return None if tags.emotion is None else Emotion(tags.emotion)
         scores = self._known.scores[index]

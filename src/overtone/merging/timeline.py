@@ -61,13 +61,13 @@ class Timeline(Sequence[SegmentResult]):
         start, stop = self._edges[index].tolist()
         if self._silent[index]:
             return SegmentResult(Span(start, stop), SILENCE, None, None)
-        return SegmentResult(Span(start, stop), *verdict(self._labels, self._scores[index]))
+        return SegmentResult(Span(start, stop), *top_label(self._labels, self._scores[index]))
 
     def __repr__(self) -> str:
         return f"Timeline({len(self)} entries)"
 
 
-def verdict(
+def top_label(
     labels: tuple[str, ...], scores: npt.NDArray[np.float64]
 ) -> tuple[str | None, float | None, Mapping[str, float] | None]:
     """The best label, its score, and every class's; None for all of them where there are no classes."""

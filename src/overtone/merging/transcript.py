@@ -11,12 +11,21 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.merging.punctuation.restoration import Punctuator
-from overtone.merging.segment_outputs import Gathered
-from overtone.merging.sentences import Known, Ranges, Sentences, by_marks, by_own_marks, by_pause, joined, numbered
+from overtone.merging.segment_outputs import SegmentOutputs
+from overtone.merging.sentences import (
+    Ranges,
+    SentenceAnnotations,
+    Sentences,
+    by_pause,
+    joined,
+    numbered,
+    split_by_own_punctuation,
+    split_by_punctuation,
+)
 from overtone.merging.speakers.clustering import renumbered
 from overtone.merging.speakers.diarization import diarize, speakers_of
 from overtone.merging.words import WordTable
-from overtone.models.sense_voice.tags import told
+from overtone.models.sense_voice.tags import parse_tags
 from overtone.models.task import Vocabulary
 
 _CLUSTERING = threading.Lock()
@@ -27,7 +36,7 @@ _WORDS_AT_ONCE = 512
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Told:
+class BuiltTranscript:
     """See `overtone.Transcript`."""
 
     text: str
@@ -36,30 +45,30 @@ class Told:
     speakers: int | None
 
 
-class Telling:
+class TranscriptBuilder:
     """How a source's answer is told. own_marks: the recogniser writes punctuation. speakers: how many, if known."""
 
     def __init__(
-        self, vocabulary: Vocabulary, punctuator: Punctuator | None, *, own_marks: bool, speakers: int | None
+        self, vocabulary: Vocabulary, punctuator: Punctuator | None, *, has_punctuation: bool, speakers: int | None
     ) -> None:
         self._vocabulary, self._punctuator = vocabulary, punctuator
-        self._own_marks, self._speakers = own_marks, speakers
+        self._own_marks, self._speakers = has_punctuation, speakers
 
-    def tell(self, gathered: Gathered) -> Told:
+    def build(self, gathered: SegmentOutputs) -> BuiltTranscript:
         """The answer for one source. ModelError where a model gave what are no numbers."""
         table = WordTable(gathered.heard, self._vocabulary)
         marks = None
         if self._punctuator is not None:
             text, marks = _punctuated(table, self._punctuator)
-            ranges = by_marks(marks)
+            ranges = split_by_punctuation(marks)
         else:
             pauses = by_pause(table)
             text = joined(table.text(*pair) for pair in pauses.tolist())
-            ranges = by_own_marks(table) if self._own_marks else pauses
+            ranges = split_by_own_punctuation(table) if self._own_marks else pauses
         spans_ms = np.array([table.span_ms(*pair) for pair in ranges.tolist()], np.int32).reshape(-1, 2)
         speakers = self._who(gathered, spans_ms)
         moods = gathered.moods
-        known = Known(
+        known = SentenceAnnotations(
             marks,
             speakers,
             None if moods is None else moods.scores(spans_ms),
@@ -67,9 +76,9 @@ class Telling:
         )
         sentences = Sentences(table, ranges, known)
         count = None if speakers is None else len(np.unique(speakers[speakers >= 0]))
-        return Told(text, sentences, _language(table, ranges), count)
+        return BuiltTranscript(text, sentences, _language(table, ranges), count)
 
-    def _who(self, gathered: Gathered, spans_ms: npt.NDArray[np.int32]) -> npt.NDArray[np.int32] | None:
+    def _who(self, gathered: SegmentOutputs, spans_ms: npt.NDArray[np.int32]) -> npt.NDArray[np.int32] | None:
         """The speaker of each sentence."""
         if gathered.windows is None or gathered.embeddings is None:
             return None
@@ -96,5 +105,5 @@ def _in_parts(words: int) -> Iterator[tuple[int, int]]:
 def _language(table: WordTable, ranges: Ranges) -> str | None:
     """What most sentences are in."""
     heard = (table.heard[table.segment[first]] for first in ranges[:, 0].tolist())
-    counts = Counter(language for one in heard if (language := told(one.answer.tags).language) is not None)
+    counts = Counter(language for one in heard if (language := parse_tags(one.answer.tags).language) is not None)
     return counts.most_common(1)[0][0] if counts else None

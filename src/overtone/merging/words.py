@@ -9,17 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.models.task import Vocabulary
-from overtone.types import SAMPLE_RATE, Recognized, Span, Word
+from overtone.types import SAMPLE_RATE, Span, TokenOutput, Word
 
 _PER_MS = SAMPLE_RATE // 1000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Heard:
+class RecognizedSegment:
     """What a recogniser heard in one segment."""
 
     span: Span
-    answer: Recognized
+    answer: TokenOutput
 
     @property
     def start_ms(self) -> int:
@@ -39,7 +39,7 @@ class WordTable:
     `times_ms`: first and last millisecond of each word, half-open, int32 (words, 2), -1 where the model tells none.
     """
 
-    def __init__(self, heard: Sequence[Heard], vocabulary: Vocabulary) -> None:
+    def __init__(self, heard: Sequence[RecognizedSegment], vocabulary: Vocabulary) -> None:
         self.heard, self._vocabulary = heard, vocabulary
         rows: list[tuple[int, int, int]] = []
         parts: list[npt.NDArray[np.int32]] = []
@@ -55,7 +55,7 @@ class WordTable:
         for index, segment in enumerate(heard):
             self._fill(slice(*np.searchsorted(self.segment, (index, index + 1)).tolist()), segment)
 
-    def _fill(self, words: slice, segment: Heard) -> None:
+    def _fill(self, words: slice, segment: RecognizedSegment) -> None:
         tokens, answer = self._tokens[words], segment.answer
         if not len(tokens):
             return

@@ -134,14 +134,14 @@ def write(converted: Converted) -> None:
     os.replace(part, converted.folder / CONVERTED)
 
 
-def write_head(folder: Path, head: Head) -> None:
+def write_classifier(folder: Path, head: Head) -> None:
     """Keep the classifier's weights; its labels are in `tokens.txt`."""
     from safetensors.numpy import save_file
 
     save_file({"weight": head.weight, "bias": head.bias}, folder / HEAD)
 
 
-def read_head(converted: Converted, checkpoint: Checkpoint, dim: int) -> Head | None:
+def read_classifier(converted: Converted, checkpoint: Checkpoint, dim: int) -> Head | None:
     """The classifier, None for a model without classes. CheckpointError if it is missing, broken or of another
     shape."""
     if checkpoint.labels is None:

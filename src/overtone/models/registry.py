@@ -25,7 +25,7 @@ ROLES: Mapping[str, Role] = {
 }
 """What a network is for."""
 
-_CALLED: Mapping[Role, str] = {
+_ROLE_NAMES: Mapping[Role, str] = {
     "recognizer": "speech recognition",
     "live": "speech recognition while somebody speaks",
     "vad": "voice activity detection",
@@ -35,10 +35,10 @@ _CALLED: Mapping[Role, str] = {
 }
 
 _NOT_RUN: Mapping[str, str] = {
-    "ContextualParaformer": _CALLED["recognizer"],
-    "SenseVoiceRWKV": _CALLED["recognizer"],
-    "CTTransformerStreaming": _CALLED["punctuation"],
-    "ERes2NetV2": _CALLED["speakers"],
+    "ContextualParaformer": _ROLE_NAMES["recognizer"],
+    "SenseVoiceRWKV": _ROLE_NAMES["recognizer"],
+    "CTTransformerStreaming": _ROLE_NAMES["punctuation"],
+    "ERes2NetV2": _ROLE_NAMES["speakers"],
     "MonotonicAligner": "aligning speech with a text that is known",
 }
 """Purposes of FunASR's other networks, so that each is refused for what it is."""
@@ -49,8 +49,8 @@ def check_role(checkpoint: Checkpoint, role: Role) -> None:
     found = ROLES.get(checkpoint.kind)
     if found == role:
         return
-    wanted = f"{_CALLED[role]} takes {', '.join(kind for kind, its in ROLES.items() if its == role)}."
-    its = _CALLED[found] if found else _NOT_RUN.get(checkpoint.kind)
+    wanted = f"{_ROLE_NAMES[role]} takes {', '.join(kind for kind, its in ROLES.items() if its == role)}."
+    its = _ROLE_NAMES[found] if found else _NOT_RUN.get(checkpoint.kind)
     if its is None:
         raise CheckpointError(
             f"{checkpoint.name}: config.yaml names the network {checkpoint.kind!r}, which Overtone does not run; "
@@ -60,12 +60,12 @@ def check_role(checkpoint: Checkpoint, role: Role) -> None:
     raise CheckpointError(f"{checkpoint.name}: is a model for {its} ({checkpoint.kind}){unknown}; {wanted}")
 
 
-def purpose(checkpoint: Checkpoint) -> str:
+def describe_role(checkpoint: Checkpoint) -> str:
     """What a model is for, in words. CheckpointError for a network that is not known."""
     if checkpoint.kind not in ROLES:
-        meant = (role for role, its in _CALLED.items() if its == _NOT_RUN.get(checkpoint.kind))
+        meant = (role for role, its in _ROLE_NAMES.items() if its == _NOT_RUN.get(checkpoint.kind))
         check_role(checkpoint, next(meant, "recognizer"))
-    return _CALLED[ROLES[checkpoint.kind]]
+    return _ROLE_NAMES[ROLES[checkpoint.kind]]
 
 
 def task_of(checkpoint: Checkpoint) -> Task:
@@ -84,7 +84,7 @@ def task_of(checkpoint: Checkpoint) -> Task:
     return ParaformerTask(checkpoint)
 
 
-def check_wish(kind: str, options: TranscribeOptions) -> None:
+def check_decode_params(kind: str, options: TranscribeOptions) -> None:
     """UsageError for what a recogniser of this kind cannot be asked."""
     if kind == "SenseVoiceSmall":
         if options.hotwords:
@@ -98,19 +98,19 @@ def check_wish(kind: str, options: TranscribeOptions) -> None:
         raise UsageError("--no-itn is for SenseVoice; a Paraformer writes words as they are said.")
 
 
-def wish_of(kind: str, options: TranscribeOptions) -> Hashable:
+def decode_params_for(kind: str, options: TranscribeOptions) -> Hashable:
     """What a recogniser of this kind is asked. UsageError for what it cannot do."""
-    from overtone.models.paraformer.task import ParaformerWish
+    from overtone.models.paraformer.task import ParaformerParams
 
-    check_wish(kind, options)
+    check_decode_params(kind, options)
     if kind != "SenseVoiceSmall":
-        return ParaformerWish(tuple(options.hotwords.split()))
-    from overtone.models.sense_voice.task import SenseVoiceWish
+        return ParaformerParams(tuple(options.hotwords.split()))
+    from overtone.models.sense_voice.task import SenseVoiceParams
 
-    return SenseVoiceWish(language=options.language, itn=options.itn)
+    return SenseVoiceParams(language=options.language, itn=options.itn)
 
 
-def punctuates(checkpoint: Checkpoint) -> bool:
+def writes_punctuation(checkpoint: Checkpoint) -> bool:
     """Whether a recogniser writes punctuation by itself."""
     return checkpoint.kind == "SenseVoiceSmall"
 

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.errors import ModelError
-from overtone.types import Answer, Batch
+from overtone.types import Batch, ModelOutput
 
 Array = npt.NDArray[Any]
 
 
-class Run(Protocol):
+class RunGraph(Protocol):
     """Runs one graph of the model. What it gives is valid until the same graph is run again."""
 
     def __call__(self, graph: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
@@ -39,15 +39,15 @@ class Task(Protocol):
     def shortest(self) -> int:
         """Samples below which the model has nothing to work on."""
 
-    def answer(self, run: Run, batch: Batch) -> Sequence[Answer]:
+    def answer(self, run: RunGraph, batch: Batch) -> Sequence[ModelOutput]:
         """One answer per waveform, in order: what each would get alone, but for float rounding. ModelError where the
         model gives what are no numbers."""
 
-    def rehearse(self, run: Run, batch: Batch) -> None:
+    def run_worst_case(self, run: RunGraph, batch: Batch) -> None:
         """Run every graph at the most that such a batch can take, whatever is in it, and of any wish."""
 
 
-def check_numbers(name: str, *values: Array) -> None:
+def check_finite(name: str, *values: Array) -> None:
     """ModelError, with the model's name, for what is not finite: it would be told as silence."""
     if not all(np.isfinite(some).all() for some in values):
         raise ModelError(f"{name}: gave values that are not numbers; the checkpoint or the precision is at fault")

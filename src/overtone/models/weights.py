@@ -89,7 +89,7 @@ def _broken(checkpoint: Checkpoint, error: Exception) -> CheckpointError:
     )
 
 
-def fill(
+def load_tensors_into(
     network: nn.Module,
     tensors: Mapping[str, PublishedTensor],
     checkpoint: Checkpoint,
@@ -120,14 +120,14 @@ def check_tensors(
     strict: bool = True,
     asked_by: str = "config.yaml asks",
 ) -> None:
-    """CheckpointError where tensors are not those that are expected, by name and shape; see `fill`.
+    """CheckpointError where tensors are not those that are expected, by name and shape; see `load_tensors_into`.
 
     asked_by: what says which are expected, for the message.
     """
     where = f"{checkpoint.name}: {checkpoint.weights.name}"
     if missing := [key for key in expected if key not in tensors]:
         raise CheckpointError(
-            f"{where} lacks {len(missing)} of {len(expected)} tensors ({some(missing)}); it is not the file that "
+            f"{where} lacks {len(missing)} of {len(expected)} tensors ({first_few(missing)}); it is not the file that "
             "config.yaml describes. Copy the whole published folder again."
         )
     for key, shape in expected.items():
@@ -136,8 +136,8 @@ def check_tensors(
     unknown = [key for key in tensors if key not in expected and not (unused and re.match(unused, key))]
     if strict and unknown:
         raise CheckpointError(
-            f"{where} holds {len(unknown)} tensors that this network does not know ({some(unknown)}). If they do not "
-            "matter for inference, pass --ignore-unknown-tensors."
+            f"{where} holds {len(unknown)} tensors that this network does not know ({first_few(unknown)}). If they do "
+            "not matter for inference, pass --ignore-unknown-tensors."
         )
 
 
@@ -156,7 +156,7 @@ def _plain(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.float() if tensor.is_floating_point() else tensor
 
 
-def some(names: Iterable[str]) -> str:
+def first_few(names: Iterable[str]) -> str:
     """The first few of many names, for messages."""
     listed = list(names)
     return ", ".join(listed[:_SHOWN]) + (", …" if len(listed) > _SHOWN else "")

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from overtone.errors import UsageError
 from overtone.output.formats.file_names import base_name
 from overtone.output.formats.output_file import make_folder, replacing
-from overtone.system.spooled_array import FrameSpool
+from overtone.system.spooled_array import SpooledArray
 from overtone.types import SAMPLE_RATE, EmotionResult, FrameResult
 
 _KEY = "key"
@@ -108,7 +108,7 @@ def _add_frames(archive: zipfile.ZipFile, frames: FrameResult) -> None:
     _add(archive, "frame_scores", shape, np.dtype(np.float32), chunks)
 
 
-def _scores(spool: FrameSpool | None, count: int) -> tuple[tuple[int, ...], Iterator[npt.NDArray[Any]]]:
+def _scores(spool: SpooledArray | None, count: int) -> tuple[tuple[int, ...], Iterator[npt.NDArray[Any]]]:
     return ((count, 0), iter(())) if spool is None else (spool.shape, spool.chunks())
 
 

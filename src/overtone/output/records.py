@@ -54,7 +54,7 @@ _UNSAFE = re.compile("[\x85\u2028\u2029\ud800-\udfff]")
 _Kind = TypeVar("_Kind", bound=Result)
 
 
-def of_kind(result: Result, kind: type[_Kind]) -> _Kind:
+def expect_type(result: Result, kind: type[_Kind]) -> _Kind:
     """`result` itself. TypeError if it is of another kind than `kind`."""
     if not isinstance(result, kind):
         raise TypeError(f"{kind.__name__} is what is written here, not {type(result).__name__}")
@@ -72,7 +72,7 @@ def to_record(result: Result, *, granularity: Level) -> dict[str, Any]:
     if result.ok:
         record |= {key: list(items) for key, items in _lists(result, granularity)}
         if granularity == "frame":
-            frames = of_kind(result, EmotionResult).frames
+            frames = expect_type(result, EmotionResult).frames
             record["frames"] = None if frames is None else _frames(frames)
     return record | _tail(result)
 
@@ -89,7 +89,7 @@ def json_chunks(result: Result, granularity: Level) -> Iterator[str]:
             yield from _items(_groups(items))
             yield "]"
         if granularity == "frame":
-            frames = of_kind(result, EmotionResult).frames
+            frames = expect_type(result, EmotionResult).frames
             yield ', "frames": '
             yield from ["null"] if frames is None else _frame_chunks(frames)
     yield ", " + to_json(_tail(result))[1:]
@@ -133,7 +133,7 @@ def _head(result: Result, level: Level) -> dict[str, Any]:
     if not result.ok:
         return record
     if not isinstance(result, Transcript):
-        return record | _opinion(of_kind(result, EmotionResult))
+        return record | _opinion(expect_type(result, EmotionResult))
     record |= {"text": result.text, "language": result.language}
     return record if result.speakers is None else record | {"speakers": result.speakers}
 
@@ -142,7 +142,7 @@ def _lists(result: Result, level: Level) -> Iterator[tuple[str, Iterator[dict[st
     """The lists of a record, by key: its timeline, if that is wanted."""
     if not isinstance(result, Transcript):
         if level != "utterance":
-            yield "segments", map(_segment, of_kind(result, EmotionResult).segments)
+            yield "segments", map(_segment, expect_type(result, EmotionResult).segments)
     elif level != "text":
         yield "sentences", (_sentence(sentence, words=level == "word") for sentence in result.sentences)
 

@@ -44,7 +44,7 @@ def key_of(source: str, id: str | None = None) -> str:
     return source if id is None else f"{id}\0{source}"
 
 
-def recover(
+def resume_from(
     path: str,
     *,
     model: str,

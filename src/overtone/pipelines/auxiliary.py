@@ -23,7 +23,7 @@ _THREADS = 1
 """They are small, and run beside the recogniser."""
 
 
-class Shared:
+class LockedGraphs:
     """A `Run` for any number of threads, one at a time; what it gives stays. Close it to free the model."""
 
     def __init__(self, graphs: Graphs) -> None:
@@ -45,7 +45,7 @@ def _kept(outputs: Mapping[str, Array]) -> dict[str, Array]:
     return {name: np.array(value) for name, value in outputs.items()}
 
 
-class Speech:
+class SpeechDetector:
     """An FSMN-VAD that is loaded: finds speech in any number of streams. Close it to free the model.
 
     Raises the errors of finding and loading a model.
@@ -73,8 +73,8 @@ class Speech:
         self._run.close()
 
 
-class Marks:
-    """A punctuation model that is loaded. Errors and closing as for `Speech`."""
+class PunctuationModel:
+    """A punctuation model that is loaded. Errors and closing as for `FsmnVad`."""
 
     def __init__(self, model: str, options: TranscribeOptions) -> None:
         checkpoint = _found(model, "punctuation", options)
@@ -99,8 +99,8 @@ def _runner(
     options: TranscribeOptions,
     device: str | None,
     shapes: Mapping[str, Sequence[int]] = MappingProxyType({}),
-) -> Shared:
+) -> LockedGraphs:
     # In float32 always: they cost little, and where a sentence ends is not to depend on how fast words are wanted.
     where = resolve_device(device or "cpu")
     plain = options.replace(precision=None, backend="auto")
-    return Shared(load_graphs(checkpoint, plain, where, _THREADS, shapes))
+    return LockedGraphs(load_graphs(checkpoint, plain, where, _THREADS, shapes))

@@ -7,7 +7,7 @@ import time
 import weakref
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
@@ -16,16 +16,18 @@ from overtone.audio.sources import FailedInput, Input
 from overtone.engine.runtime import Runtime
 from overtone.errors import InputError, OvertoneError, UsageError
 from overtone.options.emotion import Options
-from overtone.pipelines.ingest import Intake, Sent
-from overtone.pipelines.request import Caller, Wishes
-from overtone.pipelines.way import Way
+from overtone.pipelines.channel import Aggregator
+from overtone.pipelines.ingest import Ingestor, NamedSource, SubmittedSource
+from overtone.pipelines.request import CallOptions, RequestContext
+from overtone.pipelines.segmenter_factory import SegmenterFactory
+from overtone.segmentation.segmenters import Segmenter
 from overtone.system.machine import standard_input
-from overtone.types import BYTES_PER_SAMPLE, SAMPLE_RATE, Result, Timings
+from overtone.types import BYTES_PER_SAMPLE, SAMPLE_RATE, Result, Samples, Timings
 
 Source = Readable | Input | FailedInput
 
 _Result = TypeVar("_Result", bound=Result)
-_Merged = TypeVar("_Merged")
+_Pooled = TypeVar("_Pooled")
 _Self = TypeVar("_Self")  # typing.Self needs Python 3.11
 
 _AHEAD = 64
@@ -39,16 +41,24 @@ _SHORT_S = 2.0
 """Seconds of the clips that are to fill such batches."""
 
 
-class Pipeline(ABC, Generic[_Result, _Merged]):
-    """One set of models, loaded once; called from any number of threads."""
+class Pipeline(ABC, Generic[_Result, _Pooled]):
+    """One set of models, loaded once; called from any number of threads.
+
+    What a task defines: how a channel is segmented, which models are asked, how their outputs are aggregated, and the
+    result that is built of that.
+    """
 
     options: Options
 
-    def _begin(self, started: Runtime, way: Way[_Merged], *, owned: bool = True) -> None:
+    keeps_files = False
+    """Whether a source in flight may hold open files, whatever its options."""
+
+    def _begin(self, started: Runtime, *, owned: bool = True) -> None:
         self.options = started.options
-        self._owned, self._keeps_files = owned, way.keeps_files
+        self._owned = owned
         self._runtime = started
-        self._intake = Intake(started, way)
+        self._ingestor = Ingestor(started)
+        self._segmenters = SegmenterFactory(started)
         # A pipeline that is forgotten, and not closed, takes its engines along.
         if owned:
             weakref.finalize(self, started.close, drain=False)
@@ -56,90 +66,98 @@ class Pipeline(ABC, Generic[_Result, _Merged]):
     @property
     def decoded_s(self) -> float:
         """Seconds of audio decoded since the start."""
-        return self._intake.decoded_s
+        return self._ingestor.decoded_s
 
     @property
     def runtime(self) -> Runtime:
         """The engine, the network and where they run."""
         return self._runtime
 
-    @abstractmethod
-    def _result(self, sent: Sent[_Merged], channel: int, name: str, key: str | None) -> _Result:
-        """The result of one channel of a source that has been sent; waits for its answers."""
+    @property
+    def min_samples(self) -> int:
+        """Samples below which there is nothing to work on."""
+        return self._runtime.network.shortest
 
     @abstractmethod
-    def _blank(
-        self,
-        name: str,
-        key: str | None,
-        sent: Sent[_Merged] | None = None,
-        channel: int = 0,
-        error: OvertoneError | None = None,
-    ) -> _Result:
-        """A result that says what is known before, or without, an answer. `sent` None: it was never decoded."""
+    def make_segmenter(self, call: CallOptions, channels: int) -> Segmenter:
+        """A segmenter for one of so many channels of a source."""
 
-    def _about(
-        self, name: str, key: str | None, sent: Sent[_Merged] | None, channel: int, error: OvertoneError | None
-    ) -> dict[str, Any]:
-        """What is known of any result, whatever was asked: the fields of `Result`."""
-        about = {
+    @abstractmethod
+    def submit_segment(self, call: CallOptions, ctx: RequestContext, samples: Samples) -> Sequence[Future[Any]]:
+        """Submit a segment to every model that hears it, a future for each; may wait for room in the queue."""
+
+    @abstractmethod
+    def make_aggregator(self, call: CallOptions) -> Aggregator[_Pooled]:
+        """An aggregator of one channel's outputs."""
+
+    @abstractmethod
+    def build_result(self, sent: SubmittedSource[_Pooled], channel: int) -> _Result:
+        """The result of one channel of a submitted source; waits for its answers. Raises what a segment met."""
+
+    @abstractmethod
+    def _failed(self, error: OvertoneError, fields: Mapping[str, Any]) -> _Result:
+        """A result that has an error, and no answer."""
+
+    def _run_fields(self, name: str, id: str | None) -> dict[str, Any]:
+        """The fields of `Result` that hold for whatever is run here."""
+        return {
             "source": name,
-            "id": key,
+            "id": id,
             "duration": 0.0,
             "model": self._runtime.network.name,
             "precision": self._runtime.precision,
             "device": self._runtime.device,
             "backend": self._runtime.backend,
             "timings": Timings(),
-            "error": error,
-        }
-        if sent is None:
-            return about
-        track, split = sent.tracks[channel], sent.wishes.split
-        return about | {
-            "channel": channel if split else None,
-            "channels": len(sent.tracks) if split else None,
-            "duration": sent.duration,
-            "device": track.device or self._runtime.device,
-            "timings": track.timings(sent.decode_s, time.perf_counter() - sent.began),
         }
 
-    def _wishes(self, options: Mapping[str, Any], envelope: bool) -> Wishes:
-        return Wishes(self.options.for_call(**options), envelope)
+    def _channel_fields(self, sent: SubmittedSource[_Pooled], channel: int) -> dict[str, Any]:
+        """The fields of `Result` for one channel of a submitted source."""
+        stream, split = sent.channels[channel], sent.call.split
+        return self._run_fields(sent.source.name, sent.source.id) | {
+            "channel": channel if split else None,
+            "channels": len(sent.channels) if split else None,
+            "duration": sent.duration,
+            "device": stream.device or self._runtime.device,
+            "timings": stream.timings(sent.decode_s, time.perf_counter() - sent.began),
+        }
+
+    def _call_options(self, options: Mapping[str, Any], envelope: bool) -> CallOptions:
+        return CallOptions(self.options.for_call(**options), envelope)
 
     def __call__(self, source: Readable, *, envelope: bool = False, **options: Any) -> _Result:
         """The result of one source: a path, bytes, a binary file object, or `Audio(samples, rate)`.
 
         envelope: keep the waveform's outline, for plots. options: those that a call may have of its own, such as
         `granularity`. Raises InputError if it cannot be used, BudgetError if it cannot be held, UsageError for
-        an option, and with `channels="split"` (use `each`).
+        an option, and with `channels="split"` (use `results_for`).
         """
         if options.get("channels", self.options.channels) == "split":
-            raise UsageError("channels='split' gives several results for a source; take them from each(source).")
-        return self.each(source, envelope=envelope, **options)[0]
+            raise UsageError("channels='split' gives several results for a source; take them from results_for(source).")
+        return self.results_for(source, envelope=envelope, **options)[0]
 
-    def each(
-        self, source: Source, caller: Caller | None = None, *, envelope: bool = False, **options: Any
+    def results_for(
+        self, source: Source, ctx: RequestContext | None = None, *, envelope: bool = False, **options: Any
     ) -> list[_Result]:
         """The result of each channel that was asked for of one source: one, but with `channels="split"`.
 
-        caller: who waits, and may stop waiting. envelope, options, errors: as for a call; CancelledError where the
-        caller stopped before all was decoded, and ModelError (cancelled) after.
+        ctx: cancel it to abandon the request. envelope, options, errors: as for a call; CancelledError where it was
+        cancelled before all was decoded, and ModelError (cancelled) after.
         """
         if isinstance(source, FailedInput):
             raise source.error
-        caller = Caller() if caller is None else caller
-        name, key = _name(source), source.id if isinstance(source, Input) else None
+        ctx = RequestContext() if ctx is None else ctx
         try:
-            sent = self._intake.send(*_opened(source), self._wishes(options, envelope), caller)
-            return [self._result(sent, channel, name, key) for channel in range(len(sent.tracks))]
+            call = self._call_options(options, envelope)
+            sent = self._ingestor.submit_source(self, _named(source), call, ctx)
+            return [self.build_result(sent, channel) for channel in range(len(sent.channels))]
         except BaseException:
-            caller.stop()
+            ctx.cancel()
             raise
 
-    def unanswered(self, name: str, error: OvertoneError) -> _Result:
+    def error_result(self, name: str, error: OvertoneError, id: str | None = None) -> _Result:
         """The result of a source called `name` that cannot be used."""
-        return self._blank(name, None, error=error)
+        return self._failed(error, self._run_fields(name, id))
 
     def stream(self, sources: Iterable[Source], *, envelope: bool = False, **options: Any) -> Iterator[_Result]:
         """The results of any number of sources, in order, in bounded memory.
@@ -147,64 +165,67 @@ class Pipeline(ABC, Generic[_Result, _Merged]):
         A source that cannot be used gives a result with `error` set and stops nothing. With `channels="split"` each
         channel gives a result. To list folders and lists, see `overtone.expand`. envelope, options: as for a call.
         """
-        wishes = self._wishes(options, envelope)
+        call = self._call_options(options, envelope)
         pool = ThreadPoolExecutor(self._runtime.decoders, thread_name_prefix="overtone-decode")
-        under_way: deque[tuple[Source, Caller, Future[Sent[_Merged]] | None]] = deque()
+        in_flight: deque[tuple[Source, RequestContext, Future[SubmittedSource[_Pooled]] | None]] = deque()
         try:
             for source in sources:
-                failed, caller = isinstance(source, FailedInput), Caller()
-                sent = None if failed else pool.submit(self._intake.send, *_opened(source), wishes, caller)
-                under_way.append((source, caller, sent))
-                while len(under_way) >= self._ahead(source, wishes):
-                    yield from self._next(under_way)
-            while under_way:
-                yield from self._next(under_way)
+                ctx, sent = RequestContext(), None
+                if not isinstance(source, FailedInput):
+                    sent = pool.submit(self._ingestor.submit_source, self, _named(source), call, ctx)
+                in_flight.append((source, ctx, sent))
+                while len(in_flight) >= self._prefetch_depth(source, call):
+                    yield from self._pop_oldest(in_flight)
+            while in_flight:
+                yield from self._pop_oldest(in_flight)
         finally:
             # Not waited for: one may be in the middle of a read that nobody ends.
             pool.shutdown(wait=False, cancel_futures=True)
-            for _, caller, _ in under_way:
-                caller.stop()
+            for _, ctx, _ in in_flight:
+                ctx.cancel()
 
-    def _ahead(self, source: Source, wishes: Wishes) -> int:
+    def _prefetch_depth(self, source: Source, call: CallOptions) -> int:
         """Sources that may be under way: with large batches, as many short clips as there may be audio in flight."""
         # Audio in memory is held from when it is handed over, and a spool of frames may be an open file.
-        if wishes.frames or self._keeps_files or not isinstance(source, Input | FailedInput | str | os.PathLike):
+        if call.frames or self.keeps_files or not isinstance(source, Input | FailedInput | str | os.PathLike):
             return _AHEAD
         plan = self._runtime.engine.plan
-        in_flight_s = (plan.audio_bytes - plan.cutting_bytes) / (SAMPLE_RATE * BYTES_PER_SAMPLE)
+        in_flight_s = (plan.audio_bytes - plan.segmenter_bytes) / (SAMPLE_RATE * BYTES_PER_SAMPLE)
         return max(_AHEAD, min(_FAR_AHEAD, round(in_flight_s / _SHORT_S)))
 
-    def _next(self, under_way: deque[tuple[Source, Caller, Future[Sent[_Merged]] | None]]) -> Iterator[_Result]:
+    def _pop_oldest(
+        self, in_flight: deque[tuple[Source, RequestContext, Future[SubmittedSource[_Pooled]] | None]]
+    ) -> Iterator[_Result]:
         # Taken off when it is answered: a source that is left while it is waited for is dropped with the rest.
-        source, _, sending = under_way[0]
-        yield from self._results(source, sending)
-        under_way.popleft()
+        source, _, sending = in_flight[0]
+        yield from self._results_of(source, sending)
+        in_flight.popleft()
 
-    def _results(self, source: Source, sending: Future[Sent[_Merged]] | None) -> Iterator[_Result]:
-        name, key = _name(source), source.id if isinstance(source, Input | FailedInput) else None
+    def _results_of(self, source: Source, sending: Future[SubmittedSource[_Pooled]] | None) -> Iterator[_Result]:
         if isinstance(source, FailedInput):
-            yield self._blank(name, key, error=source.error)
+            yield self.error_result(source.source, source.error, source.id)
             return
         assert sending is not None
+        named = _named(source)
         try:
             sent = sending.result()
         except OvertoneError as error:
-            yield self._blank(name, key, error=error)
+            yield self.error_result(named.name, error, named.id)
             return
         except Exception as error:  # noqa: BLE001 - our fault, and still no reason to lose the other sources
-            yield self._blank(name, key, error=_fault(name, error))
+            yield self.error_result(named.name, _internal_error(named.name, error), named.id)
             return
-        for channel in range(len(sent.tracks)):
+        for channel in range(len(sent.channels)):
             try:
-                yield self._result(sent, channel, name, key)
+                yield self.build_result(sent, channel)
             except OvertoneError as error:
-                yield self._blank(name, key, sent, channel, error)
+                yield self._failed(error, self._channel_fields(sent, channel))
             except Exception as error:  # noqa: BLE001 - as above
-                yield self._blank(name, key, sent, channel, _fault(name, error))
+                yield self._failed(_internal_error(named.name, error), self._channel_fields(sent, channel))
 
     def close(self, *, drain: bool = True) -> None:
         """Finish what is queued (without `drain`: drop it) and free the models."""
-        self._intake.close()
+        self._ingestor.close()
         if self._owned:
             self._runtime.close(drain=drain)
 
@@ -215,21 +236,13 @@ class Pipeline(ABC, Generic[_Result, _Merged]):
         self.close(drain=kind is None)
 
 
-def _fault(name: str, error: Exception) -> InputError:
+def _internal_error(name: str, error: Exception) -> InputError:
     return InputError(f"{name}: it met a fault of Overtone's own ({error!r}); please report it", code="fault")
 
 
-def _opened(source: Source) -> tuple[Readable, str | None]:
+def _named(source: Readable | Input) -> NamedSource:
     """What the decoder is to read, and under what name."""
-    assert not isinstance(source, FailedInput)
     if isinstance(source, Input):
-        return (source.path if source.path is not None else standard_input()), source.source
-    return source, None
-
-
-def _name(source: Source) -> str:
-    if isinstance(source, Input | FailedInput):
-        return source.source
-    if isinstance(source, str | os.PathLike):
-        return os.fsdecode(source)
-    return name_of(source)
+        readable = source.path if source.path is not None else standard_input()
+        return NamedSource(readable, source.source, source.id)
+    return NamedSource(source, os.fsdecode(source) if isinstance(source, str | os.PathLike) else name_of(source))

@@ -1,4 +1,4 @@
-"""One channel of one source on its way through: cut, submitted, answered, merged."""
+"""One channel of one source: segmented, submitted, answered, aggregated."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import numpy.typing as npt
 
 from overtone.audio.envelope import Envelope
 from overtone.errors import InputError, ModelError, OvertoneError
-from overtone.segmentation.segmenters import Cutter
-from overtone.system.profiler import OFF, Stages
+from overtone.segmentation.segmenters import Segmenter
+from overtone.system.profiler import NULL_PROFILER, Profiler
 from overtone.types import SAMPLE_RATE, Samples, Segment, Span, Timings
 
-_Merged_co = TypeVar("_Merged_co", covariant=True)
+_Pooled_co = TypeVar("_Pooled_co", covariant=True)
 
 
-class Merging(Protocol[_Merged_co]):
-    """Puts a source's answer together from what is said of its segments, in whatever order that comes. Thread-safe."""
+class Aggregator(Protocol[_Pooled_co]):
+    """Puts a channel's answer together from the outputs of its segments, in whatever order they come. Thread-safe."""
 
     def add_silence(self, segment: Segment) -> None:
         """A segment in which nobody speaks."""
@@ -29,7 +29,7 @@ class Merging(Protocol[_Merged_co]):
     def add(self, index: int, span: Span, answer: Any) -> None:
         """What a model says of a segment; once for each model that was asked."""
 
-    def finish(self) -> _Merged_co:
+    def finish(self) -> _Pooled_co:
         """The answer, once everything has been added."""
 
 
@@ -45,28 +45,28 @@ class _Spent:
     merge_s: float = 0.0
 
 
-class Track(Generic[_Merged_co]):
-    """Feed it blocks of samples with `push`, end with `finish`, then `wait` for what the engine owes.
+class ChannelStream(Generic[_Pooled_co]):
+    """A channel's samples on their way to its answer: `push` blocks, `finish`, then `aggregate`.
 
     Fed by one thread, answered by the engine's. Segments are submitted as they are cut, so a source of any length is
-    never held; an answer is let go as soon as it is merged. shortest: samples below which the model has nothing
+    never held; an answer is let go as soon as it is merged. min_samples: samples below which the model has nothing
     to work on.
     """
 
     def __init__(
         self,
-        cutter: Cutter,
+        segmenter: Segmenter,
         submit: Submit,
-        merger: Merging[_Merged_co],
+        aggregator: Aggregator[_Pooled_co],
         *,
-        shortest: int,
+        min_samples: int,
         envelope: bool = False,
-        stages: Stages = OFF,
+        stages: Profiler = NULL_PROFILER,
     ) -> None:
-        self._cutter: Cutter | None = cutter
+        self._segmenter: Segmenter | None = segmenter
         self._submit = submit
-        self._merger = merger
-        self._shortest = shortest
+        self._aggregator = aggregator
+        self._min_samples = min_samples
         self._envelope = Envelope() if envelope else None
         self._stages = stages
         self._spent = _Spent()
@@ -82,19 +82,19 @@ class Track(Generic[_Merged_co]):
         self.samples += len(block)
         if self._envelope:
             self._envelope.push(block)
-        assert self._cutter is not None
-        self._send(self._cutter.push(block))
+        assert self._segmenter is not None
+        self._send(self._segmenter.push(block))
 
     def finish(self, name: str) -> None:
         """The source called `name` ends here. InputError if it was too short for a single frame."""
-        if self.samples < self._shortest:
+        if self.samples < self._min_samples:
             raise InputError(
                 f"{name}: it lasts {self.samples / SAMPLE_RATE:.3f} s; "
-                f"the model needs {self._shortest / SAMPLE_RATE:.3f} s at least",
+                f"the model needs {self._min_samples / SAMPLE_RATE:.3f} s at least",
                 code="too_short",
             )
-        assert self._cutter is not None
-        last, self._cutter = self._cutter, None  # what it holds is not needed while answers are waited for
+        assert self._segmenter is not None
+        last, self._segmenter = self._segmenter, None  # what it holds is not needed while answers are waited for
         self._send(last.finish())
 
     def _send(self, segments: Iterator[Segment]) -> None:
@@ -105,16 +105,16 @@ class Track(Generic[_Merged_co]):
             if segment is None:
                 return
             # The rest of a file may be too short for a single frame.
-            if segment.silent or len(segment.samples) < self._shortest:
-                self._merger.add_silence(segment)
+            if segment.silent or len(segment.samples) < self._min_samples:
+                self._aggregator.add_silence(segment)
                 continue
             answers = self._submit(segment.samples)
             with self._settled:
                 self._owed.update(answers)
             for answer in answers:
-                answer.add_done_callback(self._settler(segment))
+                answer.add_done_callback(self._on_answer(segment))
 
-    def _settler(self, segment: Segment) -> Callable[[Future[Any]], None]:
+    def _on_answer(self, segment: Segment) -> Callable[[Future[Any]], None]:
         index, span = segment.index, segment.span  # and not the samples
 
         def settle(future: Future[Any]) -> None:
@@ -122,7 +122,7 @@ class Track(Generic[_Merged_co]):
             error: OvertoneError | None = None
             try:
                 output = future.result()
-                self._merger.add(index, span, output)
+                self._aggregator.add(index, span, output)
                 with self._settled:
                     self._spent.wait_s = max(self._spent.wait_s, output.wait_s)
                     self._spent.run_s += output.run_s
@@ -143,14 +143,14 @@ class Track(Generic[_Merged_co]):
 
         return settle
 
-    def wait(self) -> _Merged_co:
-        """Wait for every answer and merge them. Raises the first error that a segment met."""
+    def aggregate(self) -> _Pooled_co:
+        """Wait for every answer and aggregate them. Raises the first error that a segment met."""
         with self._settled:
             self._settled.wait_for(lambda: not self._owed)
         if self.error is not None:
             raise self.error
         began = self._stages.begin()
-        merged = self._merger.finish()
+        merged = self._aggregator.finish()
         self._spent.merge_s += self._stages.end("merge", began)
         return merged
 
@@ -162,7 +162,7 @@ class Track(Generic[_Merged_co]):
             answer.cancel()
 
     def timings(self, decode_s: float, total_s: float) -> Timings:
-        """What this track took; `wait` first."""
+        """What this channel took; `aggregate` first."""
         spent = self._spent
         return Timings(
             decode_s, spent.cut_s, spent.wait_s, spent.run_s, spent.merge_s, total_s, notes=tuple(self._notes)
@@ -175,5 +175,5 @@ class Track(Generic[_Merged_co]):
 
     @property
     def envelope(self) -> npt.NDArray[np.float32] | None:
-        """See EmotionResult."""
+        """The waveform's outline, if it was asked for; see `EmotionResult`."""
         return self._envelope.rows() if self._envelope else None

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import replace
 from typing import Any
 
 from overtone.engine import runtime
-from overtone.engine.runtime import NOTHING, Beside, Runtime
-from overtone.errors import OvertoneError, about
-from overtone.merging.emotion import Merged, Merger
+from overtone.engine.runtime import NO_RESERVE, ReservedCapacity, Runtime
+from overtone.errors import OvertoneError, with_source
+from overtone.merging.emotion import EmotionAggregator, PooledEmotion
 from overtone.options import sources
 from overtone.options.emotion import Options
 from overtone.pipelines.base import Pipeline
-from overtone.pipelines.ingest import Sent
-from overtone.pipelines.live import Live
-from overtone.pipelines.request import Caller, Wishes
-from overtone.pipelines.segmenter_factory import Cutters
-from overtone.pipelines.way import ask
-from overtone.segmentation.segmenters import Cutter
-from overtone.system.profiler import OFF, Stages
-from overtone.types import FRAMES, EmotionResult, Output, Samples
+from overtone.pipelines.ingest import NamedSource, SubmittedSource
+from overtone.pipelines.live import LiveSession
+from overtone.pipelines.request import CallOptions, RequestContext, submit_to_model
+from overtone.segmentation.segmenters import Segmenter
+from overtone.system.profiler import NULL_PROFILER, Profiler
+from overtone.types import FRAMES, EmotionOutput, EmotionResult, Samples
 
 
-class EmotionRecognizer(Pipeline[EmotionResult, Merged]):
+class EmotionRecognizer(Pipeline[EmotionResult, PooledEmotion]):
     """Tells the emotion in speech. One model, loaded once; call it from as many threads as you like.
 
         recognizer = EmotionRecognizer("tiny", memory="2GiB")
@@ -43,25 +41,28 @@ class EmotionRecognizer(Pipeline[EmotionResult, Merged]):
         self._start(sources.load(**given))
 
     @classmethod
-    def with_options(cls, options: Options, stages: Stages = OFF, *, beside: Beside = NOTHING) -> EmotionRecognizer:
+    def with_options(
+        cls, options: Options, stages: Profiler = NULL_PROFILER, *, reserve: ReservedCapacity = NO_RESERVE
+    ) -> EmotionRecognizer:
         """A recogniser with options that are made already; neither environment nor config file is asked again.
 
-        stages: what times it; a `Recorder` keeps what it reads. beside: what else this process is to have room for.
+        stages: what times it; a `TraceRecorder` keeps what it reads. reserve: capacity for what else this process does.
         """
         recognizer = cls.__new__(cls)
-        recognizer._start(options, stages, beside)
+        recognizer._start(options, stages, reserve)
         return recognizer
 
     @classmethod
-    def over(cls, started: Runtime) -> EmotionRecognizer:
+    def from_runtime(cls, started: Runtime) -> EmotionRecognizer:
         """A recogniser over a model that runs already, as part of something else, which outlives it."""
         recognizer = cls.__new__(cls)
-        recognizer._begin(started, _Way(started), owned=False)
+        recognizer._begin(started, owned=False)
         return recognizer
 
-    def _start(self, options: Options, stages: Stages = OFF, beside: Beside = NOTHING) -> None:
-        started = runtime.start(options, stages, beside)
-        self._begin(started, _Way(started))
+    def _start(
+        self, options: Options, stages: Profiler = NULL_PROFILER, reserve: ReservedCapacity = NO_RESERVE
+    ) -> None:
+        self._begin(runtime.start(options, stages, reserve))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -69,75 +70,60 @@ class EmotionRecognizer(Pipeline[EmotionResult, Merged]):
         head = self._runtime.network.head
         return head.labels(as_published=self.options.labels == "published") if head else ()
 
-    def live(self, caller: Caller | None = None, *, name: str = "live", **options: Any) -> Live:
+    def live(self, ctx: RequestContext | None = None, *, name: str = "live", **options: Any) -> LiveSession:
         """Speech that is still going on: an answer every `hop` seconds (1 unless said) for the last `window` seconds.
 
-        name: what its result is to be called. caller, options: as for `each`. Raises UsageError for an option.
+        name: what its result is to be called. ctx, options: as for `results_for`. Raises UsageError for an option.
         """
-        self.options.for_call(**{**options, "segment": "window"})  # the windows of its moments can be run
-        wishes = self._wishes({**options, "segment": "vad"}, envelope=False)
+        self.options.for_call(**{**options, "segment": "window"})  # the windows of its updates can be run
+        call = self._call_options({**options, "segment": "vad"}, envelope=False)
+        ctx = RequestContext() if ctx is None else ctx
+        channel = self._ingestor.open_channel(self, call, ctx)
 
-        def finished(sent: Sent[Merged]) -> EmotionResult:
-            return self._result(sent, 0, name, None)
+        def finished(duration: float, began: float) -> EmotionResult:
+            source = NamedSource(b"", name)
+            return self.build_result(SubmittedSource(source, call, [channel], duration, 0.0, began, ()), 0)
 
-        return Live(self._runtime, self._intake, wishes, Caller() if caller is None else caller, name, finished)
+        return LiveSession(self._runtime, channel, call.options, ctx, name, finished)
 
-    def _result(self, sent: Sent[Merged], channel: int, name: str, key: str | None) -> EmotionResult:
-        track = sent.tracks[channel]
-        try:
-            merged = track.wait()
-        except OvertoneError as error:
-            raise about(error, name) from None
-        return replace(
-            self._blank(name, key, sent, channel),
-            label=merged.label,
-            score=merged.score,
-            scores=merged.scores,
-            segments=merged.segments,
-            warnings=sent.warnings,
-            embedding=merged.embedding,
-            frames=merged.frames,
-            envelope=track.envelope,
-        )
+    def make_segmenter(self, call: CallOptions, channels: int) -> Segmenter:
+        """A segmenter as the options of the call ask for it."""
+        return self._segmenters.make(call.options, channels)
 
-    def _blank(
-        self,
-        name: str,
-        key: str | None,
-        sent: Sent[Merged] | None = None,
-        channel: int = 0,
-        error: OvertoneError | None = None,
-    ) -> EmotionResult:
-        return EmotionResult(
-            label=None, score=None, scores=None, segments=(), **self._about(name, key, sent, channel, error)
-        )
+    def submit_segment(self, call: CallOptions, ctx: RequestContext, samples: Samples) -> tuple[Future[EmotionOutput]]:
+        """Submit a segment to the model: its frames, or their sum."""
+        decode_params = FRAMES if call.frames else None
+        return (submit_to_model(self._runtime.engine, ctx, samples, "emotion", decode_params),)
 
-
-class _Way:
-    """See `Way`: one model is asked, and its frames are pooled."""
-
-    keeps_files = False
-
-    def __init__(self, started: Runtime) -> None:
-        self._runtime = started
-        self._cutters = Cutters(started)
-        self.shortest = started.network.shortest
-
-    def cutter(self, options: Options, channels: int) -> Cutter:
-        """See Way."""
-        return self._cutters.make(options, channels)
-
-    def merger(self, options: Options) -> Merger:
-        """See Way."""
+    def make_aggregator(self, call: CallOptions) -> EmotionAggregator:
+        """An aggregator that pools frames over the channel."""
         network = self._runtime.network
-        return Merger(
+        return EmotionAggregator(
             network.head,
             hop=network.hop,
             dim=network.dim,
-            want_frames=options.granularity == "frame",
-            as_published=options.labels == "published",
+            want_frames=call.frames,
+            as_published=call.options.labels == "published",
         )
 
-    def ask(self, wishes: Wishes, caller: Caller, samples: Samples) -> tuple[Future[Output]]:
-        """See Way."""
-        return (ask(self._runtime.engine, caller, samples, "emotion", FRAMES if wishes.frames else None),)
+    def build_result(self, sent: SubmittedSource[PooledEmotion], channel: int) -> EmotionResult:
+        """The emotion of one channel."""
+        stream = sent.channels[channel]
+        try:
+            pooled = stream.aggregate()
+        except OvertoneError as error:
+            raise with_source(error, sent.source.name) from None
+        return EmotionResult(
+            label=pooled.label,
+            score=pooled.score,
+            scores=pooled.scores,
+            segments=pooled.segments,
+            warnings=sent.warnings,
+            embedding=pooled.embedding,
+            frames=pooled.frames,
+            envelope=stream.envelope,
+            **self._channel_fields(sent, channel),
+        )
+
+    def _failed(self, error: OvertoneError, fields: Mapping[str, Any]) -> EmotionResult:
+        return EmotionResult(label=None, score=None, scores=None, segments=(), error=error, **fields)

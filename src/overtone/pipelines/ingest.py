@@ -1,4 +1,4 @@
-"""The way in: sources are decoded, cut, and submitted, a bounded number at a time."""
+"""Decodes, segments and submits sources, a bounded number at a time."""
 
 from __future__ import annotations
 
@@ -6,47 +6,62 @@ import threading
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from overtone.audio import Decoder, DecoderPool, Readable, name_of
 from overtone.batching.cost_model import Shape
-from overtone.batching.memory_plan import cutting_bytes, enough_for
+from overtone.batching.memory_plan import segmenter_bytes, suggest_budget
 from overtone.engine.runtime import Runtime
-from overtone.errors import BudgetError, OvertoneError, about
-from overtone.pipelines.channel import Track
-from overtone.pipelines.request import Caller, Wishes
-from overtone.pipelines.way import Way
+from overtone.errors import BudgetError, OvertoneError, with_source
+from overtone.pipelines.channel import ChannelStream
+from overtone.pipelines.request import CallOptions, RequestContext
 from overtone.system.memory import format_size
-from overtone.system.semaphore import Gate
+from overtone.system.semaphore import ByteSemaphore
 from overtone.types import SAMPLE_RATE
 
-_Merged = TypeVar("_Merged")
+if TYPE_CHECKING:
+    from overtone.pipelines.base import Pipeline
+
+_Pooled = TypeVar("_Pooled")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sent(Generic[_Merged]):
-    """A source that has been decoded and cut; its tracks, one for each channel asked for, still wait for answers."""
+class NamedSource:
+    """What the decoder reads, and the name and the id that its results have."""
 
-    wishes: Wishes
-    tracks: list[Track[_Merged]]
+    readable: Readable
+    name: str
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SubmittedSource(Generic[_Pooled]):
+    """A fully decoded source whose segments are submitted: a stream for each channel asked for, its answers pending.
+
+    began: when decoding began, by `time.perf_counter`. duration, decode_s: seconds of audio, and of decoding it.
+    """
+
+    source: NamedSource
+    call: CallOptions
+    channels: list[ChannelStream[_Pooled]]
     duration: float
     decode_s: float
     began: float
     warnings: tuple[str, ...]
 
 
-class Intake(Generic[_Merged]):
-    """Sends sources through one engine. Any number of threads may call; no more tracks are cut at once than planned,
-    and those of background work have places of their own."""
+class Ingestor:
+    """Decodes sources and submits their segments. Any number of threads may call; no more channels are cut at once than
+    planned, and those of background work have places of their own."""
 
-    def __init__(self, runtime: Runtime, way: Way[_Merged]) -> None:
-        self._runtime, self._way = runtime, way
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
         self._stages = runtime.engine.stages
-        self._cutting = Gate(runtime.decoders)
-        self._behind = Gate(runtime.beside.background or runtime.decoders)
+        self._segmenting = ByteSemaphore(runtime.decoders)
+        self._background = ByteSemaphore(runtime.reserve.background or runtime.decoders)
         processes = runtime.options.decode_processes
         self._pool = DecoderPool(processes) if processes else None
         self._lock = threading.Lock()
@@ -57,108 +72,127 @@ class Intake(Generic[_Merged]):
         """Seconds of audio decoded so far, of all sources, each counted once however many channels it has."""
         return self._decoded_s
 
-    def send(self, source: Readable, name: str | None, wishes: Wishes, caller: Caller) -> Sent[_Merged]:
-        """Decode, cut and submit a whole source; waits for its turn, and while audio in flight is at its bound.
+    def submit_source(
+        self,
+        pipeline: Pipeline[Any, _Pooled],
+        source: NamedSource,
+        call: CallOptions,
+        ctx: RequestContext,
+    ) -> SubmittedSource[_Pooled]:
+        """Decode, segment and submit a whole source for a pipeline; waits for its turn, and while audio in flight is at
+        its bound.
 
-        Raises InputError, BudgetError, ModelError, what the caller raises, and CancelledError once it has stopped.
+        Raises InputError, BudgetError, ModelError, what `ctx.on_progress` raises, and CancelledError once the request
+        is cancelled.
         """
+        name = name_of(source.readable, source.name)
         try:
-            with self._stages.source(name_of(source, name)):
-                return self._send(source, name, wishes, caller)
+            with self._stages.source(name):
+                return self._submit(pipeline, source, call, ctx)
         except OvertoneError as error:
             # The traceback holds the samples that were cut so far, and an error is kept as long as its result is.
-            known = about(error, name_of(source, name))
+            known = with_source(error, name)
             known.__context__ = None
             raise known.with_traceback(None) from None
 
-    def _send(self, source: Readable, name: str | None, wishes: Wishes, caller: Caller) -> Sent[_Merged]:
+    def _submit(
+        self,
+        pipeline: Pipeline[Any, _Pooled],
+        source: NamedSource,
+        call: CallOptions,
+        ctx: RequestContext,
+    ) -> SubmittedSource[_Pooled]:
         began, decode_s = self._stages.begin(), 0.0
         at = began  # opening a source is part of decoding it
-        tracks: list[Track[_Merged]] = []
+        channels: list[ChannelStream[_Pooled]] = []
         try:
-            with Decoder(source, name, self._pool) as decoder:
-                blocks = decoder.channel_blocks() if wishes.split else (block[None] for block in decoder.blocks())
+            with Decoder(source.readable, source.name, self._pool) as decoder:
+                blocks = decoder.channel_blocks() if call.split else (block[None] for block in decoder.blocks())
                 while True:
                     block = next(blocks, None)
                     decode_s += self._stages.end("decode", at)
-                    if caller.stopped:
+                    if ctx.cancelled:
                         raise CancelledError
                     if block is None:
                         break
                     # Counted in what was decoded: the header may say otherwise.
-                    tracks = tracks or self._tracks(len(block), decoder.name, wishes, caller)
-                    _push(tracks, block)
+                    channels = channels or self._open(pipeline, len(block), decoder.name, call, ctx)
+                    _push(channels, block)
                     self._count(block.shape[1])
-                    caller.decoded(decoder.decoded_s)
+                    ctx.on_progress(decoder.decoded_s)
                     at = self._stages.begin()
-                for track in tracks:
-                    track.finish(decoder.name)
-                if caller.stopped:
+                for channel in channels:
+                    channel.finish(decoder.name)
+                if ctx.cancelled:
                     raise CancelledError
-                return Sent(wishes, tracks, decoder.decoded_s, decode_s, began, decoder.warnings)
+                return SubmittedSource(source, call, channels, decoder.decoded_s, decode_s, began, decoder.warnings)
         except BaseException:
-            for track in tracks:
-                track.cancel()
+            for channel in channels:
+                channel.cancel()
             raise
         finally:
-            if tracks:
-                self._places(caller).give(len(tracks))
+            if channels:
+                self._places(ctx).release(len(channels))
 
     def _count(self, samples: int) -> None:
         with self._lock:
             self._decoded_s += samples / SAMPLE_RATE
 
-    def _places(self, caller: Caller) -> Gate:
-        return self._behind if caller.background else self._cutting
+    def _places(self, ctx: RequestContext) -> ByteSemaphore:
+        return self._background if ctx.background else self._segmenting
 
-    def _tracks(self, count: int, name: str, wishes: Wishes, caller: Caller) -> list[Track[_Merged]]:
-        """A track for each channel, once there is a place for all of them."""
-        if not wishes.options.whole:
+    def _open(
+        self, pipeline: Pipeline[Any, _Pooled], count: int, name: str, call: CallOptions, ctx: RequestContext
+    ) -> list[ChannelStream[_Pooled]]:
+        """A stream for each channel, once there is a place for all of them."""
+        if not call.options.whole:
             self._check_channels(count, name)
         began = self._stages.begin()
-        self._places(caller).take(count)
+        self._places(ctx).acquire(count)
         self._stages.end("wait", began)
         try:
-            return [self.track(wishes, caller, count) for _ in range(count)]
+            return [self.open_channel(pipeline, call, ctx, count) for _ in range(count)]
         except BaseException:
-            self._places(caller).give(count)
+            self._places(ctx).release(count)
             raise
 
     def _check_channels(self, count: int, name: str) -> None:
         """BudgetError where a source has more channels than were planned for, and they cannot be held either."""
         plan = self._runtime.engine.plan
-        more = cutting_bytes(plan.longest_s, max(0, count - self._runtime.decoders))
+        more = segmenter_bytes(plan.longest_s, max(0, count - self._runtime.decoders))
         short = plan.cost.predict(Shape(1, plan.longest_s)) + more - plan.batch_bytes
         if more and short > 0:
             raise BudgetError(
                 f"{name}: its {count} channels at once need {format_size(more)} beyond what was planned for; give "
-                f"{enough_for(plan.budget_bytes, short)}, cut shorter with "
+                f"{suggest_budget(plan.budget_bytes, short)}, cut shorter with "
                 "--max-segment (or --window), or mix them (--channels mix)."
             )
 
-    def track(self, wishes: Wishes, caller: Caller, channels: int = 1) -> Track[_Merged]:
-        """One channel's way through; `channels`: of the same source, under way at once."""
-        track = Track(
-            self._way.cutter(wishes.options, channels),
-            partial(self._way.ask, wishes, caller),
-            self._way.merger(wishes.options),
-            shortest=self._way.shortest,
-            envelope=wishes.envelope,
+    def open_channel(
+        self, pipeline: Pipeline[Any, _Pooled], call: CallOptions, ctx: RequestContext, channels: int = 1
+    ) -> ChannelStream[_Pooled]:
+        """A stream for one channel of a source. channels: of the same source, in flight at once."""
+        channel = ChannelStream(
+            pipeline.make_segmenter(call, channels),
+            partial(pipeline.submit_segment, call, ctx),
+            pipeline.make_aggregator(call),
+            min_samples=pipeline.min_samples,
+            envelope=call.envelope,
             stages=self._stages,
         )
-        caller.when_stopped(track.cancel)
-        return track
+        ctx.on_cancel(channel.cancel)
+        return channel
 
     def close(self) -> None:
         """Let nobody wait for a place any more."""
-        self._cutting.close()
-        self._behind.close()
+        self._segmenting.close()
+        self._background.close()
         if self._pool is not None:
             self._pool.close()
 
 
-def _push(tracks: list[Track[Any]], block: npt.NDArray[np.float32]) -> None:
-    for track, samples in zip(tracks, block, strict=True):
-        track.push(samples)
-        if track.error is not None and all(t.error is not None for t in tracks):
-            raise track.error
+def _push(channels: list[ChannelStream[Any]], block: npt.NDArray[np.float32]) -> None:
+    for channel, samples in zip(channels, block, strict=True):
+        channel.push(samples)
+        if channel.error is not None and all(one.error is not None for one in channels):
+            raise channel.error

@@ -11,56 +11,57 @@ import numpy as np
 
 from overtone.engine.runtime import Runtime
 from overtone.errors import UsageError
-from overtone.merging.emotion import Merged
-from overtone.merging.timeline import verdict
-from overtone.pipelines.ingest import Intake, Sent
-from overtone.pipelines.request import Caller, Wishes
+from overtone.merging.emotion import PooledEmotion
+from overtone.merging.timeline import top_label
+from overtone.options.emotion import Options
+from overtone.pipelines.channel import ChannelStream
+from overtone.pipelines.request import RequestContext
 from overtone.segmentation.segmenters import is_silent
-from overtone.types import SAMPLE_RATE, SILENCE, EmotionResult, Granularity, Output, Samples, SegmentResult, Span
+from overtone.types import SAMPLE_RATE, SILENCE, EmotionOutput, EmotionResult, Granularity, Samples, SegmentResult, Span
 
 SHORTEST_HOP_S = 0.1
 """Seconds. Emotion does not change faster, and every hop runs a whole window through the model."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Moment:
+class LiveUpdate:
     """The last seconds at one hop. `answer`: what the model says of them, when it has; None where nobody speaks."""
 
     span: Span
-    answer: Future[Output] | None
+    answer: Future[EmotionOutput] | None
 
 
-class Live:
+class LiveSession:
     """One channel of speech that is still going on. Used by one thread at a time; made by `EmotionRecognizer.live`.
 
-    Feed it with `push`, which gives the moments that are complete, read those with `tell`, and end with `finish`.
+    Feed it with `push`, which gives the updates that are complete, read those with `poll`, and end with `finish`.
+    finished: makes the result, of the seconds of audio and when it began.
     """
 
     def __init__(
         self,
         runtime: Runtime,
-        intake: Intake[Merged],
-        wishes: Wishes,
-        caller: Caller,
+        channel: ChannelStream[PooledEmotion],
+        options: Options,
+        ctx: RequestContext,
         name: str,
-        finished: Callable[[Sent[Merged]], EmotionResult],
+        finished: Callable[[float, float], EmotionResult],
     ) -> None:
-        options = wishes.options
         hop_s = 1.0 if options.hop is None else options.hop
         if hop_s < SHORTEST_HOP_S:
             raise UsageError(f"--hop is {hop_s:g}; live answers come every {SHORTEST_HOP_S:g} s at most.")
         self._runtime = runtime
         self._hop, self._window = (round(seconds * SAMPLE_RATE) for seconds in (hop_s, options.window))
-        self._wishes, self._name, self._finished = wishes, name, finished
-        self._track = intake.track(wishes, caller)
+        self._granularity, self._name, self._finished = options.granularity, name, finished
+        self._channel = channel
         head = runtime.network.head
         self._labels = head.labels(as_published=options.labels == "published") if head else ()
         self._recent = np.zeros(0, np.float32)
         self._next = self._hop
         self._began = time.perf_counter()
-        self._asked: set[Future[Output]] = set()
+        self._asked: set[Future[EmotionOutput]] = set()
         self._stopped = False
-        caller.when_stopped(self._drop)
+        ctx.on_cancel(self._drop)
 
     def _drop(self) -> None:
         self._stopped = True
@@ -75,56 +76,55 @@ class Live:
     @property
     def granularity(self) -> Granularity:
         """How fine that is."""
-        return self._wishes.options.granularity
+        return self._granularity
 
     @property
-    def load(self) -> float:
+    def realtime_factor(self) -> float:
         """Seconds of audio that the model runs for each second of it: windows overlap, and all is heard once more."""
         return self._window / self._hop + 1
 
     @property
     def samples(self) -> int:
         """Samples so far, at 16 kHz."""
-        return self._track.samples
+        return self._channel.samples
 
-    def push(self, samples: Samples) -> list[Moment]:
+    def push(self, samples: Samples) -> list[LiveUpdate]:
         """Take in float32 (samples,) at 16 kHz; may wait for room in the engine. The moments that this completes."""
         moments = []
         while len(samples) and not self._stopped:
-            until = min(len(samples), self._next - self._track.samples)
-            self._track.push(samples[:until])
+            until = min(len(samples), self._next - self._channel.samples)
+            self._channel.push(samples[:until])
             self._recent = np.concatenate([self._recent, samples[:until]])[-self._window :]
             samples = samples[until:]
-            if self._track.samples == self._next:
+            if self._channel.samples == self._next:
                 self._next += self._hop
                 moments.append(self._moment())
-        if self._track.error is not None:
-            raise self._track.error
+        if self._channel.error is not None:
+            raise self._channel.error
         return moments
 
-    def _moment(self) -> Moment:
-        stop = self._track.samples
+    def _moment(self) -> LiveUpdate:
+        stop = self._channel.samples
         span = Span(stop - len(self._recent), stop)
         if len(self._recent) < self._runtime.network.shortest or is_silent(self._recent):
-            return Moment(span, None)
+            return LiveUpdate(span, None)
         answer = self._runtime.engine.submit(self._recent)
         self._asked.add(answer)
         answer.add_done_callback(self._asked.discard)
         if self._stopped:  # meanwhile
             answer.cancel()
-        return Moment(span, answer)
+        return LiveUpdate(span, answer)
 
-    def tell(self, moment: Moment) -> SegmentResult:
+    def poll(self, moment: LiveUpdate) -> SegmentResult:
         """What the model says of a moment; waits for it. Raises what its segment met."""
         if moment.answer is None:
             return SegmentResult(moment.span, SILENCE, None, None)
         output = moment.answer.result()
         head = self._runtime.network.head
         scores = np.zeros(0) if head is None else head.scores(output.total / output.count)
-        return SegmentResult(moment.span, *verdict(self._labels, scores))
+        return SegmentResult(moment.span, *top_label(self._labels, scores))
 
     def finish(self) -> EmotionResult:
         """It ends here: what a file of it would get. InputError if there was too little of it."""
-        self._track.finish(self._name)
-        duration = self._track.samples / SAMPLE_RATE
-        return self._finished(Sent(self._wishes, [self._track], duration, 0.0, self._began, ()))
+        self._channel.finish(self._name)
+        return self._finished(self._channel.samples / SAMPLE_RATE, self._began)

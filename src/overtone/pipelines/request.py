@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from types import MethodType
+from typing import Any
 from weakref import WeakMethod
 
+from overtone.engine.engine import Engine
+from overtone.models.registry import Role
 from overtone.options.emotion import Options
-from overtone.types import Answer, Samples
+from overtone.types import FRAMES, ModelOutput, Samples
 
 
-class Caller:
+class RequestContext:
     """Who waits for an answer, and may stop waiting. One for each call; its methods are called from any thread.
 
     What is here is a caller that only waits. Others hear how far their audio is, know what the model said of a segment
@@ -27,11 +32,11 @@ class Caller:
         self._when_stopped: list[Callable[[], Callable[[], None] | None]] = []
 
     @property
-    def stopped(self) -> bool:
+    def cancelled(self) -> bool:
         """Whether nobody waits any more."""
         return self._stopped
 
-    def stop(self) -> None:
+    def cancel(self) -> None:
         """Nobody waits any more: what has not been run will not be."""
         with self._lock:
             self._stopped = True
@@ -40,7 +45,7 @@ class Caller:
             if (work := recalled()) is not None:
                 work()
 
-    def when_stopped(self, work: Callable[[], None]) -> None:
+    def on_cancel(self, work: Callable[[], None]) -> None:
         """Have `work` done once nobody waits any more; at once if that is so already.
 
         An object's method does not keep the object: what works for a caller knows it, and the two would hold each
@@ -52,19 +57,19 @@ class Caller:
                 return
         work()
 
-    def decoded(self, seconds: float) -> None:
+    def on_progress(self, seconds: float) -> None:
         """So many seconds of the source have been decoded. An OvertoneError raised here ends it."""
 
-    def recall(self, question: str, samples: Samples) -> Answer | None:
+    def cache_get(self, cache_key: str, samples: Samples) -> ModelOutput | None:
         """What was said of these samples when that was asked, if it is known from before."""
         return None
 
-    def keep(self, question: str, samples: Samples, answer: Answer) -> None:
+    def cache_put(self, cache_key: str, samples: Samples, answer: ModelOutput) -> None:
         """What is said of these samples."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class CallOptions:
     """What one call wants. `options`: those of the pipeline with the call's own. `envelope`: keep the outline."""
 
     options: Options
@@ -79,3 +84,26 @@ class Wishes:
     def split(self) -> bool:
         """Whether each channel is answered by itself."""
         return self.options.channels == "split"
+
+
+def submit_to_model(
+    engine: Engine, ctx: RequestContext, samples: Samples, role: Role, decode_params: Hashable = None
+) -> Future[Any]:
+    """Submit one segment to one model, unless the request's cache has its answer; may wait for room in the queue.
+
+    role: what the model is for. Frames are never cached: they are too many to be kept by anybody.
+    """
+    cache_key = f"{role} {decode_params!r}"
+    if decode_params != FRAMES and (known := ctx.cache_get(cache_key, samples)) is not None:
+        answer: Future[Any] = Future()
+        answer.set_result(known)
+        return answer
+    answer = engine.submit(samples, decode_params=decode_params, background=ctx.background)
+    if decode_params != FRAMES and type(ctx).cache_put is not RequestContext.cache_put:
+        answer.add_done_callback(partial(_keep, ctx, cache_key, samples))
+    return answer
+
+
+def _keep(ctx: RequestContext, cache_key: str, samples: Samples, answer: Future[Any]) -> None:
+    if not answer.cancelled() and answer.exception() is None:
+        ctx.cache_put(cache_key, samples, answer.result())

@@ -4,36 +4,36 @@ from __future__ import annotations
 
 from functools import partial
 
-from overtone.batching.memory_plan import check_whole
+from overtone.batching.memory_plan import whole_file_bytes
 from overtone.batching.policy import longest_segment
 from overtone.engine.runtime import Runtime
 from overtone.options.emotion import Options
-from overtone.segmentation.segmenters import Cutter, PauseSegmenter, WholeCutter, WindowCutter
+from overtone.segmentation.segmenters import FixedWindowSegmenter, PauseSegmenter, Segmenter, WholeFileSegmenter
 from overtone.segmentation.silero_vad import SileroVad
 from overtone.types import SAMPLE_RATE
 
 
-class Cutters:
+class SegmenterFactory:
     """Makes cutters as options ask for them, with one Silero VAD for all."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._vad = SileroVad()
 
-    def make(self, options: Options, channels: int) -> Cutter:
+    def make(self, options: Options, channels: int) -> Segmenter:
         """A cutter for one of so many channels of a source."""
         if options.whole:
-            return WholeCutter(partial(self._admit, channels), keep_silence=options.keep_silence)
+            return WholeFileSegmenter(partial(self._admit, channels), keep_silence=options.keep_silence)
         if options.segment == "window":
             window, hop = (round(s * SAMPLE_RATE) for s in (options.window, options.hop or options.window))
-            return WindowCutter(window, hop, keep_silence=options.keep_silence)
+            return FixedWindowSegmenter(window, hop, keep_silence=options.keep_silence)
         longest = longest_segment(options.longest_s, options.batch_size_s)
         return PauseSegmenter(longest, self._vad, keep_silence=options.keep_silence)
 
     def _admit(self, channels: int, samples: int) -> None:
         """BudgetError if a file that is to run whole is longer than the budget can hold."""
-        engines = (self._runtime.engine, *(unit.engine for unit in self._runtime.more.values()))
-        if any(check_whole(engine.plan, samples, channels) > engine.plan.audio_bytes for engine in engines):
+        engines = (self._runtime.engine, *(unit.engine for unit in self._runtime.auxiliary.values()))
+        if any(whole_file_bytes(engine.plan, samples, channels) > engine.plan.audio_bytes for engine in engines):
             # What it holds was not planned for beside a batch: those of the files before it end first.
             for engine in engines:
                 engine.wait_until_idle()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -10,36 +10,41 @@ from typing import Any
 
 from overtone.batching.policy import longest_segment
 from overtone.engine import runtime
-from overtone.engine.runtime import NOTHING, Beside, Runtime
-from overtone.errors import OvertoneError, UsageError, about
-from overtone.merging.segment_outputs import Gathered, Gatherer
-from overtone.merging.sentence_emotion import Moods
+from overtone.engine.runtime import NO_RESERVE, ReservedCapacity, Runtime
+from overtone.errors import OvertoneError, UsageError, with_source
+from overtone.merging.segment_outputs import SegmentOutputs, TranscriptAggregator
+from overtone.merging.sentence_emotion import SentenceEmotions
 from overtone.merging.speakers.clustering import WORKING_BYTES
-from overtone.merging.transcript import Telling
+from overtone.merging.transcript import TranscriptBuilder
 from overtone.models import checkpoints
-from overtone.models.registry import Role, check_role, check_wish, punctuates, vocabulary_of, wish_of
+from overtone.models.registry import (
+    Role,
+    check_decode_params,
+    check_role,
+    decode_params_for,
+    vocabulary_of,
+    writes_punctuation,
+)
 from overtone.models.task import Task
 from overtone.options import sources
 from overtone.options.emotion import Options
 from overtone.options.transcription import TranscribeOptions
-from overtone.pipelines.auxiliary import Marks, Speech
+from overtone.pipelines.auxiliary import PunctuationModel, SpeechDetector
 from overtone.pipelines.base import Pipeline
 from overtone.pipelines.emotion import EmotionRecognizer
-from overtone.pipelines.ingest import Sent
-from overtone.pipelines.request import Caller, Wishes
-from overtone.pipelines.segmenter_factory import Cutters
-from overtone.pipelines.way import Way, ask
-from overtone.segmentation.fsmn.segmenter import MergingCutter, SpeechCutter
-from overtone.segmentation.segmenters import Cutter
+from overtone.pipelines.ingest import SubmittedSource
+from overtone.pipelines.request import CallOptions, RequestContext, submit_to_model
+from overtone.segmentation.fsmn.segmenter import FsmnSegmenter, MergingCutter
+from overtone.segmentation.segmenters import Segmenter
 from overtone.system.devices import resolve_devices
-from overtone.system.profiler import OFF, Stages
+from overtone.system.profiler import NULL_PROFILER, Profiler
 from overtone.types import FRAMES, Samples, Transcript
 
 SILERO = "silero"
 """The VAD inside the package."""
 
 
-class Transcriber(Pipeline[Transcript, Gathered]):
+class Transcriber(Pipeline[Transcript, SegmentOutputs]):
     """Tells the words in speech, who said them, and in what mood. Call it from as many threads as you like.
 
         transcriber = Transcriber("sensevoice", speakers=True, emotion="tiny", memory="4GiB")
@@ -60,44 +65,47 @@ class Transcriber(Pipeline[Transcript, Gathered]):
         self._start(sources.load_transcription(**given))
 
     @classmethod
-    def with_options(cls, options: TranscribeOptions, stages: Stages = OFF, *, beside: Beside = NOTHING) -> Transcriber:
+    def with_options(
+        cls, options: TranscribeOptions, stages: Profiler = NULL_PROFILER, *, reserve: ReservedCapacity = NO_RESERVE
+    ) -> Transcriber:
         """A transcriber with options that are made already; neither environment nor config file is asked again.
 
-        stages: what times it; a `Recorder` keeps what it reads. beside: what else this process is to have room for.
+        stages: what times it; a `TraceRecorder` keeps what it reads. reserve: capacity for what else this process does.
         """
         transcriber = cls.__new__(cls)
-        transcriber._start(options, stages, beside)
+        transcriber._start(options, stages, reserve)
         return transcriber
 
-    def _start(self, options: TranscribeOptions, stages: Stages = OFF, beside: Beside = NOTHING) -> None:
+    def _start(
+        self, options: TranscribeOptions, stages: Profiler = NULL_PROFILER, reserve: ReservedCapacity = NO_RESERVE
+    ) -> None:
         recognizer = checkpoints.find(options.model, hub=options.hub)
         check_role(recognizer, "recognizer")
-        self._own_marks = punctuates(recognizer)
-        check_wish(recognizer.kind, options)
+        self._own_marks = writes_punctuation(recognizer)
+        check_decode_params(recognizer.kind, options)
         self.kind = recognizer.kind
         """The recogniser's network, as `config.yaml` names its class."""
         if options.speakers:
-            beside = replace(beside, held_bytes=beside.held_bytes + WORKING_BYTES)
+            reserve = replace(reserve, resident_bytes=reserve.resident_bytes + WORKING_BYTES)
         with ExitStack() as loaded:
             # What is small is loaded first: the budget is shared out over what it leaves.
-            speech = None if options.vad == SILERO else loaded.enter_context(closing(Speech(options)))
+            speech = None if options.vad == SILERO else loaded.enter_context(closing(SpeechDetector(options)))
             model = self._punctuation(options)
-            self._marks = None if model is None else loaded.enter_context(closing(Marks(model, options)))
-            started = runtime.start(options, stages, beside, role="recognizer", more=_more(options))
+            self._marks = None if model is None else loaded.enter_context(closing(PunctuationModel(model, options)))
+            started = runtime.start(options, stages, reserve, role="recognizer", more=_more(options))
             _check_mood(started)
             self._small = loaded.pop_all()
         assert started.network.task is not None
         self._task: Task = started.network.task
-        self._begin(started, self._way(started, speech))
-        used: dict[str, str] = {role: unit.network.name for role, unit in started.more.items()}
+        self._speech = speech
+        self._emotion, self._speakers = (started.auxiliary.get(role) for role in ("emotion", "speakers"))
+        self.keeps_files = self._emotion is not None
+        self._begin(started)
+        used: dict[str, str] = {role: unit.network.name for role, unit in started.auxiliary.items()}
         self.models: dict[str, str] = {"vad": SILERO if speech is None else speech.name, **used}
         """What is used beside the recogniser, by role."""
         if self._marks is not None:
             self.models["punctuation"] = self._marks.name
-
-    def _way(self, started: Runtime, speech: Speech | None) -> Way[Gathered]:
-        """What is done with a channel of audio."""
-        return SpeechWay(started, self.kind, speech)
 
     def close(self, *, drain: bool = True) -> None:
         """See Pipeline."""
@@ -109,48 +117,83 @@ class Transcriber(Pipeline[Transcript, Gathered]):
 
         options: of that model, as they are made for an `EmotionRecognizer`.
         """
-        if "emotion" not in self._runtime.more:
+        if "emotion" not in self._runtime.auxiliary:
             raise UsageError("this transcriber has no emotion model; make it with emotion='tiny', or another.")
-        return EmotionRecognizer.over(self._runtime.of("emotion", options))
+        return EmotionRecognizer.from_runtime(self._runtime.for_role("emotion", options))
 
     def _punctuation(self, options: TranscribeOptions) -> str | None:
         if options.punctuation == "auto":
             return None if self._own_marks else "ct-punc"
         return None if options.punctuation == "none" else options.punctuation
 
-    def _result(self, sent: Sent[Gathered], channel: int, name: str, key: str | None) -> Transcript:
+    @property
+    def min_samples(self) -> int:
+        """Samples below which one of the models has nothing to work on."""
+        others = (unit.network for unit in self._runtime.auxiliary.values())
+        return max(network.shortest for network in (self._runtime.network, *others))
+
+    def make_segmenter(self, call: CallOptions, channels: int) -> Segmenter:
+        """A segmenter by the VAD there is."""
+        options = call.options
+        if self._speech is None or options.whole:
+            return self._segmenters.make(options, channels)
+        assert isinstance(options, TranscribeOptions)
+        longest = longest_segment(options.longest_s, options.batch_size_s)
+        stream, found = self._speech.stream(), self._speech.vad.options
+        if options.merge_length_s is None:
+            return FsmnSegmenter(stream, found, longest=longest)
+        return MergingCutter(stream, found, longest=longest, merge_length_s=options.merge_length_s)
+
+    def decode_params(self, options: Options) -> Hashable:
+        """What the recogniser is asked."""
+        assert isinstance(options, TranscribeOptions)
+        return decode_params_for(self.kind, options)
+
+    def submit_segment(self, call: CallOptions, ctx: RequestContext, samples: Samples) -> list[Future[Any]]:
+        """Submit a segment to the recogniser, and to the speaker and emotion models there are."""
+        params = self.decode_params(call.options)
+        answers = [submit_to_model(self._runtime.engine, ctx, samples, "recognizer", params)]
+        if self._speakers is not None:
+            answers.append(submit_to_model(self._speakers.engine, ctx, samples, "speakers"))
+        if self._emotion is not None:
+            answers.append(submit_to_model(self._emotion.engine, ctx, samples, "emotion", FRAMES))
+        return answers
+
+    def make_aggregator(self, call: CallOptions) -> TranscriptAggregator:
+        """An aggregator of words, speakers and emotions."""
+        moods = None
+        if self._emotion is not None and (head := self._emotion.network.head) is not None:
+            moods = SentenceEmotions(head, self._emotion.network.hop)
+        return TranscriptAggregator(speakers=self._speakers is not None, moods=moods)
+
+    def build_result(self, sent: SubmittedSource[SegmentOutputs], channel: int) -> Transcript:
+        """The transcript of one channel."""
         try:
-            gathered = sent.tracks[channel].wait()
-            told = self._telling(sent.wishes.options).tell(gathered)
+            outputs = sent.channels[channel].aggregate()
+            built = self._builder(sent.call.options).build(outputs)
         except OvertoneError as error:
-            raise about(error, name) from None
-        return replace(
-            self._blank(name, key, sent, channel),
-            text=told.text,
-            sentences=told.sentences,
-            language=told.language,
-            speakers=told.speakers,
+            raise with_source(error, sent.source.name) from None
+        return Transcript(
+            text=built.text,
+            sentences=built.sentences,
+            language=built.language,
+            speakers=built.speakers,
+            models=self.models,
             warnings=sent.warnings,
+            **self._channel_fields(sent, channel),
         )
 
-    def _telling(self, options: Options) -> Telling:
+    def _failed(self, error: OvertoneError, fields: Mapping[str, Any]) -> Transcript:
+        return Transcript(text="", sentences=(), models=self.models, error=error, **fields)
+
+    def _builder(self, options: Options) -> TranscriptBuilder:
         assert isinstance(options, TranscribeOptions)
-        return Telling(
+        return TranscriptBuilder(
             vocabulary_of(self._task),
             None if self._marks is None else self._marks.punctuator,
-            own_marks=self._own_marks and options.itn,
+            has_punctuation=self._own_marks and options.itn,
             speakers=options.num_speakers,
         )
-
-    def _blank(
-        self,
-        name: str,
-        key: str | None,
-        sent: Sent[Gathered] | None = None,
-        channel: int = 0,
-        error: OvertoneError | None = None,
-    ) -> Transcript:
-        return Transcript(text="", sentences=(), models=self.models, **self._about(name, key, sent, channel, error))
 
 
 def _more(options: TranscribeOptions) -> dict[Role, Options]:
@@ -165,7 +208,7 @@ def _more(options: TranscribeOptions) -> dict[Role, Options]:
 
 
 def _check_mood(started: Runtime) -> None:
-    unit = started.more.get("emotion")
+    unit = started.auxiliary.get("emotion")
     if unit is not None and unit.network.head is None:
         started.close(drain=False)
         raise UsageError(f"--emotion {unit.network.name}: has no classes, so it tells no mood; take plus-large, say.")
@@ -176,48 +219,3 @@ def _stage(options: Options, model: str, device: str) -> Options:
     there, here = resolve_devices(device), resolve_devices(options.device)
     same = (there[0] == "cpu") == (here[0] == "cpu")
     return options.replace(model=model, device=device, precision=options.precision if same else None)
-
-
-class SpeechWay:
-    """See `Way`: each segment goes to the recogniser, and to the speaker and emotion models there are."""
-
-    def __init__(self, started: Runtime, kind: str, speech: Speech | None) -> None:
-        self._runtime, self._kind, self._speech = started, kind, speech
-        self._cutters = Cutters(started)
-        networks = (started.network, *(unit.network for unit in started.more.values()))
-        self.shortest = max(network.shortest for network in networks)
-        self._emotion = started.more.get("emotion")
-        self._voices = started.more.get("speakers")
-        self.keeps_files = self._emotion is not None
-
-    def cutter(self, options: Options, channels: int) -> Cutter:
-        """See Way."""
-        if self._speech is None or options.whole:
-            return self._cutters.make(options, channels)
-        assert isinstance(options, TranscribeOptions)
-        longest = longest_segment(options.longest_s, options.batch_size_s)
-        stream, found = self._speech.stream(), self._speech.vad.options
-        if options.merge_length_s is None:
-            return SpeechCutter(stream, found, longest=longest)
-        return MergingCutter(stream, found, longest=longest, merge_length_s=options.merge_length_s)
-
-    def merger(self, options: Options) -> Gatherer:
-        """See Way."""
-        moods = None
-        if self._emotion is not None and (head := self._emotion.network.head) is not None:
-            moods = Moods(head, self._emotion.network.hop)
-        return Gatherer(speakers=self._voices is not None, moods=moods)
-
-    def wish(self, options: Options) -> Hashable:
-        """What the recogniser is asked."""
-        assert isinstance(options, TranscribeOptions)
-        return wish_of(self._kind, options)
-
-    def ask(self, wishes: Wishes, caller: Caller, samples: Samples) -> list[Future[Any]]:
-        """See Way."""
-        answers = [ask(self._runtime.engine, caller, samples, "recognizer", self.wish(wishes.options))]
-        if self._voices is not None:
-            answers.append(ask(self._voices.engine, caller, samples, "speakers"))
-        if self._emotion is not None:
-            answers.append(ask(self._emotion.engine, caller, samples, "emotion", FRAMES))
-        return answers

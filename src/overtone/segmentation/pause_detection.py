@@ -40,7 +40,7 @@ class PauseRules:
             raise ValueError(f"rules that cannot hold: {self}")
 
 
-class PauseCutter:
+class PauseDetector:
     """Feed frames with `push`, then call `finish`; both give spans as soon as they are decided, in order."""
 
     def __init__(self, rules: PauseRules) -> None:
@@ -56,12 +56,12 @@ class PauseCutter:
         self._levels: list[float] = []
 
     @property
-    def settled(self) -> int:
+    def decided_until(self) -> int:
         """Frames before this one have been given out."""
         return self._settled
 
     @property
-    def needed(self) -> int:
+    def keep_from(self) -> int:
         """First frame whose samples may still become part of a speech span."""
         if self._start is not None:
             return self._start
@@ -109,9 +109,9 @@ class PauseCutter:
 
     def _silence(self) -> Iterator[FrameSpan]:
         longest = self._rules.longest_silence
-        if longest is not None and self.needed - self._settled >= longest:
-            yield FrameSpan(self._settled, self.needed, silent=True)
-            self._settled = self.needed
+        if longest is not None and self.keep_from - self._settled >= longest:
+            yield FrameSpan(self._settled, self.keep_from, silent=True)
+            self._settled = self.keep_from
 
     def _close(self, stop: int) -> Iterator[FrameSpan]:
         assert self._start is not None
@@ -127,7 +127,7 @@ class PauseCutter:
         """The open speech is as long as it may be: cut it at its best pause, or where it is quietest."""
         assert self._start is not None
         half = len(self._probabilities) // 2
-        cut = half + best_cut(self._probabilities[half:], self._levels[half:])
+        cut = half + best_split(self._probabilities[half:], self._levels[half:])
         start = self._start
         if sum(self._voiced[:cut]) >= self._rules.shortest:
             if self._settled < start:
@@ -142,7 +142,7 @@ class PauseCutter:
         )
 
 
-def best_cut(probabilities: list[float], levels: list[float]) -> int:
+def best_split(probabilities: list[float], levels: list[float]) -> int:
     """Index of the frame to cut before: the middle of the longest pause, else the quietest place (160 ms mean)."""
     best_length, best_middle, run = 0, 0, 0
     for i, probability in enumerate(probabilities):

@@ -7,7 +7,7 @@ import numpy as np
 from overtone.types import Samples
 
 
-class Held:
+class SampleBuffer:
     """Samples not yet given out, addressed by their place in the whole stream."""
 
     def __init__(self) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.options.emotion import SHORTEST_TAIL_S
-from overtone.segmentation.pause_detection import FrameSpan, PauseCutter, PauseRules
-from overtone.segmentation.sample_buffer import Held
+from overtone.segmentation.pause_detection import FrameSpan, PauseDetector, PauseRules
+from overtone.segmentation.sample_buffer import SampleBuffer
 from overtone.segmentation.silero_vad import FRAME, SileroVad, VadStream, frame_levels
 from overtone.types import SAMPLE_RATE, Samples, Segment, Span
 
@@ -24,7 +24,7 @@ tens of decibels above; the noise of 16-bit silence is at -98."""
 _LEVEL_WINDOW = 320
 
 
-class Cutter(Protocol):
+class Segmenter(Protocol):
     """What every way of cutting does."""
 
     def push(self, samples: Samples) -> Iterator[Segment]:
@@ -42,14 +42,15 @@ def is_silent(samples: Samples) -> bool:
     return bool(loudest < 10.0 ** (SILENCE_DBFS / 10))
 
 
-class _Maker:
+class SegmentBuilder:
     """Numbers segments, and decides by level which are silent."""
 
-    def __init__(self, held: Held, *, keep_silence: bool) -> None:
+    def __init__(self, held: SampleBuffer, *, keep_silence: bool) -> None:
         self._held, self._keep = held, keep_silence
         self._count = 0
 
     def make(self, start: int, stop: int, *, silent: bool = False) -> Segment:
+        """The next segment, of the samples from `start` to `stop` of the stream."""
         samples = np.zeros(0, np.float32) if silent else self._held.take(start, stop)
         if not silent and not self._keep and is_silent(samples):
             samples, silent = np.zeros(0, np.float32), True
@@ -58,12 +59,12 @@ class _Maker:
         return segment
 
 
-class WholeCutter:
+class WholeFileSegmenter:
     """No cutting: the whole file is one segment. `admit(samples)` may raise where that many cannot be held."""
 
     def __init__(self, admit: Callable[[int], None], *, keep_silence: bool = False) -> None:
-        self._held = Held()
-        self._maker = _Maker(self._held, keep_silence=keep_silence)
+        self._held = SampleBuffer()
+        self._maker = SegmentBuilder(self._held, keep_silence=keep_silence)
         self._admit = admit
 
     def push(self, samples: Samples) -> Iterator[Segment]:
@@ -83,19 +84,19 @@ def _shortest_tail(hop: int) -> int:
     return min(int(SHORTEST_TAIL_S * SAMPLE_RATE), hop)
 
 
-def windows_in(samples: int, window: int, hop: int) -> int:
-    """How many windows `WindowCutter` cuts so many samples into. All in samples."""
+def window_count(samples: int, window: int, hop: int) -> int:
+    """How many windows `FixedWindowSegmenter` cuts so many samples into. All in samples."""
     return 1 + max(0, (samples - window - _shortest_tail(hop)) // hop + 1)
 
 
-class WindowCutter:
+class FixedWindowSegmenter:
     """A fixed grid: windows of `window` samples, one every `hop`; the last may be shorter or a little longer."""
 
     def __init__(self, window: int, hop: int, *, keep_silence: bool = False) -> None:
         self._window, self._hop = window, hop
         self._tail = _shortest_tail(hop)
-        self._held = Held()
-        self._maker = _Maker(self._held, keep_silence=keep_silence)
+        self._held = SampleBuffer()
+        self._maker = SegmentBuilder(self._held, keep_silence=keep_silence)
         self._next = 0
 
     def push(self, samples: Samples) -> Iterator[Segment]:
@@ -123,11 +124,11 @@ class PauseSegmenter:
         self._longest = longest
         self._vad = vad
         self._keep = keep_silence
-        self._held = Held()
-        self._maker = _Maker(self._held, keep_silence=keep_silence)
+        self._held = SampleBuffer()
+        self._maker = SegmentBuilder(self._held, keep_silence=keep_silence)
         frames = longest // FRAME
         # Silence that is kept is held until it is given out, so it may not grow without bound.
-        self._pauses = PauseCutter(PauseRules(longest=frames, longest_silence=frames if keep_silence else None))
+        self._pauses = PauseDetector(PauseRules(longest=frames, longest_silence=frames if keep_silence else None))
         self._stream: VadStream | None = None
         self._judged = 0  # samples whose frames the pause cutter has seen
 
@@ -161,7 +162,7 @@ class PauseSegmenter:
         for probability, level in zip(probabilities.tolist(), levels, strict=True):
             for span in self._pauses.push(probability, level):
                 yield from self._segments(span)
-        self._held.drop((self._pauses.settled if self._keep else self._pauses.needed) * FRAME)
+        self._held.drop((self._pauses.decided_until if self._keep else self._pauses.keep_from) * FRAME)
 
     def _segments(self, span: FrameSpan) -> Iterator[Segment]:
         start, stop = span.start * FRAME, min(span.stop * FRAME, self._held.stop)

@@ -14,8 +14,8 @@ import overtone
 from overtone.errors import OvertoneError, RefusedError, UsageError
 from overtone.server.api import emotion, jobs, openai, problems, results, status, stream, transcription
 from overtone.server.api.schemas import Problem
-from overtone.server.middleware.origins import Neighbours
-from overtone.server.middleware.requests import Outside
+from overtone.server.middleware.origins import OriginPolicy
+from overtone.server.middleware.requests import RequestMiddleware
 from overtone.server.observability.logs import request_id
 from overtone.server.state import Server
 
@@ -54,11 +54,11 @@ def create_app(server: Server) -> FastAPI:
     return app
 
 
-def wrapped(app: FastAPI, server: Server) -> Outside:
+def wrapped(app: FastAPI, server: Server) -> RequestMiddleware:
     """The app with the outermost layer around it, which also sees what the framework itself refuses."""
     settings = server.settings
     private = settings.loopback and server.keyring is None and not settings.allow_anyone
-    return Outside(app, server.metrics, Neighbours(settings.origins, private=private, host=settings.host))
+    return RequestMiddleware(app, server.metrics, OriginPolicy(settings.origins, private=private, host=settings.host))
 
 
 def _told(request: Request, error: OvertoneError) -> Response:
@@ -66,7 +66,7 @@ def _told(request: Request, error: OvertoneError) -> Response:
     if problems.status_of(error) >= 500 and not isinstance(error, RefusedError):
         # The answer does not say it; and no log has paths.
         _LOG.error("the service could not do it: %s (%s)", error.code, getattr(error.__cause__, "strerror", None))
-    return problems.answer(error, request_id() or "", request.url.path)
+    return problems.problem_response(error, request_id() or "", request.url.path)
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -83,7 +83,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
 async def _fault(request: Request, error: Exception) -> Response:
     """Whatever it is; it is raised on after this, and told in the log."""
     request.state.refused = problems.code_of(error)
-    return problems.answer(error, request_id() or "", request.url.path)
+    return problems.problem_response(error, request_id() or "", request.url.path)
 
 
 async def _http(request: Request, error: Exception) -> Response:

@@ -28,7 +28,7 @@ import platformdirs
 from filelock import FileLock
 
 from overtone.errors import UsageError
-from overtone.output.formats.output_file import make_parent, replacing, writing
+from overtone.output.formats.output_file import make_parent, map_write_errors, replacing
 
 KEY_PREFIX = "ot_"
 """What every key begins with, so that scanners for secrets know one where it should not be."""
@@ -65,7 +65,7 @@ class StoredKey:
     salt: bytes = field(repr=False)
     digest: bytes = field(repr=False)
 
-    def fits(self, key: bytes) -> bool:
+    def matches(self, key: bytes) -> bool:
         """Whether it is this key; takes as long where it is not."""
         return hmac.compare_digest(_digest(self.salt, key), self.digest)
 
@@ -138,14 +138,14 @@ class Keyring:
         self._stamp: _Stamp | None = stamp
 
     @classmethod
-    def read(cls, path: Path) -> Keyring:
+    def load(cls, path: Path) -> Keyring:
         """The keys in a file. UsageError says what is wrong with it, and what to do."""
         return cls(path, *_read(path))
 
     def __len__(self) -> int:
         return len(self._keys)
 
-    def who(self, key: str | None) -> Owner | None:
+    def authenticate(self, key: str | None) -> Owner | None:
         """Whose key this is; None for no key and for one that nobody has.
 
         How long it takes does not depend on which key it is, or on how much of one is right.
@@ -155,7 +155,7 @@ class Keyring:
             return None
         raw, found = key.encode("utf-8", "backslashreplace"), None
         for stored in self._keys:
-            if stored.fits(raw):
+            if stored.matches(raw):
                 found = stored.owner
         return found
 
@@ -223,7 +223,7 @@ def _stored(path: Path, name: str, entry: Any, remedy: str) -> StoredKey:
 @contextmanager
 def _changing(path: Path) -> Iterator[None]:
     """One change at a time, or a key that is being withdrawn could be written back by another command."""
-    with writing(str(path)):
+    with map_write_errors(str(path)):
         make_parent(str(path))
         with FileLock(f"{path}.lock", mode=0o600):
             yield

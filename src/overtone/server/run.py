@@ -17,9 +17,9 @@ import uvicorn
 
 from overtone.errors import ModelError, UsageError
 from overtone.server.app import create_app, wrapped
-from overtone.server.inference.models import Models
-from overtone.server.middleware.requests import Outside
-from overtone.server.middleware.slow_clients import Connection, allow_connections, most_connections
+from overtone.server.inference.models import ModelSet
+from overtone.server.middleware.requests import RequestMiddleware
+from overtone.server.middleware.slow_clients import Connection, max_connections, raise_file_limit
 from overtone.server.settings import Settings
 from overtone.server.state import Server
 
@@ -39,19 +39,19 @@ _WS_MESSAGE_BYTES = 1 << 20
 """Half a minute of PCM16 in one message; larger ones are refused."""
 
 
-def serve(settings: Settings, start: Callable[[], Models], told: Callable[[str], None]) -> None:
+def serve(settings: Settings, start: Callable[[], ModelSet], told: Callable[[str], None]) -> None:
     """Serve until a signal ends it. told: is given the address once requests are taken.
 
     Raises UsageError where the address is not to be had, what loading the model raises, and ModelError when it died for
     good.
     """
-    allow_connections()
+    raise_file_limit()
     with contextlib.closing(listen(settings)) as listening:
         asyncio.run(_serve(settings, start, told, listening))
 
 
 async def _serve(
-    settings: Settings, start: Callable[[], Models], told: Callable[[str], None], listening: socket.socket
+    settings: Settings, start: Callable[[], ModelSet], told: Callable[[str], None], listening: socket.socket
 ) -> None:
     await serve_on(listening, Server(settings, start), told)
 
@@ -103,7 +103,7 @@ async def _open(server: Server, running: _Uvicorn, told: Callable[[str], None], 
     told(address)
 
 
-async def _end_with(server: Server, running: _Uvicorn, app: Outside) -> None:
+async def _end_with(server: Server, running: _Uvicorn, app: RequestMiddleware) -> None:
     """End when the model has died, or when the server is told to and what was admitted is finished.
 
     Until then it listens: who comes is told that it is ending, and where a balancer asks, that it is not ready.
@@ -125,7 +125,7 @@ def _address(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _app(server: Server) -> Outside:
+def _app(server: Server) -> RequestMiddleware:
     app = create_app(server)
     if server.settings.page and importlib.util.find_spec("gradio") is not None:
         from overtone.server.ui import mount
@@ -134,7 +134,7 @@ def _app(server: Server) -> Outside:
     return wrapped(app, server)
 
 
-def _config(app: Outside) -> uvicorn.Config:
+def _config(app: RequestMiddleware) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         log_config=None,
@@ -143,7 +143,7 @@ def _config(app: Outside) -> uvicorn.Config:
         date_header=True,
         lifespan="on",
         http=Connection,
-        limit_concurrency=most_connections(),
+        limit_concurrency=max_connections(),
         backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_FLUSH_S,

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from overtone.engine.runtime import Beside, decoders_for
+from overtone.engine.runtime import ReservedCapacity, decoder_count
 from overtone.errors import UsageError
 from overtone.options import sources
 from overtone.options.emotion import Options
@@ -21,11 +21,11 @@ from overtone.options.transcription import TranscribeOptions
 from overtone.pipelines.emotion import EmotionRecognizer
 from overtone.pipelines.transcription import Transcriber
 from overtone.server.auth import Keyring
-from overtone.server.cache import Answers, open_store
+from overtone.server.cache import ResultCache, open_store
 from overtone.server.inference.admission import Admission, AdmissionLimits
-from overtone.server.inference.model_host import Host
-from overtone.server.inference.models import Models
-from overtone.server.inference.service import Bounds, Service
+from overtone.server.inference.model_host import ModelSupervisor
+from overtone.server.inference.models import ModelSet
+from overtone.server.inference.service import RequestLimits, Service
 from overtone.server.jobs.runner import JobRunner
 from overtone.server.jobs.store import JobStore
 from overtone.server.observability.metrics import Metrics, Snapshot
@@ -34,7 +34,7 @@ from overtone.server.ui.kept import SHELF_BYTES
 from overtone.server.uploads import Spool, UploadLimits
 from overtone.system.machine import rss_bytes
 from overtone.system.memory import MIB, parse_size
-from overtone.system.profiler import OFF
+from overtone.system.profiler import NULL_PROFILER
 
 _REQUESTS_BYTES = 64 * MIB
 """What requests under way hold beside their audio: pieces of uploads on their way to disk, answers on their way out."""
@@ -52,7 +52,7 @@ _LONGEST_S = 600.0
 def recognizer_for(options: Options, settings: Settings) -> EmotionRecognizer:
     """A recogniser with room planned for what the service holds beside it. UsageError for files that run whole."""
     _check(options)
-    return EmotionRecognizer.with_options(options, OFF, beside=_beside(settings))
+    return EmotionRecognizer.with_options(options, NULL_PROFILER, reserve=_beside(settings))
 
 
 def transcription_for(options: Options, transcriber: str) -> TranscribeOptions:
@@ -76,21 +76,21 @@ def _check(options: Options) -> None:
         )
 
 
-def _beside(settings: Settings) -> Beside:
+def _beside(settings: Settings) -> ReservedCapacity:
     cache_bytes = parse_size(settings.cache_size) if settings.cache == "memory" else 0
     held_bytes = cache_bytes + _REQUESTS_BYTES + (SHELF_BYTES if settings.page else 0)
-    return Beside(settings.jobs_at_once, settings.live_streams, held_bytes)
+    return ReservedCapacity(settings.jobs_at_once, settings.live_streams, held_bytes)
 
 
-def models_for(options: Options, transcription: TranscribeOptions | None, settings: Settings) -> Models:
+def model_loader_for(options: Options, transcription: TranscribeOptions | None, settings: Settings) -> ModelSet:
     """All that the service answers with, in one budget."""
     if transcription is None:
-        return Models(recognizer_for(options, settings))
-    beside = _beside(settings)
+        return ModelSet(recognizer_for(options, settings))
+    reserve = _beside(settings)
     # Those who ask for words and those who ask for emotions are cut apart from each other.
-    beside = replace(beside, live=beside.live + decoders_for(options))
-    transcriber = Transcriber.with_options(transcription, OFF, beside=beside)
-    return Models(transcriber.emotion(options), transcriber)
+    reserve = replace(reserve, live=reserve.live + decoder_count(options))
+    transcriber = Transcriber.with_options(transcription, NULL_PROFILER, reserve=reserve)
+    return ModelSet(transcriber.emotion(options), transcriber)
 
 
 class Server:
@@ -100,14 +100,14 @@ class Server:
     settings that cannot be used.
     """
 
-    def __init__(self, settings: Settings, start: Callable[[], Models]) -> None:
+    def __init__(self, settings: Settings, start: Callable[[], ModelSet]) -> None:
         self.settings = settings
         self.started = time.time()
-        self.keyring = None if settings.keys is None else Keyring.read(Path(settings.keys))
+        self.keyring = None if settings.keys is None else Keyring.load(Path(settings.keys))
         self.metrics = Metrics(self)
         self.died = asyncio.Event()
         """Set when one of the second models has died too: nothing answers any more."""
-        self.host = Host(start, self.died.set)
+        self.host = ModelSupervisor(start, self.died.set)
         cache = open_store(settings.cache, parse_size(settings.cache_size), settings.cache_kept_s)
         admission = AdmissionLimits(
             settings.queue_audio_s,
@@ -115,8 +115,8 @@ class Server:
             settings.queue_audio_s * settings.key_share if self.keyring else None,
             settings.live_streams,
         )
-        bounds = Bounds(settings.max_audio_s, settings.deadline_s)
-        self.service = Service(self.host, Admission(admission), Answers(cache), bounds, self.metrics)
+        bounds = RequestLimits(settings.max_audio_s, settings.deadline_s)
+        self.service = Service(self.host, Admission(admission), ResultCache(cache), bounds, self.metrics)
         self.spool = Spool(_uploads_folder(settings), _upload_limits(settings))
         try:
             self.store = JobStore(settings.jobs_folder)
@@ -210,8 +210,8 @@ def _upload_limits(settings: Settings) -> UploadLimits:
     )
 
 
-def start_with(options: Options, settings: Settings) -> Callable[[], Models]:
+def load_models(options: Options, settings: Settings) -> Callable[[], ModelSet]:
     """What `Server` is to start with. UsageError for options that cannot be, before anything is loaded."""
     named = settings.transcriber
     transcription = None if named is None else transcription_for(options, named)
-    return partial(models_for, options, transcription, settings)
+    return partial(model_loader_for, options, transcription, settings)

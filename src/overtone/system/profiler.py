@@ -1,6 +1,7 @@
 """Who did what from when to when: the time of a run, told lane by lane, in bounded memory.
 
-One clock for everything that is timed: `Stages` only reads it, and is what runs use; a `Recorder` keeps what was read.
+One clock for everything that is timed: `Profiler` only reads it, and is what runs use; a `TraceRecorder` keeps what was
+read.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _LABEL = 60
 """Characters of a label that are kept."""
 
 
-class Stages:
+class Profiler:
     """Tells how long stages take, and keeps nothing. The clock is `time.perf_counter`: seconds from anywhere.
 
     began = stages.begin(); ...; took_s = stages.end("decode", began)
@@ -53,16 +54,16 @@ class Stages:
         """While the block runs, this thread works on a source."""
         return nullcontext()
 
-    def grew(self, stage: Stage, size: int) -> None:
+    def record_allocation(self, stage: Stage, size: int) -> None:
         """A stage was seen to take so many bytes more than there were before it."""
 
 
-OFF = Stages()
+NULL_PROFILER = Profiler()
 """What is used unless somebody wants to know."""
 
 
 @dataclass(slots=True)
-class Stint:
+class Interval:
     """Time of one lane spent on one stage: `count` stints of `busy_s` seconds in all, the first of them on `label`.
 
     One that was not joined with others has a count of 1 and is busy from `start` to `stop`.
@@ -74,7 +75,7 @@ class Stint:
     label: str
     count: int = 1
 
-    def join(self, later: Stint) -> None:
+    def join(self, later: Interval) -> None:
         """Make this and a later one the same stint."""
         self.start, self.stop = min(self.start, later.start), max(self.stop, later.stop)
         self.busy_s += later.busy_s
@@ -82,29 +83,29 @@ class Stint:
 
 
 @dataclass(slots=True)
-class Total:
+class StageTotal:
     """All stints of one lane on one stage. `cpu_s`: seconds that the lane's own thread spent on a processor."""
 
     count: int = 0
     busy_s: float = 0.0
     cpu_s: float = 0.0
-    longest: Stint | None = None
+    longest: Interval | None = None
 
-    def add(self, stint: Stint, cpu_s: float) -> None:
+    def add(self, stint: Interval, cpu_s: float) -> None:
         """One more."""
         self.count += 1
         self.busy_s += stint.busy_s
         self.cpu_s += cpu_s
         if self.longest is None or stint.busy_s > self.longest.busy_s:
-            self.longest = Stint(stint.start, stint.stop, stint.busy_s, stint.label)
+            self.longest = Interval(stint.start, stint.stop, stint.busy_s, stint.label)
 
 
 @dataclass(slots=True)
 class _Series:
-    total: Total = field(default_factory=Total)
-    stints: list[Stint] = field(default_factory=list)
+    total: StageTotal = field(default_factory=StageTotal)
+    stints: list[Interval] = field(default_factory=list)
 
-    def put(self, stint: Stint, width_s: float) -> bool:
+    def put(self, stint: Interval, width_s: float) -> bool:
         """Add one; False if it could be joined to the one before, both within `width_s`."""
         if self.stints:
             last = self.stints[-1]
@@ -138,7 +139,7 @@ class Recording:
         self._lanes: dict[str, None] = {}
         self._held = 0
 
-    def add(self, lane: str, stage: Stage, stint: Stint, cpu_s: float = 0.0) -> None:
+    def add(self, lane: str, stage: Stage, stint: Interval, cpu_s: float = 0.0) -> None:
         """One more stint, of a lane and a stage; those of the same two come in order."""
         lane = lane if lane in self._lanes or len(self._lanes) < MOST_LANES else "others"
         self._lanes[lane] = None
@@ -161,9 +162,9 @@ class Recording:
         """In the order in which they were first seen."""
         return tuple(self._lanes)
 
-    def of(self, *stages: Stage) -> Total:
+    def of(self, *stages: Stage) -> StageTotal:
         """The totals of stages, over all lanes."""
-        whole = Total()
+        whole = StageTotal()
         for (_, stage), series in self._series.items():
             if stage in stages:
                 part = series.total
@@ -174,18 +175,18 @@ class Recording:
                     whole.longest = part.longest
         return whole
 
-    def total(self, lane: str, stage: Stage) -> Total:
+    def total(self, lane: str, stage: Stage) -> StageTotal:
         """Of one lane on one stage."""
         series = self._series.get((lane, stage))
-        return series.total if series else Total()
+        return series.total if series else StageTotal()
 
-    def stints(self, lane: str, stage: Stage) -> tuple[Stint, ...]:
+    def stints(self, lane: str, stage: Stage) -> tuple[Interval, ...]:
         """Of one lane on one stage, in order."""
         series = self._series.get((lane, stage))
         return tuple(series.stints) if series else ()
 
 
-class _Here(threading.local):
+class _ThreadState(threading.local):
     """What a recorder knows of the thread that asks."""
 
     def __init__(self) -> None:
@@ -195,13 +196,13 @@ class _Here(threading.local):
         self.sourced_s = 0.0
 
 
-class Recorder(Stages):
+class TraceRecorder(Profiler):
     """Keeps what it times. measure: bytes in use now; asked once for each stage, when it was first done."""
 
     def __init__(self, measure: Callable[[], int] | None = None) -> None:
         self._measure = measure
         self._lock = threading.Lock()
-        self._here = _Here()
+        self._here = _ThreadState()
         self._sources = 0
         self._sourced_s = 0.0
         self._sourced_at = 0.0
@@ -238,12 +239,12 @@ class Recorder(Stages):
             if stage == "idle":
                 recording.starved_s += max(0.0, min(self._with_a_source(ended) - here.sourced_s, ended - start))
             text = (str(label) or here.label)[-_LABEL:]
-            recording.add(here.lane, stage, Stint(start, ended, ended - start, text), cpu_s)
+            recording.add(here.lane, stage, Interval(start, ended, ended - start, text), cpu_s)
             if self._measure is not None and stage not in recording.first_bytes:
                 recording.first_bytes[stage] = self._measure()
         return ended - began
 
-    def grew(self, stage: Stage, size: int) -> None:
+    def record_allocation(self, stage: Stage, size: int) -> None:
         """See Stages."""
         with self._lock:
             most = self._recording.most_grown
@@ -272,7 +273,7 @@ class Recorder(Stages):
 
 
 def lane_of(thread: str) -> str:
-    """`decode 2` for the second decoder's thread, a device for its own, `caller` for those that are not Overtone's."""
+    """`decode 2` for the second decoder's thread, a device for its own, `ctx` for those that are not Overtone's."""
     if not thread.startswith("overtone-"):
         return "caller"
     name, underscore, number = thread.removeprefix("overtone-").rpartition("_")

@@ -8,55 +8,58 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Gate:
-    """Lets in so much at a time, first come, first served; what is larger than all is let in alone. Thread-safe."""
+class ByteSemaphore:
+    """A counting semaphore over bytes, first come, first served. A request larger than the capacity is let in alone.
+
+    Thread-safe.
+    """
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
-        self._held = 0
+        self._in_use = 0
         self._queue: deque[object] = deque()
         self._changed = threading.Condition()
         self._closed = False
 
     @property
-    def held(self) -> int:
-        """What is in now."""
-        return self._held
+    def in_use(self) -> int:
+        """Bytes held now."""
+        return self._in_use
 
-    def take(self, size: int) -> None:
+    def acquire(self, size: int) -> None:
         """Wait until `size` fits, and hold it."""
         place = object()
         with self._changed:
             self._queue.append(place)
             try:
                 self._changed.wait_for(lambda: self._closed or (self._queue[0] is place and self._fits(size)))
-                self._held += size
+                self._in_use += size
             finally:
                 self._queue.remove(place)
                 self._changed.notify_all()
 
     def _fits(self, size: int) -> bool:
-        return not self._held or self._held + size <= self.capacity
+        return not self._in_use or self._in_use + size <= self.capacity
 
-    def give(self, size: int) -> None:
-        """Give back what `take` held."""
+    def release(self, size: int) -> None:
+        """Give back what `acquire` held."""
         with self._changed:
-            self._held -= size
+            self._in_use -= size
             self._changed.notify_all()
 
     @contextmanager
-    def holding(self, size: int) -> Iterator[None]:
+    def hold(self, size: int) -> Iterator[None]:
         """Hold `size` while the block runs, once it fits."""
-        self.take(size)
+        self.acquire(size)
         try:
             yield
         finally:
-            self.give(size)
+            self.release(size)
 
     def wait_until_empty(self) -> None:
-        """Wait until nothing is in."""
+        """Wait until nothing is held."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or not self._held)
+            self._changed.wait_for(lambda: self._closed or not self._in_use)
 
     def close(self) -> None:
         """Let everyone in; what they are let in to is closed as well, and will tell them."""

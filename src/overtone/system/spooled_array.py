@@ -17,7 +17,7 @@ IN_MEMORY_BYTES = 128 << 10
 """Bytes that one spool keeps in memory before it moves to a file. Hundreds of them may be under way at once."""
 
 
-class FrameSpool:
+class SpooledArray:
     """An append-only array of equal rows. Not thread-safe; one writer, then readers one at a time.
 
     `width` None makes a one-dimensional array.

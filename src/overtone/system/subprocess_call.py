@@ -28,7 +28,7 @@ def command(code: str) -> list[str]:
     return [sys.executable, "-I", "-c", _PATH + code, json.dumps(sys.path)]
 
 
-def answers() -> BinaryIO:
+def result_stream() -> BinaryIO:
     """This process's standard output, for answers alone: what libraries print goes to standard error from now on."""
     kept = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -63,7 +63,7 @@ def run(function: Callable[..., None], *arguments: Any) -> None:
 def main() -> None:
     """The child: one call, and what it raised."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the other process's to answer, which then ends this one
-    with answers() as out:
+    with result_stream() as out:
         function, arguments = pickle.load(sys.stdin.buffer)
         threading.Thread(target=_end_with_the_caller, daemon=True).start()
         try:

@@ -12,7 +12,7 @@ conversion, unless told not to in a file of its own. OpenVINO does without it wh
 
 
 @contextmanager
-def untold() -> Iterator[None]:
+def without_telemetry() -> Iterator[None]:
     """While the block runs, what is imported finds no telemetry to send by, and goes without from then on."""
     before = sys.modules.get(_TELEMETRY, Ellipsis)
     sys.modules[_TELEMETRY] = None  # type: ignore[assignment] # what an import then calls not installed

@@ -21,9 +21,9 @@ from overtone.errors import DeviceError, ModelError
 from overtone.models import checkpoints
 from overtone.models.emotion2vec import random_checkpoint
 from overtone.models.emotion2vec.loading import load
-from overtone.types import FRAMES, Batch, Output
+from overtone.types import FRAMES, Batch, EmotionOutput
 
-Precisely = Callable[[Batch], list[Output]]
+Precisely = Callable[[Batch], list[EmotionOutput]]
 
 
 def backend_of(folder: Path, **changes: object) -> OpenvinoBackend:
@@ -52,13 +52,13 @@ def in_float64(folder: Path) -> Precisely:
     """The network as PyTorch runs it on each waveform alone, in double precision: free of anyone's rounding."""
     network = load(checkpoints.read(folder, name="c"))[0].double()
 
-    def run(batch: Batch) -> list[Output]:
+    def run(batch: Batch) -> list[EmotionOutput]:
         outputs = []
         for waveform in batch.waveforms:
             samples = torch.from_numpy(waveform).double()
             with torch.inference_mode():
                 rows = network(F.layer_norm(samples, samples.shape)[None], None)[0].numpy()
-            outputs.append(Output(total=rows.sum(axis=0), count=len(rows), frames=rows))
+            outputs.append(EmotionOutput(total=rows.sum(axis=0), count=len(rows), frames=rows))
         return outputs
 
     return run
@@ -66,10 +66,10 @@ def in_float64(folder: Path) -> Precisely:
 
 def batch_of(*seconds: float) -> Batch:
     clips = tuple(voice(length, seed=place) for place, length in enumerate(seconds))
-    return Batch(clips, bucket(max(len(clip) for clip in clips)), wish=FRAMES)
+    return Batch(clips, bucket(max(len(clip) for clip in clips)), decode_params=FRAMES)
 
 
-def difference(ours: list[Output], theirs: list[Output]) -> float:
+def difference(ours: list[EmotionOutput], theirs: list[EmotionOutput]) -> float:
     for a, b in zip(ours, theirs, strict=True):
         assert a.count == b.count
     return max(float(np.abs(a.frames - b.frames).max()) for a, b in zip(ours, theirs, strict=True))  # type: ignore[operator]
@@ -85,7 +85,7 @@ def test_any_batch_equals_the_network_and_each_alone(
     batch = batch_of(*lengths)
     found = backend.run(batch)
     assert difference(found, precisely(batch)) < 1e-5
-    alone = [backend.run(Batch((clip,), len(clip), wish=FRAMES))[0] for clip in batch.waveforms]
+    alone = [backend.run(Batch((clip,), len(clip), decode_params=FRAMES))[0] for clip in batch.waveforms]
     assert difference(found, alone) < 1e-5
     for output in found:
         assert output.frames is not None
@@ -157,7 +157,7 @@ def test_bf16_is_refused_where_it_would_only_be_emulated(
 def test_a_refused_allocation_is_out_of_memory(backend: OpenvinoBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     from overtone.errors import OutOfMemory
 
-    def refuse(batch: Batch) -> list[Output]:
+    def refuse(batch: Batch) -> list[EmotionOutput]:
         raise RuntimeError("Exception from src/inference: std::bad_alloc")
 
     with monkeypatch.context() as patch:

@@ -205,15 +205,15 @@ def test_what_the_allocator_keeps_and_could_give_back_is_told(
     backend = on_cuda(FakeCuda(kept=[0]))
     stats = {"reserved_bytes": 100, "allocated_bytes": 60, "inactive_split_bytes": 15}
     monkeypatch.setattr(torch.cuda, "memory_stats", lambda _: {f"{k}.all.current": v for k, v in stats.items()})
-    assert backend.loose_bytes() == 25
+    assert backend.reclaimable_bytes() == 25
 
 
 def test_what_a_batch_answered_is_not_changed_by_the_next(backend: TorchBackend) -> None:
-    first = backend.run(Batch((voice(2.0), voice(1.0, seed=1)), 32_000, wish=FRAMES))
+    first = backend.run(Batch((voice(2.0), voice(1.0, seed=1)), 32_000, decode_params=FRAMES))
     kept = [(output.total.copy(), output.frames) for output in first]
     assert all(frames is not None and frames.base is None for _, frames in kept)  # nor is the whole batch kept alive
     frames = [output.frames.copy() for output in first if output.frames is not None]
-    backend.run(Batch((voice(2.0, seed=2), voice(2.0, seed=3)), 32_000, wish=FRAMES))
+    backend.run(Batch((voice(2.0, seed=2), voice(2.0, seed=3)), 32_000, decode_params=FRAMES))
     for output, (total, _), rows in zip(first, kept, frames, strict=True):
         assert (output.total == total).all()
         assert (output.frames == rows).all()

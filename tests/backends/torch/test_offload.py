@@ -38,14 +38,14 @@ def test_blocks_wait_outside_and_everything_else_is_there(network: Emotion2vec) 
 
 
 def test_answers_are_the_same_wherever_the_blocks_are(network: Emotion2vec, small_checkpoint: Path) -> None:
-    batch = Batch((voice(1.0), voice(2.1, seed=1)), 34_000, wish=FRAMES)
+    batch = Batch((voice(1.0), voice(2.1, seed=1)), 34_000, decode_params=FRAMES)
     expected = backend(network, offload=False).run(batch)
     moved = backend(load(checkpoints.read(small_checkpoint, name="small"))[0], offload=True)
     assert moved.offload is not None
     every = sum(moved.offload.block_bytes.values())
     # The device that executes is the CPU by another name, so that keeping a block there can be told apart.
     for placement, off in (({}, 3), ({PRENET: "cpu:0"}, 2), ({"blocks.0": "cpu:0", "blocks.1": "cpu:0"}, 0)):
-        moved.offload.keep(placement)
+        moved.offload.place(placement)
         assert len(moved.offload.away) == off
         for ours, theirs in zip(moved.run(batch), expected, strict=True):
             assert torch.equal(torch.from_numpy(ours.frames), torch.from_numpy(theirs.frames))

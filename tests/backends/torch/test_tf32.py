@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from overtone.backends.torch.tf32 import Switches
+from overtone.backends.torch.tf32 import Tf32Guard
 
 MATMUL, CUDNN = torch.backends.cuda.matmul, torch.backends.cudnn
 
@@ -63,7 +63,7 @@ def _put_back() -> Iterator[None]:
 def test_they_are_set_while_a_batch_runs_and_put_back_after(user: str, tf32: bool) -> None:
     SETTINGS[user]()
     before = seen()
-    with suppress(ZeroDivisionError), Switches().set_to(tf32=tf32):
+    with suppress(ZeroDivisionError), Tf32Guard().precision(tf32=tf32):
         assert MATMUL.allow_tf32 is tf32
         assert CUDNN.allow_tf32 is tf32
         # At odds, PyTorch's compiler would refuse to work.
@@ -73,8 +73,8 @@ def test_they_are_set_while_a_batch_runs_and_put_back_after(user: str, tf32: boo
 
 
 def test_those_who_want_the_same_share_it_and_the_last_puts_it_back() -> None:
-    switches, before = Switches(), seen()
-    first, second = switches.set_to(tf32=True), switches.set_to(tf32=True)
+    switches, before = Tf32Guard(), seen()
+    first, second = switches.precision(tf32=True), switches.precision(tf32=True)
     first.__enter__()
     second.__enter__()
     first.__exit__(None, None, None)
@@ -84,13 +84,13 @@ def test_those_who_want_the_same_share_it_and_the_last_puts_it_back() -> None:
 
 
 def test_those_who_want_the_other_wait_and_are_not_overtaken() -> None:
-    switches, order = Switches(), []
+    switches, order = Tf32Guard(), []
 
     def run(name: str, tf32: bool) -> None:
-        with switches.set_to(tf32=tf32):
+        with switches.precision(tf32=tf32):
             order.append((name, MATMUL.allow_tf32))
 
-    with switches.set_to(tf32=True):
+    with switches.precision(tf32=True):
         waiting = []
         for name, tf32 in (("other", False), ("same", True)):
             waiting.append(threading.Thread(target=run, args=(name, tf32)))

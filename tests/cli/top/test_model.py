@@ -7,18 +7,18 @@ import math
 import pytest
 
 from helpers.server.exposing import GIB, TIMINGS, Source
-from overtone.cli.top.model import PROBES, Latency, Window, view
-from overtone.cli.top.prometheus_text import Scrape, parse, quantile
+from overtone.cli.top.model import PROBES, Latency, MetricsWindow, view
+from overtone.cli.top.prometheus_text import MetricSamples, parse, quantile
 from overtone.engine.stats import EngineStats
 from overtone.server.observability.metrics import Metrics
 
 
-def scrape(metrics: Metrics, at_s: float, **more: object) -> Scrape:
-    return Scrape(at_s, 1000.0 + at_s, parse(metrics.exposition()[0].decode()), **more)
+def scrape(metrics: Metrics, at_s: float, **more: object) -> MetricSamples:
+    return MetricSamples(at_s, 1000.0 + at_s, parse(metrics.exposition()[0].decode()), **more)
 
 
-def scrape_of(text: str, at_s: float = 0.0) -> Scrape:
-    return Scrape(at_s, at_s, parse(text))
+def scrape_of(text: str, at_s: float = 0.0) -> MetricSamples:
+    return MetricSamples(at_s, at_s, parse(text))
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_what_is_not_a_number_is_left_out():
 @pytest.mark.parametrize(("before", "now", "expected"), [(3, 5, 2), (5, 5, 0), (5, 2, 2), (None, 4, 4)])
 def test_a_counter_that_fell_was_reset(before, now, expected):
     earlier = scrape_of("" if before is None else f"a_total {before}\n")
-    assert [grown for _, grown in scrape_of(f"a_total {now}\n").grown_since(earlier, "a_total")] == [expected]
+    assert [grown for _, grown in scrape_of(f"a_total {now}\n").increase_since(earlier, "a_total")] == [expected]
 
 
 # The view
@@ -196,7 +196,7 @@ def test_a_service_that_says_nothing_is_seen_as_nothing():
 
 
 def test_the_window_slides(metrics):
-    window = Window(10)
+    window = MetricsWindow(10)
     assert [window.add(scrape(metrics, at)).over_s for at in (0.0, 4.0, 8.0, 12.0, 16.0, 20.0, 50.0)] == [
         None,
         4,
@@ -209,7 +209,7 @@ def test_the_window_slides(metrics):
 
 
 def test_a_restarted_service_is_looked_at_anew(source):
-    window = Window(10)
+    window = MetricsWindow(10)
     window.add(scrape_of("overtone_start_time_seconds 100\n", 0.0))
     assert window.add(scrape_of("overtone_start_time_seconds 100\n", 1.0)).over_s == 1
     assert window.add(scrape_of("overtone_start_time_seconds 101\n", 2.0)).over_s is None

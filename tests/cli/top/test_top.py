@@ -24,10 +24,10 @@ from helpers.command import environment
 from helpers.server.exposing import TIMINGS, Source
 from overtone.cli import app as cli
 from overtone.cli import console as screen
-from overtone.cli.options import exits
+from overtone.cli.options import typer_command
 from overtone.cli.top.command import top
 from overtone.cli.top.model import view
-from overtone.cli.top.prometheus_text import Scrape, parse
+from overtone.cli.top.prometheus_text import MetricSamples, parse
 from overtone.cli.top.screen import frame
 from overtone.server.observability.metrics import Metrics
 
@@ -35,9 +35,9 @@ KEY = "a-key-that-nobody-may-see"
 
 PROGRAM = """
 from overtone.cli import app
-from overtone.cli.options import exits
+from overtone.cli.options import typer_command
 from overtone.cli.top.command import top
-app.app.command()(exits(top))
+app.app.command()(typer_command(top))
 app.main()
 """
 
@@ -118,7 +118,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """`overtone top ARGS --once` in this process: exit code, standard output and error."""
     only = typer.Typer()
     only.callback()(lambda: None)
-    only.command()(exits(top))
+    only.command()(typer_command(top))
     monkeypatch.setattr(cli, "app", only)
     monkeypatch.setattr(screen.out, "_width", 100)
 
@@ -194,9 +194,9 @@ def test_names_from_a_service_reach_the_terminal_as_text(service, call):
     for _ in range(3):
         service.metrics.request("/[red]\x1b[2J\n", "GET", 200, 0.1)
     body, kind = service.metrics.exposition()
-    seen = Scrape(1.0, 1.0, parse(body.decode()))
+    seen = MetricSamples(1.0, 1.0, parse(body.decode()))
     console = Console(width=100, file=open(os.devnull, "w"), record=True)  # noqa: SIM115 - closed below
-    console.print(frame(view(Scrape(0.0, 0.0, parse("overtone_ready 1\n")), seen), "http://there"))
+    console.print(frame(view(MetricSamples(0.0, 0.0, parse("overtone_ready 1\n")), seen), "http://there"))
     console.file.close()
     assert "GET /[red]\\x1b[2J\\n" in console.export_text()
     assert "version=0.0.4" in kind

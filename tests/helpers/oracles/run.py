@@ -15,10 +15,10 @@ from overtone.backends.openvino.graphs import OpenvinoGraphs
 from overtone.backends.openvino.runtime import save_model
 from overtone.conversion.export import exported
 from overtone.models.graph import Graph
-from overtone.models.task import Array, Run
+from overtone.models.task import Array, RunGraph
 
 
-def torch_run(graphs: Mapping[str, Graph]) -> Run:
+def torch_run(graphs: Mapping[str, Graph]) -> RunGraph:
     """Runs the modules themselves, on one thread of the CPU."""
 
     def run(graph: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
@@ -31,7 +31,7 @@ def torch_run(graphs: Mapping[str, Graph]) -> Run:
     return run
 
 
-def openvino_run(graphs: Mapping[str, Graph]) -> Run:
+def openvino_run(graphs: Mapping[str, Graph]) -> RunGraph:
     """Runs them as a converted model is run by default: written to a folder and read by the backend, in float32, on one
     thread of the CPU."""
     folder = Path(tempfile.mkdtemp(prefix="graphs-"))

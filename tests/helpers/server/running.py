@@ -12,10 +12,10 @@ from typing import Any
 import httpx
 
 from overtone.options.emotion import Options
-from overtone.server.inference.models import Models
+from overtone.server.inference.models import ModelSet
 from overtone.server.run import listen, serve_on
 from overtone.server.settings import Settings
-from overtone.server.state import Server, start_with
+from overtone.server.state import Server, load_models
 
 _START_S = 180.0
 """Seconds to load the models, on a busy machine; those that were published just now are converted first."""
@@ -43,7 +43,7 @@ class Running:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, start: Callable[[], Models] | None = None, **given: Any) -> Iterator[Running]:
+def serving(folder: Path, start: Callable[[], ModelSet] | None = None, **given: Any) -> Iterator[Running]:
     """Run a service while the block runs. What it raises at its end is raised here."""
     given = {"port": 0, "page": False, "jobs": str(folder / "jobs"), "uploads": str(folder), **given}
     settings = Settings(**given)
@@ -53,7 +53,7 @@ def serving(folder: Path, start: Callable[[], Models] | None = None, **given: An
 
     async def main() -> None:
         with contextlib.closing(listen(settings)) as listening:
-            server = Server(settings, start or start_with(options, settings))
+            server = Server(settings, start or load_models(options, settings))
 
             def ready(url: str) -> None:
                 running.append(Running(server, url, asyncio.get_running_loop()))

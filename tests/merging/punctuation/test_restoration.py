@@ -20,7 +20,7 @@ from overtone.merging.punctuation import restoration
 from overtone.merging.punctuation.restoration import LONGEST, PATIENCE, Punctuated, Punctuator
 from overtone.models import checkpoints
 from overtone.models.ct_transformer import network
-from overtone.models.ct_transformer.config import Marks, read_vocabulary
+from overtone.models.ct_transformer.config import PunctuationLabels, read_vocabulary
 
 Of = Callable[[Path], Punctuator]
 
@@ -218,7 +218,7 @@ def test_words_may_be_listed_in_plain_text(by_characters: Path, tmp_path: Path) 
 
 
 def test_marks_have_ids(by_characters: Path) -> None:
-    known = Marks.from_config(checkpoints.read(by_characters, name="punc").config, "punc")
+    known = PunctuationLabels.from_config(checkpoints.read(by_characters, name="punc").config, "punc")
     assert known.shown == ("", "", "，", "。", "？", "、")
     assert known.ids(["", "，", "。", "？", "、"]) == [1, 2, 3, 4, 5]
     np.testing.assert_array_equal(known.ends, [False, False, False, True, True, False])

@@ -27,8 +27,8 @@ from overtone.models import checkpoints
 from overtone.models.campplus import network
 from overtone.models.campplus.config import MELS
 from overtone.models.campplus.task import ROWS, SHIFT, WINDOW, SpeakerTask, windows
-from overtone.models.task import Run
-from overtone.types import Batch, Voices
+from overtone.models.task import RunGraph
+from overtone.types import Batch, SpeakerEmbeddings
 
 pytest.importorskip("funasr", reason="funasr, the oracle, is not installed")
 
@@ -65,7 +65,7 @@ def model(folder: Path) -> Any:
 
 
 @pytest.fixture(scope="module", params=["torch", "openvino"])
-def run(request: pytest.FixtureRequest, checkpoint: checkpoints.Checkpoint) -> Run:
+def run(request: pytest.FixtureRequest, checkpoint: checkpoints.Checkpoint) -> RunGraph:
     graphs = network.build(checkpoint)
     return torch_run(graphs) if request.param == "torch" else openvino_run(graphs)
 
@@ -77,9 +77,9 @@ def chunked(samples: np.ndarray, start_s: float = 0.0) -> list[list[Any]]:
     return sv_chunk([[start_s, start_s + len(samples) / 16_000, samples]])
 
 
-def answer(run: Run, checkpoint: checkpoints.Checkpoint, *waveforms: np.ndarray) -> list[Voices]:
+def answer(run: RunGraph, checkpoint: checkpoints.Checkpoint, *waveforms: np.ndarray) -> list[SpeakerEmbeddings]:
     answers = SpeakerTask(checkpoint).answer(run, Batch(waveforms, max(map(len, waveforms))))
-    assert all(isinstance(one, Voices) for one in answers)
+    assert all(isinstance(one, SpeakerEmbeddings) for one in answers)
     return answers  # type: ignore[return-value]  # just seen
 
 
@@ -90,7 +90,7 @@ def off(got: np.ndarray, wanted: np.ndarray) -> float:
     return float((np.linalg.norm(got - wanted, axis=1) / np.linalg.norm(wanted, axis=1)).max())
 
 
-def compare(model: Any, run: Run, checkpoint: checkpoints.Checkpoint, waveforms: list[np.ndarray]) -> None:
+def compare(model: Any, run: RunGraph, checkpoint: checkpoints.Checkpoint, waveforms: list[np.ndarray]) -> None:
     for samples, got in zip(waveforms, answer(run, checkpoint, *waveforms), strict=True):
         pieces = chunked(samples)
         with warnings.catch_warnings():
@@ -101,7 +101,7 @@ def compare(model: Any, run: Run, checkpoint: checkpoints.Checkpoint, waveforms:
         np.testing.assert_array_equal(got.spans / 16_000, [piece[:2] for piece in pieces])
 
 
-def test_voices_are_those_of_funasr(model: Any, run: Run, checkpoint: checkpoints.Checkpoint) -> None:
+def test_voices_are_those_of_funasr(model: Any, run: RunGraph, checkpoint: checkpoints.Checkpoint) -> None:
     seconds = (0.02, 0.4, 1.5, 1.6, 7.3, 12.0)
     compare(model, run, checkpoint, [voice(length, seed=20 + i) for i, length in enumerate(seconds)])
 
@@ -114,12 +114,12 @@ REAL = (
 )
 
 
-def test_real_voices_are_those_of_funasr(model: Any, run: Run, checkpoint: checkpoints.Checkpoint) -> None:
+def test_real_voices_are_those_of_funasr(model: Any, run: RunGraph, checkpoint: checkpoints.Checkpoint) -> None:
     compare(model, run, checkpoint, [decoded(CLIPS / name) for name in REAL])
 
 
 def test_more_real_voices_are_those_of_funasr(
-    data: Path, model: Any, run: Run, checkpoint: checkpoints.Checkpoint
+    data: Path, model: Any, run: RunGraph, checkpoint: checkpoints.Checkpoint
 ) -> None:
     compare(model, run, checkpoint, [decoded(data / "speech/whisper/jfk.flac")])
 
@@ -133,7 +133,7 @@ def test_the_published_size_is_that_of_funasr(tmp_path: Path) -> None:
         compare(oracle.funasr(folder), run, checkpoint, [voice(4.1, seed=5), voice(0.9, seed=6)])
 
 
-def test_who_speaks_when_is_as_funasr_has_it(model: Any, run: Run, checkpoint: checkpoints.Checkpoint) -> None:
+def test_who_speaks_when_is_as_funasr_has_it(model: Any, run: RunGraph, checkpoint: checkpoints.Checkpoint) -> None:
     from funasr.models.campplus.cluster_backend import ClusterBackend
     from funasr.models.campplus.utils import postprocess
 
@@ -159,14 +159,14 @@ def test_who_speaks_when_is_as_funasr_has_it(model: Any, run: Run, checkpoint: c
 
 
 @pytest.mark.parametrize("frames", [50, 148, 198, 199, 200, 201, 202, 401, 613])
-def test_features_of_any_length(model: Any, run: Run, frames: int) -> None:
+def test_features_of_any_length(model: Any, run: RunGraph, frames: int) -> None:
     features = np.random.default_rng(frames).standard_normal((2, frames, MELS)).astype(np.float32)
     with torch.inference_mode():
         wanted = model.model.eval()(torch.from_numpy(features)).numpy()
     np.testing.assert_allclose(run("speaker", {"features": features})["embeddings"], wanted, atol=NETWORK)
 
 
-def test_a_batch_changes_nothing(run: Run, checkpoint: checkpoints.Checkpoint) -> None:
+def test_a_batch_changes_nothing(run: RunGraph, checkpoint: checkpoints.Checkpoint) -> None:
     clips = [voice(length, seed=i) for i, length in enumerate((3.3, 0.2, 1.5, 14.9, 2.26))]
     for samples, together in zip(clips, answer(run, checkpoint, *clips), strict=True):
         (alone,) = answer(run, checkpoint, samples)
@@ -211,7 +211,7 @@ def test_what_are_no_numbers_is_nobodys_voice(checkpoint: checkpoints.Checkpoint
         answer(run, checkpoint, voice(1.0))
 
 
-def test_a_rehearsal_runs_every_graph(run: Run, checkpoint: checkpoints.Checkpoint) -> None:
+def test_a_rehearsal_runs_every_graph(run: RunGraph, checkpoint: checkpoints.Checkpoint) -> None:
     seen = set()
 
     def watched(graph: str, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
@@ -219,7 +219,7 @@ def test_a_rehearsal_runs_every_graph(run: Run, checkpoint: checkpoints.Checkpoi
         return run(graph, inputs)
 
     task = SpeakerTask(checkpoint)
-    task.rehearse(watched, cost_probe.noise(Shape(2, 2.0)))
+    task.run_worst_case(watched, cost_probe.noise(Shape(2, 2.0)))
     assert seen == set(task.graphs)
 
 

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from helpers.oracles import ct_transformer as oracle
 from overtone.errors import CheckpointError
 from overtone.models import checkpoints
-from overtone.models.ct_transformer.embedding_table import FILE, TENSOR, Table
+from overtone.models.ct_transformer.embedding_table import FILE, TENSOR, EmbeddingTable
 
 
 @pytest.fixture
@@ -23,8 +23,8 @@ def folder(tmp_path: Path) -> Path:
     return oracle.publish(tmp_path / "model")
 
 
-def read(folder: Path) -> Table:
-    return Table(checkpoints.read(folder, name="punc"))
+def read(folder: Path) -> EmbeddingTable:
+    return EmbeddingTable(checkpoints.read(folder, name="punc"))
 
 
 def published(folder: Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from overtone.errors import CheckpointError
 from overtone.models import checkpoints
 from overtone.models.ct_transformer import network as ct_transformer
 from overtone.models.ct_transformer.config import CtTransformerConfig
-from overtone.models.ct_transformer.embedding_table import Table
+from overtone.models.ct_transformer.embedding_table import EmbeddingTable
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_scores_are_those_of_funasr(
     folder: Path, checkpoint: checkpoints.Checkpoint, network: ct_transformer.CtTransformer
 ) -> None:
     model = oracle.funasr(folder).model
-    table = Table(checkpoint)
+    table = EmbeddingTable(checkpoint)
     for count in (1, 2, 20, 47, 219):
         ids = np.random.default_rng(count).integers(0, 500, (1, count))
         with torch.inference_mode():

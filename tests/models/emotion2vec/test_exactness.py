@@ -19,7 +19,7 @@ from overtone.models.emotion2vec import random_checkpoint
 from overtone.models.emotion2vec.loading import load
 from overtone.models.layers.alibi_attention import attend
 from overtone.models.layers.attention_span import SKIPPED_SHARE
-from overtone.types import FRAMES, Batch, Output
+from overtone.types import FRAMES, Batch, EmotionOutput
 
 TOLERANCE = 1e-5
 """Absolute, on embeddings of the order of 1 to 5: a few units in the last place of float32."""
@@ -42,12 +42,12 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> TorchBackend:
     )
 
 
-def run(backend: TorchBackend, clips: list[np.ndarray], padded: int | None = None) -> list[Output]:
+def run(backend: TorchBackend, clips: list[np.ndarray], padded: int | None = None) -> list[EmotionOutput]:
     longest = max(len(clip) for clip in clips)
-    return backend.run(Batch(tuple(clips), padded or bucket(longest), wish=FRAMES))
+    return backend.run(Batch(tuple(clips), padded or bucket(longest), decode_params=FRAMES))
 
 
-def assert_same(together: list[Output], alone: list[Output]) -> None:
+def assert_same(together: list[EmotionOutput], alone: list[EmotionOutput]) -> None:
     for a, b in zip(together, alone, strict=True):
         assert a.count == b.count
         assert a.frames is not None
@@ -105,7 +105,7 @@ def test_keys_that_are_left_out_are_not_missed(small_checkpoint: Path, seconds: 
     for frames in (None, torch.tensor([whole, whole - 100])):
         answers = []
         for share in (SKIPPED_SHARE, 0.0):
-            network.attend_by(partial(attend, share=share))
+            network.set_attention(partial(attend, share=share))
             with torch.inference_mode():
                 answers.append(network(waveforms, frames)[:, : whole - 100])
         left_out, everything = answers

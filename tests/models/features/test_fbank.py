@@ -21,7 +21,7 @@ from overtone.models.features.fbank import (
     fbank,
     frames_of,
     padded,
-    stacked,
+    stack_frames,
 )
 
 PUBLISHED = {
@@ -107,7 +107,7 @@ def test_stacking_is_funasrs(frames: int, stack: int, stride: int) -> None:
         frontends = pytest.importorskip("funasr.frontends.wav_frontend", reason="funasr, the oracle, is not installed")
     mels = np.arange(frames * 2, dtype=np.float32).reshape(frames, 2)
     np.testing.assert_array_equal(
-        stacked(mels, stack, stride), frontends.apply_lfr(torch.from_numpy(mels), stack, stride).numpy()
+        stack_frames(mels, stack, stride), frontends.apply_lfr(torch.from_numpy(mels), stack, stride).numpy()
     )
 
 
@@ -136,7 +136,7 @@ def test_normalisation_is_read_and_applied() -> None:
     np.testing.assert_array_equal(normalised(samples), (plain(samples) + cmvn.shift) * cmvn.scale)
     mels = fbank(samples, mels=4)
     kept = mels.copy()
-    normalised.finished(mels)
+    normalised.transform(mels)
     np.testing.assert_array_equal(mels, kept)
 
 

@@ -102,14 +102,14 @@ def test_the_bias_never_exists_as_a_whole(batch: int, share: float, monkeypatch:
 
 def bands_of(
     q: torch.Tensor, k: torch.Tensor, slopes: torch.Tensor, valid: torch.Tensor | None, extra: int
-) -> list[attention_span.Band]:
+) -> list[attention_span.HeadGroup]:
     return attention_span.bands(
         q.float().numpy(), k.float().numpy(), slopes.numpy(), None if valid is None else valid.numpy(), extra
     )
 
 
 def left_out(
-    found: list[attention_span.Band], share: torch.Tensor, valid: torch.Tensor, extra: int, size: int
+    found: list[attention_span.HeadGroup], share: torch.Tensor, valid: torch.Tensor, extra: int, size: int
 ) -> torch.Tensor:
     """Largest share of a real query's softmax outside what its block of `size` queries sees."""
     tokens = share.shape[-1]
@@ -181,16 +181,16 @@ def test_a_far_key_that_is_looked_for_is_seen() -> None:
     tokens = 1200
     q, k, v = 0.1 * torch.randn(3, 1, 1, tokens, 64)
     slope = torch.tensor([0.5])
-    reach = [max(band.reaches) for band in bands_of(q, k, slope, None, 10)]
+    reach = [max(band.attention_spans) for band in bands_of(q, k, slope, None, 10)]
     assert reach[0] < 60
     q[0, 0, 1100], k[0, 0, 100] = 8.0, 10.0  # a logit of 8 * 10 * 64 / 8 = 640, and 500 to pay for the way
     out = attend(q, k, v, slope, None, 10)
     torch.testing.assert_close(out[0, 0, 1100], v[0, 0, 100], rtol=0, atol=1e-6)
     (band,) = bands_of(q, k, slope, None, 10)
     units = [(1100 - 10) // attention_span.UNIT, (600 - 10) // attention_span.UNIT]
-    assert band.reaches[units[0]] >= 1000
+    assert band.attention_spans[units[0]] >= 1000
     # Others look for nothing far: their own windows stay their own.
-    assert band.reaches[units[1]] < 500
+    assert band.attention_spans[units[1]] < 500
 
 
 def test_what_stands_in_padding_widens_no_window() -> None:
@@ -210,10 +210,10 @@ def test_steep_heads_see_little_and_flat_ones_everything() -> None:
     q, k = torch.randn(2, 1, 4, 1500, 64)
     found = bands_of(q, k, torch.tensor([0.0, 1.0, 0.9, 0.1]), None, 10)
     assert [band.heads for band in found] == [(0,), (3,), (1, 2)]
-    assert min(found[0].reaches) == 1490
+    assert min(found[0].attention_spans) == 1490
     # Norms of 64 normal numbers are about 8, so logits at most some 15: (2 * 15 + 16) / slope.
-    assert max(found[1].reaches) < 500
-    assert max(found[2].reaches) < 60
+    assert max(found[1].attention_spans) < 500
+    assert max(found[2].attention_spans) < 60
 
 
 def test_numbers_that_are_none_leave_nothing_out() -> None:
@@ -221,7 +221,7 @@ def test_numbers_that_are_none_leave_nothing_out() -> None:
     k[0, 0, 300, 0] = float("nan")
     q[0, 1, 300, 0] = float("inf")
     for band in bands_of(q, k, torch.tensor([1.0, 1.0]), None, 0):
-        assert max(band.reaches) == 800
+        assert max(band.attention_spans) == 800
 
 
 def test_nothing_is_asked_where_nothing_may_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +239,7 @@ def test_half_precision_leaves_out_no_more(dtype: torch.dtype) -> None:
     q, k, v = (x.to(dtype) for x in torch.randn(3, 1, 3, 800, 16))
     slopes = torch.tensor([0.7, 0.2, 0.01])
     found = bands_of(q, k, slopes, None, 10)
-    assert max(found[-1].reaches) < 150  # of 790
+    assert max(found[-1].attention_spans) < 150  # of 790
     valid = torch.ones(1, 800, dtype=torch.bool)
     assert left_out(found, masses(q, k, slopes, valid, 10), valid, 10, 16) <= attention_span.SKIPPED_SHARE
     # Outputs of the order of 1, rounded to 8 bits and 11 of them: one step of the last place.

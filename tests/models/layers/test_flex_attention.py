@@ -15,7 +15,7 @@ from helpers.paths import TESTS
 from overtone.models import checkpoints
 from overtone.models.emotion2vec.loading import load
 from overtone.models.layers.alibi_attention import alibi_slopes, attend
-from overtone.models.layers.flex_attention import FlexAttend, flex_serves
+from overtone.models.layers.flex_attention import FlexAttend, flex_supports
 
 pytest.importorskip("torch.nn.attention.flex_attention", reason="this PyTorch has no FlexAttention")
 pytestmark = pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
@@ -54,7 +54,7 @@ def validity(tokens: int, *lengths: int) -> torch.Tensor:
 def test_where_it_can_be_had(
     device: str, dtype: torch.dtype, head_dim: int, machine: dict[str, Any], served: bool
 ) -> None:
-    assert flex_serves(device, dtype, head_dim, **(HERE | machine)) is served
+    assert flex_supports(device, dtype, head_dim, **(HERE | machine)) is served
 
 
 @pytest.mark.parametrize("extra", [0, 1, 10])
@@ -125,7 +125,7 @@ def test_a_whole_network_answers_the_same_either_way(small_checkpoint: Path) -> 
     flex = uncompiled()
     with torch.inference_mode():
         expected = network(waveforms, frames)
-        network.attend_by(flex)
+        network.set_attention(flex)
         ours = network(waveforms, frames)
     assert flex.fault is None
     for item, count in enumerate(frames):

@@ -111,7 +111,7 @@ def test_without_a_tail_half_a_token_is_one() -> None:
 def weights_of(seed: int, frames: int, tokens: int) -> Floats:
     """Three weights a frame, in heaps as a trained predictor makes them, adding up to `tokens`."""
     random = np.random.default_rng(seed)
-    return fire_times.scaled(random.gamma(0.15, 1.0, 3 * frames).astype(np.float32), tokens)
+    return fire_times.scale_to_count(random.gamma(0.15, 1.0, 3 * frames).astype(np.float32), tokens)
 
 
 @given(st.integers(0, 1000), st.integers(1, 60), st.integers(1, 12), st.integers(-1, 1))
@@ -130,7 +130,7 @@ def test_times_are_those_of_funasr(timestamps: Any, seed: int, frames: int, toke
 
 
 def test_without_weights_tokens_share_the_time() -> None:
-    times = fire_times.token_times(fire_times.scaled(np.zeros(30, np.float32), 3), 2)
+    times = fire_times.token_times(fire_times.scale_to_count(np.zeros(30, np.float32), 3), 2)
     assert times.tolist() == [[0, 300], [300, 600]]
 
 

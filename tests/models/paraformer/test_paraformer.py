@@ -23,9 +23,9 @@ from overtone.models import checkpoints
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.paraformer.hotwords import LONGEST, MOST
 from overtone.models.paraformer.network import build
-from overtone.models.paraformer.task import ParaformerTask, ParaformerWish
-from overtone.models.task import Array, Run
-from overtone.types import Batch, Recognized, Samples
+from overtone.models.paraformer.task import ParaformerParams, ParaformerTask
+from overtone.models.task import Array, RunGraph
+from overtone.types import Batch, Samples, TokenOutput
 
 KINDS: tuple[oracle.Kind, ...] = ("Paraformer", "BiCifParaformer", "SeacoParaformer")
 HOTWORDS = ("sensible", "乐乑", "dashwood", "丈", "the", "nowhere")
@@ -41,13 +41,13 @@ class Model:
         self.task = ParaformerTask(self.checkpoint)
         graphs = build(self.checkpoint)
         assert sorted(graphs) == sorted(self.task.graphs)
-        self.runs: dict[str, Run] = {"torch": torch_run(graphs), "openvino": openvino_run(graphs)}
+        self.runs: dict[str, RunGraph] = {"torch": torch_run(graphs), "openvino": openvino_run(graphs)}
         self._tasks = {runtime: ParaformerTask(self.checkpoint) for runtime in self.runs}  # each keeps hot words
 
-    def answer(self, runtime: str, waves: Sequence[Samples], hotwords: tuple[str, ...] = ()) -> list[Recognized]:
+    def answer(self, runtime: str, waves: Sequence[Samples], hotwords: tuple[str, ...] = ()) -> list[TokenOutput]:
         """What the task says of a batch."""
-        wish = ParaformerWish(hotwords) if hotwords else None
-        return self._tasks[runtime].answer(self.runs[runtime], Batch(tuple(waves), max(map(len, waves)), wish))
+        decode_params = ParaformerParams(hotwords) if hotwords else None
+        return self._tasks[runtime].answer(self.runs[runtime], Batch(tuple(waves), max(map(len, waves)), decode_params))
 
     def expected(self, wave: Samples, hotwords: tuple[str, ...] = ()) -> tuple[str, list[list[int]]]:
         """FunASR's text, and the times of its words, without those before the start of the waveform."""
@@ -55,7 +55,7 @@ class Model:
         (result,) = self.funasr.generate(input=wave, **told) or [{"text": ""}]
         return result["text"], [[max(0, start), max(0, stop)] for start, stop in result.get("timestamp", [])]
 
-    def told(self, answer: Recognized) -> tuple[str, list[list[int]]]:
+    def told(self, answer: TokenOutput) -> tuple[str, list[list[int]]]:
         """The same of an answer."""
         words = self.task.tokens.words(answer.tokens.tolist())
         if answer.times is None:
@@ -171,7 +171,7 @@ def test_a_rehearsal_runs_every_graph_at_the_most(model: Model, shape: Shape) ->
         seen[graph] = inputs
         return model.runs["torch"](graph, inputs)
 
-    model.task.rehearse(run, cost_probe.noise(shape))
+    model.task.run_worst_case(run, cost_probe.noise(shape))
     assert set(seen) == set(model.task.graphs)
     frames, tokens = seen["encoder"]["counts"], seen["decoder"]["tokens"]
     assert (tokens == (frames + 1) // 2).all()
@@ -182,11 +182,11 @@ def test_a_rehearsal_runs_every_graph_at_the_most(model: Model, shape: Shape) ->
 
 
 def test_hot_words_have_an_end(seaco: Model) -> None:
-    ParaformerWish(("词" * LONGEST,) * MOST)
+    ParaformerParams(("词" * LONGEST,) * MOST)
     with pytest.raises(UsageError, match=r"1,001 hot words are more than 1,000; give"):
-        ParaformerWish(("词",) * (MOST + 1))
+        ParaformerParams(("词",) * (MOST + 1))
     with pytest.raises(UsageError, match="longer than 32 characters; give"):
-        ParaformerWish(("short", "词" * (LONGEST + 1)))
+        ParaformerParams(("short", "词" * (LONGEST + 1)))
 
 
 def test_hot_words_are_looked_up_once(seaco: Model, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,11 +205,11 @@ def test_vectors_of_hot_words_are_kept_from_batch_to_batch(seaco: Model) -> None
         asked.append(graph)
         return seaco.runs["torch"](graph, inputs)
 
-    batch = Batch(tuple(VOICES), max(map(len, VOICES)), ParaformerWish(HOTWORDS))
+    batch = Batch(tuple(VOICES), max(map(len, VOICES)), ParaformerParams(HOTWORDS))
     first, again = task.answer(run, batch), task.answer(run, batch)
     assert asked.count("hotwords") == 1
     assert [one.tokens.tolist() for one in first] == [one.tokens.tolist() for one in again]
-    others = Batch(batch.waveforms, batch.padded, ParaformerWish(MANY))
+    others = Batch(batch.waveforms, batch.padded, ParaformerParams(MANY))
     assert [one.tokens.tolist() for one in task.answer(run, others)] != [one.tokens.tolist() for one in first]
     assert asked.count("hotwords") > 1
 

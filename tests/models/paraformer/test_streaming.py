@@ -18,7 +18,7 @@ from overtone.models import checkpoints
 from overtone.models.layers.chunking import Chunks
 from overtone.models.paraformer.streaming_network import build
 from overtone.models.paraformer.streaming_task import StreamingParaformer
-from overtone.models.task import Array, Run
+from overtone.models.task import Array, RunGraph
 from overtone.types import Samples
 
 WAVE = voice(6.0, seed=3)
@@ -35,7 +35,7 @@ class Model:
         self.streaming = StreamingParaformer(self.checkpoint)
         graphs = build(self.checkpoint)
         assert tuple(graphs) == self.streaming.graphs
-        self.runs: dict[str, Run] = {"torch": torch_run(graphs), "openvino": openvino_run(graphs)}
+        self.runs: dict[str, RunGraph] = {"torch": torch_run(graphs), "openvino": openvino_run(graphs)}
 
     def told(self, runtime: str, pieces: Sequence[Samples]) -> list[str]:
         """The text that each piece brings, and the end with the last one."""

@@ -24,10 +24,10 @@ from overtone.models import checkpoints
 from overtone.models.graph import Graph
 from overtone.models.sense_voice.ctc_alignment import align, runs
 from overtone.models.sense_voice.network import build
-from overtone.models.sense_voice.task import LANGUAGES, SenseVoiceTask, SenseVoiceWish
-from overtone.models.task import Run
-from overtone.models.tokenizers.sentencepiece import Found, Pieces, join, without_tags
-from overtone.types import Batch, Recognized
+from overtone.models.sense_voice.task import LANGUAGES, SenseVoiceParams, SenseVoiceTask
+from overtone.models.task import RunGraph
+from overtone.models.tokenizers.sentencepiece import SentencePieceTokenizer, WordSpan, join, without_tags
+from overtone.types import Batch, TokenOutput
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -40,7 +40,7 @@ SPEECH = (
     "wenet/librispeech-1995-1837-0001.wav",
     "librivox/sense_and_sensibility_01_austen_64kb-0870.wav",
 )
-WISHES = (SenseVoiceWish("auto", itn=False), SenseVoiceWish("zh", itn=True), SenseVoiceWish("ko", itn=True))
+WISHES = (SenseVoiceParams("auto", itn=False), SenseVoiceParams("zh", itn=True), SenseVoiceParams("ko", itn=True))
 TOLERANCE = 1e-3
 """Of scores of the order of 30, which the last layer makes of features that differ by up to 5e-4."""
 
@@ -61,8 +61,8 @@ def graphs(folder: Path) -> Mapping[str, Graph]:
 
 
 @pytest.fixture(scope="module", params=["torch", "openvino"])
-def run(request: pytest.FixtureRequest, graphs: Mapping[str, Graph]) -> Run:
-    made: Callable[[Mapping[str, Graph]], Run] = {"torch": torch_run, "openvino": openvino_run}[request.param]
+def run(request: pytest.FixtureRequest, graphs: Mapping[str, Graph]) -> RunGraph:
+    made: Callable[[Mapping[str, Graph]], RunGraph] = {"torch": torch_run, "openvino": openvino_run}[request.param]
     return made(graphs)
 
 
@@ -76,19 +76,21 @@ def speech() -> list[np.ndarray]:
     return [decoded(CLIPS / "speech" / name) for name in SPEECH]
 
 
-def text_of(task: SenseVoiceTask, answer: Recognized) -> str:
+def text_of(task: SenseVoiceTask, answer: TokenOutput) -> str:
     """All of it, tags too."""
     ids = {task.pieces[token]: token for token in range(len(task.pieces))}
     return task.pieces.decode([*(ids[tag] for tag in answer.tags), *answer.tokens])
 
 
-def ask(task: SenseVoiceTask, run: Run, waveforms: list[np.ndarray], wish: SenseVoiceWish | None) -> list[Recognized]:
-    answers = task.answer(run, Batch(tuple(waveforms), max(map(len, waveforms)), wish))
-    assert all(isinstance(answer, Recognized) for answer in answers)
+def ask(
+    task: SenseVoiceTask, run: RunGraph, waveforms: list[np.ndarray], decode_params: SenseVoiceParams | None
+) -> list[TokenOutput]:
+    answers = task.answer(run, Batch(tuple(waveforms), max(map(len, waveforms)), decode_params))
+    assert all(isinstance(answer, TokenOutput) for answer in answers)
     return answers  # type: ignore[return-value]  # just looked at
 
 
-def same(left: Recognized, right: Recognized) -> None:
+def same(left: TokenOutput, right: TokenOutput) -> None:
     """The same answer, but for float rounding in the probabilities."""
     assert left.tags == right.tags
     np.testing.assert_array_equal(left.tokens, right.tokens)
@@ -97,7 +99,7 @@ def same(left: Recognized, right: Recognized) -> None:
 
 
 def test_scores_are_funasrs(
-    folder: Path, funasr: Any, run: Run, task: SenseVoiceTask, speech: list[np.ndarray]
+    folder: Path, funasr: Any, run: RunGraph, task: SenseVoiceTask, speech: list[np.ndarray]
 ) -> None:
     model, frontend = funasr.model, funasr.kwargs["frontend"]
     asked = np.array([[0, 1, 2, 15]], np.int64)
@@ -118,12 +120,14 @@ def test_scores_are_funasrs(
         np.testing.assert_allclose(scores - head["total"][:, None], expected[:, tokens], atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("wish", WISHES, ids=lambda wish: wish.language)
+@pytest.mark.parametrize("wish", WISHES, ids=lambda decode_params: decode_params.language)
 def test_answers_are_funasrs(
-    funasr: Any, run: Run, task: SenseVoiceTask, speech: list[np.ndarray], wish: SenseVoiceWish
+    funasr: Any, run: RunGraph, task: SenseVoiceTask, speech: list[np.ndarray], decode_params: SenseVoiceParams
 ) -> None:
-    for samples, answer in zip(speech, ask(task, run, speech, wish), strict=True):
-        theirs = funasr.generate(input=samples, language=wish.language, use_itn=wish.itn, output_timestamp=True)[0]
+    for samples, answer in zip(speech, ask(task, run, speech, decode_params), strict=True):
+        theirs = funasr.generate(
+            input=samples, language=decode_params.language, use_itn=decode_params.itn, output_timestamp=True
+        )[0]
         assert text_of(task, answer) == theirs["text"]
         assert len(answer.tags) == 4
         words = task.pieces.words([int(token) for token in answer.tokens])
@@ -132,21 +136,21 @@ def test_answers_are_funasrs(
         spans = [[int(answer.times[word.first, 0]), int(answer.times[word.last, 1])] for word in words]
         assert spans == theirs["timestamp"]
         assert len(words) > 10
-        same(answer, ask(task, run, [samples], wish)[0])
+        same(answer, ask(task, run, [samples], decode_params)[0])
 
 
-def test_without_times_the_text_is_the_same(run: Run, task: SenseVoiceTask, speech: list[np.ndarray]) -> None:
-    timed = ask(task, run, speech, SenseVoiceWish())
-    for answer, with_times in zip(ask(task, run, speech, SenseVoiceWish(times=False)), timed, strict=True):
+def test_without_times_the_text_is_the_same(run: RunGraph, task: SenseVoiceTask, speech: list[np.ndarray]) -> None:
+    timed = ask(task, run, speech, SenseVoiceParams())
+    for answer, with_times in zip(ask(task, run, speech, SenseVoiceParams(times=False)), timed, strict=True):
         assert answer.times is None
         assert text_of(task, answer) == text_of(task, with_times)
         assert len(answer.confidences) == len(answer.tokens)
 
 
-def test_a_batch_of_any_lengths_is_answered_as_each_alone(run: Run, task: SenseVoiceTask) -> None:
+def test_a_batch_of_any_lengths_is_answered_as_each_alone(run: RunGraph, task: SenseVoiceTask) -> None:
     waveforms = [voice(seconds, seed) for seed, seconds in enumerate((0.025, 3.3, 0.4, 12.0, 0.01, 1.7))]
     for answer, samples in zip(ask(task, run, waveforms, None), waveforms, strict=True):
-        same(answer, ask(task, run, [samples], SenseVoiceWish())[0])
+        same(answer, ask(task, run, [samples], SenseVoiceParams())[0])
         assert answer.times is not None
         assert answer.times.shape == (len(answer.tokens), 2)
         assert (answer.times[:, 0] < answer.times[:, 1]).all()
@@ -155,7 +159,7 @@ def test_a_batch_of_any_lengths_is_answered_as_each_alone(run: Run, task: SenseV
         assert ((answer.confidences > 0) & (answer.confidences <= 1)).all()
 
 
-def saying(path: list[int], size: int) -> Run:
+def saying(path: list[int], size: int) -> RunGraph:
     """A run of a network that says these tokens, frame by frame, with probability 0.9 each."""
     table = np.full((1, len(path), size), np.log(0.1 / (size - 1)), np.float32)
     table[0, np.arange(len(path)), path] = np.log(0.9)
@@ -175,14 +179,14 @@ def saying(path: list[int], size: int) -> Run:
     return run
 
 
-def spoken(task: SenseVoiceTask, pieces: list[str | None], counts: list[int]) -> Recognized:
+def spoken(task: SenseVoiceTask, pieces: list[str | None], counts: list[int]) -> TokenOutput:
     """What is answered where tags and then these pieces are said, each for so many frames; None for a blank."""
     ids: dict[str | None, int] = {task.pieces[token]: token for token in range(len(task.pieces))} | {None: 0}
     path = [ids[tag] for tag in ("<|en|>", "<|SAD|>", "<|BGM|>", "<|woitn|>")]
     for piece, count in zip(pieces, counts, strict=True):
         path += [ids[piece]] * count
     frames = len(path) - 4
-    return ask(task, saying(path, len(task.pieces)), [voice(frames * 0.06)], SenseVoiceWish())[0]
+    return ask(task, saying(path, len(task.pieces)), [voice(frames * 0.06)], SenseVoiceParams())[0]
 
 
 def test_tokens_are_those_that_the_text_is_usually_written_with(task: SenseVoiceTask) -> None:
@@ -197,12 +201,14 @@ def test_a_token_that_is_several_alone_has_the_time_of_all_of_them(
     task: SenseVoiceTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts = task.pieces.split("going")
-    monkeypatch.setattr(task.pieces, "split_alone", lambda tokens: [[parts[0]], parts, [parts[-1]]][: len(tokens)])
+    monkeypatch.setattr(
+        task.pieces, "encode_standalone", lambda tokens: [[parts[0]], parts, [parts[-1]]][: len(tokens)]
+    )
     monkeypatch.setattr(task, "_written", lambda ids, tags: [7, 8, 9])
     path = [18, 19, 20, 21]
     for token in (parts[0], 0, *parts, 0, parts[-1]):
         path += [token] * 2
-    answer = ask(task, saying(path, len(task.pieces)), [voice(1)], SenseVoiceWish())[0]
+    answer = ask(task, saying(path, len(task.pieces)), [voice(1)], SenseVoiceParams())[0]
     assert answer.tokens.tolist() == [7, 8, 9]
     assert answer.times is not None
     stop = 4 + 2 * len(parts)
@@ -240,21 +246,21 @@ def test_what_are_no_numbers_is_no_silence(task: SenseVoiceTask) -> None:
 
 
 @pytest.mark.parametrize("shape", [Shape(1, 0.5), Shape(2, 3.0), Shape(1, 0.025)], ids=str)
-def test_a_rehearsal_runs_every_graph(run: Run, task: SenseVoiceTask, shape: Shape) -> None:
+def test_a_rehearsal_runs_every_graph(run: RunGraph, task: SenseVoiceTask, shape: Shape) -> None:
     seen: dict[str, Mapping[str, np.ndarray]] = {}
 
     def watched(graph: str, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         seen[graph] = inputs
         return run(graph, inputs)
 
-    task.rehearse(watched, cost_probe.noise(shape))
+    task.run_worst_case(watched, cost_probe.noise(shape))
     assert set(seen) == set(task.graphs)
     assert len(seen["scores"]["tokens"]) >= seen["encoder"]["counts"].max() / 2
 
 
 def test_the_wish_is_looked_at() -> None:
     with pytest.raises(UsageError, match="'fr' is none of"):
-        SenseVoiceWish("fr")
+        SenseVoiceParams("fr")
     assert set(LANGUAGES) == {"auto", "zh", "en", "yue", "ja", "ko", "nospeech"}
 
 
@@ -304,7 +310,7 @@ def test_the_likeliest_path_is_its_own_alignment(best: list[int]) -> None:
     ],
 )
 def test_pieces_are_joined_to_words(pieces: list[str], words: list[tuple[str, int, int]]) -> None:
-    assert join(pieces) == [Found(*word) for word in words]
+    assert join(pieces) == [WordSpan(*word) for word in words]
 
 
 def test_tags_are_taken_out() -> None:
@@ -316,9 +322,9 @@ def test_broken_vocabularies_are_refused(tmp_path: Path) -> None:
     for content in (b"", b"not a model", b"\x00" * 100):
         path.write_bytes(content)
         with pytest.raises(CheckpointError, match=r"model: x\.bpe\.model"):
-            Pieces(path, "model")
+            SentencePieceTokenizer(path, "model")
     with pytest.raises(CheckpointError, match=r"model: no\.bpe\.model"):
-        Pieces(tmp_path / "no.bpe.model", "model")
+        SentencePieceTokenizer(tmp_path / "no.bpe.model", "model")
 
 
 def test_an_id_outside_the_vocabulary_is_refused(task: SenseVoiceTask) -> None:

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from helpers.results import LABELS, failed, frames, result, segment
 from overtone.errors import UsageError
-from overtone.output.formats import FORMATS, Names, base_name, open_sink
-from overtone.output.formats.csv import harmless
+from overtone.output.formats import FORMATS, OutputNames, base_name, open_sink
+from overtone.output.formats.csv import escape_formula
 from overtone.output.formats.output_file import Target
 from overtone.output.formats.timeline_formats import timestamp
 from overtone.output.records import to_record
@@ -119,13 +119,13 @@ def test_a_result_is_written_as_a_whole_or_not_at_all(tmp_path, ending):
 
 def test_a_long_record_that_fails_midway_is_cut_back(tmp_path):
     target = Target(str(tmp_path / "x"))
-    with target.record():
+    with target.transaction():
         target.write("kept\n")
-    with pytest.raises(RuntimeError), target.record():
+    with pytest.raises(RuntimeError), target.transaction():
         for _ in range(4):
             target.write("y" * (1 << 20))
         raise RuntimeError
-    with target.record():
+    with target.transaction():
         target.write("after\n")
     target.close()
     assert (tmp_path / "x").read_text() == "kept\nafter\n"
@@ -237,7 +237,7 @@ def test_frame_rows(tmp_path, ending, labels):
     ],
 )
 def test_no_cell_is_a_formula(cell, path, safe):
-    assert harmless(cell, path=path) == safe
+    assert escape_formula(cell, path=path) == safe
 
 
 @given(name=st.text(min_size=1, max_size=20).filter(lambda name: "\0" not in name))
@@ -405,7 +405,7 @@ def test_names_stay_in_their_folder(source):
 
 @given(st.lists(st.text(max_size=8), max_size=8, unique=True), st.data())
 def test_names_are_safe_and_different(sources, data):
-    names = Names()
+    names = OutputNames()
     ids = [data.draw(st.none() | st.text(max_size=4)) for _ in sources]
     given_names = [names.take(result(s, id=i)) for s, i in zip(sources, ids, strict=True)]
     assert len({name.casefold() for name in given_names}) == len(sources)

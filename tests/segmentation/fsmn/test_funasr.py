@@ -15,9 +15,9 @@ from helpers.oracles.run import openvino_run
 from overtone.models import checkpoints
 from overtone.models.fsmn_vad.network import build
 from overtone.models.fsmn_vad.scorer import FsmnVad
-from overtone.models.task import Run
+from overtone.models.task import RunGraph
 from overtone.segmentation.fsmn.endpoint_detector import EndpointDetector
-from overtone.segmentation.fsmn.segmenter import MergingCutter, SpeechCutter
+from overtone.segmentation.fsmn.segmenter import FsmnSegmenter, MergingCutter
 
 pytest.importorskip("funasr", reason="funasr, the oracle, is not installed")
 
@@ -37,11 +37,11 @@ class Both:
     def __init__(self, folder: Path, size: str) -> None:
         self.checkpoint = checkpoints.read(oracle.publish(folder, size=size), name="fsmn-vad")
         self.theirs = oracle.funasr(folder)
-        self.run: Run = openvino_run(build(self.checkpoint))
+        self.run: RunGraph = openvino_run(build(self.checkpoint))
 
     def segments(self, samples: np.ndarray, size: int = 16_000, **options: Any) -> list[list[int]]:
         vad = FsmnVad(self.checkpoint, **options)
-        cutter = SpeechCutter(vad.stream(self.run), vad.options, longest=LONGEST)
+        cutter = FsmnSegmenter(vad.stream(self.run), vad.options, longest=LONGEST)
         return _speech_ms(cutter, samples, size)
 
     def funasr(self, audio: Any, **options: Any) -> list[list[int]]:
@@ -49,7 +49,7 @@ class Both:
         return found
 
 
-def _speech_ms(cutter: SpeechCutter, samples: np.ndarray, size: int) -> list[list[int]]:
+def _speech_ms(cutter: FsmnSegmenter, samples: np.ndarray, size: int) -> list[list[int]]:
     found = []
     for start in range(0, len(samples), size):
         found += cutter.push(samples[start : start + size])

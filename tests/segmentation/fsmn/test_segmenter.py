@@ -15,9 +15,9 @@ from overtone.models.features.fbank import frames_of
 from overtone.models.fsmn_vad.options import VadOptions
 from overtone.models.fsmn_vad.scorer import FsmnStream, Scores
 from overtone.segmentation.fsmn.endpoint_detector import EndpointDetector
-from overtone.segmentation.fsmn.segmenter import MergingCutter, SpeechCutter
-from overtone.segmentation.fsmn.span_merger import Piece, SpanMerger, merged
-from overtone.segmentation.segmenters import Cutter
+from overtone.segmentation.fsmn.segmenter import FsmnSegmenter, MergingCutter
+from overtone.segmentation.fsmn.span_merger import MergedSpan, SpanMerger, merged
+from overtone.segmentation.segmenters import Segmenter
 from overtone.types import Segment, Span
 
 OPTIONS = VadOptions(max_single_segment_time=20_000, chunk_size=15_000)
@@ -49,9 +49,9 @@ class LoudStream(FsmnStream):
         return Scores(np.where(loud > 0.01, 0.05, 0.95).astype(np.float32), np.zeros(len(loud), np.float32))
 
 
-def cutters(options: VadOptions = OPTIONS, longest: int = LONGEST) -> dict[str, Cutter]:
+def cutters(options: VadOptions = OPTIONS, longest: int = LONGEST) -> dict[str, Segmenter]:
     return {
-        "apart": SpeechCutter(LoudStream(), options, longest=longest),
+        "apart": FsmnSegmenter(LoudStream(), options, longest=longest),
         "joined": MergingCutter(LoudStream(), options, longest=longest, merge_length_s=15),
         "joined, gaps heard": MergingCutter(LoudStream(), options, longest=longest, merge_length_s=15, hear_gaps=True),
         "joined to short ones": MergingCutter(LoudStream(), options, longest=longest, merge_length_s=4),
@@ -70,7 +70,7 @@ def talk(seed: int, seconds: float) -> np.ndarray:
     return (level * random.uniform(-1, 1, len(level))).astype(np.float32)
 
 
-def cut(cutter: Cutter, samples: np.ndarray, sizes: Iterator[int]) -> list[Segment]:
+def cut(cutter: Segmenter, samples: np.ndarray, sizes: Iterator[int]) -> list[Segment]:
     segments, at = [], 0
     while at < len(samples):
         size = next(sizes)
@@ -144,12 +144,12 @@ def test_merging_is_that_of_funasr(spans: list[tuple[int, int]], merge_ms: int) 
 
 @given(spans=SPANS, looks=st.lists(st.integers(0, 40_000), max_size=8))
 def test_looking_at_the_clock_changes_no_piece(spans: list[tuple[int, int]], looks: list[int]) -> None:
-    def pieces(looks: list[int]) -> list[Piece]:
+    def pieces(looks: list[int]) -> list[MergedSpan]:
         merger, at, found = SpanMerger(15_000), 0, []
         for edge, step in [(edge, step) for start, end in spans for edge, step in ((start, "start"), (end, "end"))]:
             for look in sorted(looks):
                 if at <= look * 10 <= edge:
-                    found += merger.settle(look * 10)
+                    found += merger.advance_to(look * 10)
             found += getattr(merger, step)(edge)
             at = edge
         return found + merger.finish()
@@ -186,7 +186,7 @@ def test_no_speech_is_longer_than_the_longest(longest: int) -> None:
 
 def test_a_longest_that_the_look_back_alone_would_exceed_is_refused() -> None:
     with pytest.raises(ValueError, match="6720"):
-        SpeechCutter(LoudStream(), OPTIONS, longest=6719)
+        FsmnSegmenter(LoudStream(), OPTIONS, longest=6719)
 
 
 @pytest.mark.parametrize("name", cutters())

@@ -510,7 +510,7 @@ def test_a_fault_is_told_as_a_problem(tmp_path: Path) -> None:
         def fault(*_: Any) -> None:
             raise ZeroDivisionError("secret")
 
-        broken.server.service.expect = fault  # type: ignore[method-assign]
+        broken.server.service.reserve = fault  # type: ignore[method-assign]
         assert "secret" not in problem(post(broken), 500, "fault")
         assert 'overtone_refused_total{code="fault"} 1.0' in broken.http.get("/metrics").text
 

@@ -23,10 +23,10 @@ from overtone.errors import RefusedError, UsageError
 from overtone.options.emotion import Options
 from overtone.output.records import to_record
 from overtone.pipelines.transcription import Transcriber
-from overtone.server.api.record_formats import read_record
+from overtone.server.api.record_formats import parse_record
 from overtone.server.api.transcription_schemas import Transcription
 from overtone.server.settings import Settings
-from overtone.server.state import start_with, transcription_for
+from overtone.server.state import load_models, transcription_for
 
 CALL = (EXAMPLES / "call.mp3").read_bytes()
 
@@ -318,10 +318,10 @@ def test_options_of_the_machine_are_shared() -> None:
 @pytest.mark.parametrize("options", [{"offload": True}, {"context": "full"}, {"segment": "none"}])
 def test_what_does_not_go_together_is_said_before_anything_is_loaded(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
-        start_with(Options(**options), Settings(transcriber="sensevoice"))
+        load_models(Options(**options), Settings(transcriber="sensevoice"))
 
 
 def test_a_record_is_read_back_as_it_was_written(service: Running) -> None:
     for options in ({}, {"detail": "sentence"}, {"detail": "text"}):
         record = ask(service, CALL, **options)
-        assert to_record(read_record(record), granularity=options.get("detail", "word")) == record
+        assert to_record(parse_record(record), granularity=options.get("detail", "word")) == record

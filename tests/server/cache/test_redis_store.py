@@ -18,40 +18,40 @@ from typing import Any
 import pytest
 
 from helpers.server.loops import Clock, giving, never, run, settle, until
-from overtone.server.cache import Answers, RedisStore
+from overtone.server.cache import RedisStore, ResultCache
 from overtone.server.cache import redis_store as redis_store_file
-from overtone.server.cache.circuit_breaker import Breaker
+from overtone.server.cache.circuit_breaker import CircuitBreaker
 
 SECRET = "hunter2"
 
 
 def test_a_breaker_lets_one_ask_in_every_pause_and_speaks_twice(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
-    breaker = Breaker("it", 5.0, clock)
-    old, slow, first = breaker.ask(), breaker.ask(), breaker.ask()
+    breaker = CircuitBreaker("it", 5.0, clock)
+    old, slow, first = breaker.try_acquire(), breaker.try_acquire(), breaker.ask()
     assert old is not None
     assert slow is not None
     assert first is not None
-    breaker.failed(first, "why")
-    assert breaker.ask() is None
-    breaker.worked(old)  # it had asked before the trouble
-    breaker.failed(slow, "other")
+    breaker.record_failure(first, "why")
+    assert breaker.try_acquire() is None
+    breaker.record_success(old)  # it had asked before the trouble
+    breaker.record_failure(slow, "other")
     assert breaker.trouble == "why"
     assert breaker.failures == 2
     clock.now_s += 5
-    assert breaker.ask() is not None  # which never tells
-    assert breaker.ask() is None
+    assert breaker.try_acquire() is not None  # which never tells
+    assert breaker.try_acquire() is None
     clock.now_s += 5
-    again = breaker.ask()
+    again = breaker.try_acquire()
     assert again is not None
     clock.now_s += 1
-    breaker.failed(again, "still")
+    breaker.record_failure(again, "still")
     clock.now_s += 4.5
-    assert breaker.ask() is None
+    assert breaker.try_acquire() is None
     clock.now_s += 1
-    last = breaker.ask()
+    last = breaker.try_acquire()
     assert last is not None
-    breaker.worked(last)
+    breaker.record_success(last)
     assert breaker.trouble is None
     assert breaker.ask() == breaker.ask() != None  # noqa: E711 - all may ask again
     assert said(caplog) == ["it is in trouble: why", "it is well again."]
@@ -204,7 +204,7 @@ def test_a_redis_that_is_killed_and_comes_back(server: Server, caplog: pytest.Lo
 
     async def check() -> None:
         store = patient(server.url)
-        front = Answers(store)
+        front = ResultCache(store)
         await front.get_or_make("k", giving(b"v"))
         await until(lambda: store.get("k"))
         assert await front.get_or_make("k", never) == (b"v", "hit")
@@ -342,7 +342,7 @@ def test_a_value_of_another_type_is_a_miss_and_replaced(server: Server, caplog: 
 
     async def check() -> None:
         store = patient(server.url, prefix="p:")
-        front = Answers(store)
+        front = ResultCache(store)
         assert await front.get_or_make("k", giving(b"v")) == (b"v", "miss")
         await until(lambda: store.get("k"))
         assert await front.get_or_make("k", never) == (b"v", "hit")

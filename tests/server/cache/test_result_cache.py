@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from helpers.server.loops import Boom, Clock, Work, giving, never, run, settle
 from overtone.errors import RefusedError, UsageError
 from overtone.server.cache import (
-    Answers,
     Flights,
     MemoryStore,
     RedisStore,
+    ResultCache,
     Store,
     key_of,
     keys,
@@ -149,7 +149,7 @@ class Slow(MemoryStore):
 
 def test_answers_are_made_once_and_kept() -> None:
     async def check() -> None:
-        front = Answers(MemoryStore(MIB))
+        front = ResultCache(MemoryStore(MIB))
         found = await asyncio.gather(*(front.get_or_make("k", giving(b"v")) for _ in range(3)))
         assert found == [(b"v", "miss"), (b"v", "shared"), (b"v", "shared")]
         found = await asyncio.gather(*(front.get_or_make("k", never) for _ in range(3)))
@@ -167,7 +167,7 @@ def test_answers_are_made_once_and_kept() -> None:
 def test_flights_that_are_given_are_the_ones_used() -> None:
     async def check() -> None:
         flights = Flights()
-        front = Answers(MemoryStore(MIB), flights)
+        front = ResultCache(MemoryStore(MIB), flights)
         await front.close()
         with pytest.raises(RefusedError):
             await flights.run("k", giving(b"v"))
@@ -177,7 +177,7 @@ def test_flights_that_are_given_are_the_ones_used() -> None:
 
 def test_with_the_cache_off_only_what_is_asked_at_once_is_shared() -> None:
     async def check() -> None:
-        front = Answers(open_store("off", 1000, None))
+        front = ResultCache(open_store("off", 1000, None))
         for _ in range(2):
             found = await asyncio.gather(*(front.get_or_make("k", giving(b"v")) for _ in range(2)))
             assert [outcome for _, outcome in found] == ["miss", "shared"]
@@ -193,7 +193,7 @@ def test_failures_are_not_kept() -> None:
 
     async def check() -> None:
         store = MemoryStore(MIB)
-        front = Answers(store)
+        front = ResultCache(store)
         found = await asyncio.gather(*(front.get_or_make("k", fail) for _ in range(2)), return_exceptions=True)
         assert [str(error) for error in found] == ["no", "no"]
         assert store.entries == front.misses == 0
@@ -206,7 +206,7 @@ def test_failures_are_not_kept() -> None:
 def test_nobody_waits_for_a_slow_store_and_the_answer_is_there_meanwhile() -> None:
     async def check() -> None:
         store = Slow()
-        front = Answers(store)
+        front = ResultCache(store)
         assert await front.get_or_make("k", giving(b"v")) == (b"v", "miss")
         await settle()
         assert (store.puts, store.entries) == (1, 0)
@@ -228,7 +228,7 @@ def test_what_is_on_its_way_to_a_slow_store_is_bounded(monkeypatch: pytest.Monke
 
     async def check() -> None:
         store = Slow()
-        front = Answers(store)
+        front = ResultCache(store)
         for key in "abcd":
             assert await front.get_or_make(key, giving(bytes(100))) == (bytes(100), "miss")
         assert front.held_bytes == result_cache.KEEPING_BYTES
@@ -249,7 +249,7 @@ def test_what_is_on_its_way_to_a_slow_store_is_bounded(monkeypatch: pytest.Monke
 def test_work_that_ends_although_all_have_left_it_does_not_disturb_what_was_computed_anew() -> None:
     async def check() -> None:
         store, gate = Slow(), asyncio.Event()
-        front = Answers(store)
+        front = ResultCache(store)
 
         async def stubborn() -> bytes:
             while True:
@@ -285,7 +285,7 @@ def test_closing_keeps_what_is_done_if_that_goes_quickly(monkeypatch: pytest.Mon
 
     async def check(quick: bool) -> None:
         store, work = Remembers(), Work()
-        front = Answers(store)
+        front = ResultCache(store)
         await front.get_or_make("k", giving(b"v"))
         waiter = asyncio.create_task(front.get_or_make("other", work))  # type: ignore[arg-type]
         await settle()
@@ -305,7 +305,7 @@ def test_closing_keeps_what_is_done_if_that_goes_quickly(monkeypatch: pytest.Mon
 
 def test_who_leaves_an_answer_does_not_take_it_from_others() -> None:
     async def check() -> None:
-        front, gate = Answers(MemoryStore(MIB)), asyncio.Event()
+        front, gate = ResultCache(MemoryStore(MIB)), asyncio.Event()
 
         async def make() -> bytes:
             await gate.wait()

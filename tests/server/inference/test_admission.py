@@ -47,7 +47,7 @@ def test_one_that_is_larger_than_the_room_is_let_in_alone() -> None:
     door = admission()
     ticket = door.admit(None, 500.0, RATE)
     refused(lambda: door.admit(None, 1.0, RATE))
-    ticket.leave()
+    ticket.release()
     assert door.wait_s(RATE) == 0.0
 
 
@@ -79,10 +79,10 @@ def test_live_streams_are_bounded_by_number_and_by_what_the_model_can_do() -> No
     refused(lambda: door.open_live(0.1, 1000.0))
     assert door.live_load == 9.0
     assert door.room_s(RATE) == pytest.approx(100.0)
-    first.leave()
-    first.leave()
+    first.release()
+    first.release()
     assert (door.live, door.live_load) == (1, 4.0)
-    second.leave()
+    second.release()
     refused(lambda: admission().open_live(50.0, RATE))  # more than there is, also for the only one
 
 
@@ -95,10 +95,10 @@ def test_what_is_counted_is_what_is_under_way(requests: list[tuple[str, float, f
         except RefusedError:
             continue
         assert door.queued_s <= 100.01 or len(under_way) == 0 or door.queued_s - claimed <= 100.01
-        ticket.correct(found)
+        ticket.update(found)
         if leaves:
-            ticket.leave()
-            ticket.correct(5.0)  # says nothing any more
+            ticket.release()
+            ticket.update(5.0)  # says nothing any more
         else:
             under_way.append((owner, found, ticket))
         assert door.queued_s == pytest.approx(sum(seconds for _, seconds, _ in under_way), abs=0.01 * len(requests))
@@ -106,5 +106,5 @@ def test_what_is_counted_is_what_is_under_way(requests: list[tuple[str, float, f
             own = sum(seconds for owner, seconds, _ in under_way if owner == name)
             assert door.queued_of(name) == pytest.approx(own, abs=0.01 * len(requests))
     for _, _, ticket in under_way:
-        ticket.leave()
+        ticket.release()
     assert door.queued_s == 0.0

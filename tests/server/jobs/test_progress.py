@@ -18,13 +18,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def test_the_speed_is_that_of_the_time_so_far(clock):
     watched = Progress()
-    watched.at("job", 0, 5.0)
+    watched.update("job", 0, 5.0)
     assert watched.rate("job") is None  # one look tells of no speed
     for step in range(1, 11):
         clock[0] = 100.0 + step
-        watched.at("job", 0, 5.0 + 20.0 * step)
+        watched.update("job", 0, 5.0 + 20.0 * step)
     assert watched.rate("job") == pytest.approx(20.0)
-    assert watched.of("job") == 205.0
+    assert watched.get("job") == 205.0
 
 
 def test_two_files_that_report_at_nearly_the_same_time_are_not_taken_for_a_fast_job(clock):
@@ -32,7 +32,7 @@ def test_two_files_that_report_at_nearly_the_same_time_are_not_taken_for_a_fast_
     for step in range(10):
         for number in (0, 1):
             clock[0] = 100.0 + step + number / 1000
-            watched.at("job", number, 10.0 * (step + 1))
+            watched.update("job", number, 10.0 * (step + 1))
     assert watched.rate("job") == pytest.approx(20.0, rel=0.2)
 
 
@@ -42,15 +42,15 @@ def test_a_change_of_speed_is_seen_within_a_minute(clock):
     for step in range(200):
         clock[0] += 1.0
         seconds += 50.0 if step < 100 else 5.0
-        watched.at("job", 0, seconds)
+        watched.update("job", 0, seconds)
     assert watched.rate("job") == pytest.approx(5.0, rel=0.5)
 
 
 def test_a_job_that_is_forgotten_is_unknown(clock):
     watched = Progress()
-    watched.at("job", 0, 5.0)
-    watched.at("other", 0, 7.0)
-    watched.forget("job")
-    assert (watched.of("job"), watched.rate("job"), watched.of("other")) == (0.0, None, 7.0)
+    watched.update("job", 0, 5.0)
+    watched.update("other", 0, 7.0)
+    watched.remove("job")
+    assert (watched.get("job"), watched.rate("job"), watched.get("other")) == (0.0, None, 7.0)
     watched.done("other", 0)
-    assert watched.of("other") == 0.0
+    assert watched.get("other") == 0.0

@@ -19,9 +19,9 @@ import pytest
 
 from helpers.command import environment
 from overtone.server.jobs import segment_cache as rooms
-from overtone.server.jobs.segment_cache import KeptAnswers
-from overtone.server.jobs.segment_codec import RECALLED, pack, unpack
-from overtone.types import Answer, Output, Recognized, Voices
+from overtone.server.jobs.segment_cache import SegmentCheckpoint
+from overtone.server.jobs.segment_codec import RECALLED, decode, encode
+from overtone.types import EmotionOutput, ModelOutput, SpeakerEmbeddings, TokenOutput
 
 DIM = 3
 HEADER_BYTES = 28
@@ -32,8 +32,8 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "0000.answers"
 
 
-def kept(path: Path, fingerprint: str = "tiny fp32") -> KeptAnswers:
-    return KeptAnswers(path, fingerprint=fingerprint)
+def kept(path: Path, fingerprint: str = "tiny fp32") -> SegmentCheckpoint:
+    return SegmentCheckpoint(path, fingerprint=fingerprint)
 
 
 def digest_of(samples: np.ndarray, question: str = "emotion None") -> bytes:
@@ -44,11 +44,13 @@ def samples(number: int) -> np.ndarray:
     return np.full(80, number, np.float32)
 
 
-def output(number: int) -> Output:
-    return Output(number + 1, np.arange(DIM) / 3 + number, wait_s=1.0, run_s=2.0, notes=("halved",), device="cuda:11")
+def output(number: int) -> EmotionOutput:
+    return EmotionOutput(
+        number + 1, np.arange(DIM) / 3 + number, wait_s=1.0, run_s=2.0, notes=("halved",), device="cuda:11"
+    )
 
 
-RECORD_BYTES = 16 + 4 + len(pack(output(0))) + 4
+RECORD_BYTES = 16 + 4 + len(encode(output(0))) + 4
 """The same for every `output` below ten."""
 
 
@@ -58,7 +60,7 @@ def fill(path: Path, count: int) -> None:
             answers.keep(digest_of(samples(number)), output(number))
 
 
-def check(answers: KeptAnswers, numbers: range) -> None:
+def check(answers: SegmentCheckpoint, numbers: range) -> None:
     for number in numbers:
         said = answers.recall(digest_of(samples(number)))
         assert said is not None
@@ -86,14 +88,14 @@ def test_kept_and_recalled(path):
 
 
 def test_the_documented_size():
-    emotion = len(pack(Output(250, np.zeros(768), device="cpu"))) + 24
-    words = Recognized(np.zeros(25, np.int32), np.zeros((25, 2), np.int32), np.zeros(25, np.float32), device="cpu")
+    emotion = len(encode(EmotionOutput(250, np.zeros(768), device="cpu"))) + 24
+    words = TokenOutput(np.zeros(25, np.int32), np.zeros((25, 2), np.int32), np.zeros(25, np.float32), device="cpu")
     assert pytest.approx(46e6, rel=0.03) == 7200 * emotion
-    assert 7200 * (len(pack(words)) + 24) < 8e6
+    assert 7200 * (len(encode(words)) + 24) < 8e6
 
 
-LAST_BITS = Output(1 << 40, np.array([np.nan, -0.0, 5e-324]), device="a name of any length that there is")
-HEARD = Recognized(
+LAST_BITS = EmotionOutput(1 << 40, np.array([np.nan, -0.0, 5e-324]), device="a name of any length that there is")
+HEARD = TokenOutput(
     np.array([3, 1, 4], np.int32),
     np.array([[0, 60], [60, 120], [300, 301]], np.int32),
     np.array([0.5, np.nan, 1e-30], np.float32),
@@ -103,19 +105,21 @@ HEARD = Recognized(
     notes=("halved",),
     device="cpu",
 )
-NOTHING_HEARD = Recognized(np.zeros(0, np.int32), None, np.zeros(0, np.float32), device="cpu")
-VOICES = Voices(np.arange(384, dtype=np.float32).reshape(2, 192), np.array([[0, 9], [9, 18]], np.int32), device="cpu")
+NOTHING_HEARD = TokenOutput(np.zeros(0, np.int32), None, np.zeros(0, np.float32), device="cpu")
+VOICES = SpeakerEmbeddings(
+    np.arange(384, dtype=np.float32).reshape(2, 192), np.array([[0, 9], [9, 18]], np.int32), device="cpu"
+)
 
 
 @pytest.mark.parametrize("answer", [output(0), LAST_BITS, HEARD, NOTHING_HEARD, VOICES])
-def test_what_any_model_says_is_kept_to_the_last_bit(path: Path, answer: Answer) -> None:
+def test_what_any_model_says_is_kept_to_the_last_bit(path: Path, answer: ModelOutput) -> None:
     with kept(path) as answers:
         answers.keep(b"d" * 16, answer)
     with kept(path) as answers:
         said = answers.recall(b"d" * 16)
     assert type(said) is type(answer)
     assert (said.wait_s, said.run_s, said.notes, said.device) == (0, 0, (RECALLED,), answer.device)
-    for name in set(type(answer).__slots__) - set(Answer.__slots__):
+    for name in set(type(answer).__slots__) - set(ModelOutput.__slots__):
         mine, theirs = getattr(answer, name), getattr(said, name)
         if isinstance(mine, np.ndarray):
             assert (mine.dtype, mine.shape, mine.tobytes()) == (theirs.dtype, theirs.shape, theirs.tobytes())
@@ -128,7 +132,7 @@ def test_nothing_in_an_answer_is_executed():
     """Arrays of objects are what NumPy would unpickle."""
     head = json.dumps({"kind": "Output", "arrays": ["total"], "told": {"count": 1, "device": ""}}).encode() + b"\n"
     with pytest.raises(ValueError, match="Object arrays"):
-        unpack(head + object_array())
+        decode(head + object_array())
 
 
 def object_array() -> bytes:
@@ -141,8 +145,8 @@ def test_questions_tell_answers_apart(path: Path) -> None:
     with kept(path) as answers:
         answers.keep(digest_of(samples(0), "recognizer zh"), HEARD)
         answers.keep(digest_of(samples(0), "speakers None"), VOICES)
-        assert isinstance(answers.recall(digest_of(samples(0), "recognizer zh")), Recognized)
-        assert isinstance(answers.recall(digest_of(samples(0), "speakers None")), Voices)
+        assert isinstance(answers.recall(digest_of(samples(0), "recognizer zh")), TokenOutput)
+        assert isinstance(answers.recall(digest_of(samples(0), "speakers None")), SpeakerEmbeddings)
         assert answers.recall(digest_of(samples(0), "recognizer en")) is None
 
 
@@ -157,7 +161,7 @@ def test_digests_tell_segments_apart():
 
 def test_an_answer_with_frames_is_not_kept(path):
     with kept(path) as answers:
-        answers.keep(b"d" * 16, Output(1, np.zeros(DIM), frames=np.zeros((1, DIM), np.float32)))
+        answers.keep(b"d" * 16, EmotionOutput(1, np.zeros(DIM), frames=np.zeros((1, DIM), np.float32)))
         assert answers.recall(b"d" * 16) is None
     assert path.stat().st_size == HEADER_BYTES
 
@@ -312,12 +316,12 @@ KILLED = """
 import itertools, sys
 from pathlib import Path
 import numpy as np
-from overtone.server.jobs.segment_cache import KeptAnswers, digest_of
-from overtone.types import Output
+from overtone.server.jobs.segment_cache import SegmentCheckpoint, digest_of
+from overtone.types import EmotionOutput
 
-answers = KeptAnswers(Path(sys.argv[1]), fingerprint="tiny fp32")
+answers = SegmentCheckpoint(Path(sys.argv[1]), fingerprint="tiny fp32")
 for number in itertools.count(len(answers)):
-    said = Output(number + 1, np.arange(3) / 3 + number, device="cuda:11")
+    said = EmotionOutput(number + 1, np.arange(3) / 3 + number, device="cuda:11")
     answers.keep(digest_of("emotion None", np.full(80, number, np.float32)), said)
     print(number, flush=True)
 """

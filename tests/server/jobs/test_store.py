@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from helpers.command import environment
 from overtone.errors import RefusedError, UsageError
 from overtone.server.jobs import durable_files
-from overtone.server.jobs.fairness import whose_turn
+from overtone.server.jobs.fairness import next_owner
 from overtone.server.jobs.store import JobStore
 from overtone.server.jobs.values import NewFile
 
@@ -81,7 +81,7 @@ def full(*_: object) -> None:
 
 def no_pages_left(store: JobStore) -> None:
     """From now on SQLite finds its disk full with what it says itself."""
-    store._db.ask("PRAGMA max_page_count = 1")
+    store._db.query("PRAGMA max_page_count = 1")
 
 
 def test_a_job_from_arrival_to_expiry(store, folder, upload):
@@ -230,7 +230,7 @@ def test_ids_that_are_none(store, folder, id):
     assert list(store.results(id)) == []
     assert store.record(id, 0) is store.embedding(id, 0) is None
     assert store.cancel(id) is store.done(id, 0, "{}") is store.failed(id, 0, "{}") is False
-    store.hand_back(id, 0)
+    store.release_lease(id, 0)
     assert names(folder.parent) == kept
 
 
@@ -248,7 +248,7 @@ OWNERS = st.sampled_from([None, "", "anna", "ben", "carl"])
 
 @given(st.dictionaries(OWNERS, st.integers(1, 99), min_size=1), st.dictionaries(OWNERS, st.integers(1, 99)))
 def test_the_next_turn_is_of_the_one_who_waited_longest(waiting, served):
-    owner = whose_turn(waiting, served)
+    owner = next_owner(waiting, served)
     assert owner in waiting
     assert all(served.get(owner, 0) <= served.get(other, 0) for other in waiting)
     news = {other: place for other, place in waiting.items() if other not in served}
@@ -261,7 +261,7 @@ def test_nobody_waits_for_more_than_one_turn_of_each_other(rounds, patient):
     served: dict[Any, int] = {}
     others: Counter[Any] = Counter()
     for turn, owners in enumerate(rounds, 1):
-        owner = whose_turn(dict.fromkeys(owners | {patient}, turn), served)
+        owner = next_owner(dict.fromkeys(owners | {patient}, turn), served)
         served[owner] = turn
         others[owner] += 1
         if owner == patient:
@@ -314,7 +314,7 @@ def test_cancel_frees_everything_at_once(store, folder, upload):
     assert store.record(job.id, 0) is None
     # The one that was running comes too late.
     assert store.done(job.id, 1, "{}") is store.failed(job.id, 1, "{}") is False
-    store.hand_back(job.id, 1)
+    store.release_lease(job.id, 1)
     assert store.requeue_running() == 0
     assert store.cancel(job.id)
     assert store.get(job.id).expires_s == cancelled.expires_s
@@ -405,10 +405,10 @@ def test_a_file_that_is_handed_back_counts_as_not_begun(store, upload):
     job = store.add(None, {}, [upload(), upload()], 60)
     for _ in range(2):
         store.claim_next()
-    store.hand_back(job.id, 0)
+    store.release_lease(job.id, 0)
     assert store.get(job.id).state == "running"
-    store.hand_back(job.id, 1)
-    store.hand_back(job.id, 1)
+    store.release_lease(job.id, 1)
+    store.release_lease(job.id, 1)
     assert store.get(job.id).state == "queued"
     assert [(file.state, file.attempts) for file in store.files(job.id)] == [("queued", 0)] * 2
     assert not store.done(job.id, 0, "{}")
@@ -529,7 +529,7 @@ def test_killed_again_and_again(folder, tmp_path):
             # No more on the disk than the rows speak of, and no less.
             expected: dict[str, list[str]] = {}
             held = 0
-            for id in (row["id"] for row in store._db.ask("SELECT id FROM jobs WHERE state <> 'cancelled'")):
+            for id in (row["id"] for row in store._db.query("SELECT id FROM jobs WHERE state <> 'cancelled'")):
                 assert "running" not in states(store, id)
                 kinds = {"queued": "upload", "done": "json", "failed": "json"}
                 expected[id] = [f"{file.number:04d}.{kinds[file.state]}" for file in store.files(id)]
@@ -727,7 +727,7 @@ def test_no_room_for_a_record(store, folder, upload, monkeypatch, where):
     if where == "files":
         monkeypatch.setattr(durable_files.os, "fsync", full)
     else:
-        monkeypatch.setattr(store._rows, "finish", lambda *_: (_ for _ in ()).throw(durable_files.no_room()))
+        monkeypatch.setattr(store._rows, "finish", lambda *_: (_ for _ in ()).throw(durable_files.disk_full_error()))
     with pytest.raises(RefusedError) as refusal:
         store.done(job.id, 0, "{}", [upload().path])
     assert refusal.value.code == "no_space"

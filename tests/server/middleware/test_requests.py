@@ -10,11 +10,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from helpers.server.exposing import Source
-from overtone.server.middleware.origins import Neighbours
-from overtone.server.middleware.requests import Outside
+from overtone.server.middleware.origins import OriginPolicy
+from overtone.server.middleware.requests import RequestMiddleware
 from overtone.server.observability.metrics import Metrics
 
-ANYBODY = Neighbours((), private=False, host="127.0.0.1")
+ANYBODY = OriginPolicy((), private=False, host="127.0.0.1")
 
 SCOPE = {"type": "http", "method": "POST", "path": "/v1/emotion", "headers": []}
 
@@ -42,7 +42,7 @@ def test_who_still_waits_when_the_service_ends_is_told_so():
         sent.append(message)
 
     async def main() -> None:
-        request = asyncio.create_task(Outside(app, metrics, ANYBODY)(dict(SCOPE), body, send))
+        request = asyncio.create_task(RequestMiddleware(app, metrics, ANYBODY)(dict(SCOPE), body, send))
         await began.wait()
         request.cancel()
         await request
@@ -67,7 +67,7 @@ def test_an_answer_that_was_begun_is_broken_off():
         sent.append(message["type"])
 
     async def main() -> None:
-        request = asyncio.create_task(Outside(app, Metrics(Source()), ANYBODY)(dict(SCOPE), body, send))
+        request = asyncio.create_task(RequestMiddleware(app, Metrics(Source()), ANYBODY)(dict(SCOPE), body, send))
         await began.wait()
         request.cancel()
         await request

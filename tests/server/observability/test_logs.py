@@ -327,5 +327,5 @@ thread.join()
 
 
 def test_visible_leaves_what_can_be_seen():
-    assert logs.visible("Grüße 日本 – ok") == "Grüße 日本 – ok"
-    assert logs.visible("a\tb\x1b") == "a\\tb\\x1b"
+    assert logs.escape_control_chars("Grüße 日本 – ok") == "Grüße 日本 – ok"
+    assert logs.escape_control_chars("a\tb\x1b") == "a\\tb\\x1b"

@@ -34,10 +34,10 @@ from overtone.errors import InputError, RefusedError, UsageError
 from overtone.merging.timeline import Timeline
 from overtone.options.emotion import Options
 from overtone.output.records import to_record
-from overtone.server.api.params import Call
+from overtone.server.api.params import InferenceRequest
 from overtone.server.auth import Keyring, add_key, remove_key
 from overtone.server.settings import Settings
-from overtone.server.state import Server, start_with
+from overtone.server.state import Server, load_models
 from overtone.server.ui import mount, spoken
 from overtone.server.ui.asked import Facts, options_given, place_of
 from overtone.server.ui.door import Door
@@ -247,7 +247,7 @@ def test_pictures_are_readable_in_the_dark_and_leave_scrolling_to_a_finger() -> 
 def a_run(*rows: Row) -> Run:
     """A run as a table sees it."""
     made = object.__new__(Run)
-    made.number, made.rows, made._call = 1, list(rows), Call()
+    made.number, made.rows, made._call = 1, list(rows), InferenceRequest()
     return made
 
 
@@ -477,7 +477,7 @@ def test_frames_on_disk_count_among_the_uploads(spool: Spool) -> None:
 def test_a_key_opens_the_door_by_its_name_until_it_is_withdrawn(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     key, other = add_key(path, "anna", 60.0), add_key(path, "bob")
-    door = Door(Keyring.read(path))
+    door = Door(Keyring.load(path))
     assert door.locked
     assert not door.open("bob", key)
     assert not door.open("anna", other)
@@ -515,7 +515,7 @@ class FakeService:
         self.most = 0
         self.busy = 0
 
-    async def results(self, upload: Upload, call: Call, *, envelope: bool) -> list[EmotionResult]:
+    async def results(self, upload: Upload, call: InferenceRequest, *, envelope: bool) -> list[EmotionResult]:
         assert envelope
         if self.busy:
             self.busy -= 1
@@ -548,7 +548,7 @@ class FakeServer:
 def uploaded(spool: Spool, name: str) -> Upload:
     path = spool.new_path()
     path.write_bytes(b"audio")
-    spool.take(path, 5)
+    spool.charge(path, 5)
     return Upload(path, name, 5, "0" * 64, spool.remove)
 
 
@@ -557,7 +557,7 @@ class Going:
 
     def __init__(self, server: FakeServer, *names: str) -> None:
         self.given: dict[int, Sequence[EmotionResult]] = {}
-        self.run = Run(server, 1, names, Call(), self.given.__setitem__)  # type: ignore[arg-type]
+        self.run = Run(server, 1, names, InferenceRequest(), self.given.__setitem__)  # type: ignore[arg-type]
         self.task = asyncio.create_task(self.run.go())
 
     @property
@@ -949,7 +949,7 @@ async def a_page(folder: Path, **given: Any) -> AsyncIterator[Any]:
     from overtone.server.ui.page import Page
 
     settings = Settings(jobs=str(folder / "jobs"), uploads=str(folder), **given)
-    server = Server(settings, start_with(Options(memory="4GiB"), settings))
+    server = Server(settings, load_models(Options(memory="4GiB"), settings))
     page = Page(server)
     try:
         await server.open()
@@ -1136,7 +1136,7 @@ def test_keys_hold_for_the_page_too(tmp_path: Path) -> None:
             service = page._server.service
             results = service.results
 
-            async def watched(upload: Upload, call: Call, **more: Any) -> Any:
+            async def watched(upload: Upload, call: InferenceRequest, **more: Any) -> Any:
                 seen.append(call.owner)
                 return await results(upload, call, **more)
 

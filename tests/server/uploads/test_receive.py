@@ -28,8 +28,8 @@ from starlette.routing import Route
 from overtone.errors import InputError, OvertoneError, RefusedError, UsageError
 from overtone.server.uploads import Received, Spool, UploadLimits, receive
 from overtone.server.uploads import spooled_file as growing
-from overtone.server.uploads.names import MOST_CHARACTERS, harmless
-from overtone.server.uploads.rate_limit import Pace
+from overtone.server.uploads.names import MOST_CHARACTERS, sanitize_filename
+from overtone.server.uploads.rate_limit import RateLimit
 from overtone.server.uploads.receive import FORM_BYTES
 from overtone.system.memory import KIB, MIB
 
@@ -278,12 +278,12 @@ def test_a_long_name_keeps_its_ending(spool: Spool) -> None:
 
 @given(st.text(max_size=300) | st.text("./\\ \0\n", max_size=20))
 def test_any_name_is_a_short_printable_component(name: str) -> None:
-    shown = harmless(name)
+    shown = sanitize_filename(name)
     assert 0 < len(shown) <= MOST_CHARACTERS
     assert shown not in (".", "..")
     assert not set(shown) & set("/\\\0\r\n\u2028\u202e")
     shown.encode("utf-8")
-    assert harmless(shown) == shown
+    assert sanitize_filename(shown) == shown
 
 
 # Limits.
@@ -470,18 +470,18 @@ def test_a_trickle_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_the_pace_is_an_average_asked_for_after_a_grace() -> None:
-    pace = Pace(limits(idle_s=30, least_rate=100, grace_s=10))
-    assert pace.patience_s == 10
+    pace = RateLimit(limits(idle_s=30, least_rate=100, grace_s=10))
+    assert pace.timeout_s == 10
     pace.add(500, waited_s=4)
-    assert pace.patience_s == 6  # 500 bytes would do for 5 s; the grace is longer
+    assert pace.timeout_s == 6  # 500 bytes would do for 5 s; the grace is longer
     pace.add(9500, waited_s=4)
-    assert pace.patience_s == 30  # 100 s are paid for, but no silence as long as that
+    assert pace.timeout_s == 30  # 100 s are paid for, but no silence as long as that
     pace.add(0, waited_s=92)
-    assert pace.patience_s == 0
+    assert pace.timeout_s == 0
     assert "9.77 KiB came" in str(pace.refusal())
-    pace = Pace(limits(idle_s=5, least_rate=0))
+    pace = RateLimit(limits(idle_s=5, least_rate=0))
     pace.add(1, waited_s=1e6)
-    assert pace.patience_s == 5
+    assert pace.timeout_s == 5
     assert "nothing came for 5 s" in str(pace.refusal())
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from overtone.backends.openvino.runtime import Array, CompiledModel, openvino
 from overtone.models.emotion2vec.config import HIDDEN
-from overtone.models.layers.attention_span import SKIPPED_SHARE, UNIT, Band, bands
+from overtone.models.layers.attention_span import SKIPPED_SHARE, UNIT, HeadGroup, bands
 
 BIAS_BYTES = 16 << 20
 """Bytes that the bias of one block of queries may take, or `_LEAST_QUERIES` of it if that is more."""
@@ -90,10 +90,10 @@ def _taken(x: Array, heads: Heads, keys: range, extra: int) -> Array:
     return np.concatenate([x[:, heads, :extra], x[:, heads, keys.start : keys.stop]], axis=2)
 
 
-def _blocks(band: Band, batch: int, extra: int, tokens: int) -> Iterator[tuple[range, range]]:
+def _blocks(band: HeadGroup, batch: int, extra: int, tokens: int) -> Iterator[tuple[range, range]]:
     """Queries that run together, and the keys that they see beside the extra ones."""
     most = BIAS_BYTES // (4 * batch * len(band.heads))
-    reach = sum(band.reaches) // max(1, len(band.reaches))
+    reach = sum(band.attention_spans) // max(1, len(band.attention_spans))
     size = min(_MOST_QUERIES, max(_FEW_QUERIES, reach // 2 // UNIT * UNIT))
     while size > _LEAST_QUERIES and size * min(tokens, extra + size + 2 * reach) > most:
         size -= UNIT

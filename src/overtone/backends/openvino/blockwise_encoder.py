@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.backends.openvino.block_attention import BlockAttention
-from overtone.backends.openvino.runtime import Array, CompiledModel, first_run, openvino, read_model
+from overtone.backends.openvino.runtime import Array, CompiledModel, openvino, read_model, serialized_first_inference
 from overtone.errors import ModelError
 from overtone.system.machine import drop_mapped, trim_heap
 
@@ -70,7 +70,7 @@ class BlockwiseEncoder:
 
     def warm_up(self, inputs: Mapping[str, Array]) -> None:
         """Run once, which packs the weights, and let go of the file they came from."""
-        first_run(lambda: self.infer(inputs))
+        serialized_first_inference(lambda: self.infer(inputs))
         drop_mapped(self._path.with_suffix(".bin"))
 
     def trim(self) -> None:

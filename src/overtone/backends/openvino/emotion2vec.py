@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.backends import cost_probe
-from overtone.backends.base import Interrupted
+from overtone.backends.base import Preempted
 from overtone.backends.openvino.blockwise_encoder import BlockwiseEncoder
-from overtone.backends.openvino.host_memory import OnCpu
+from overtone.backends.openvino.host_memory import OpenvinoMemoryMixin
 from overtone.backends.openvino.runtime import CompiledModel, check_precision, version
 from overtone.batching.cost_model import CostModel
 from overtone.models.emotion2vec.config import Architecture
 from overtone.system.machine import processor_name, trim_heap
-from overtone.types import SAMPLE_RATE, Batch, Output, Samples
+from overtone.types import SAMPLE_RATE, Batch, EmotionOutput, Samples
 
 _EPSILON = 1e-5
 """What the published code adds to a waveform's variance (PyTorch's layer_norm)."""
@@ -37,7 +37,7 @@ _TIDY_S = 30.0
 an hour `tiny` peaked at 241 MiB without, and at 225 with, in the same time."""
 
 
-class OpenvinoBackend(OnCpu):
+class OpenvinoBackend(OpenvinoMemoryMixin):
     """See `Backend`.
 
     folder: of a converted model, with `features.xml` and `encoder.xml`. precision: what it was converted to, or `bf16`
@@ -55,7 +55,7 @@ class OpenvinoBackend(OnCpu):
         self._chunk = architecture.frames_of(self._features.samples)
         self._features.warm_up({"waveforms": np.zeros((1, self._features.samples), np.float32)})
         self._whole = whole
-        self._untidy_s = 0.0
+        self._since_trim_s = 0.0
         self._interrupted = False
         encoder = BlockwiseEncoder if whole else CompiledModel
         self._encoder = encoder(folder / "encoder.xml", threads=threads, precision=precision)
@@ -63,33 +63,33 @@ class OpenvinoBackend(OnCpu):
             features = np.zeros((1, frames, architecture.embed_dim), np.float32)
             self._encoder.warm_up({"features": features, "counts": np.array([frames])})
 
-    def run(self, batch: Batch) -> list[Output]:
+    def run(self, batch: Batch) -> list[EmotionOutput]:
         """See Backend. The waveforms are normalised over their own lengths here."""
         self._interrupted = False
         return self.guard(lambda: self._run(batch))
 
-    def interrupt(self) -> None:
+    def preempt(self) -> None:
         """See Backend. Heard between two chunks of the feature extractor, and not in the encoder, which is one run.
 
         OpenVINO can cancel a run, but a model of changing shapes is broken by it (2026.4: other shapes fail after).
         """
         self._interrupted = True
 
-    def _run(self, batch: Batch) -> list[Output]:
+    def _run(self, batch: Batch) -> list[EmotionOutput]:
         a = self._architecture
         counts = [a.frames_of(len(waveform)) for waveform in batch.waveforms]
         features = self.features(batch.waveforms, frames_for(max(counts), a.num_extra_tokens))
         if self._interrupted:
-            raise Interrupted
+            raise Preempted
         embeddings = self._encoder.infer({"features": features, "counts": np.array(counts)})
         outputs = [_output(rows[:count], batch) for rows, count in zip(embeddings, counts, strict=True)]
         self._tidy(sum(len(waveform) for waveform in batch.waveforms) / SAMPLE_RATE)
         return outputs
 
     def _tidy(self, audio_s: float) -> None:
-        self._untidy_s += audio_s
-        if self._untidy_s >= _TIDY_S:
-            self._untidy_s = 0.0
+        self._since_trim_s += audio_s
+        if self._since_trim_s >= _TIDY_S:
+            self._since_trim_s = 0.0
             trim_heap()
 
     def features(self, waveforms: Sequence[Samples], frames: int | None = None) -> npt.NDArray[np.float32]:
@@ -100,7 +100,7 @@ class OpenvinoBackend(OnCpu):
         made = np.empty((a.frames_of(len(tape)), a.embed_dim), np.float32)
         for chunk, stretch in enumerate(self._stretches(tape)):
             if self._interrupted:
-                raise Interrupted
+                raise Preempted
             made[chunk * self._chunk : (chunk + 1) * self._chunk] = self._features.infer({"waveforms": stretch})[0]
         counts = [a.frames_of(len(waveform)) for waveform in waveforms]
         features = np.zeros((len(counts), frames or max(counts), a.embed_dim), np.float32)
@@ -183,6 +183,6 @@ def _normalised(waveform: Samples) -> Samples:
     return normal
 
 
-def _output(rows: npt.NDArray[np.float32], batch: Batch) -> Output:
+def _output(rows: npt.NDArray[np.float32], batch: Batch) -> EmotionOutput:
     # A copy: what the model gave is overwritten by its next run.
-    return Output(len(rows), rows.sum(axis=0, dtype=np.float64), rows.copy() if batch.want_frames else None)
+    return EmotionOutput(len(rows), rows.sum(axis=0, dtype=np.float64), rows.copy() if batch.want_frames else None)

@@ -8,14 +8,14 @@ from pathlib import Path
 from types import MappingProxyType
 
 from overtone.backends import cost_probe
-from overtone.backends.openvino.host_memory import OnCpu
-from overtone.backends.openvino.runtime import CompiledModel, check_precision, first_run, version
+from overtone.backends.openvino.host_memory import OpenvinoMemoryMixin
+from overtone.backends.openvino.runtime import CompiledModel, check_precision, serialized_first_inference, version
 from overtone.models.task import Array
 from overtone.system.machine import processor_name, trim_heap
 from overtone.types import Batch
 
 
-class OpenvinoGraphs(OnCpu):
+class OpenvinoGraphs(OpenvinoMemoryMixin):
     """See `Graphs`.
 
     folder: of a converted model, with `<name>.xml` for each of `names`. precision: what it was converted to, or `bf16`
@@ -46,8 +46,8 @@ class OpenvinoGraphs(OnCpu):
         if graph in self._ran:
             return model.run(inputs)
         found: dict[str, Array] = {}
-        first_run(lambda: found.update(model.run(inputs)))
-        model.drop_file()  # its weights are packed now
+        serialized_first_inference(lambda: found.update(model.run(inputs)))
+        model.release_file_pages()  # its weights are packed now
         self._ran.add(graph)
         return found
 

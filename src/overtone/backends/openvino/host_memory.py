@@ -14,7 +14,7 @@ from overtone.system.memory import memory_refusal
 _T = TypeVar("_T")
 
 
-class OnCpu:
+class OpenvinoMemoryMixin:
     """See `Backend`."""
 
     name = "openvino"
@@ -37,11 +37,11 @@ class OnCpu:
         self.trim()
         raise OutOfMemory(refusal)
 
-    def used_bytes(self) -> int:
+    def allocated_bytes(self) -> int:
         """See Backend."""
         return rss_bytes()
 
-    def loose_bytes(self) -> int:
+    def reclaimable_bytes(self) -> int:
         """See Backend. OpenVINO does not tell what it keeps."""
         return 0
 

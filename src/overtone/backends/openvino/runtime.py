@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from overtone.errors import CheckpointError, DeviceError, ModelError
 from overtone.system.machine import drop_mapped, trim_heap
-from overtone.system.telemetry import untold
+from overtone.system.telemetry import without_telemetry
 
 Array = npt.NDArray[Any]
 
@@ -36,7 +36,7 @@ _WITH_WEIGHTS = frozenset({"MatMul", "Convolution", "GroupConvolution"})
 @functools.cache
 def openvino() -> Any:
     """The module, imported where it is first needed."""
-    with untold():
+    with without_telemetry():
         import openvino
     return openvino
 
@@ -81,7 +81,7 @@ def save_model(model: Any, path: Path) -> None:
     openvino().save_model(model, path, compress_to_fp16=False)
 
 
-def first_run(run: Callable[[], object]) -> None:
+def serialized_first_inference(run: Callable[[], object]) -> None:
     """Make a model's first run, one at a time in this process; see `_FIRST_RUN`."""
     with _FIRST_RUN:
         run()
@@ -163,10 +163,10 @@ class CompiledModel:
 
     def warm_up(self, inputs: Mapping[str, Array]) -> None:
         """Run once, which packs the weights for the processor, and let go of the file they came from."""
-        first_run(lambda: self._compiled.create_infer_request().infer(inputs))
-        self.drop_file()
+        serialized_first_inference(lambda: self._compiled.create_infer_request().infer(inputs))
+        self.release_file_pages()
 
-    def drop_file(self) -> None:
+    def release_file_pages(self) -> None:
         """Give back the pages of the weights' file: packed copies are what runs, and these would count twice."""
         if self._weights is not None:
             drop_mapped(self._weights)
@@ -179,5 +179,5 @@ class CompiledModel:
     def trim(self) -> None:
         """Give back what runs left allocated, to the system."""
         self.release()
-        self.drop_file()
+        self.release_file_pages()
         trim_heap()

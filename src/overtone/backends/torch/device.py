@@ -74,7 +74,7 @@ class TorchDevice:
         """While float32 runs on a GPU it is what was asked for; left to itself PyTorch rounds convolutions to TF32."""
         if self.on_cpu or self.dtype is not torch.float32:
             return nullcontext()
-        return SWITCHES.set_to(tf32=self.precision == "tf32")
+        return SWITCHES.precision(tf32=self.precision == "tf32")
 
     def _allocated(self) -> int:
         """Bytes of tensors on the device."""
@@ -101,14 +101,14 @@ class TorchDevice:
         """Its own name."""
         return processor_name() if self.on_cpu else torch.cuda.get_device_name(self.name)
 
-    def used_bytes(self) -> int:
+    def allocated_bytes(self) -> int:
         """See Backend."""
         if self.on_cpu:
             return rss_bytes()
         # What the caching allocator holds is taken from the device, used or not.
         return torch.cuda.memory_reserved(self.name) + CONTEXT_BYTES
 
-    def loose_bytes(self) -> int:
+    def reclaimable_bytes(self) -> int:
         """See Backend. The caching allocator's free blocks; what is left of blocks in use cannot be given back."""
         if self.on_cpu:
             return 0

@@ -18,8 +18,8 @@ from overtone.backends.torch.transfer import Transfer
 from overtone.batching.cost_model import CostModel, Shape
 from overtone.models.emotion2vec.network import Emotion2vec
 from overtone.models.layers.alibi_attention import BIAS_BYTES
-from overtone.models.layers.flex_attention import FlexAttend, flex_is_here
-from overtone.types import SAMPLE_RATE, Batch, Output
+from overtone.models.layers.flex_attention import FlexAttend, flex_available
+from overtone.types import SAMPLE_RATE, Batch, EmotionOutput
 
 
 class TorchBackend:
@@ -39,18 +39,18 @@ class TorchBackend:
         self._dtype = self._device.dtype
         self._network = network.to(dtype=self._dtype) if offload else network.to(device=device, dtype=self._dtype)
         self.offload = Offload(network, device) if offload else None
-        network.fix_slopes()
+        network.set_alibi_slopes()
         self._architecture = network.architecture
         self._transfer = Transfer(device)
         head_dim = self._architecture.embed_dim // self._architecture.num_heads
-        self._flex = FlexAttend() if flex_is_here(device, self._dtype, head_dim) else None
+        self._flex = FlexAttend() if flex_available(device, self._dtype, head_dim) else None
         if self._flex is not None:
-            network.attend_by(self._flex)
+            network.set_attention(self._flex)
 
-    def interrupt(self) -> None:
+    def preempt(self) -> None:
         """See Backend. What PyTorch has been given is run to its end; on a GPU that is soon."""
 
-    def run(self, batch: Batch) -> list[Output]:
+    def run(self, batch: Batch) -> list[EmotionOutput]:
         """See Backend. The waveforms are normalised over their own lengths here.
 
         Raises DeviceError where the device answers no more.
@@ -59,9 +59,9 @@ class TorchBackend:
 
     def _settle(self) -> None:
         if self.offload is not None:
-            self.offload.settle()
+            self.offload.clear()
 
-    def _run(self, batch: Batch) -> list[Output]:
+    def _run(self, batch: Batch) -> list[EmotionOutput]:
         architecture = self._architecture
         counts = [architecture.frames_of(len(waveform)) for waveform in batch.waveforms]
         padded = self._transfer.buffer(len(counts), batch.padded)
@@ -74,7 +74,7 @@ class TorchBackend:
         embeddings = self._network(waveforms, frames if ragged else None)
         return self._outputs([row[:count] for row, count in zip(embeddings, counts, strict=True)], batch)
 
-    def _outputs(self, items: list[torch.Tensor], batch: Batch) -> list[Output]:
+    def _outputs(self, items: list[torch.Tensor], batch: Batch) -> list[EmotionOutput]:
         """Sums on the device; copies of what comes back, as it stands in memory that the next batch uses."""
         totals = [total.copy() for total in self._transfer.down([rows.double().sum(dim=0) for rows in items])]
         kept: list[Any] = [None] * len(items)
@@ -82,7 +82,7 @@ class TorchBackend:
             kept = [frames.copy() for frames in self._transfer.down([rows.float() for rows in items])]
         notes = self._notes()
         return [
-            Output(len(rows), total, frames, notes=notes)
+            EmotionOutput(len(rows), total, frames, notes=notes)
             for rows, total, frames in zip(items, totals, kept, strict=True)
         ]
 
@@ -101,13 +101,13 @@ class TorchBackend:
             f"attention ran block by block on {self.device}: FlexAttention failed ({self._flex.fault})",
         )
 
-    def used_bytes(self) -> int:
+    def allocated_bytes(self) -> int:
         """See Backend."""
-        return self._device.used_bytes()
+        return self._device.allocated_bytes()
 
-    def loose_bytes(self) -> int:
+    def reclaimable_bytes(self) -> int:
         """See Backend."""
-        return self._device.loose_bytes()
+        return self._device.reclaimable_bytes()
 
     def peak_bytes(self) -> int:
         """See Backend."""

@@ -51,13 +51,13 @@ class TorchGraphs:
         """See Graphs."""
         return self._device.probe(run, batch)
 
-    def used_bytes(self) -> int:
+    def allocated_bytes(self) -> int:
         """See Graphs."""
-        return self._device.used_bytes()
+        return self._device.allocated_bytes()
 
-    def loose_bytes(self) -> int:
+    def reclaimable_bytes(self) -> int:
         """See Graphs."""
-        return self._device.loose_bytes()
+        return self._device.reclaimable_bytes()
 
     def peak_bytes(self) -> int:
         """See Graphs."""

@@ -21,7 +21,7 @@ _RATE_BYTES = 64 << 20
 """Bytes copied to measure the rate: far beyond what starting a copy costs."""
 
 
-class Visitor:
+class OffloadedBlock:
     """A block whose weights are on the device only while it runs."""
 
     def __init__(self, block: nn.Module, device: str) -> None:
@@ -30,10 +30,10 @@ class Visitor:
         # Pinned, so that the device can read them itself while the host goes on.
         self._kept = {name: _pinned(weight.data, device) for name, weight in block.named_parameters()}
         self._hooks: tuple[RemovableHandle, ...] = (
-            block.register_forward_pre_hook(lambda *_: self.come()),
-            block.register_forward_hook(lambda *_: self.leave()),
+            block.register_forward_pre_hook(lambda *_: self.load()),
+            block.register_forward_hook(lambda *_: self.unload()),
         )
-        self.leave()
+        self.unload()
 
     @property
     def size(self) -> int:
@@ -45,21 +45,21 @@ class Visitor:
         """Whether its weights are in host memory and nowhere else."""
         return all(weight.data_ptr() == self._kept[name].data_ptr() for name, weight in self._block.named_parameters())
 
-    def come(self) -> None:
+    def load(self) -> None:
         """Copy its weights to the device; what computes with them waits there."""
         for name, weight in self._block.named_parameters():
             weight.data = self._kept[name].to(self._device, non_blocking=True, copy=True)
 
-    def leave(self) -> None:
+    def unload(self) -> None:
         """Drop what of it is on the device."""
         for name, weight in self._block.named_parameters():
             weight.data = self._kept[name]
 
-    def stay(self) -> None:
+    def pin(self) -> None:
         """Move it to the device for good."""
         for hook in self._hooks:
             hook.remove()
-        self.come()
+        self.load()
 
 
 class Offload:
@@ -75,7 +75,7 @@ class Offload:
         for weight in network.parameters():
             if id(weight) not in inside:
                 weight.data = weight.data.to(device)
-        self._away = {name: Visitor(block, device) for name, block in blocks.items()}
+        self._away = {name: OffloadedBlock(block, device) for name, block in blocks.items()}
         self._bytes = {name: visitor.size for name, visitor in self._away.items()}
         self._rate = _copy_rate(device)
 
@@ -94,16 +94,16 @@ class Offload:
         """Bytes that each batch moves to the device."""
         return sum(self._bytes[name] for name in self._away)
 
-    def keep(self, placement: Mapping[str, str]) -> None:
+    def place(self, placement: Mapping[str, str]) -> None:
         """Move the blocks to the device for good that `placement` (name to device) has anywhere but on the CPU."""
         for name, place in placement.items():
             if place != "cpu" and name in self._away:
-                self._away.pop(name).stay()
+                self._away.pop(name).pin()
 
-    def settle(self) -> None:
+    def clear(self) -> None:
         """After a batch that broke off: drop what of the offloaded blocks is still on the device."""
         for visitor in self._away.values():
-            visitor.leave()
+            visitor.unload()
 
     def notes(self) -> tuple[str, ...]:
         """What it costs, for the results; nothing where every block is on the device after all."""

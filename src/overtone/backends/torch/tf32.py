@@ -16,7 +16,7 @@ import torch
 _Value = TypeVar("_Value")
 
 
-class Switches:
+class Tf32Guard:
     """Whoever wants what is set already shares it; whoever wants the other waits until it is put back. Thread-safe.
 
     First come, first served, so neither of two engines with different precisions starves the other.
@@ -30,7 +30,7 @@ class Switches:
         self._put_back: Callable[[], None] = _nothing
 
     @contextmanager
-    def set_to(self, *, tf32: bool) -> Iterator[None]:
+    def precision(self, *, tf32: bool) -> Iterator[None]:
         """Matrix products and convolutions of float32 on CUDA use TF32, or do not, while the `with` block runs."""
         self._enter(tf32)
         try:
@@ -113,5 +113,5 @@ def _nothing() -> None:
     """Nothing is borrowed."""
 
 
-SWITCHES = Switches()
+SWITCHES = Tf32Guard()
 """The one pair that there is in a process."""

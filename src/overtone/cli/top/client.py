@@ -11,16 +11,16 @@ import urllib.request
 from typing import IO, Any, Final
 from urllib.parse import urlsplit
 
-from overtone.cli.top.prometheus_text import Scrape, parse
+from overtone.cli.top.prometheus_text import MetricSamples, parse
 from overtone.errors import RefusedError, UsageError
-from overtone.server.observability.logs import visible
+from overtone.server.observability.logs import escape_control_chars
 
 _TIMEOUT_S: Final = 5.0
 _MOST_BYTES: Final = 16 << 20
 _REASON_CHARACTERS: Final = 200
 
 
-class Service:
+class MetricsClient:
     """A service by its URL. key: sent as a bearer token, and shown nowhere.
 
     UsageError if the URL or the key cannot be one.
@@ -35,7 +35,7 @@ class Service:
         local = [urllib.request.ProxyHandler({})] if _is_loopback(urlsplit(self.url).hostname or "") else []
         self._opener = urllib.request.build_opener(_NoRedirects, *local)
 
-    def scrape(self) -> Scrape:
+    def scrape(self) -> MetricSamples:
         """Ask once. RefusedError if it cannot be reached or does not let us; UsageError if it is something else."""
         status, body = self._get("/metrics")
         at_s, unix_s = time.monotonic(), time.time()
@@ -51,7 +51,7 @@ class Service:
             self._check(status)
             raise self._something_else()
         ready = status == 200
-        return Scrape(at_s, unix_s, series, ready, "" if ready else _reason(body))
+        return MetricSamples(at_s, unix_s, series, ready, "" if ready else _reason(body))
 
     def _check(self, status: int) -> None:
         if status in (401, 403):
@@ -78,7 +78,8 @@ class Service:
             why = getattr(error, "reason", error)
             said = getattr(why, "strerror", None) or str(why)
             raise RefusedError(
-                f"{self.url} cannot be reached ({visible(said)}); is it running? `overtone serve` starts one.",
+                f"{self.url} cannot be reached ({escape_control_chars(said)}); "
+                "is it running? `overtone serve` starts one.",
                 code="unreachable",
             ) from error
         except (http.client.HTTPException, UnicodeError) as error:  # no HTTP, or a name that no host can have
@@ -121,4 +122,4 @@ def _reason(body: bytes) -> str:
         return ""
     said = said.get("error", said) if isinstance(said, dict) else said
     texts = [said.get(name) for name in ("message", "detail", "reason")] if isinstance(said, dict) else [said]
-    return next((visible(text)[:_REASON_CHARACTERS] for text in texts if isinstance(text, str)), "")
+    return next((escape_control_chars(text)[:_REASON_CHARACTERS] for text in texts if isinstance(text, str)), "")

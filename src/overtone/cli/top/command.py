@@ -15,8 +15,8 @@ from overtone.errors import OvertoneError, UsageError
 from overtone.options import sources
 
 if TYPE_CHECKING:
-    from overtone.cli.top.client import Service
-    from overtone.cli.top.model import Window
+    from overtone.cli.top.client import MetricsClient
+    from overtone.cli.top.model import MetricsWindow
 
 Url = Annotated[str, typer.Argument(help="Where the service is.")]
 Interval = Annotated[
@@ -34,11 +34,11 @@ Key = Annotated[
 def top(url: Url = "http://127.0.0.1:8765", interval: Interval = 2.0, once: Once = False, key: Key = None) -> int:
     """Watch a running service: requests, latency, queue, batches, memory, cache, jobs. Ctrl-C ends it."""
     try:
-        from overtone.cli.top.client import Service
-        from overtone.cli.top.model import Window
+        from overtone.cli.top.client import MetricsClient
+        from overtone.cli.top.model import MetricsWindow
     except ImportError as error:
         raise UsageError("top needs prometheus-client: pip install 'overtone[server]'", code="missing_extra") from error
-    service, window = Service(url, key or sources.environment("OVERTONE_KEY")), Window()
+    service, window = MetricsClient(url, key or sources.environment("OVERTONE_KEY")), MetricsWindow()
     try:
         if once or not sys.stdout.isatty() or console.out.is_dumb_terminal:
             _show_once(service, window, interval)
@@ -49,13 +49,13 @@ def top(url: Url = "http://127.0.0.1:8765", interval: Interval = 2.0, once: Once
     return 0
 
 
-def _show_once(service: Service, window: Window, interval: float) -> None:
+def _show_once(service: MetricsClient, window: MetricsWindow, interval: float) -> None:
     window.add(service.scrape())
     time.sleep(interval)
     console.out.print(frame(window.add(service.scrape()), service.url))
 
 
-def _show_on(service: Service, window: Window, interval: float) -> None:
+def _show_on(service: MetricsClient, window: MetricsWindow, interval: float) -> None:
     """Frame after frame. A service that was there once is waited for when it is gone: it may be starting anew."""
     view, problem = window.add(service.scrape()), None
     with Live(console=console.out, screen=True, auto_refresh=False) as live:

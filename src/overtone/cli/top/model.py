@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from overtone.cli.top.prometheus_text import Scrape, quantile
+from overtone.cli.top.prometheus_text import MetricSamples, quantile
 
 WINDOW_S: Final = 30.0
 """Rates are over this long, so that a service that gets few requests still shows them steadily."""
@@ -38,7 +38,7 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class WorkRates:
     """What the model does. None where nothing ran.
 
     busy: share of the time, over all devices. fill: share of the seconds run that was audio and no padding.
@@ -71,7 +71,7 @@ class Cache:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class DashboardModel:
     """A service at a glance.
 
     over_s: what rates are over; None at the first look, when nothing that needs two scrapes is known.
@@ -89,7 +89,7 @@ class View:
     latency: Latency
     routes: tuple[Route, ...]
     stages: Mapping[str, float]
-    work: Work
+    work: WorkRates
     queue_s: Mapping[str, float]
     queue_bytes: float
     uploads_bytes: float
@@ -102,14 +102,14 @@ class View:
     refused: Mapping[str, float]
 
 
-class Window:
+class MetricsWindow:
     """The scrapes of the last while, to compare each new one with."""
 
     def __init__(self, seconds: float = WINDOW_S) -> None:
         self._seconds = seconds
-        self._scrapes: deque[Scrape] = deque()
+        self._scrapes: deque[MetricSamples] = deque()
 
-    def add(self, now: Scrape) -> View:
+    def add(self, now: MetricSamples) -> DashboardModel:
         """What there is to see, from this scrape and the oldest that still counts."""
         if self._scrapes and _started(self._scrapes[-1]) != _started(now):
             self._scrapes.clear()  # another process: nothing continues
@@ -119,10 +119,10 @@ class Window:
         return view(self._scrapes[0] if len(self._scrapes) > 1 else None, now)
 
 
-def view(before: Scrape | None, now: Scrape) -> View:
+def view(before: MetricSamples | None, now: MetricSamples) -> DashboardModel:
     """The service between two scrapes, or at a single one."""
     since = None if before is None or now.at_s <= before.at_s else before
-    return View(
+    return DashboardModel(
         about=now.labels("overtone_build_info"),
         ready=now.ready,
         reason=now.reason,
@@ -133,38 +133,38 @@ def view(before: Scrape | None, now: Scrape) -> View:
         routes=() if since is None else _routes(since, now),
         stages={} if since is None else _stages(since, now),
         work=_work(since, now),
-        queue_s=now.by("overtone_queue_audio_seconds", "class"),
+        queue_s=now.values_by_label("overtone_queue_audio_seconds", "class"),
         queue_bytes=now.value("overtone_queue_bytes"),
         uploads_bytes=now.value("overtone_uploads_bytes"),
         memory=Memory(
             *(now.value(f"overtone_memory_{what}_bytes") for what in ("resident", "peak", "planned", "budget"))
         ),
         cache=_cache(since, now),
-        jobs=now.by("overtone_jobs", "state"),
+        jobs=now.values_by_label("overtone_jobs", "state"),
         live_streams=now.value("overtone_live_streams"),
         splits=now.value("overtone_engine_splits_total"),
         restarts=now.value("overtone_restarts_total"),
-        refused=now.by("overtone_refused_total", "code"),
+        refused=now.values_by_label("overtone_refused_total", "code"),
     )
 
 
-def _started(scrape: Scrape) -> float:
+def _started(scrape: MetricSamples) -> float:
     return scrape.value("overtone_start_time_seconds")
 
 
-def _requests(before: Scrape, now: Scrape) -> dict[str, float]:
+def _requests(before: MetricSamples, now: MetricSamples) -> dict[str, float]:
     rates: dict[str, float] = {}
-    for labels, grown in now.grown_since(before, "overtone_request_seconds_count"):
+    for labels, grown in now.increase_since(before, "overtone_request_seconds_count"):
         if labels.get("route") not in PROBES:
             kind = f"{labels.get('status', '')[:1]}xx"
             rates[kind] = rates.get(kind, 0.0) + grown / (now.at_s - before.at_s)
     return dict(sorted(rates.items()))
 
 
-def _latency(before: Scrape, now: Scrape, only: tuple[str, str] | None = None) -> Latency:
+def _latency(before: MetricSamples, now: MetricSamples, only: tuple[str, str] | None = None) -> Latency:
     """Of one method and route, or of all but probes and streams."""
     buckets: dict[float, float] = {}
-    for labels, grown in now.grown_since(before, "overtone_request_seconds_bucket"):
+    for labels, grown in now.increase_since(before, "overtone_request_seconds_bucket"):
         method, route = labels.get("method", ""), labels.get("route", "")
         if (method, route) == only or (only is None and route not in PROBES and method != _STREAMS):
             bound = float(labels.get("le", math.inf))
@@ -172,11 +172,11 @@ def _latency(before: Scrape, now: Scrape, only: tuple[str, str] | None = None) -
     return Latency(quantile(0.5, buckets), quantile(0.95, buckets))
 
 
-def _routes(before: Scrape, now: Scrape) -> tuple[Route, ...]:
+def _routes(before: MetricSamples, now: MetricSamples) -> tuple[Route, ...]:
     """Routes with requests, those with the most first."""
     asked: dict[tuple[str, str], float] = {}
     failed: dict[tuple[str, str], float] = {}
-    for labels, grown in now.grown_since(before, "overtone_request_seconds_count"):
+    for labels, grown in now.increase_since(before, "overtone_request_seconds_count"):
         key = labels.get("method", ""), labels.get("route", "")
         if grown and key[1] not in PROBES:
             asked[key] = asked.get(key, 0.0) + grown
@@ -188,24 +188,26 @@ def _routes(before: Scrape, now: Scrape) -> tuple[Route, ...]:
     )
 
 
-def _stages(before: Scrape, now: Scrape) -> dict[str, float]:
+def _stages(before: MetricSamples, now: MetricSamples) -> dict[str, float]:
     counts = {
-        labels.get("stage", ""): grown for labels, grown in now.grown_since(before, "overtone_stage_seconds_count")
+        labels.get("stage", ""): grown for labels, grown in now.increase_since(before, "overtone_stage_seconds_count")
     }
-    spent = {labels.get("stage", ""): grown for labels, grown in now.grown_since(before, "overtone_stage_seconds_sum")}
+    spent = {
+        labels.get("stage", ""): grown for labels, grown in now.increase_since(before, "overtone_stage_seconds_sum")
+    }
     return {stage: spent.get(stage, 0.0) / count for stage, count in counts.items() if count}
 
 
-def _work(before: Scrape | None, now: Scrape) -> Work:
+def _work(before: MetricSamples | None, now: MetricSamples) -> WorkRates:
     realtime = now.value("overtone_realtime_ratio")
     if before is None:
-        return Work(None, None, None, realtime)
+        return WorkRates(None, None, None, realtime)
     batches, segments, audio_s, padded_s, run_s = (
-        sum(grown for _, grown in now.grown_since(before, f"overtone_engine_{what}_total"))
+        sum(grown for _, grown in now.increase_since(before, f"overtone_engine_{what}_total"))
         for what in ("batches", "segments", "audio_seconds", "padded_seconds", "run_seconds")
     )
     devices = max(1.0, now.value("overtone_devices"))
-    return Work(
+    return WorkRates(
         # A batch is counted when it ends, though it may have begun before the window did.
         busy=min(1.0, run_s / (now.at_s - before.at_s) / devices),
         fill=audio_s / padded_s if padded_s else None,
@@ -214,9 +216,11 @@ def _work(before: Scrape | None, now: Scrape) -> Work:
     )
 
 
-def _cache(before: Scrape | None, now: Scrape) -> Cache:
+def _cache(before: MetricSamples | None, now: MetricSamples) -> Cache:
     name = "overtone_cache_lookups_total"
-    grown = {} if before is None else {labels.get("result"): count for labels, count in now.grown_since(before, name)}
+    grown = (
+        {} if before is None else {labels.get("result"): count for labels, count in now.increase_since(before, name)}
+    )
     asked = sum(grown.values())
     return Cache(
         hits=1 - grown.get("miss", 0.0) / asked if asked else None,

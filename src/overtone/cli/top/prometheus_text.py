@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from overtone.server.observability.logs import visible
+from overtone.server.observability.logs import escape_control_chars
 
 Labels = frozenset[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scrape:
+class MetricSamples:
     """What a service said at one moment.
 
     at_s: when, by a clock that only goes forward; unix_s: the same, Unix time. series: numbers by the sample's name and
@@ -31,7 +31,7 @@ class Scrape:
         """The sum over all labels; 0 where there is none."""
         return sum(self.series.get(name, {}).values())
 
-    def by(self, name: str, label: str) -> dict[str, float]:
+    def values_by_label(self, name: str, label: str) -> dict[str, float]:
         """Numbers by the value of one label, in the order they came in."""
         return {dict(labels).get(label, ""): value for labels, value in self.series.get(name, {}).items()}
 
@@ -39,7 +39,7 @@ class Scrape:
         """The labels of the first sample of that name."""
         return dict(next(iter(self.series.get(name, {})), frozenset()))
 
-    def grown_since(self, before: Scrape, name: str) -> Iterator[tuple[dict[str, str], float]]:
+    def increase_since(self, before: MetricSamples, name: str) -> Iterator[tuple[dict[str, str], float]]:
         """How much a counter grew, by its labels. One that is lower than before was reset, and counts from zero."""
         earlier = before.series.get(name, {})
         for labels, value in self.series.get(name, {}).items():
@@ -53,7 +53,7 @@ def parse(text: str) -> dict[str, dict[Labels, float]]:
     try:
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
-                labels = frozenset((name, visible(value)) for name, value in sample.labels.items())
+                labels = frozenset((name, escape_control_chars(value)) for name, value in sample.labels.items())
                 if math.isfinite(sample.value):
                     series.setdefault(sample.name, {})[labels] = float(sample.value)
     except (ValueError, LookupError) as error:

@@ -14,7 +14,7 @@ from overtone.cli import console
 from overtone.system.memory import format_size
 
 if TYPE_CHECKING:
-    from overtone.cli.top.model import Latency, Memory, View
+    from overtone.cli.top.model import DashboardModel, Latency, Memory
 
 _BAR = 24
 _ROUTES_SHOWN = 8
@@ -22,7 +22,7 @@ _NONE = "[dim]–[/]"
 _NEAR, _OVER = 0.9, 1.0
 
 
-def frame(view: View, url: str, problem: str | None = None) -> RenderableType:
+def frame(view: DashboardModel, url: str, problem: str | None = None) -> RenderableType:
     """The frame. problem: why the last look failed, where it did; what is shown is then from the one before."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True)
@@ -35,7 +35,7 @@ def frame(view: View, url: str, problem: str | None = None) -> RenderableType:
     return Group(*parts)
 
 
-def _heading(view: View) -> Text:
+def _heading(view: DashboardModel) -> Text:
     about = view.about
     state = "[bold green]● ready[/]" if view.ready else "[bold red]● not ready[/]"
     reason = f" [red]{escape(view.reason)}[/]" if view.reason else ""
@@ -45,14 +45,14 @@ def _heading(view: View) -> Text:
     return Text.from_markup("   ".join(filter(None, (*words, f"[dim]up[/] {console.duration(view.up_s)}"))))
 
 
-def _under(view: View, url: str, problem: str | None) -> Text:
+def _under(view: DashboardModel, url: str, problem: str | None) -> Text:
     over = "the first look; rates come with the second" if view.over_s is None else f"rates over {view.over_s:.3g} s"
     if problem is not None:
         return Text.from_markup(f"[bold red]{escape(problem)}[/]")
     return Text.from_markup(f"[dim]{escape(url)} · {over}[/]")
 
 
-def _rows(view: View) -> Iterator[tuple[str, str]]:
+def _rows(view: DashboardModel) -> Iterator[tuple[str, str]]:
     work = view.work
     yield "requests", _requests(view)
     yield "latency", _latency(view.latency)
@@ -72,7 +72,7 @@ def _rows(view: View) -> Iterator[tuple[str, str]]:
     yield "so far", _so_far(view)
 
 
-def _requests(view: View) -> str:
+def _requests(view: DashboardModel) -> str:
     if view.over_s is None:
         return _NONE
     colours = {"4xx": "yellow", "5xx": "bold red"}
@@ -91,7 +91,7 @@ def _latency(latency: Latency) -> str:
     return f"[dim]p50[/] {_seconds(latency.p50_s)}   [dim]p95[/] {_seconds(latency.p95_s)}"
 
 
-def _queue(view: View) -> str:
+def _queue(view: DashboardModel) -> str:
     waiting = _listed(f"[dim]{escape(kind)}[/] {_seconds(length)}" for kind, length in view.queue_s.items())
     held = f"{format_size(view.queue_bytes)} [dim]of audio,[/] {format_size(view.uploads_bytes)} [dim]of uploads[/]"
     return f"{waiting}\n{held}"
@@ -112,7 +112,7 @@ def _memory(memory: Memory) -> str:
     return f"{''.join(cells)} {sizes}\n{more}"
 
 
-def _cache(view: View) -> str:
+def _cache(view: DashboardModel) -> str:
     cache = view.cache
     lately = "[dim]not asked[/]" if cache.hits is None else f"{_percent(cache.hits)} [dim]hits[/]"
     broken = "" if cache.healthy else "   [bold red]not working[/]"
@@ -121,7 +121,7 @@ def _cache(view: View) -> str:
     )
 
 
-def _so_far(view: View) -> str:
+def _so_far(view: DashboardModel) -> str:
     """What went wrong since the start."""
     refused = ", ".join(f"[yellow]{count:.0f}[/] {escape(code)}" for code, count in _most_first(view.refused))
     parts = (
@@ -132,7 +132,7 @@ def _so_far(view: View) -> str:
     return _listed(iter(parts))
 
 
-def _routes(view: View) -> Table:
+def _routes(view: DashboardModel) -> Table:
     table = console.plain_table("route", ">a second", ">p50", ">p95", ">failed")
     for route in view.routes[:_ROUTES_SHOWN]:
         p50, p95 = (_NONE if found is None else _seconds(found) for found in (route.latency.p50_s, route.latency.p95_s))

@@ -17,18 +17,18 @@ import numpy.typing as npt
 from overtone.errors import CheckpointError
 from overtone.merging.punctuation.writer import Writer, ended
 from overtone.models.checkpoints import Checkpoint
-from overtone.models.ct_transformer.config import GRAPH, UNKNOWN, Marks, read_vocabulary
-from overtone.models.ct_transformer.embedding_table import Table
+from overtone.models.ct_transformer.config import GRAPH, UNKNOWN, PunctuationLabels, read_vocabulary
+from overtone.models.ct_transformer.embedding_table import EmbeddingTable
 from overtone.models.ct_transformer.lexicon import read_lexicon
 from overtone.models.ct_transformer.tokenizer import (
     Characters,
     Dictionary,
-    Piece,
+    PunctuationToken,
     Splitter,
     marks_of_characters,
     marks_of_words,
 )
-from overtone.models.task import Run
+from overtone.models.task import RunGraph
 
 WINDOW = 20
 """Pieces looked at for the first time, as FunASR has it (`split_size`)."""
@@ -61,12 +61,12 @@ class Punctuated:
 class Punctuator:
     """A punctuation model. It keeps no state between texts, and belongs to one thread at a time, as `run` does."""
 
-    def __init__(self, checkpoint: Checkpoint, run: Run) -> None:
+    def __init__(self, checkpoint: Checkpoint, run: RunGraph) -> None:
         """run: runs the graph `punctuation`. Raises CheckpointError where the folder is broken."""
-        self.marks = Marks.from_config(checkpoint.config, checkpoint.name)
+        self.marks = PunctuationLabels.from_config(checkpoint.config, checkpoint.name)
         self._vocabulary = read_vocabulary(checkpoint)
         self._lexicon = read_lexicon(checkpoint)
-        self._table = Table(checkpoint)
+        self._table = EmbeddingTable(checkpoint)
         self._run = run
         if self._table.shape[0] != len(self._vocabulary):
             raise CheckpointError(
@@ -119,8 +119,8 @@ class PunctuationStream:
         self._writer = Writer()
         self._whole = whole
         self._parts: deque[int] = deque()  # of each word that has no mark yet, how many it has between its blanks
-        self._new: list[Piece] = []  # not looked at yet
-        self._held: list[Piece] = []  # looked at, and not settled
+        self._new: list[PunctuationToken] = []  # not looked at yet
+        self._held: list[PunctuationToken] = []  # looked at, and not settled
         self._vectors = punctuator.vectors([])  # of those
         self._opens = True
         self._marks: deque[str] = deque()  # of parts of words that have not all been settled
@@ -152,7 +152,7 @@ class PunctuationStream:
             self._settle(texts, marks, last=True)
         return Punctuated("".join(texts), marks if self._whole else self._of_words(marks))
 
-    def _look(self, new: list[Piece]) -> None:
+    def _look(self, new: list[PunctuationToken]) -> None:
         self._vectors = np.concatenate([self._vectors, self._model.vectors([piece.text for piece in new])])
         self._held = self._held + new
 
@@ -183,7 +183,7 @@ class PunctuationStream:
         return found
 
 
-def _settled(best: Ids, known: Marks) -> int:
+def _settled(best: Ids, known: PunctuationLabels) -> int:
     """How many pieces of a window its marks settle. A comma that ends a sentence is made a full stop."""
     inner = best[2:-1]  # neither the first two pieces nor the last one end a sentence
     if len(ends := np.flatnonzero(known.ends[inner])):

@@ -18,7 +18,7 @@ from torch import nn
 from overtone.models.campplus.config import MELS, CamPlusConfig
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.graph import Graph
-from overtone.models.weights import fill, read_tensors
+from overtone.models.weights import load_tensors_into, read_tensors
 
 _PLANES = 32
 """Channels of the residual network."""
@@ -233,5 +233,5 @@ def build(checkpoint: Checkpoint, *, strict: bool = True) -> dict[str, Graph]:
     config = CamPlusConfig.from_config(checkpoint.config, checkpoint.name)
     with torch.device("meta"):
         network = CamPlus(config)
-    fill(network, read_tensors(checkpoint), checkpoint, unused=r".*\.num_batches_tracked$", strict=strict)
+    load_tensors_into(network, read_tensors(checkpoint), checkpoint, unused=r".*\.num_batches_tracked$", strict=strict)
     return {"speaker": network}

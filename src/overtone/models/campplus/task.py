@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.features.fbank import HOP, Features, fbank, frames_of
-from overtone.models.task import Run, check_numbers
-from overtone.types import Answer, Batch, Samples, Voices
+from overtone.models.task import RunGraph, check_finite
+from overtone.types import Batch, ModelOutput, Samples, SpeakerEmbeddings
 
 WINDOW = 24_000
 """Samples of one window: 1.5 s, as in FunASR."""
@@ -33,7 +33,7 @@ def windows(samples: int) -> npt.NDArray[np.int32]:
 
 
 class SpeakerTask:
-    """See `Task`. Runs the graph `speaker`; answers are `Voices`."""
+    """See `Task`. Runs the graph `speaker`; answers are `SpeakerEmbeddings`."""
 
     graphs: Sequence[str] = ("speaker",)
     hop = SHIFT
@@ -42,7 +42,7 @@ class SpeakerTask:
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.name = checkpoint.name
 
-    def answer(self, run: Run, batch: Batch) -> list[Answer]:
+    def answer(self, run: RunGraph, batch: Batch) -> list[ModelOutput]:
         """See Task. A segment shorter than a window is followed by silence, as in FunASR."""
         spans = [windows(len(waveform)) for waveform in batch.waveforms]
         features = (
@@ -50,11 +50,11 @@ class SpeakerTask:
         )
         counts = [len(own) for own in spans]
         embeddings = _embeddings(run, features, sum(counts))
-        check_numbers(self.name, embeddings)
+        check_finite(self.name, embeddings)
         parts = np.split(embeddings, np.cumsum(counts)[:-1])
-        return [Voices(part, own) for part, own in zip(parts, spans, strict=True)]
+        return [SpeakerEmbeddings(part, own) for part, own in zip(parts, spans, strict=True)]
 
-    def rehearse(self, run: Run, batch: Batch) -> None:
+    def run_worst_case(self, run: RunGraph, batch: Batch) -> None:
         """See Task. What it runs depends on lengths alone."""
         self.answer(run, batch)
 
@@ -78,7 +78,7 @@ def _kaldi(samples: Samples) -> Features:
     return fbank(samples, window="povey", scale=1.0)
 
 
-def _embeddings(run: Run, features: Iterator[Features], count: int) -> npt.NDArray[np.float32]:
+def _embeddings(run: RunGraph, features: Iterator[Features], count: int) -> npt.NDArray[np.float32]:
     """Embeddings of `count` windows, (count, dim). Runs take 16, 8, 4, 2 or 1 of them: five shapes, none padded."""
     embeddings: list[npt.NDArray[np.float32]] = []
     while count:

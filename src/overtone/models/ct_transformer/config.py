@@ -28,7 +28,7 @@ _LARGEST_VOCABULARY = 64 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Marks:
+class PunctuationLabels:
     """The marks that a model knows, by id. `shown`: as they are written, "" for none. `stop`: id of the full stop.
 
     `ends`, `commas`: bool (marks,), whether a mark ends a sentence, and whether it is a comma.
@@ -40,7 +40,7 @@ class Marks:
     commas: npt.NDArray[np.bool_]
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], name: str) -> Marks:
+    def from_config(cls, config: Mapping[str, Any], name: str) -> PunctuationLabels:
         """Read `model_conf` of a `config.yaml`. CheckpointError, with the checkpoint's name, for what is not known."""
         conf = config.get("model_conf")
         listed = conf.get("punc_list") if isinstance(conf, Mapping) else None
@@ -97,7 +97,7 @@ class CtTransformerConfig:
         """Read a `config.yaml`. CheckpointError, with the checkpoint's name and the key, for what is not known."""
         if config.get("model") != "CTTransformer":
             raise CheckpointError(f"{name}: model in config.yaml is {config.get('model')!r}, not 'CTTransformer'.")
-        marks = len(Marks.from_config(config, name).shown)
+        marks = len(PunctuationLabels.from_config(config, name).shown)
         conf = config["model_conf"]
         if config.get("encoder") != "SANMEncoder":
             raise CheckpointError(f"{name}: encoder in config.yaml is {config.get('encoder')!r}, not 'SANMEncoder'.")

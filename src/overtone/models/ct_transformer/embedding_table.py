@@ -32,7 +32,7 @@ _ROWS = 4096
 """Rows copied at a time."""
 
 
-class Table:
+class EmbeddingTable:
     """A matrix on disk, of which rows are read. Its file stays open while it lives."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:

@@ -18,7 +18,7 @@ from overtone.models.ct_transformer.config import GRAPH, CtTransformerConfig
 from overtone.models.ct_transformer.embedding_table import TENSOR
 from overtone.models.graph import Graph
 from overtone.models.layers.sanm import SanmEncoder
-from overtone.models.weights import fill, read_tensors
+from overtone.models.weights import load_tensors_into, read_tensors
 
 
 class CtTransformer(Graph):
@@ -55,5 +55,5 @@ def build(checkpoint: Checkpoint, *, strict: bool = True) -> dict[str, Graph]:
     config = CtTransformerConfig.from_config(checkpoint.config, checkpoint.name)
     with torch.device("meta"):
         network = CtTransformer(config)
-    fill(network, read_tensors(checkpoint), checkpoint, unused=rf"{TENSOR}$", strict=strict)
+    load_tensors_into(network, read_tensors(checkpoint), checkpoint, unused=rf"{TENSOR}$", strict=strict)
     return {GRAPH: network}

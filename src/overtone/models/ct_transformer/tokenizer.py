@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from overtone.models.ct_transformer.lexicon import Lexicon
 
 
-class Piece(NamedTuple):
+class PunctuationToken(NamedTuple):
     """What the model gives one mark to.
 
     `words`: how many of the words that were put in end in it. `ends`: whether the last of them ends where it does, so
@@ -24,10 +24,10 @@ class Piece(NamedTuple):
 class Splitter(Protocol):
     """Cuts words into pieces, as they come."""
 
-    def push(self, words: Sequence[str]) -> list[Piece]:
+    def push(self, words: Sequence[str]) -> list[PunctuationToken]:
         """Add words, none of them empty or with white space in it; get the pieces that are now certain."""
 
-    def finish(self) -> list[Piece]:
+    def finish(self) -> list[PunctuationToken]:
         """The pieces that remain."""
 
 
@@ -37,16 +37,16 @@ _PIECES = re.compile(r"[\x00-\x7f]+|[^\x00-\x7f]")
 class Characters:
     """Every character beyond ASCII is a piece, and so is what stands between them. It keeps nothing."""
 
-    def push(self, words: Sequence[str]) -> list[Piece]:
+    def push(self, words: Sequence[str]) -> list[PunctuationToken]:
         """See Splitter."""
         pieces = []
         for word in words:
             *before, last = _PIECES.findall(word)
-            pieces += [Piece(text, 0, False) for text in before]
-            pieces.append(Piece(last, 1, True))
+            pieces += [PunctuationToken(text, 0, False) for text in before]
+            pieces.append(PunctuationToken(last, 1, True))
         return pieces
 
-    def finish(self) -> list[Piece]:
+    def finish(self) -> list[PunctuationToken]:
         """See Splitter."""
         return []
 
@@ -62,14 +62,14 @@ class Dictionary:
         self._text = ""
         self._ends: list[int] = []  # of the words put together in _text
 
-    def push(self, words: Sequence[str]) -> list[Piece]:
+    def push(self, words: Sequence[str]) -> list[PunctuationToken]:
         """See Splitter."""
-        pieces: list[Piece] = []
+        pieces: list[PunctuationToken] = []
         joined, length = [self._text], len(self._text)
         for word in words:
             if _ENGLISH.search(word):
                 self._text = "".join(joined)
-                pieces += [*self.finish(), Piece(word, 1, True)]
+                pieces += [*self.finish(), PunctuationToken(word, 1, True)]
                 joined, length = [], 0
             else:
                 joined.append(word)
@@ -78,11 +78,11 @@ class Dictionary:
         self._text = "".join(joined)
         return pieces + self._cut(self._lexicon.certain(self._text))
 
-    def finish(self) -> list[Piece]:
+    def finish(self) -> list[PunctuationToken]:
         """See Splitter."""
         return self._cut(len(self._text))
 
-    def _cut(self, stop: int) -> list[Piece]:
+    def _cut(self, stop: int) -> list[PunctuationToken]:
         """Pieces of the first `stop` characters, which are then done with."""
         pieces = []
         at = done = 0
@@ -91,7 +91,7 @@ class Dictionary:
             before = done
             while done < len(self._ends) and self._ends[done] <= at:
                 done += 1
-            pieces.append(Piece(text, done - before, done > before and self._ends[done - 1] == at))
+            pieces.append(PunctuationToken(text, done - before, done > before and self._ends[done - 1] == at))
         self._text = self._text[stop:]
         self._ends = [end - stop for end in self._ends[done:]]
         return pieces
@@ -100,7 +100,7 @@ class Dictionary:
 _ENGLISH = re.compile(r"^[a-zA-Z']+$")
 
 
-def marks_of_words(pieces: Iterable[Piece], marks: Iterable[str]) -> Iterator[str]:
+def marks_of_words(pieces: Iterable[PunctuationToken], marks: Iterable[str]) -> Iterator[str]:
     """The marks of the words that end in these pieces, in order: "" for a word that ends inside of one."""
     for piece, mark in zip(pieces, marks, strict=True):
         yield from [""] * (piece.words - piece.ends)
@@ -108,7 +108,7 @@ def marks_of_words(pieces: Iterable[Piece], marks: Iterable[str]) -> Iterator[st
             yield mark
 
 
-def marks_of_characters(pieces: Iterable[Piece], marks: Iterable[str]) -> Iterator[str]:
+def marks_of_characters(pieces: Iterable[PunctuationToken], marks: Iterable[str]) -> Iterator[str]:
     """The marks as FunASR counts them: a piece that begins with a character of East Asia has one for each character."""
     for piece, mark in zip(pieces, marks, strict=True):
         if "\u0e00" <= piece.text[0] <= "\u9fa5":

@@ -17,7 +17,7 @@ UNUSED_PREFIX = "unuse"
 """Labels that start so are rows of the head that were never trained; FunASR leaves them out, and so does this."""
 
 
-def english(label: str) -> str:
+def english_part(label: str) -> str:
     """The English part of a published label: `生气/angry` is `angry`, `<unk>` is `unknown`."""
     return "unknown" if label == "<unk>" else label.rsplit("/", 1)[-1]
 
@@ -31,13 +31,15 @@ class Head:
     published: tuple[str, ...]
 
     @property
-    def used(self) -> tuple[int, ...]:
+    def active_classes(self) -> tuple[int, ...]:
         """Rows that are classes."""
         return tuple(i for i, label in enumerate(self.published) if not label.startswith(UNUSED_PREFIX))
 
     def labels(self, *, as_published: bool = False) -> tuple[str, ...]:
         """Labels of the classes, in the order of `scores`."""
-        return tuple(self.published[i] if as_published else english(self.published[i]) for i in self.used)
+        return tuple(
+            self.published[i] if as_published else english_part(self.published[i]) for i in self.active_classes
+        )
 
     def scores(self, embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         """Softmax over the classes. embeddings: (..., dim). Returns (..., classes), rows sum to 1.
@@ -48,7 +50,7 @@ class Head:
 
     def logits(self, embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         """What `softmax` makes scores of. Those of a mean are the mean of those of its parts. Errors as above."""
-        rows = list(self.used)
+        rows = list(self.active_classes)
         logits = embeddings.astype(np.float64) @ self.weight[rows].T.astype(np.float64) + self.bias[rows]
         if not np.isfinite(logits).all():
             raise ModelError("the model gave values that are not numbers; the checkpoint or the precision is at fault")

@@ -135,7 +135,7 @@ class Emotion2vec(nn.Module):
         self.blocks = nn.ModuleList(Block(architecture) for _ in range(architecture.depth))
         self.norm = _norm(architecture) if architecture.layer_norm_first else None
 
-    def attend_by(self, how: AttendBy) -> None:
+    def set_attention(self, how: AttendBy) -> None:
         """Attend in another way than `attend`, with the same answers."""
         self._attend = how
 
@@ -244,7 +244,7 @@ class Emotion2vec(nn.Module):
         """Whether each layer has ALiBi scales of its own."""
         return self.audio.alibi_scale is not None and self.audio.alibi_scale.shape[0] > 1
 
-    def fix_slopes(self) -> None:
+    def set_alibi_slopes(self) -> None:
         """Work out all slopes once and for all, where the weights are now: on a GPU each time is a wait for it."""
         if self.audio.alibi_scale is not None:
             found = [self.slopes(layer) for layer, _ in enumerate(self.named_blocks())]

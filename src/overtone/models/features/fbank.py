@@ -105,11 +105,11 @@ class Frontend:
 
     def __call__(self, samples: Samples) -> Features:
         """Features of a waveform of full scale ±1, float32 (samples,). Under 25 ms there are none."""
-        return self.finished(fbank(samples, mels=self.config.mels, window=self.config.window))
+        return self.transform(fbank(samples, mels=self.config.mels, window=self.config.window))
 
-    def finished(self, mels: Features) -> Features:
+    def transform(self, mels: Features) -> Features:
         """The same from the filter banks of a whole waveform, (frames, mels)."""
-        features = stacked(mels, self.config.stack, self.config.stride)
+        features = stack_frames(mels, self.config.stack, self.config.stride)
         if self._cmvn is None:
             return features
         features = features + self._cmvn.shift
@@ -193,7 +193,7 @@ def _filters(mels: int) -> _Triangles:
     return _Triangles(first, stop, np.minimum(bounds[:-1], stop - 1) - first, np.diff(bounds) == 0, rising)
 
 
-def stacked(mels: Features, stack: int, stride: int) -> Features:
+def stack_frames(mels: Features, stack: int, stride: int) -> Features:
     """Every `stride`-th frame with its neighbours, float32 (ceil(frames / stride), stack * mels).
 
     The first frame stands for those before it and the last for those after it.

@@ -16,7 +16,7 @@ from overtone.models.checkpoints import Checkpoint
 from overtone.models.fsmn_vad.config import FsmnConfig
 from overtone.models.fsmn_vad.options import VadOptions
 from overtone.models.graph import Graph
-from overtone.models.weights import fill, read_tensors
+from overtone.models.weights import load_tensors_into, read_tensors
 
 GRAPH = "scores"
 """Name of the network's only graph."""
@@ -126,5 +126,5 @@ def build(checkpoint: Checkpoint, *, strict: bool = True) -> dict[str, Graph]:
         )
     with torch.device("meta"):
         graph = FsmnScores(config, options.sil_pdf_ids)
-    fill(graph, read_tensors(checkpoint), checkpoint, strict=strict)
+    load_tensors_into(graph, read_tensors(checkpoint), checkpoint, strict=strict)
     return {GRAPH: graph}

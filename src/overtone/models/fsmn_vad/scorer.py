@@ -14,7 +14,7 @@ from overtone.models.features.cmvn import read_cmvn
 from overtone.models.features.fbank import FRAME, HOP, FbankStream, Frontend, FrontendConfig, frames_of
 from overtone.models.fsmn_vad.config import FsmnConfig
 from overtone.models.fsmn_vad.options import VadOptions
-from overtone.models.task import Run
+from overtone.models.task import RunGraph
 from overtone.types import Samples
 
 BLOCK_FRAMES = 100
@@ -62,7 +62,7 @@ class FsmnVad:
         cmvn = read_cmvn(checkpoint.text(frontend.cmvn_file or "am.mvn"), name)
         self.frontend = Frontend(frontend, cmvn, name=name)
 
-    def stream(self, run: Run, *, block_frames: int = BLOCK_FRAMES) -> FsmnStream:
+    def stream(self, run: RunGraph, *, block_frames: int = BLOCK_FRAMES) -> FsmnStream:
         """A new stream of audio. See `FsmnStream`."""
         return FsmnStream(self, run, block_frames=block_frames)
 
@@ -74,7 +74,7 @@ class FsmnStream:
     and scores do not depend on how audio arrives; the last run is filled up.
     """
 
-    def __init__(self, vad: FsmnVad, run: Run, *, block_frames: int = BLOCK_FRAMES) -> None:
+    def __init__(self, vad: FsmnVad, run: RunGraph, *, block_frames: int = BLOCK_FRAMES) -> None:
         self._run, self._block = run, block_frames
         self._frontend = vad.frontend
         config = vad.frontend.config
@@ -95,7 +95,7 @@ class FsmnStream:
         blocks = (len(self._mels) - self._before - _CONTEXT) // self._block
         if blocks < 1:
             return self._scores([])
-        features = self._frontend.finished(self._mels)
+        features = self._frontend.transform(self._mels)
         used = self._before + blocks * self._block
         scores = [self._infer(features[at : at + self._block]) for at in range(self._before, used, self._block)]
         self._before = min(_CONTEXT, used)
@@ -104,7 +104,7 @@ class FsmnStream:
 
     def finish(self) -> Scores:
         """Scores of the frames that remain: at least the last one, unless there are less than 25 ms in all."""
-        features = self._frontend.finished(self._mels)[self._before :]
+        features = self._frontend.transform(self._mels)[self._before :]
         scores = []
         for start in range(0, len(features), self._block):
             some = features[start : start + self._block]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 import torch
 import torch.nn.functional as F
 
-from overtone.models.layers.attention_span import SKIPPED_SHARE, UNIT, Band, bands
+from overtone.models.layers.attention_span import SKIPPED_SHARE, UNIT, HeadGroup, bands
 
 Attend = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """Queries, keys and values (batch, heads, tokens, head_dim) to what the queries take of the values."""
@@ -104,10 +104,10 @@ def _bands(
     valid: torch.Tensor | None,
     extra: int,
     share: float,
-) -> list[Band]:
+) -> list[HeadGroup]:
     """See `locality.bands`. A GPU would have to be waited for, and sees everything."""
     if query.device.type != "cpu":
-        return [Band.of_all(query.shape[1], query.shape[2], extra)]
+        return [HeadGroup.of_all(query.shape[1], query.shape[2], extra)]
     arrays = (query.float().numpy(), key.float().numpy(), slopes.float().numpy())
     return bands(*arrays, None if valid is None else valid.numpy(), extra, share)
 
@@ -119,7 +119,7 @@ def _blocks(
     slopes: torch.Tensor,
     valid: torch.Tensor | None,
     extra: int,
-    band: Band,
+    band: HeadGroup,
 ) -> Iterator[tuple[range, torch.Tensor]]:
     """Attention of the heads of one band, some queries at a time; arguments as in `attend`, for these heads alone."""
     tokens, dtype = query.shape[2], query.dtype
@@ -129,7 +129,7 @@ def _blocks(
     for start in range(extra, tokens, size):
         if (start - extra) % run == 0:
             starts = range(start, min(start + run, tokens), size)
-            offsets = _offsets(starts, size, extra, tokens, max(band.reaches))
+            offsets = _offsets(starts, size, extra, tokens, max(band.attention_spans))
             whole = alibi_bias(slopes, size, offsets).to(dtype)
         rows = range(start, min(start + size, tokens))
         keys = band.keys(rows, extra, tokens)
@@ -169,10 +169,10 @@ def _offsets(starts: range, size: int, extra: int, tokens: int, reach: int) -> r
     return range(-min(reach, starts[-1] - extra) - extra, min(size + reach, tokens - starts.start))
 
 
-def _sizes(query: torch.Tensor, valid: torch.Tensor | None, extra: int, band: Band) -> tuple[int, int]:
+def _sizes(query: torch.Tensor, valid: torch.Tensor | None, extra: int, band: HeadGroup) -> tuple[int, int]:
     """Queries of a block, and how many queries the same tensor of the bias serves, within `BIAS_BYTES`."""
     batch, heads, tokens, _ = query.shape
-    reach = max(band.reaches)
+    reach = max(band.attention_spans)
     most = BIAS_BYTES // (heads * query.element_size())
     # With padding to hide, the bias differs between the items of the batch and is held for each of them.
     copies = batch if valid is not None else int(query.is_cuda)

@@ -58,20 +58,20 @@ _ALIKE = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Band:
+class HeadGroup:
     """Heads that share windows: for each unit of tokens after the extra ones, how far beyond it keys are attended."""
 
     heads: tuple[int, ...]
-    reaches: tuple[int, ...]
+    attention_spans: tuple[int, ...]
 
     @classmethod
-    def of_all(cls, heads: int, tokens: int, extra: int) -> Band:
+    def of_all(cls, heads: int, tokens: int, extra: int) -> HeadGroup:
         """All heads, seeing everything."""
         return cls(tuple(range(heads)), (tokens,) * max(0, -(-(tokens - extra) // UNIT)))
 
     def reach(self, rows: range, extra: int) -> int:
         """How far beyond these queries keys are attended. `rows` begin at a unit's first token."""
-        return max(self.reaches[(rows.start - extra) // UNIT : -(-(rows.stop - extra) // UNIT)])
+        return max(self.attention_spans[(rows.start - extra) // UNIT : -(-(rows.stop - extra) // UNIT)])
 
     def keys(self, rows: range, extra: int, tokens: int) -> range:
         """Keys that queries `rows` attend to, beside the extra tokens."""
@@ -81,20 +81,22 @@ class Band:
 
 def bands(
     query: Floats, key: Floats, slopes: Floats, valid: Bools | None, extra: int, share: float = SKIPPED_SHARE
-) -> list[Band]:
+) -> list[HeadGroup]:
     """All heads, in few bands of similar reach, widest first; one that sees everything if nothing may be left out.
 
     query, key: (batch, heads, tokens, head_dim). slopes: (heads,). valid: (batch, tokens), or None if all are real.
     """
     heads, tokens = query.shape[1:3]
     if share <= 0 or tokens < LEAST_TOKENS or tokens <= extra:
-        return [Band.of_all(heads, tokens, extra)]
+        return [HeadGroup.of_all(heads, tokens, extra)]
     with np.errstate(all="ignore"):  # numbers that are none see everything
-        found = reaches(excess(query, key, slopes, valid, extra), slopes, tokens - extra, share)
-    return group(found.tolist())
+        found = attention_spans(score_margin(query, key, slopes, valid, extra), slopes, tokens - extra, share)
+    return group_heads(found.tolist())
 
 
-def excess(query: Floats, key: Floats, slopes: Floats, valid: Bools | None, extra: int) -> npt.NDArray[np.float32]:
+def score_margin(
+    query: Floats, key: Floats, slopes: Floats, valid: Bools | None, extra: int
+) -> npt.NDArray[np.float32]:
     """u_i - w_i, the largest of each unit over its real queries and all items; (heads, units).
 
     Arguments as `bands` has them. -inf for a unit without real queries.
@@ -120,35 +122,36 @@ def excess(query: Floats, key: Floats, slopes: Floats, valid: Bools | None, extr
     return np.concatenate(found, axis=-1)
 
 
-def reaches(excess: Floats, slopes: Floats, keys: int, share: float) -> npt.NDArray[np.int64]:
+def attention_spans(score_margin: Floats, slopes: Floats, keys: int, share: float) -> npt.NDArray[np.int64]:
     """The smallest D for each unit; (heads, units), at most `keys`, which is everything.
 
-    excess: (heads, units), from `excess`. slopes: (heads,). keys: how many have a place.
+    excess: (heads, units), from `score_margin`. slopes: (heads,). keys: how many have a place.
     """
     slope = slopes.astype(np.float64)[:, None] * (1 - _BIAS_ROUNDING)
     mass = np.log(np.minimum(2 / -np.expm1(-slope), keys))
-    need = (excess.astype(np.float64) + mass - math.log(share)) / slope - 1
+    need = (score_margin.astype(np.float64) + mass - math.log(share)) / slope - 1
     # No slope, or numbers that are none: everything is seen.
     need = np.nan_to_num(np.ceil(need), nan=keys, posinf=keys, neginf=0)
     return need.clip(0, keys).astype(np.int64)
 
 
-def group(reaches: Sequence[Sequence[int]]) -> list[Band]:
+def group_heads(attention_spans: Sequence[Sequence[int]]) -> list[HeadGroup]:
     """Heads whose mean reaches are within a factor of two, together; widest first."""
-    cost = [max(_ALIKE, sum(units) / len(units)) for units in reaches]
-    found: list[Band] = []
+    cost = [max(_ALIKE, sum(units) / len(units)) for units in attention_spans]
+    found: list[HeadGroup] = []
     members: list[int] = []
     for head in sorted(range(len(cost)), key=lambda head: -cost[head]):
         if members and cost[members[0]] > 2 * cost[head]:
-            found.append(_band(members, reaches))
+            found.append(_band(members, attention_spans))
             members = []
         members.append(head)
-    return [*found, _band(members, reaches)]
+    return [*found, _band(members, attention_spans)]
 
 
-def _band(heads: list[int], reaches: Sequence[Sequence[int]]) -> Band:
-    return Band(
-        tuple(sorted(heads)), tuple(max(units) for units in zip(*(reaches[head] for head in heads), strict=True))
+def _band(heads: list[int], attention_spans: Sequence[Sequence[int]]) -> HeadGroup:
+    return HeadGroup(
+        tuple(sorted(heads)),
+        tuple(max(units) for units in zip(*(attention_spans[head] for head in heads), strict=True)),
     )
 
 

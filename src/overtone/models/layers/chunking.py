@@ -50,7 +50,7 @@ def memory_shapes(config: ParaformerConfig, chunks: Chunks, layers: int) -> Mapp
     }
 
 
-def check_streams(config: ParaformerConfig, name: str) -> None:
+def check_streamable(config: ParaformerConfig, name: str) -> None:
     """CheckpointError for a decoder that cannot go on where it stopped."""
     decoder = config.decoder
     if (decoder.kernel - 1) // 2 + decoder.shift != decoder.kernel - 1:

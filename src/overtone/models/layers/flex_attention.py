@@ -28,7 +28,7 @@ _HEAD_DIMS = (16, 32, 64, 128, 256)
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
-def flex_serves(
+def flex_supports(
     device: str,
     dtype: torch.dtype,
     head_dim: int,
@@ -52,13 +52,13 @@ def flex_serves(
     )
 
 
-def flex_is_here(device: str, dtype: torch.dtype, head_dim: int) -> bool:
-    """`flex_serves` for this machine."""
+def flex_available(device: str, dtype: torch.dtype, head_dim: int) -> bool:
+    """`flex_supports` for this machine."""
     if not device.startswith("cuda"):
         return False
     triton = importlib.util.find_spec("triton") is not None
     capability = torch.cuda.get_device_capability(device)
-    return flex_serves(device, dtype, head_dim, release=str(torch.__version__), capability=capability, triton=triton)
+    return flex_supports(device, dtype, head_dim, release=str(torch.__version__), capability=capability, triton=triton)
 
 
 def flex_attend(

@@ -20,7 +20,7 @@ def valid_frames(counts: torch.Tensor, frames: int) -> torch.Tensor:
     return torch.arange(frames, device=counts.device)[None, :] < counts[:, None]
 
 
-def hiding(valid: torch.Tensor) -> torch.Tensor:
+def padding_mask(valid: torch.Tensor) -> torch.Tensor:
     """What to add to attention's scores so that no frame looks at padding: float32 (B, 1, 1, T) of bool (B, T)."""
     return torch.where(valid, 0.0, HIDDEN)[:, None, None, :]
 
@@ -76,7 +76,7 @@ def split_heads(x: torch.Tensor, heads: int) -> torch.Tensor:
 def attend(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, hidden: torch.Tensor | None, heads: int
 ) -> torch.Tensor:
-    """Scaled dot-product attention in `heads` parts. Each (B, T, size); hidden: as `hiding` gives it."""
+    """Scaled dot-product attention in `heads` parts. Each (B, T, size); hidden: as `padding_mask` gives it."""
     q, k, v = (split_heads(x, heads) for x in (query, key, value))
     mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=hidden)
     return mixed.transpose(1, 2).reshape(query.shape)
@@ -93,7 +93,7 @@ class SanmAttention(nn.Module):
         self.fsmn_block = Fsmn(config.size, config.kernel, config.shift)
 
     def forward(self, x: torch.Tensor, valid: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
-        """x: (B, T, input_size). valid: bool (B, T). hidden: `hiding(valid)`. Returns (B, T, size)."""
+        """x: (B, T, input_size). valid: bool (B, T). hidden: `padding_mask(valid)`. Returns (B, T, size)."""
         query, key, value = self.linear_q_k_v(x).chunk(3, dim=-1)
         attended = self.linear_out(attend(query, key, value, hidden, self.heads))
         result: torch.Tensor = attended + self.fsmn_block(value, valid)
@@ -144,7 +144,7 @@ class SanmEncoder(nn.Module):
         """
         frames, config = features.shape[1], self.config
         valid = valid_frames(counts, frames)
-        hidden = hiding(valid)
+        hidden = padding_mask(valid)
         x: torch.Tensor = features * config.size**0.5
         if config.positions:
             x = x + sinusoids(frames, config.input_size, features.device)

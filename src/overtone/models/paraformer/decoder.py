@@ -55,7 +55,7 @@ class CrossAttention(nn.Module):
         result: torch.Tensor = self.linear_out(attend(self.linear_q(x), key, value, hidden, self.heads))
         return result
 
-    def looks(self, x: torch.Tensor, heard: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+    def attention_weights(self, x: torch.Tensor, heard: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
         """How much each token looks at each place, (B, heads, N, T), adding up to 1 over places."""
         query = split_heads(self.linear_q(x), self.heads)
         key = split_heads(self.linear_k_v(heard).chunk(2, dim=-1)[0], self.heads)
@@ -77,13 +77,13 @@ class _Layer(nn.Module):
         if attends:
             self.norm3 = nn.LayerNorm(size, eps=_EPSILON)
 
-    def remembered(self, x: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    def with_memory(self, x: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
         """All but attention: tokens (B, N, size), of which `valid` bool (B, N) are real, to the same shape."""
         made: torch.Tensor = self.feed_forward(self.norm1(x))
         return made if self.self_attn is None else x + self.self_attn.fsmn_block(self.norm2(made), valid)
 
     def forward(self, x: torch.Tensor, valid: torch.Tensor, heard: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
-        x = self.remembered(x, valid)
+        x = self.with_memory(x, valid)
         return x if self.src_attn is None else x + self.src_attn(self.norm3(x), heard, hidden)
 
 
@@ -117,7 +117,7 @@ class ParaformerDecoder(nn.Module):
         result: torch.Tensor = self.after_norm(x)
         return result
 
-    def looks(
+    def attention_weights(
         self, x: torch.Tensor, valid: torch.Tensor, heard: torch.Tensor, hidden: torch.Tensor, layer: int
     ) -> torch.Tensor:
         """What `layer` looks at, (B, heads, N, T); the other arguments as for `forward`."""
@@ -126,7 +126,7 @@ class ParaformerDecoder(nn.Module):
         last = self.decoders[layer]
         assert isinstance(last, _Layer)
         assert last.src_attn is not None
-        return last.src_attn.looks(last.norm3(last.remembered(x, valid)), heard, hidden)
+        return last.src_attn.attention_weights(last.norm3(last.with_memory(x, valid)), heard, hidden)
 
 
 def best(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

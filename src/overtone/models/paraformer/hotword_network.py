@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from overtone.models.graph import Graph
-from overtone.models.layers.sanm import hiding, valid_frames
+from overtone.models.layers.sanm import padding_mask, valid_frames
 from overtone.models.paraformer.config import SCORING_LAYERS
 from overtone.models.paraformer.decoder import best
 
@@ -59,8 +59,8 @@ class ScoresGraph(Graph):
         """states: float32 (B, N, H), as the decoder gave them. tokens: int64 (B,), real ones. vectors: float32
         (B, K, H). words: int64 (B,), real hot words. Returns float32 (B, K)."""
         real = valid_frames(tokens, states.shape[1])
-        hidden = hiding(valid_frames(words, vectors.shape[1]))
-        looks = self.network.seaco_decoder.looks(states, real, vectors, hidden, SCORING_LAYERS - 1)
+        hidden = padding_mask(valid_frames(words, vectors.shape[1]))
+        looks = self.network.seaco_decoder.attention_weights(states, real, vectors, hidden, SCORING_LAYERS - 1)
         return ((looks.sum(dim=1) * real[:, :, None]).sum(dim=1),)
 
     def example(self) -> tuple[torch.Tensor, ...]:
@@ -100,7 +100,7 @@ class SeacoGraph(Graph):
         """
         network = self.network
         real = valid_frames(tokens, states.shape[1])
-        hidden = hiding(valid_frames(words, vectors.shape[1]))
+        hidden = padding_mask(valid_frames(words, vectors.shape[1]))
         heard, said = (network.seaco_decoder(x, real, vectors, hidden) for x in (embeddings, states))
         return best(network.hotword_output_layer(heard + said))
 

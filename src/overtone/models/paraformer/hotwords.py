@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from overtone.errors import CheckpointError, UsageError
 from overtone.models.checkpoints import Checkpoint
-from overtone.models.tokenizers.characters import UNKNOWN, CharTokens
+from overtone.models.tokenizers.characters import UNKNOWN, CharTokenizer
 
 MOST, LONGEST = 1000, 32
 """Hot words of one call, and characters of one. More are no longer what somebody expects to hear."""
@@ -37,7 +37,7 @@ def check_hotwords(hotwords: tuple[str, ...]) -> None:
 class Hotwords:
     """`seg_dict`, a word and its tokens in each line; where a checkpoint has none, words are tokens as they are."""
 
-    def __init__(self, checkpoint: Checkpoint, tokens: CharTokens, start: int) -> None:
+    def __init__(self, checkpoint: Checkpoint, tokens: CharTokenizer, start: int) -> None:
         """start: the id that stands for "no hot word", which is always among them. CheckpointError: a broken list."""
         self._tokens, self._start = tokens, start
         self._lines = _read(checkpoint) if (checkpoint.folder / _FILE).is_file() else None

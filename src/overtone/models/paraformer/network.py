@@ -13,13 +13,13 @@ from torch import nn
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.features.fbank import FrontendConfig
 from overtone.models.graph import Graph
-from overtone.models.layers.sanm import SanmEncoder, hiding, valid_frames
+from overtone.models.layers.sanm import SanmEncoder, padding_mask, valid_frames
 from overtone.models.layers.sanm_config import SanmConfig
 from overtone.models.paraformer.config import ParaformerConfig
 from overtone.models.paraformer.decoder import ParaformerDecoder, best
 from overtone.models.paraformer.predictor import CifPredictor
-from overtone.models.tokenizers.characters import CharTokens
-from overtone.models.weights import fill, read_tensors
+from overtone.models.tokenizers.characters import CharTokenizer
+from overtone.models.weights import load_tensors_into, read_tensors
 
 TRAINING = r"(ctc|criterion_\w+)\.|(seaco_)?decoder\.(embed|output_layer)\.|lstm_proj\.|bias_embed\."
 """Tensors that are there for training alone. The embeddings of tokens are used for hot words only."""
@@ -57,7 +57,7 @@ class EncoderGraph(Graph):
         """features: float32 (B, T, D). counts: int64 (B,), real frames. Returns (B, T, H), 0 in padding; (B, T + 1)."""
         frames = self.network.encoder(features, counts)
         frames = torch.where(valid_frames(counts, features.shape[1])[:, :, None], frames, 0.0)
-        return frames, self.network.predictor.shares(frames, counts)
+        return frames, self.network.predictor.alphas(frames, counts)
 
     def example(self) -> tuple[torch.Tensor, ...]:
         """See Graph."""
@@ -83,7 +83,7 @@ class DecoderGraph(Graph):
         """
         decoder = self.network.decoder
         real = valid_frames(tokens, embeddings.shape[1])
-        states = decoder(embeddings, real, hidden, hiding(valid_frames(counts, hidden.shape[1])))
+        states = decoder(embeddings, real, hidden, padding_mask(valid_frames(counts, hidden.shape[1])))
         said = best(decoder.output_layer(states))
         return (*said, states) if self.network.config.hotwords else said
 
@@ -105,7 +105,7 @@ class TimesGraph(Graph):
 
     def forward(self, hidden: torch.Tensor, counts: torch.Tensor) -> tuple[torch.Tensor]:
         """hidden: float32 (B, T, H), zero in padding. counts: int64 (B,). Returns float32 (B, T * upsample)."""
-        return (self.network.predictor.beginnings(hidden, counts),)
+        return (self.network.predictor.upsampled_alphas(hidden, counts),)
 
     def example(self) -> tuple[torch.Tensor, ...]:
         """See Graph."""
@@ -120,12 +120,12 @@ def build(checkpoint: Checkpoint, *, strict: bool = True) -> dict[str, Graph]:
     from overtone.models.paraformer.hotword_network import HotwordsGraph, ScoresGraph, SeacoGraph
 
     name, settings = checkpoint.name, checkpoint.config
-    config = ParaformerConfig.from_config(settings, len(CharTokens(checkpoint)), name)
+    config = ParaformerConfig.from_config(settings, len(CharTokenizer(checkpoint)), name)
     frontend = FrontendConfig.from_config(settings.get("frontend_conf") or {}, name)
     encoder = SanmConfig.from_config(settings["encoder_conf"], frontend.dim, name)
     with torch.device("meta"):
         network = Paraformer(config, encoder)
-    fill(network, read_tensors(checkpoint), checkpoint, unused=TRAINING, strict=strict)
+    load_tensors_into(network, read_tensors(checkpoint), checkpoint, unused=TRAINING, strict=strict)
     graphs: dict[str, Graph] = {"encoder": EncoderGraph(network), "decoder": DecoderGraph(network)}
     if config.predictor.times:
         graphs["times"] = TimesGraph(network)

@@ -24,7 +24,7 @@ class CifPredictor(nn.Module):
                 self.blstm = nn.LSTM(size, size, batch_first=True, bidirectional=True)
             self.cif_output2 = nn.Linear(size * (1 + config.recurrent), 1)
 
-    def shares(self, frames: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    def alphas(self, frames: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
         """Share of a token in each frame, and past the last one the tail's: float32 (B, T + 1).
 
         frames: the encoder's, (B, T, size), zero in padding. counts: int64 (B,), real ones.
@@ -38,7 +38,7 @@ class CifPredictor(nn.Module):
         weights = torch.sigmoid(self.cif_output(self._convolved(frames).transpose(1, 2)))[:, :, 0]
         return F.relu(weights * self.config.smooth - self.config.noise)
 
-    def beginnings(self, frames: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    def upsampled_alphas(self, frames: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
         """Weights that fire where tokens begin, not yet scaled to their number: float32 (B, T * upsample).
 
         Arguments as for `shares`.

@@ -15,13 +15,13 @@ from overtone.models.checkpoints import Checkpoint
 from overtone.models.features.fbank import FrontendConfig
 from overtone.models.graph import Graph
 from overtone.models.layers.chunking import Chunks, memory_shapes
-from overtone.models.layers.sanm import hiding, split_heads
+from overtone.models.layers.sanm import padding_mask, split_heads
 from overtone.models.layers.sanm_config import SanmConfig
 from overtone.models.paraformer.config import STREAMING, ParaformerConfig
 from overtone.models.paraformer.decoder import best
 from overtone.models.paraformer.network import TRAINING, Paraformer
-from overtone.models.tokenizers.characters import CharTokens
-from overtone.models.weights import fill, read_tensors
+from overtone.models.tokenizers.characters import CharTokenizer
+from overtone.models.weights import load_tensors_into, read_tensors
 
 
 def _attended(
@@ -33,7 +33,9 @@ def _attended(
     """
     places = keys.shape[2]
     filled = torch.arange(places, device=kept.device)[None, :] >= places - fresh - kept[:, None]
-    mixed = F.scaled_dot_product_attention(split_heads(query, keys.shape[1]), keys, values, attn_mask=hiding(filled))
+    mixed = F.scaled_dot_product_attention(
+        split_heads(query, keys.shape[1]), keys, values, attn_mask=padding_mask(filled)
+    )
     return mixed.transpose(1, 2).reshape(query.shape)
 
 
@@ -134,7 +136,7 @@ class DecoderChunkGraph(Graph):
             query = attention.linear_q(block.norm3(x))
             x = x + attention.linear_out(_attended(query, all_keys, all_values, kept, frames))
             told.append((seen[:, :, embeddings.shape[1] :], all_keys[:, :, frames:], all_values[:, :, frames:]))
-        x = decoder.after_norm(blocks[-1].remembered(x, real))
+        x = decoder.after_norm(blocks[-1].with_memory(x, real))
         return (*best(decoder.output_layer(x)), *(torch.stack(kind) for kind in zip(*told, strict=True)))
 
     def example(self) -> tuple[torch.Tensor, ...]:
@@ -150,12 +152,12 @@ def build(checkpoint: Checkpoint, *, strict: bool = True, chunks: Chunks | None 
     strict: refuse tensors that the network does not know. chunks: how the stream will be cut; as published by default.
     """
     name, settings, chunks = checkpoint.name, checkpoint.config, chunks or Chunks()
-    config = ParaformerConfig.from_config(settings, len(CharTokens(checkpoint)), name, kinds=(STREAMING,))
+    config = ParaformerConfig.from_config(settings, len(CharTokenizer(checkpoint)), name, kinds=(STREAMING,))
     frontend = FrontendConfig.from_config(settings.get("frontend_conf") or {}, name)
     encoder = SanmConfig.from_config(settings["encoder_conf"], frontend.dim, name)
     with torch.device("meta"):
         network = Paraformer(config, encoder)
-    fill(network, read_tensors(checkpoint), checkpoint, unused=TRAINING, strict=strict)
+    load_tensors_into(network, read_tensors(checkpoint), checkpoint, unused=TRAINING, strict=strict)
     return {
         "encoder_chunk": EncoderChunkGraph(network, chunks),
         "decoder_chunk": DecoderChunkGraph(network, chunks),

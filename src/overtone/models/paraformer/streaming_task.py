@@ -10,11 +10,11 @@ import numpy.typing as npt
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.features.cmvn import read_cmvn
 from overtone.models.features.fbank import FbankStream, FrontendConfig
-from overtone.models.layers.chunking import Chunks, check_streams, memory_shapes
+from overtone.models.layers.chunking import Chunks, check_streamable, memory_shapes
 from overtone.models.paraformer.config import STREAMING, ParaformerConfig
-from overtone.models.task import Array, Run, check_numbers
-from overtone.models.tokenizers.characters import CharTokens
-from overtone.types import Recognized, Samples
+from overtone.models.task import Array, RunGraph, check_finite
+from overtone.models.tokenizers.characters import CharTokenizer
+from overtone.types import Samples, TokenOutput
 
 Floats = npt.NDArray[np.float32]
 
@@ -29,14 +29,14 @@ class StreamingParaformer:
         self.name = name = checkpoint.name
         conf = checkpoint.config
         self.chunks = chunks or Chunks()
-        self.tokens = CharTokens(checkpoint)
+        self.tokens = CharTokenizer(checkpoint)
         self.config = ParaformerConfig.from_config(conf, len(self.tokens), name, kinds=(STREAMING,))
-        check_streams(self.config, name)
+        check_streamable(self.config, name)
         self.frontend = FrontendConfig.from_config(conf.get("frontend_conf") or {}, name)
         self.cmvn = read_cmvn(checkpoint.text(self.frontend.cmvn_file or "am.mvn"), name)
         self.shapes = memory_shapes(self.config, self.chunks, self.config.encoder_blocks)
 
-    def stream(self, run: Run) -> ParaformerStream:
+    def stream(self, run: RunGraph) -> ParaformerStream:
         """A new stream of speech, whose graphs are run by `run`."""
         return ParaformerStream(self, run)
 
@@ -48,7 +48,7 @@ class ParaformerStream:
     chunk of samples and memories of a fixed size.
     """
 
-    def __init__(self, model: StreamingParaformer, run: Run) -> None:
+    def __init__(self, model: StreamingParaformer, run: RunGraph) -> None:
         self._model, self._run = model, run
         self._step = model.chunks.size * model.frontend.hop
         self._samples = np.zeros(0, np.float32)
@@ -71,7 +71,7 @@ class ParaformerStream:
             "kept": np.zeros(1, np.int64),
         }
 
-    def push(self, samples: Samples) -> Recognized:
+    def push(self, samples: Samples) -> TokenOutput:
         """What is known after these samples that was not before. samples: float32 (samples,), full scale ±1."""
         self._samples = np.concatenate([self._samples, samples])
         whole = len(self._samples) // self._step
@@ -82,14 +82,14 @@ class ParaformerStream:
         self._samples = self._samples[whole * self._step :].copy()
         return _together(answers)
 
-    def finish(self) -> Recognized:
+    def finish(self) -> TokenOutput:
         """The rest, when no more samples come. The stream is at its end then."""
         rest, self._samples = self._samples, np.zeros(0, np.float32)
         # Less than a frame is not worth being heard; what was ahead of the last chunk still is.
         features = self._features.push(rest, last=True) if len(rest) >= self._model.frontend.hop else None
         return self._chunk(features, last=True)
 
-    def _chunk(self, features: Floats | None, *, last: bool = False) -> Recognized:
+    def _chunk(self, features: Floats | None, *, last: bool = False) -> TokenOutput:
         chunks = self._model.chunks
         frames = self._overlap if features is None else np.concatenate([self._overlap, features])
         self._overlap = frames[-chunks.ahead :]
@@ -97,7 +97,7 @@ class ParaformerStream:
         kept = self._heard["kept"] + len(frames) - chunks.ahead
         self._heard = _remembered(heard, ("keys", "values"), kept)
         alphas, hidden = heard["alphas"][0].copy(), heard["hidden"]
-        check_numbers(self._model.name, alphas)
+        check_finite(self._model.name, alphas)
         if not last:
             alphas[chunks.size :] = 0  # they are the next chunk's
         embeddings = self._cif.push(hidden[0], alphas, last=last)
@@ -106,9 +106,9 @@ class ParaformerStream:
         said = self._run("decoder_chunk", {"embeddings": embeddings[None], "hidden": hidden, **self._said})
         self._said = _remembered(said, ("tokens", "keys", "values"), self._said["kept"] + len(frames))
         best, sure = said["best"][0], said["probability"][0]
-        check_numbers(self._model.name, sure)
+        check_finite(self._model.name, sure)
         spoken = ~np.isin(best, self._model.config.silent)
-        return Recognized(best[spoken].astype(np.int32), None, sure[spoken].copy())
+        return TokenOutput(best[spoken].astype(np.int32), None, sure[spoken].copy())
 
 
 def _remembered(outputs: Mapping[str, Array], names: tuple[str, ...], kept: Array) -> dict[str, Array]:
@@ -117,10 +117,10 @@ def _remembered(outputs: Mapping[str, Array], names: tuple[str, ...], kept: Arra
     return memories | {"kept": np.minimum(kept, memories["keys"].shape[3])}
 
 
-def _together(answers: list[Recognized]) -> Recognized:
+def _together(answers: list[TokenOutput]) -> TokenOutput:
     tokens = np.concatenate([np.zeros(0, np.int32), *(answer.tokens for answer in answers)])
     sure = np.concatenate([np.zeros(0, np.float32), *(answer.confidences for answer in answers)])
-    return Recognized(tokens, None, sure)
+    return TokenOutput(tokens, None, sure)
 
 
 class _FeatureStream:

@@ -15,9 +15,9 @@ from overtone.models.features.fbank import FRAME, Frontend, FrontendConfig, padd
 from overtone.models.paraformer import cif, timestamps
 from overtone.models.paraformer.config import ParaformerConfig
 from overtone.models.paraformer.hotwords import LONGEST, MOST, Hotwords, check_hotwords
-from overtone.models.task import Array, Run, check_numbers
-from overtone.models.tokenizers.characters import CharTokens
-from overtone.types import Batch, Recognized
+from overtone.models.task import Array, RunGraph, check_finite
+from overtone.models.tokenizers.characters import CharTokenizer
+from overtone.types import Batch, TokenOutput
 
 _FRAMES, _TOKENS, _WORDS = 10, 8, 8
 """Padded numbers of frames, tokens and hot words are multiples of these, which bounds how many shapes graphs meet."""
@@ -30,7 +30,7 @@ _LISTENED = 50
 
 
 @dataclass(frozen=True, slots=True)
-class ParaformerWish:
+class ParaformerParams:
     """What a Paraformer can be asked. hotwords: words that are expected, each with blanks where it has some; UsageError
     for more than 1,000, or one of more than 32 characters."""
 
@@ -62,7 +62,7 @@ class ParaformerTask:
     def __init__(self, checkpoint: Checkpoint) -> None:
         """Raises CheckpointError where its folder is broken, or asks for something that is not implemented."""
         name = checkpoint.name
-        self.tokens = CharTokens(checkpoint)
+        self.tokens = CharTokenizer(checkpoint)
         self._name = name
         self._config = ParaformerConfig.from_config(checkpoint.config, len(self.tokens), name)
         frontend = FrontendConfig.from_config(checkpoint.config.get("frontend_conf") or {}, name)
@@ -84,23 +84,23 @@ class ParaformerTask:
         }
         return ("encoder", "decoder", *(graph for graph, is_there in there.items() if is_there))
 
-    def answer(self, run: Run, batch: Batch) -> list[Recognized]:
-        """See Task. `batch.wish`: a ParaformerWish, or None. UsageError for hot words where the model takes none."""
-        wish = batch.wish if isinstance(batch.wish, ParaformerWish) else ParaformerWish()
-        if wish.hotwords and self._hotwords is None:
+    def answer(self, run: RunGraph, batch: Batch) -> list[TokenOutput]:
+        """See `Task`. `batch.decode_params`: `ParaformerParams` or None. UsageError for hot words it cannot take."""
+        decode_params = batch.decode_params if isinstance(batch.decode_params, ParaformerParams) else ParaformerParams()
+        if decode_params.hotwords and self._hotwords is None:
             raise UsageError(f"{self._name}: takes no hot words; a SeacoParaformer does.")
         features, counts = self._features(batch)
         heard = run("encoder", {"features": features, "counts": counts})
         alphas = heard["alphas"]
-        check_numbers(self._name, alphas)
+        check_finite(self._name, alphas)
         tokens = cif.token_counts(alphas, tail=self._config.predictor.tail > 0)
         if not tokens.any():
             return [self._recognized(*_NOTHING) for _ in tokens]
-        vectors = self._vectors_of(run, wish.hotwords) if wish.hotwords else None
+        vectors = self._vectors_of(run, decode_params.hotwords) if decode_params.hotwords else None
         said = self._say(run, _Heard(heard["hidden"], alphas, counts, tokens), vectors)
         return [self._recognized(*row) for row in said]
 
-    def _vectors_of(self, run: Run, words: tuple[str, ...]) -> Array:
+    def _vectors_of(self, run: RunGraph, words: tuple[str, ...]) -> Array:
         """A vector of each hot word. The last ones are kept: batch after batch asks for the same."""
         known, vectors = self._known
         if known != words:
@@ -109,7 +109,7 @@ class ParaformerTask:
             self._known = words, vectors
         return vectors
 
-    def rehearse(self, run: Run, batch: Batch) -> None:
+    def run_worst_case(self, run: RunGraph, batch: Batch) -> None:
         """See Task. As if every second frame, which is 8 a second, ended a token, and with the most hot words."""
         features, counts = self._features(batch)
         heard = run("encoder", {"features": features, "counts": counts})
@@ -125,7 +125,7 @@ class ParaformerTask:
     def _features(self, batch: Batch) -> tuple[Array, npt.NDArray[np.int64]]:
         return padded([self._frontend(waveform) for waveform in batch.waveforms], _FRAMES)
 
-    def _say(self, run: Run, heard: _Heard, vectors: Array | None) -> list[_Said]:
+    def _say(self, run: RunGraph, heard: _Heard, vectors: Array | None) -> list[_Said]:
         """What each row says, of which one at least has a token. vectors: of hot words, where there are any."""
         embeddings = cif.embeddings(heard.hidden, heard.alphas, heard.tokens, step=_TOKENS)
         rows: dict[str, Array] = {"embeddings": embeddings, "tokens": heard.tokens}
@@ -149,16 +149,16 @@ class ParaformerTask:
 
     def _recognized(
         self, tokens: npt.NDArray[np.int64], sure: npt.NDArray[np.float32], weights: npt.NDArray[np.float32] | None
-    ) -> Recognized:
-        check_numbers(self._name, sure, *(() if weights is None else (weights,)))
+    ) -> TokenOutput:
+        check_finite(self._name, sure, *(() if weights is None else (weights,)))
         kept = ~np.isin(tokens, self._config.silent)
         times = np.zeros((0, 2), np.int32) if self._config.predictor.times else None
         if weights is not None:
-            weights = timestamps.scaled(weights, len(tokens))
+            weights = timestamps.scale_to_count(weights, len(tokens))
             times = timestamps.token_times(weights, int(kept.sum()), upsample=self._config.predictor.upsample)
-        return Recognized(tokens[kept].astype(np.int32), times, sure[kept].astype(np.float32))
+        return TokenOutput(tokens[kept].astype(np.int32), times, sure[kept].astype(np.float32))
 
-    def _listen(self, run: Run, vectors: Array, rows: Mapping[str, Array]) -> Mapping[str, Array]:
+    def _listen(self, run: RunGraph, vectors: Array, rows: Mapping[str, Array]) -> Mapping[str, Array]:
         """What the decoder of hot words says. rows: the batch's `embeddings`, `states` and `tokens`."""
         count, batch = len(vectors), len(rows["tokens"])
         among = _among(np.broadcast_to(vectors, (batch, *vectors.shape)))
@@ -169,7 +169,7 @@ class ParaformerTask:
         return run("seaco", dict(rows) | among)
 
 
-def _vectors(run: Run, words: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> Array:
+def _vectors(run: RunGraph, words: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> Array:
     """A vector of each hot word, float32 (words, dim). words, lengths: as `Hotwords.ids` gives them."""
     vectors = []
     for start in range(0, len(words), _WORDS_AT_ONCE):

@@ -21,13 +21,13 @@ _SILENCE = 5  # more than this before the first token or after the last one is n
 _FULL = 1 - 1e-4  # a sum that is this near to the next whole number has passed it
 
 
-def scaled(weights: Floats, count: int) -> Floats:
+def scale_to_count(weights: Floats, count: int) -> Floats:
     """Weights that add up to `count`, float32; as they are where they add up to nothing."""
     total = weights.sum()
     return weights * np.float32(count / total) if total > 0 else weights
 
 
-def fires(weights: Floats) -> npt.NDArray[np.int64]:
+def fire_positions(weights: Floats) -> npt.NDArray[np.int64]:
     """Places where the sum of weights passes the next whole number, int64, once at a place at most."""
     places, held = [], 0.0
     full = float(np.float32(_FULL))
@@ -47,9 +47,9 @@ def token_times(weights: Floats, tokens: int, *, upsample: int = 3) -> npt.NDArr
     """
     if not tokens:
         return np.zeros((0, 2), np.int32)
-    begins = fires(weights)
+    begins = fire_positions(weights)
     if len(begins) != tokens + 1:
-        begins = fires(scaled(weights, tokens + 1))
+        begins = fire_positions(scale_to_count(weights, tokens + 1))
     if len(begins) < 2:  # no weights to go by: all the same length
         edges = np.linspace(0, len(weights), tokens + 1)
         spans: npt.NDArray[np.floating] = np.stack([edges[:-1], edges[1:]], axis=1)

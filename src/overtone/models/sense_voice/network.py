@@ -112,5 +112,5 @@ def build(checkpoint: Checkpoint, *, strict: bool = True) -> dict[str, Graph]:
         )
     with torch.device("meta"):
         network = SenseVoice(config, table.shape[0])
-    weights.fill(network, tensors, checkpoint, strict=strict)
+    weights.load_tensors_into(network, tensors, checkpoint, strict=strict)
     return {"encoder": Encoder(network), "head": Head(network), "scores": Scores(network)}

@@ -21,7 +21,7 @@ _NO_EVENT = ("Speech", "Event_UNK", "nospeech", "SPECIAL_TOKEN", "withitn", "woi
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class RichTags:
     """What the tags of one segment say; None for what they do not."""
 
     language: str | None = None
@@ -29,7 +29,7 @@ class Told:
     event: str | None = None
 
 
-def told(tags: Sequence[str]) -> Told:
+def parse_tags(tags: Sequence[str]) -> RichTags:
     """Read tags in whatever order they come; one that is none of the others is an event."""
     language = emotion = event = None
     for tag in tags:
@@ -40,4 +40,4 @@ def told(tags: Sequence[str]) -> Told:
             emotion = _EMOTIONS[word]
         elif word not in _NO_EVENT and tag.startswith("<|"):
             event = word
-    return Told(language, emotion, event)
+    return RichTags(language, emotion, event)

@@ -14,9 +14,9 @@ from overtone.models.checkpoints import Checkpoint
 from overtone.models.features.cmvn import read_cmvn
 from overtone.models.features.fbank import FRAME, Frontend, FrontendConfig, padded
 from overtone.models.sense_voice.ctc_alignment import BLANK, align, runs
-from overtone.models.task import Array, Run, check_numbers
-from overtone.models.tokenizers.sentencepiece import Pieces
-from overtone.types import SAMPLE_RATE, Answer, Batch, Recognized
+from overtone.models.task import Array, RunGraph, check_finite
+from overtone.models.tokenizers.sentencepiece import SentencePieceTokenizer
+from overtone.types import SAMPLE_RATE, Batch, ModelOutput, TokenOutput
 
 LANGUAGES: Mapping[str, int] = {"auto": 0, "zh": 3, "en": 4, "yue": 7, "ja": 11, "ko": 12, "nospeech": 13}
 """Languages that can be asked for, and their rows in the table of embeddings."""
@@ -41,7 +41,7 @@ Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class SenseVoiceWish:
+class SenseVoiceParams:
     """What is asked for. language: one of `LANGUAGES`. itn: digits and punctuation. times: of each token."""
 
     language: str = "auto"
@@ -63,7 +63,7 @@ class _Heard:
     total: Floats
 
 
-def section(config: Mapping[str, Any], key: str, name: str) -> Mapping[str, Any]:
+def config_section(config: Mapping[str, Any], key: str, name: str) -> Mapping[str, Any]:
     """A part of a `config.yaml`, empty where left out. CheckpointError, with the checkpoint's name, for no mapping."""
     part = config.get(key) or {}
     if not isinstance(part, Mapping):
@@ -75,11 +75,11 @@ def frontend_config(config: Mapping[str, Any], name: str) -> FrontendConfig:
     """Its frontend. CheckpointError, with the checkpoint's name and the key, for one that is not known."""
     if (kind := config.get("frontend")) not in _FRONTENDS:
         raise CheckpointError(f"{name}: frontend in config.yaml is {kind!r}; only {_FRONTENDS[0]!r} is known.")
-    return FrontendConfig.from_config(section(config, "frontend_conf", name), name)
+    return FrontendConfig.from_config(config_section(config, "frontend_conf", name), name)
 
 
 class SenseVoiceTask:
-    """Waveforms to `Recognized`. The wish is a `SenseVoiceWish`; None stands for its defaults."""
+    """Waveforms to `TokenOutput`. The wish is a `SenseVoiceParams`; None stands for its defaults."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         config = frontend_config(checkpoint.config, checkpoint.name)
@@ -90,7 +90,7 @@ class SenseVoiceTask:
         self._name = checkpoint.name
         cmvn = read_cmvn(checkpoint.text(config.cmvn_file or "am.mvn"), checkpoint.name)
         self._frontend = Frontend(config, cmvn, name=checkpoint.name)
-        self.pieces = Pieces.of(checkpoint)
+        self.pieces = SentencePieceTokenizer.of(checkpoint)
 
     @property
     def graphs(self) -> Sequence[str]:
@@ -107,28 +107,28 @@ class SenseVoiceTask:
         """Samples of the first frame."""
         return FRAME
 
-    def answer(self, run: Run, batch: Batch) -> list[Answer]:
-        """One `Recognized` for each waveform, in order."""
-        wish = batch.wish if isinstance(batch.wish, SenseVoiceWish) else SenseVoiceWish()
-        heard = self._hear(run, batch, wish)
-        check_numbers(self._name, *(one.total for one in heard))
-        return [self._read(run, one, wish.times) for one in heard]
+    def answer(self, run: RunGraph, batch: Batch) -> list[ModelOutput]:
+        """One `TokenOutput` for each waveform, in order."""
+        decode_params = batch.decode_params if isinstance(batch.decode_params, SenseVoiceParams) else SenseVoiceParams()
+        heard = self._hear(run, batch, decode_params)
+        check_finite(self._name, *(one.total for one in heard))
+        return [self._read(run, one, decode_params.times) for one in heard]
 
-    def rehearse(self, run: Run, batch: Batch) -> None:
+    def run_worst_case(self, run: RunGraph, batch: Batch) -> None:
         """See Task. As if every second frame began a token, none of them where its frames say."""
-        for heard in self._hear(run, batch, SenseVoiceWish()):
+        for heard in self._hear(run, batch, SenseVoiceParams()):
             targets = np.arange((len(heard.best) - QUERIES + 1) // 2) % 2 + 1
             chances = _chances(run, heard, targets)
             align(targets, chances[:, 1:], chances[:, 0])
 
-    def _hear(self, run: Run, batch: Batch, wish: SenseVoiceWish) -> list[_Heard]:
+    def _hear(self, run: RunGraph, batch: Batch, decode_params: SenseVoiceParams) -> list[_Heard]:
         features, counts = padded([self._frontend(samples) for samples in batch.waveforms], _STEP)
-        asked = [LANGUAGES[wish.language], _EVENT, _EMOTION, _WITH_ITN if wish.itn else _WITHOUT_ITN]
+        asked = [LANGUAGES[decode_params.language], _EVENT, _EMOTION, _WITH_ITN if decode_params.itn else _WITHOUT_ITN]
         queries = np.tile(np.array(asked, np.int64), (len(counts), 1))
         outputs = run("encoder", {"features": features, "counts": counts, "queries": queries})
         return _heard(run, outputs["hidden"], counts + QUERIES)
 
-    def _read(self, run: Run, heard: _Heard, want_times: bool) -> Recognized:
+    def _read(self, run: RunGraph, heard: _Heard, want_times: bool) -> TokenOutput:
         ids, starts, stops = runs(heard.best)
         speech = starts >= QUERIES
         tags = ids[~speech]
@@ -137,7 +137,7 @@ class SenseVoiceTask:
             aligned = self._align(run, heard, written)
             if aligned is not None:
                 tokens, spans = np.array(written), aligned
-        return Recognized(
+        return TokenOutput(
             tokens=tokens.astype(np.int32),
             times=self._milliseconds(spans - QUERIES) if want_times else None,
             confidences=_confidences(heard, spans),
@@ -154,15 +154,16 @@ class SenseVoiceTask:
         same = written[:tags] == said[:tags] and self.pieces.decode(written) == text
         return written[tags:] if same else []
 
-    def _align(self, run: Run, heard: _Heard, written: Sequence[int]) -> Ints | None:
+    def _align(self, run: RunGraph, heard: _Heard, written: Sequence[int]) -> Ints | None:
         """First frame and the one after the last of each token, int64 (tokens, 2), as FunASR finds them; None where it
         could not.
 
-        FunASR aligns not the tokens, but what their pieces become as texts of their own; see `Pieces.split_alone`.
-        Where that is what the frames say anyhow, their own path is the best of all: at each of its frames it takes the
-        likeliest token. (FunASR gives blanks the probability 1 where they are likeliest, which changes nothing there.)
+        FunASR aligns not the tokens, but what their pieces become as texts of their own
+        (`SentencePieceTokenizer.encode_standalone`). Where that is what the frames say anyhow, their own path is the
+        best of all: at each of its frames it takes the likeliest token. (FunASR gives blanks the probability 1 where
+        they are likeliest, which changes nothing there.)
         """
-        alone = [parts or [_LONE_BLANK] for parts in self.pieces.split_alone(written)]
+        alone = [parts or [_LONE_BLANK] for parts in self.pieces.encode_standalone(written)]
         targets = np.array([part for parts in alone for part in parts])
         if (targets == BLANK).any() or targets.max() >= len(self.pieces):
             return None
@@ -185,7 +186,7 @@ class SenseVoiceTask:
         return (np.maximum((frames * hop_ms - hop_ms // 2) / 1000, 0) * 1000).astype(np.int32)
 
 
-def _heard(run: Run, hidden: Array, counts: Ints) -> list[_Heard]:
+def _heard(run: RunGraph, hidden: Array, counts: Ints) -> list[_Heard]:
     """What the true frames of each row say. All of them go through the head together, `_ROWS` at a time."""
     rows: Floats = np.concatenate([row[:count] for row, count in zip(hidden, counts, strict=True)])
     best, probability = np.empty(len(rows), np.int64), np.empty(len(rows), np.float32)
@@ -202,7 +203,7 @@ def _heard(run: Run, hidden: Array, counts: Ints) -> list[_Heard]:
     ]
 
 
-def _chances(run: Run, heard: _Heard, targets: Ints) -> Floats:
+def _chances(run: RunGraph, heard: _Heard, targets: Ints) -> Floats:
     """Log-probabilities of a blank and of tokens at the frames of speech, float32 (frames, 1 + tokens)."""
     hidden = heard.hidden[QUERIES:]
     tokens = np.concatenate([[BLANK], targets])

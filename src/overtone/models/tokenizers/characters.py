@@ -25,7 +25,7 @@ Word = tuple[str, int, int]
 """A word (or a character of a script without blanks), and its first and last token."""
 
 
-class CharTokens:
+class CharTokenizer:
     """The vocabulary of a checkpoint: `tokens.json`, a list of strings, or `tokens.txt`, a line for each."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:

@@ -18,7 +18,7 @@ _LARGEST = 64 << 20
 _TAG = re.compile(r"<\|[^<>|]*\|>")
 
 
-class Found(NamedTuple):
+class WordSpan(NamedTuple):
     """A word and the first and last of the tokens that make it, inclusive."""
 
     text: str
@@ -26,7 +26,7 @@ class Found(NamedTuple):
     last: int
 
 
-class Pieces:
+class SentencePieceTokenizer:
     """One vocabulary. Ids are 0 to `len(pieces) - 1`."""
 
     def __init__(self, path: Path, name: str) -> None:
@@ -45,7 +45,7 @@ class Pieces:
         self._name = name
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint) -> Pieces:
+    def of(cls, checkpoint: Checkpoint) -> SentencePieceTokenizer:
         """The vocabulary in a checkpoint's folder: its one file that ends in `.bpe.model`."""
         paths = sorted(path.name for path in checkpoint.folder.glob("*.bpe.model"))
         if len(paths) != 1:
@@ -78,19 +78,19 @@ class Pieces:
         """The tokens that text is usually written with."""
         return [int(token) for token in self._processor.EncodeAsIds(text)]
 
-    def split_alone(self, tokens: Sequence[int]) -> list[list[int]]:
+    def encode_standalone(self, tokens: Sequence[int]) -> list[list[int]]:
         """What each token's piece becomes when it is taken for a text of its own: mostly that token, but blanks at
         its beginning are lost."""
         return [self.split(self[token]) for token in tokens]
 
-    def words(self, tokens: Sequence[int]) -> list[Found]:
+    def words(self, tokens: Sequence[int]) -> list[WordSpan]:
         """Tokens as words: a blank begins one, pieces of ASCII letters are joined, all else stands for itself."""
         return join([self[token] for token in tokens])
 
 
-def join(pieces: Sequence[str]) -> list[Found]:
-    """Pieces as words; see `Pieces.words`. A lone blank is part of none."""
-    words: list[Found] = []
+def join(pieces: Sequence[str]) -> list[WordSpan]:
+    """Pieces as words; see `SentencePieceTokenizer.words`. A lone blank is part of none."""
+    words: list[WordSpan] = []
     apart = True
     for index, piece in enumerate(pieces):
         text = piece.removeprefix(BLANK)
@@ -99,9 +99,9 @@ def join(pieces: Sequence[str]) -> list[Found]:
             continue
         before = "" if apart else words[-1].text
         if _letters(before) and _letters(text):
-            words[-1] = Found(before + text, words[-1].first, index)
+            words[-1] = WordSpan(before + text, words[-1].first, index)
         else:
-            words.append(Found(text, index, index))
+            words.append(WordSpan(text, index, index))
         apart = False
     return words
 

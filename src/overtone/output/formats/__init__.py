@@ -8,8 +8,8 @@ Emotions and transcripts go through the same sinks; how fine they are to be told
 All but .jsonl appear under their name only when closed; until then they end in `.part`.
 """
 
-from overtone.output.formats.file_names import Names, base_name
-from overtone.output.formats.open_sink import FORMATS, already_there, check_sink, open_sink
+from overtone.output.formats.file_names import OutputNames, base_name
+from overtone.output.formats.open_sink import FORMATS, check_sink, existing_output, open_sink
 from overtone.output.formats.sink import Sink
 
-__all__ = ["FORMATS", "Names", "Sink", "already_there", "base_name", "check_sink", "open_sink"]
+__all__ = ["FORMATS", "OutputNames", "Sink", "base_name", "check_sink", "existing_output", "open_sink"]

@@ -18,7 +18,7 @@ from overtone.types import Result
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 
 
-def harmless(text: str, *, path: bool = False) -> str:
+def escape_formula(text: str, *, path: bool = False) -> str:
     """`text` so that no spreadsheet runs it. A lone `-` (standard input) is no formula and stays."""
     if not text.startswith(_FORMULA) or text == "-":
         return text
@@ -32,7 +32,7 @@ class Csv(TextSink):
         super().__init__(Target(path))
         self._table = table
         self._csv = csv.writer(self._target)
-        self._csv.writerow([harmless(column.name) for column in table.columns])
+        self._csv.writerow([escape_formula(column.name) for column in table.columns])
 
     def _put(self, result: Result) -> None:
         for row in self._table.rows(result):
@@ -43,7 +43,7 @@ def _text(column: Column, cell: Cell) -> str:
     if cell is None:
         return ""
     if isinstance(cell, str):
-        return harmless(cell, path=column.name == "source")
+        return escape_formula(cell, path=column.name == "source")
     if column.kind == "integer":
         return str(cell)
     # Fixed notation: 0.00001 as 1e-05 is text to some readers.

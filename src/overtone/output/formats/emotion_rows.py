@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from overtone.output.formats.table import ERROR, WHO, Cell, Column, Table
-from overtone.output.records import SECOND_DIGITS, frame_scores, frame_starts, of_kind, rounded, seconds
+from overtone.output.records import SECOND_DIGITS, expect_type, frame_scores, frame_starts, rounded, seconds
 from overtone.types import SILENCE, EmotionResult, FrameResult, Granularity, Result
 
 
@@ -28,7 +28,7 @@ class EmotionRows(Table):
         self._labels = labels
 
     def _cells(self, result: Result) -> Iterator[tuple[Cell, ...]]:
-        told = of_kind(result, EmotionResult)
+        told = expect_type(result, EmotionResult)
         end = rounded(told.duration, SECOND_DIGITS)
         whole: tuple[Cell, ...] = (told.label, rounded(told.score), *self._classes(told.scores))
         if self.level == "utterance":

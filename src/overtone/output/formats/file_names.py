@@ -26,7 +26,7 @@ def base_name(result: Result) -> str:
     return source_name(result) + _channel(result)
 
 
-class Names:
+class OutputNames:
     """Gives each result its own name: `call`, then `call-2` for the second input of that name.
 
     A result of the same source, id and channel gets the same name again.
@@ -40,7 +40,7 @@ class Names:
         """The name of an input before there is a result of it: `of_source` will give the same."""
         return self._unique((source, id, None), _safe(id if id is not None else _stem(source)).replace(" ", "_"))
 
-    def take(self, result: Result) -> str:
+    def claim(self, result: Result) -> str:
         """The name for the result's files, without ending."""
         return self._unique((result.source, result.id, result.channel), base_name(result))
 

@@ -10,14 +10,14 @@ from pathlib import Path
 from overtone.errors import UsageError
 from overtone.output.formats.csv import Csv
 from overtone.output.formats.emotion_rows import EmotionRows
-from overtone.output.formats.file_names import Names
+from overtone.output.formats.file_names import OutputNames
 from overtone.output.formats.json_lines import JsonArray, JsonLines
 from overtone.output.formats.output_file import make_folder
 from overtone.output.formats.parquet import Parquet
 from overtone.output.formats.rttm import NO_SPEAKERS, Rttm
 from overtone.output.formats.sink import Closing, Sink
 from overtone.output.formats.table import Table
-from overtone.output.formats.timeline_formats import AudacityLabels, PlainText, Srt, Vtt, many_message
+from overtone.output.formats.timeline_formats import AudacityLabels, PlainText, Srt, Vtt, single_input_error_text
 from overtone.output.formats.transcript_rows import TranscriptRows
 from overtone.output.records import DETAILS, Level
 from overtone.types import Result
@@ -48,7 +48,7 @@ def check_sink(
     if kind == "rttm" and granularity in DETAILS and not speakers:
         raise UsageError(NO_SPEAKERS, code="no_speakers")
     if many and template is None and kind in _ONE_INPUT:
-        raise UsageError(many_message(kind, path or "standard output"))
+        raise UsageError(single_input_error_text(kind, path or "standard output"))
     if kind == "parquet":
         Parquet.check()
 
@@ -82,7 +82,7 @@ def open_sink(
     return _make(path, kind, granularity, labels, append=append)
 
 
-def already_there(path: str, format: str | None = None) -> str | None:
+def existing_output(path: str, format: str | None = None) -> str | None:
     """A file with something in it that writing to `path`, as in `open_sink`, would replace or might; None for none."""
     _, template = _destination(path, format)
     pattern = "*".join(map(glob.escape, template.split(NAME) if template else [path]))
@@ -94,14 +94,14 @@ class SinkPerInput(Closing):
 
     def __init__(self, template: str, kind: str, granularity: Level, labels: Sequence[str]) -> None:
         self._template = template
-        self._names = Names()
+        self._names = OutputNames()
         self._skips_failed = kind in _ONE_TIMELINE
         self._open: Callable[[str], Sink] = lambda path: _make(path, kind, granularity, labels)
         make_folder(str(Path(template.split(NAME, 1)[0] + "x").parent))
 
     def write(self, result: Result) -> None:
         """Write the file of one result. A failed input has none in the forms of timelines."""
-        name = self._names.take(result)
+        name = self._names.claim(result)
         if result.ok or not self._skips_failed:
             with self._open(self._template.replace(NAME, name)) as sink:
                 sink.write(result)

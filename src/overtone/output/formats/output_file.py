@@ -21,7 +21,7 @@ PART = ".part"
 
 
 @contextmanager
-def writing(path: str) -> Iterator[None]:
+def map_write_errors(path: str) -> Iterator[None]:
     """Turn a system error inside the block into a UsageError that names `path` and a remedy.
 
     A closed pipe stays a BrokenPipeError: whoever reads has enough, which is no mistake.
@@ -43,7 +43,7 @@ def replacing(path: str) -> Iterator[str]:
     """The name of a sibling to write; it replaces `path` if the block succeeds and is removed if not."""
     final = os.path.realpath(path)
     part = final + PART
-    with writing(path):
+    with map_write_errors(path):
         make_parent(final)
         try:
             yield part
@@ -59,7 +59,7 @@ def make_folder(path: str) -> None:
 
     UsageError where it cannot be made or written.
     """
-    with writing(path):
+    with map_write_errors(path):
         Path(path).mkdir(parents=True, exist_ok=True)
         if not os.access(path, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, "Permission denied")
@@ -88,7 +88,7 @@ class Target:
         self.name = path or "standard output"
         self.closed = False
         if path is not None:
-            with writing(path):
+            with map_write_errors(path):
                 self._open(path, in_place or append, append)
 
     def _open(self, path: str, in_place: bool, append: bool) -> None:
@@ -116,7 +116,7 @@ class Target:
     def flush(self) -> None:
         """Hand everything to the system."""
         data, self._pending = self._pending, bytearray()
-        with writing(self.name):
+        with map_write_errors(self.name):
             if self._raw is None:
                 _to_stdout(bytes(data))
             else:
@@ -125,12 +125,12 @@ class Target:
                     left = left[self._raw.write(left) :]
         self._drained += len(data)
 
-    def tell(self) -> int:
+    def position(self) -> int:
         """Bytes written so far."""
         return self._drained + len(self._pending)
 
     @contextmanager
-    def record(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
         """All that the block writes, or, in a file, nothing of it if the block fails. Flushes at the end."""
         self.flush()
         start = self._drained
@@ -148,7 +148,7 @@ class Target:
             self._raw.seek(self._base + start)
             self._drained = start
 
-    def discard(self) -> None:
+    def abort(self) -> None:
         """Close without leaving a file. One written in place stays."""
         self._pending.clear()
         rename, self._rename = self._rename, None
@@ -167,7 +167,7 @@ class Target:
             if self._raw is not None:
                 self._raw.close()
             if self._rename:
-                with writing(self.name):
+                with map_write_errors(self.name):
                     os.replace(*self._rename)
 
 

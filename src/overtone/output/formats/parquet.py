@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from overtone.errors import UsageError, spelled_out
-from overtone.output.formats.output_file import Target, writing
+from overtone.errors import UsageError, printable
+from overtone.output.formats.output_file import Target, map_write_errors
 from overtone.output.formats.sink import Closing
 from overtone.output.formats.table import Cell, Table
 from overtone.types import Result, Transcript
@@ -41,7 +41,7 @@ class Parquet(Closing):
             about["backend"] = result.backend or ""
             if isinstance(result, Transcript):
                 about |= {f"models.{role}": name for role, name in result.models.items()}
-            self._about |= {f"overtone.{key}": spelled_out(value) for key, value in about.items()}
+            self._about |= {f"overtone.{key}": printable(value) for key, value in about.items()}
         for row in self._table.rows(result):
             self._rows.append(row)
             self._kept += 1 + sum(len(cell) for cell in row if isinstance(cell, list))
@@ -54,7 +54,7 @@ class Parquet(Closing):
             return
         try:
             self._write_group()
-            with writing(self._target.name):
+            with map_write_errors(self._target.name):
                 self._writer.close()
         finally:
             self._target.close()
@@ -67,7 +67,7 @@ class Parquet(Closing):
             self._arrow.array([_plain(cell) for cell in column], field.type)
             for column, field in zip(cells, schema, strict=True)
         ]
-        with writing(self._target.name):
+        with map_write_errors(self._target.name):
             if self._writer is None:
                 self._writer = self._open(schema)
             if kept:
@@ -98,8 +98,8 @@ class Parquet(Closing):
 def _plain(cell: Cell) -> Cell:
     """A cell as Arrow takes it: all text encodable."""
     if isinstance(cell, list):
-        return [(spelled_out(word[0]), *word[1:]) for word in cell]
-    return spelled_out(cell) if isinstance(cell, str) else cell
+        return [(printable(word[0]), *word[1:]) for word in cell]
+    return printable(cell) if isinstance(cell, str) else cell
 
 
 def _pyarrow() -> Any:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from overtone.errors import UsageError
-from overtone.output.formats.file_names import Names
+from overtone.output.formats.file_names import OutputNames
 from overtone.output.formats.output_file import Target
 from overtone.output.formats.sink import TextSink
-from overtone.output.formats.subtitles import labelled, speaker_name
-from overtone.output.records import SECOND_DIGITS, of_kind, rounded
+from overtone.output.formats.subtitles import labelled_stretches, speaker_name
+from overtone.output.records import SECOND_DIGITS, expect_type, rounded
 from overtone.types import EmotionResult, Result, Transcript
 
 NO_SPEAKERS = "RTTM says who speaks when; ask for that with --speakers, or choose another format."
@@ -25,7 +25,7 @@ class Rttm(TextSink):
 
     def __init__(self, path: str | None) -> None:
         super().__init__(Target(path))
-        self._names = Names()
+        self._names = OutputNames()
 
     def _put(self, result: Result) -> None:
         if not result.ok:
@@ -56,7 +56,7 @@ def _turns(result: Result) -> Iterator[_Turn]:
     if isinstance(result, Transcript):
         yield from _speakers(result)
         return
-    for label, segment in labelled(of_kind(result, EmotionResult)):
+    for label, segment in labelled_stretches(expect_type(result, EmotionResult)):
         yield _Turn(segment.span.start_s, segment.span.stop_s, label, rounded(segment.score))
 
 

@@ -56,7 +56,7 @@ class TextSink(Closing):
 
     def write(self, result: Result) -> None:
         """Add one result."""
-        with self._target.record():
+        with self._target.transaction():
             self._put(result)
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ _CLAUSE_BONUS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class SubtitleChunk:
     """Some words of a sentence, in milliseconds from the source's start."""
 
     start_ms: int
@@ -33,7 +33,7 @@ class Piece:
     text: str
 
 
-def pieces(sentence: Sentence) -> list[Piece]:
+def pieces(sentence: Sentence) -> list[SubtitleChunk]:
     """The sentence in order, cut between words, each piece within `MAX_WIDTH` and `MAX_MS` if more than one word.
 
     Pieces are about equally long, and end with a clause where that is near. Where the words have no times, their
@@ -69,9 +69,9 @@ class _Units:
     def __len__(self) -> int:
         return len(self._cuts) - 1
 
-    def piece(self, first: int, stop: int) -> Piece:
+    def piece(self, first: int, stop: int) -> SubtitleChunk:
         start = self._starts[first]
-        return Piece(start, max(self._stops[stop - 1], start), self._text[self._cuts[first] : self._end(stop)])
+        return SubtitleChunk(start, max(self._stops[stop - 1], start), self._text[self._cuts[first] : self._end(stop)])
 
     def end_of_piece(self, first: int) -> int:
         """The unit before which a piece that starts at `first` ends."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from overtone.output.formats.subtitle_splitting import pieces
-from overtone.output.records import of_kind, rounded
+from overtone.output.records import expect_type, rounded
 from overtone.types import SAMPLE_RATE, SILENCE, EmotionResult, Result, SegmentResult, Transcript
 
 
@@ -28,18 +28,18 @@ def cues(result: Result) -> Iterator[Cue]:
     if isinstance(result, Transcript):
         yield from _apart(sorted(_spoken(result), key=lambda cue: cue.start_ms))
         return
-    for label, segment in labelled(of_kind(result, EmotionResult)):
+    for label, segment in labelled_stretches(expect_type(result, EmotionResult)):
         score = rounded(segment.score)
         start, end = _milliseconds(segment.span.start), _milliseconds(segment.span.stop)
         # Both forms want a cue to end after it starts.
         yield Cue(start, max(end, start + 1), label if score is None else f"{label} {score:.2f}")
 
 
-def labelled(result: EmotionResult) -> Iterator[tuple[str, SegmentResult]]:
+def labelled_stretches(result: EmotionResult) -> Iterator[tuple[str, SegmentResult]]:
     """Label and segment of each stretch of speech that has a label; the label on one line."""
     for segment in result.segments:
         if segment.label is not None and segment.label != SILENCE:
-            yield one_line(segment.label), segment
+            yield single_line(segment.label), segment
 
 
 def speaker_name(speaker: int) -> str:
@@ -47,14 +47,14 @@ def speaker_name(speaker: int) -> str:
     return f"Speaker {speaker + 1}"
 
 
-def one_line(text: str) -> str:
+def single_line(text: str) -> str:
     """`text` with single blanks in the place of blanks and line ends."""
     return " ".join(text.split())
 
 
 def _spoken(result: Transcript) -> Iterator[Cue]:
     for sentence in result.sentences:
-        mood = "" if sentence.emotion is None else f"[{one_line(sentence.emotion.label)}] "
+        mood = "" if sentence.emotion is None else f"[{single_line(sentence.emotion.label)}] "
         for piece in pieces(sentence):
             yield Cue(piece.start_ms, max(piece.end_ms, piece.start_ms + 1), mood + piece.text, sentence.speaker)
 

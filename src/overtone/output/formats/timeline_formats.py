@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from overtone.errors import UsageError
 from overtone.output.formats.output_file import Target
 from overtone.output.formats.sink import TextSink
-from overtone.output.formats.subtitles import Cue, cues, labelled, one_line, speaker_name
-from overtone.output.records import of_kind
+from overtone.output.formats.subtitles import Cue, cues, labelled_stretches, single_line, speaker_name
+from overtone.output.records import expect_type
 from overtone.types import EmotionResult, Result, Transcript
 
 
@@ -38,7 +38,7 @@ class TimelineSink(TextSink):
         if not result.ok:
             return
         if self._count:
-            raise UsageError(many_message(self.form, self._target.name))
+            raise UsageError(single_input_error_text(self.form, self._target.name))
         super().write(result)
         self._count += 1
 
@@ -47,7 +47,7 @@ class TimelineSink(TextSink):
         if self._count:
             self._target.close()
         else:
-            self._target.discard()
+            self._target.abort()
 
     def _put(self, result: Result) -> None:
         self._target.write(self.header)
@@ -88,7 +88,7 @@ class AudacityLabels(TimelineSink):
     form = "txt"
 
     def _entries(self, result: Result) -> Iterator[str]:
-        for label, segment in labelled(of_kind(result, EmotionResult)):
+        for label, segment in labelled_stretches(expect_type(result, EmotionResult)):
             yield f"{segment.span.start_s:.6f}\t{segment.span.stop_s:.6f}\t{label}\n"
 
 
@@ -98,12 +98,12 @@ class PlainText(TimelineSink):
     form = "txt"
 
     def _entries(self, result: Result) -> Iterator[str]:
-        for sentence in of_kind(result, Transcript).sentences:
-            if text := one_line(sentence.text):
+        for sentence in expect_type(result, Transcript).sentences:
+            if text := single_line(sentence.text):
                 yield f"{_named(sentence.speaker)}{text}\n"
 
 
-def many_message(form: str, name: str) -> str:
+def single_input_error_text(form: str, name: str) -> str:
     """Why several inputs do not fit one file of a form, and what to do."""
     return (
         f"{name}: .{form} holds the timeline of one input only. For several inputs or channels "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from overtone.output.formats.table import Cell, Column, Table, WordCell
-from overtone.output.records import CONFIDENCE_DIGITS, SECOND_DIGITS, Detail, of_kind, rounded
+from overtone.output.records import CONFIDENCE_DIGITS, SECOND_DIGITS, Detail, expect_type, rounded
 from overtone.types import Result, Sentence, Transcript
 
 _TEXT = (
@@ -37,7 +37,7 @@ class TranscriptRows(Table):
         super().__init__(detail, _COLUMNS[detail])
 
     def _cells(self, result: Result) -> Iterator[tuple[Cell, ...]]:
-        told = of_kind(result, Transcript)
+        told = expect_type(result, Transcript)
         length = rounded(told.duration, SECOND_DIGITS)
         if self.level == "text":
             yield (length, told.speakers, told.language, told.text)

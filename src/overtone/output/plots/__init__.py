@@ -42,9 +42,9 @@ def plot_stages(recording: Recording, path: str, caption: str = "") -> None:
     UsageError: matplotlib missing, `path` not writable.
     """
     figure = _figure(FIGURE_INCHES[0], 1.0)
-    from overtone.output.plots.gantt import Lanes
+    from overtone.output.plots.gantt import Threads
 
-    Lanes(figure, recording, caption).draw()
+    Threads(figure, recording, caption).draw()
     _save(figure, path)
 
 

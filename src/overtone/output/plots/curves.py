@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from overtone.system.spooled_array import FrameSpool
+from overtone.system.spooled_array import SpooledArray
 from overtone.types import SAMPLE_RATE, EmotionResult, FrameResult, SegmentResult
 
 WAVEFORM_POINTS = 2400
@@ -96,7 +96,7 @@ def _overlaps(start: float, stop: float, width: float, count: int) -> Iterator[t
         at += 1
 
 
-def _frame_curves(frames: FrameResult, scores: FrameSpool, duration: float) -> Curves:
+def _frame_curves(frames: FrameResult, scores: SpooledArray, duration: float) -> Curves:
     """Means over bins, then over a window of bins, weighted by frames; memory by bins, not by frames."""
     # Two hops at least, or rounding leaves some bins without a frame.
     width = max(2 * frames.hop_s, duration / SCORE_POINTS)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from overtone.output.plots.colors import STAGE_COLOURS
 from overtone.output.plots.curves import shown_seconds
 from overtone.output.plots.timeline_plot import FAINT, INK, shown_fonts, shown_text, tick_step
-from overtone.system.profiler import STAGES, Recording, Stage, Stint
+from overtone.system.profiler import STAGES, Interval, Recording, Stage
 
 COLUMNS = 1200
 """Time is drawn in so many columns at the most, about one for a pixel: ten hours take as much as ten seconds."""
@@ -67,7 +67,7 @@ def columns_of(recording: Recording, lane: str, stage: Stage, columns: int = COL
     return shares
 
 
-class Lanes:
+class Threads:
     """Draws one recording into one figure, whose height it sets."""
 
     def __init__(self, figure: Any, recording: Recording, caption: str) -> None:
@@ -114,7 +114,7 @@ class Lanes:
             below = above
         self._batches(axes, row, self._recording.stints(lane, "run"))
 
-    def _batches(self, axes: Any, row: int, stints: tuple[Stint, ...]) -> None:
+    def _batches(self, axes: Any, row: int, stints: tuple[Interval, ...]) -> None:
         """A line before each batch, and its shape where there is room, as long as there are few."""
         if len(stints) > _NAMED:
             return

@@ -14,7 +14,7 @@ _THRESHOLD = 0.5
 """What FunASR sets for `speech_noise_thres` whenever it looks its schedule up."""
 
 
-class Patience:
+class EndSilenceSchedule:
     """`silence_ms`: the silence that ends a segment, from where the window says so. `threshold`: see `SpeechJudge`."""
 
     def __init__(self, options: VadOptions) -> None:
@@ -37,6 +37,6 @@ class Patience:
                 self.threshold = _THRESHOLD
                 return
 
-    def forget(self) -> None:
+    def segment_emitted(self) -> None:
         """The chunk has told of a segment."""
         self._speech_ms, self._speaking = 0, False

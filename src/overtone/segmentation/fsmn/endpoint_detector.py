@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from overtone.models.features.fbank import frames_of
 from overtone.models.fsmn_vad.options import FRAME_MS, SINGLE_UTTERANCE, VadOptions
-from overtone.segmentation.fsmn.end_silence import Patience
-from overtone.segmentation.fsmn.frame_classifier import SpeechJudge
+from overtone.segmentation.fsmn.end_silence import EndSilenceSchedule
+from overtone.segmentation.fsmn.frame_classifier import FrameClassifier
 from overtone.types import SAMPLE_RATE
 
 LOOKAHEAD = 2
@@ -33,7 +33,7 @@ class EndpointDetector:
 
     def __init__(self, options: VadOptions, *, events: bool = False) -> None:
         self._options, self._events = options, events
-        self._judge, self._patience = SpeechJudge(options), Patience(options)
+        self._judge, self._patience = FrameClassifier(options), EndSilenceSchedule(options)
         self._patience.begin_chunk(speaking=False)
         size = _frames(options.window_size_ms)
         self._mask = (1 << size) - 1
@@ -117,7 +117,7 @@ class EndpointDetector:
     def _give_out(self) -> Spans:
         closed, self._closed = self._closed, []
         if closed:
-            self._patience.forget()
+            self._patience.segment_emitted()
         return closed
 
     def _chunk_events(self) -> Spans:
@@ -128,7 +128,7 @@ class EndpointDetector:
             events.append((self._start * FRAME_MS, -1))
             self._told = True
         if events:
-            self._patience.forget()
+            self._patience.segment_emitted()
         return events
 
     def _step(self, speech: bool) -> None:

@@ -13,7 +13,7 @@ _NO_NOISE_DB = -100.0
 """The level of noise before there was any; what is not above -99.9 counts as none."""
 
 
-class SpeechJudge:
+class FrameClassifier:
     """Judges the frames of one stream, in order. It remembers the level of the noise."""
 
     def __init__(self, options: VadOptions) -> None:

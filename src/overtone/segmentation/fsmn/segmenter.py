@@ -10,14 +10,14 @@ import numpy as np
 from overtone.models.fsmn_vad.options import FRAME_MS, VadOptions
 from overtone.models.fsmn_vad.scorer import FsmnStream
 from overtone.segmentation.fsmn.endpoint_detector import EndpointDetector, Spans
-from overtone.segmentation.fsmn.span_merger import Piece, SpanMerger
-from overtone.segmentation.sample_buffer import Held
+from overtone.segmentation.fsmn.span_merger import MergedSpan, SpanMerger
+from overtone.segmentation.sample_buffer import SampleBuffer
 from overtone.types import SAMPLE_RATE, Samples, Segment, Span
 
 _MS = SAMPLE_RATE // 1000
 
 
-class SpeechCutter:
+class FsmnSegmenter:
     """Segments between the end-points of speech; they partition the stream.
     Those with speech are never silent, whatever their level, and what is between them always is, in one segment.
 
@@ -35,7 +35,7 @@ class SpeechCutter:
         # FunASR cuts at the first frame that is too many, and gives it to the segment.
         most_ms = min(options.max_single_segment_time, longest // _MS - FRAME_MS)
         self._stream, self._detector = stream, EndpointDetector(replace(options, max_single_segment_time=most_ms))
-        self._held = Held()
+        self._held = SampleBuffer()
         self._given = self._count = 0  # samples, and segments
 
     def push(self, samples: Samples) -> Iterator[Segment]:
@@ -84,7 +84,7 @@ class SpeechCutter:
         return segment
 
 
-class MergingCutter(SpeechCutter):
+class MergingCutter(FsmnSegmenter):
     """The same, with segments joined to pieces of less than `merge_length_s`, or `longest`, as FunASR's `merge_vad`
     joins them (`merging.py`).
 
@@ -117,7 +117,7 @@ class MergingCutter(SpeechCutter):
         start_ms = self._detector.start_ms
         if start_ms is not None and not self._speaking:
             yield from self._begin(start_ms)
-        yield from self._pieces(self._merger.settle(self._detector.settled_ms))
+        yield from self._pieces(self._merger.advance_to(self._detector.settled_ms))
 
     def _last(self, spans: Spans) -> Iterator[Segment]:
         yield from self._edges(spans)
@@ -149,7 +149,7 @@ class MergingCutter(SpeechCutter):
             self._waiting.clear()
         yield from self._pieces(pieces)
 
-    def _pieces(self, pieces: Iterable[Piece]) -> Iterator[Segment]:
+    def _pieces(self, pieces: Iterable[MergedSpan]) -> Iterator[Segment]:
         for piece in pieces:
             start_ms, stop_ms = piece.start_ms, piece.stop_ms
             if not piece.speech and not (self._hear_gaps and stop_ms - start_ms < self._longest_gap_ms):

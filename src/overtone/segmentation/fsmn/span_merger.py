@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class MergedSpan:
     """Half-open, in ms. `speech`: whether there is a segment in it."""
 
     start_ms: int
@@ -37,30 +37,30 @@ class SpanMerger:
         """Whether there is no edge yet after the beginning of the next piece."""
         return self._last <= self.begin_ms
 
-    def start(self, at_ms: int) -> list[Piece]:
+    def start(self, at_ms: int) -> list[MergedSpan]:
         """A segment begins."""
         self.segments += 1
-        pieces = self.settle(at_ms)
+        pieces = self.advance_to(at_ms)
         self._last = at_ms
         return pieces
 
-    def end(self, at_ms: int) -> list[Piece]:
+    def end(self, at_ms: int) -> list[MergedSpan]:
         """It ends."""
-        pieces = self.settle(at_ms)
+        pieces = self.advance_to(at_ms)
         self._last = self._heard = at_ms
         return pieces
 
-    def settle(self, at_ms: int) -> list[Piece]:
+    def advance_to(self, at_ms: int) -> list[MergedSpan]:
         """No further edge comes before this."""
         if at_ms - self.begin_ms < self._merge_ms:
             return []
         return self.finish()
 
-    def finish(self) -> list[Piece]:
+    def finish(self) -> list[MergedSpan]:
         """No further edge comes at all."""
         if self.empty:
             return []
-        piece = Piece(self.begin_ms, self._last, self._heard > self.begin_ms)
+        piece = MergedSpan(self.begin_ms, self._last, self._heard > self.begin_ms)
         self.begin_ms = self._last
         return [piece]
 

@@ -16,7 +16,7 @@ from overtone.options.check import kinds_of
 from overtone.options.emotion import HELP, PER_CALL, Options
 from overtone.options.transcription import TRANSCRIBE_HELP, TRANSCRIBE_PER_CALL, TranscribeOptions
 from overtone.output.records import DETAILS
-from overtone.server.api.params import Call, boolean, detail_of, options_of
+from overtone.server.api.params import InferenceRequest, boolean, detail_of, options_of
 from overtone.server.api.problems import MEDIA_TYPE
 from overtone.server.api.schemas import Problem
 from overtone.server.auth import Keyring, Owner
@@ -31,7 +31,7 @@ def owner_of(connection: HTTPConnection, keyring: Keyring | None) -> Owner | Non
     if keyring is None:
         return None
     scheme, _, key = connection.headers.get("authorization", "").partition(" ")
-    owner = keyring.who(key.strip()) if scheme.lower() == "bearer" else None
+    owner = keyring.authenticate(key.strip()) if scheme.lower() == "bearer" else None
     if owner is None:
         raise RefusedError("a key is needed, as `Authorization: Bearer KEY`, and this is none.", code="unauthorized")
     connection.state.owner = owner.name
@@ -47,7 +47,7 @@ KNOWN: Mapping[Task, tuple[str, ...]] = {
 
 def call_of(
     server: Server, owner: Owner | None, texts: Mapping[str, str], own: tuple[str, ...] = (), task: Task = "emotion"
-) -> Call:
+) -> InferenceRequest:
     """The call that parameters and form fields describe. own: names that the route reads itself.
 
     UsageError for a name or a value that there is not, RefusedError (unknown) for a model that is not served.
@@ -61,11 +61,11 @@ def call_of(
         )
     if task == "emotion":
         embedding = boolean("embeddings", given.pop("embeddings", "false"))
-        return Call(options_of(given, answering.options), embedding, owner)
+        return InferenceRequest(options_of(given, answering.options), embedding, owner)
     detail = detail_of(given.pop("detail", "word"))
     options = options_of(given, answering.options)
     check_wish(server.host.transcriber, **options)
-    return Call(options, False, owner, task, detail)
+    return InferenceRequest(options, False, owner, task, detail)
 
 
 def parameters(request: Request, known: Sequence[str]) -> dict[str, str]:
@@ -80,7 +80,7 @@ def parameters(request: Request, known: Sequence[str]) -> dict[str, str]:
     return texts
 
 
-class Pieces(StreamingResponse):
+class BodyChunks(StreamingResponse):
     """An answer in pieces of files, which are closed also where the client goes before the last of them."""
 
     def __init__(self, pieces: Generator[bytes, None, None], media_type: str, headers: Mapping[str, str]) -> None:
@@ -95,7 +95,7 @@ class Pieces(StreamingResponse):
             self._pieces.close()
 
 
-async def while_awaited(request: Request, work: Awaitable[_T]) -> _T:
+async def cancel_on_disconnect(request: Request, work: Awaitable[_T]) -> _T:
     """The outcome of the work, which is cancelled where the client goes before: RefusedError (gone).
 
     Only once the body has been read: what comes after it can only be that the client has gone.
@@ -118,7 +118,7 @@ async def _gone(request: Request) -> None:
         pass
 
 
-def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The problems that a route may answer with, for the OpenAPI page."""
     schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}
     return {

@@ -15,23 +15,23 @@ from starlette.responses import Response
 from overtone.errors import InputError, UsageError
 from overtone.options.emotion import PER_CALL
 from overtone.output.embeddings import EmbeddingWriter
-from overtone.output.records import of_kind
+from overtone.output.records import expect_type
 from overtone.server.api.dependencies import (
     EMBEDDINGS,
     KNOWN,
     LINES,
     UPLOAD_PARAMETERS,
     UPLOADED,
-    Pieces,
+    BodyChunks,
     call_of,
-    described,
+    error_responses,
     option_parameters,
     query,
     upload_body,
 )
-from overtone.server.api.params import Answer, Call
+from overtone.server.api.params import CachedAnswer, InferenceRequest
 from overtone.server.api.schemas import Record, Vector
-from overtone.server.api.upload_request import Asking, Given, record_of, timed, with_upload
+from overtone.server.api.upload_request import RouteSpec, UploadRequest, record_of, with_timing_headers, with_upload
 from overtone.server.inference.upload_reader import in_pieces
 from overtone.server.state import Server
 from overtone.types import EmotionResult
@@ -56,7 +56,7 @@ def routes(server: Server) -> APIRouter:
                 "description": "The record; with `channels=split` a line of JSON for each channel.",
                 "content": {LINES: {"schema": {"type": "string"}}},
             },
-            **described(*UPLOADED),
+            **error_responses(*UPLOADED),
         },
         openapi_extra={
             "requestBody": _FILE,
@@ -75,7 +75,7 @@ def routes(server: Server) -> APIRouter:
                 "model": Vector,
                 "content": {_NPZ: {"schema": {"type": "string", "format": "binary"}}},
             },
-            **described(*UPLOADED),
+            **error_responses(*UPLOADED),
         },
         openapi_extra={
             "requestBody": _FILE,
@@ -98,38 +98,38 @@ def routes(server: Server) -> APIRouter:
         if form not in _FORMATS:
             raise UsageError(f"format is {form!r}; it is json or npz.")
 
-        async def answered(given: Given) -> Response:
+        async def answered(given: UploadRequest) -> Response:
             upload, call, place = given.upload, given.call, given.place
             if call.options.get("channels") == "split":
                 raise UsageError("--channels split has several vectors; use /v1/emotion with embeddings=true.")
             if form == "json":
                 vector = await server.service.answer(
-                    upload, Call({**call.options, "granularity": "utterance"}, True, call.owner), place
+                    upload, InferenceRequest({**call.options, "granularity": "utterance"}, True, call.owner), place
                 )
                 return _vector(vector, upload.name, request)
-            results = await server.service.in_time(server.service.results(upload, call, place))
+            results = await server.service.with_deadline(server.service.results(upload, call, place))
             frames = call.options.get("granularity") == "frame"
-            result = of_kind(results[0], EmotionResult)
+            result = expect_type(results[0], EmotionResult)
             file = await asyncio.to_thread(_npz, result, server.spool.new_path(), frames)
-            headers = timed(results[0].timings, request, "miss")
-            return Pieces(in_pieces(file), _NPZ, headers)
+            headers = with_timing_headers(results[0].timings, request, "miss")
+            return BodyChunks(in_pieces(file), _NPZ, headers)
 
         return await with_upload(server, request, _asking(server, ("format",)), answered)
 
     return router
 
 
-def _asking(server: Server, own: tuple[str, ...]) -> Asking:
+def _asking(server: Server, own: tuple[str, ...]) -> RouteSpec:
     own = ("name", *own)
-    return Asking((*KNOWN["emotion"], *own), lambda owner, texts: call_of(server, owner, texts, own))
+    return RouteSpec((*KNOWN["emotion"], *own), lambda owner, texts: call_of(server, owner, texts, own))
 
 
-def _vector(answer: Answer, name: str, request: Request) -> Response:
+def _vector(answer: CachedAnswer, name: str, request: Request) -> Response:
     record = json.loads(next(answer.lines(name)))
     vector = record["embedding"]
     body = {key: record[key] for key in ("source", "duration", "model")}
     body |= {"dim": 0 if vector is None else len(vector), "embedding": vector}
-    headers = timed(answer.timings, request, answer.found)
+    headers = with_timing_headers(answer.timings, request, answer.found)
     return Response(json.dumps(body), media_type="application/json", headers=headers)
 
 

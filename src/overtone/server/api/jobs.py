@@ -21,14 +21,14 @@ from overtone.server.api.dependencies import (
     UPLOAD_PARAMETERS,
     UPLOADED,
     call_of,
-    described,
+    error_responses,
     option_parameters,
     owner_of,
     parameters,
     query,
     upload_body,
 )
-from overtone.server.api.params import Call
+from overtone.server.api.params import InferenceRequest
 from overtone.server.api.schemas import JobDetail, JobFileInfo, JobFiles, JobInfo, JobSeconds
 from overtone.server.auth import Owner
 from overtone.server.inference.models import Task
@@ -71,7 +71,7 @@ def routes(server: Server) -> APIRouter:
         status_code=202,
         summary="Hand in files",
         response_model=JobInfo,
-        responses=described(*UPLOADED),
+        responses=error_responses(*UPLOADED),
         openapi_extra={
             "requestBody": _FILES,
             "parameters": [*UPLOAD_PARAMETERS, _TASK, EMBEDDINGS, DETAIL, *_OPTIONS],
@@ -101,10 +101,10 @@ def routes(server: Server) -> APIRouter:
         location = f"/v1/jobs/{job.id}"
         return JSONResponse((await _info(server, job)).model_dump(), 202, {"Location": location})
 
-    @router.get("/v1/jobs/{id}", summary="A job as it is now", responses=described(401, 404))
+    @router.get("/v1/jobs/{id}", summary="A job as it is now", responses=error_responses(401, 404))
     async def status(request: Request, id: Id) -> JobDetail:
         """Its state, how far it is, and its files (the first thousand)."""
-        job = await owned(server, request, id)
+        job = await require_owned_job(server, request, id)
         files = await asyncio.to_thread(server.store.files, id, 0, 1000)
         inputs = [
             JobFileInfo(number=f.number, name=f.name, state=f.state, claimed_s=f.claimed_s, size_bytes=f.size_bytes)
@@ -116,25 +116,25 @@ def routes(server: Server) -> APIRouter:
         "/v1/jobs/{id}/events",
         summary="A job's progress as it happens",
         response_class=StreamingResponse,
-        responses={200: {"content": {"text/event-stream": {}}}, **described(401, 404)},
+        responses={200: {"content": {"text/event-stream": {}}}, **error_responses(401, 404)},
     )
     async def events(request: Request, id: Id) -> Response:
         """Server-sent events: `progress` with the job whenever it changes, and `end` when it is finished."""
-        await owned(server, request, id)
+        await require_owned_job(server, request, id)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(_events(server, id), media_type="text/event-stream", headers=headers)
 
-    @router.delete("/v1/jobs/{id}", status_code=204, summary="Cancel a job", responses=described(401, 404))
+    @router.delete("/v1/jobs/{id}", status_code=204, summary="Cancel a job", responses=error_responses(401, 404))
     async def cancel(request: Request, id: Id) -> Response:
         """What runs is stopped, and uploads and results are deleted at once; also of a finished job."""
-        await owned(server, request, id)
+        await require_owned_job(server, request, id)
         await server.jobs.cancel(id)
         return Response(status_code=204)
 
     return router
 
 
-def _call(server: Server, owner: Owner | None, texts: Mapping[str, str]) -> Call:
+def _call(server: Server, owner: Owner | None, texts: Mapping[str, str]) -> InferenceRequest:
     """What a job asks for. UsageError, and RefusedError (unknown) for what is not served."""
     named = texts.get("task", "emotion")
     task = next((task for task in _TASKS if task == named), None)
@@ -147,7 +147,7 @@ def _name(owner: Owner | None) -> str | None:
     return None if owner is None else owner.name
 
 
-async def owned(server: Server, request: Request, id: str) -> Job:
+async def require_owned_job(server: Server, request: Request, id: str) -> Job:
     """A job, for who handed it in. RefusedError (unknown) for everybody else."""
     owner = owner_of(request, server.keyring)
     job = await asyncio.to_thread(server.store.get, id)
@@ -170,7 +170,7 @@ def _claim(upload: Upload) -> float | None:
 
 async def _info(server: Server, job: Job) -> JobInfo:
     done_s, total_s = await asyncio.to_thread(server.store.seconds, job.id)
-    done_s = min(total_s, done_s + server.jobs.progress.of(job.id)) if job.open else done_s
+    done_s = min(total_s, done_s + server.jobs.progress.get(job.id)) if job.open else done_s
     rate = server.jobs.progress.rate(job.id)
     at = f"/v1/jobs/{job.id}"
     call = call_of_job(job)

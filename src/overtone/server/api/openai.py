@@ -9,21 +9,21 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from overtone.output.records import of_kind
-from overtone.server.api.dependencies import Pieces, owner_of
+from overtone.output.records import expect_type
+from overtone.server.api.dependencies import BodyChunks, owner_of
 from overtone.server.api.openai_format import (
     FIELDS,
     FORMS,
     GRANULARITIES,
     LANGUAGES,
     TYPES,
-    Asked,
+    OpenAIParams,
     ParameterError,
     body_of,
 )
-from overtone.server.api.record_formats import read_record, written
+from overtone.server.api.record_formats import convert_records, parse_record
 from overtone.server.api.transcription_schemas import OpenaiError, OpenaiTranscription
-from overtone.server.api.upload_request import Asking, Given, timed, with_upload
+from overtone.server.api.upload_request import RouteSpec, UploadRequest, with_timing_headers, with_upload
 from overtone.server.state import Server
 from overtone.types import Transcript
 
@@ -69,7 +69,7 @@ def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def routes(server: Server) -> APIRouter:
     """The routes, of this server."""
     router = APIRouter(tags=["transcription"])
-    asking = Asking(FIELDS, lambda owner, texts: Asked.of(texts, server.host.transcriber, owner).call)
+    asking = RouteSpec(FIELDS, lambda owner, texts: OpenAIParams.of(texts, server.host.transcriber, owner).call)
 
     @router.post(
         "/v1/audio/transcriptions",
@@ -86,15 +86,20 @@ def routes(server: Server) -> APIRouter:
     async def transcriptions(request: Request) -> Response:
         """For OpenAI's clients: their `base_url` is this service's address and `/v1`. Errors have OpenAI's form."""
 
-        async def answered(given: Given) -> Response:
-            asked = Asked.of(given.texts, server.host.transcriber, given.call.owner)
+        async def answered(given: UploadRequest) -> Response:
+            asked = OpenAIParams.of(given.texts, server.host.transcriber, given.call.owner)
             answer = await server.service.answer(given.upload, given.call, given.place)
-            line, headers = next(answer.lines(given.upload.name)), timed(answer.timings, request, answer.found)
+            line, headers = (
+                next(answer.lines(given.upload.name)),
+                with_timing_headers(answer.timings, request, answer.found),
+            )
             if asked.form in ("srt", "vtt"):
                 path = server.spool.new_path()
-                pieces = await asyncio.to_thread(written, [line.encode()], path, asked.form, "word", ())
-                return Pieces(pieces, TYPES[asked.form], headers)
-            body = await asyncio.to_thread(lambda: body_of(of_kind(read_record(json.loads(line)), Transcript), asked))
+                pieces = await asyncio.to_thread(convert_records, [line.encode()], path, asked.form, "word", ())
+                return BodyChunks(pieces, TYPES[asked.form], headers)
+            body = await asyncio.to_thread(
+                lambda: body_of(expect_type(parse_record(json.loads(line)), Transcript), asked)
+            )
             return Response(body, media_type=TYPES[asked.form], headers=headers)
 
         return await with_upload(server, request, asking, answered)

@@ -13,9 +13,9 @@ from overtone.errors import RefusedError
 from overtone.models.hub import ALIASES
 from overtone.output.records import SECOND_DIGITS, rounded
 from overtone.pipelines.transcription import Transcriber
-from overtone.server.api.params import Call
+from overtone.server.api.params import InferenceRequest
 from overtone.server.auth import Owner
-from overtone.server.inference.models import takes
+from overtone.server.inference.models import supports
 from overtone.server.uploads.form import SEPARATOR
 from overtone.types import Sentence, Transcript
 
@@ -63,17 +63,17 @@ class ParameterError(RefusedError):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class OpenAIParams:
     """A request. call: what it asks of the service. granularities: of `GRANULARITIES`. warnings: what was left out."""
 
-    call: Call
+    call: InferenceRequest
     form: Form
     granularities: frozenset[str]
     temperature: float
     warnings: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, texts: Mapping[str, str], transcriber: Transcriber, owner: Owner | None) -> Asked:
+    def of(cls, texts: Mapping[str, str], transcriber: Transcriber, owner: Owner | None) -> OpenAIParams:
         """From the fields of its form. ParameterError for one that there is not, or that cannot be."""
         if unknown := next((name for name in texts if name not in FIELDS), None):
             known = ", ".join(FIELDS)
@@ -87,7 +87,7 @@ class Asked:
             )
         form = _one_of("response_format", texts.get("response_format", "json"), FORMS)
         options, warnings = _options(texts, transcriber)
-        call = Call(options, False, owner, "transcribe", "word")
+        call = InferenceRequest(options, False, owner, "transcribe", "word")
         return cls(call, form, _granularities(texts, form), _temperature(texts.get("temperature", "0")), warnings)
 
 
@@ -112,14 +112,14 @@ def _options(texts: Mapping[str, str], transcriber: Transcriber) -> tuple[dict[s
             raise ParameterError(
                 f"language is {language!r}; it can be {', '.join(LANGUAGES)}, or left out.", param="language"
             )
-        if takes(transcriber, language=language):
+        if supports(transcriber, language=language):
             options["language"] = language
         else:
             warnings.append("language was left out: this recogniser knows only the language that it was made for.")
     words = [*texts.get("prompt", "").split(), *texts.get("keywords[]", "").split()]
     if words:
         hotwords = " ".join(dict.fromkeys(words))
-        if takes(transcriber, hotwords=hotwords):
+        if supports(transcriber, hotwords=hotwords):
             options["hotwords"] = hotwords
         else:
             warnings.append("prompt and keywords were left out: this recogniser listens for no words.")
@@ -152,7 +152,7 @@ def _one_of(name: str, text: str, words: tuple[_Word, ...]) -> _Word:
     return found
 
 
-def body_of(told: Transcript, asked: Asked) -> str:
+def body_of(told: Transcript, asked: OpenAIParams) -> str:
     """The answer's body, but for subtitles, which `records.written` makes."""
     if asked.form == "text":
         return f"{told.text}\n"
@@ -165,7 +165,7 @@ def _usage(told: Transcript) -> dict[str, Any]:
     return {"type": "duration", "seconds": math.ceil(told.duration)}
 
 
-def _verbose(told: Transcript, asked: Asked) -> dict[str, Any]:
+def _verbose(told: Transcript, asked: OpenAIParams) -> dict[str, Any]:
     language = told.language or asked.call.options.get("language")
     body: dict[str, Any] = {
         "task": "transcribe",

@@ -1,4 +1,4 @@
-"""`Call`: what one request wants of one file, and the answer as it is kept and sent."""
+"""`InferenceRequest`: what one request wants of one file, and the answer as it is kept and sent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Literal, get_type_hints
 from overtone.errors import UsageError
 from overtone.options.check import WORDS, flag, kinds_of
 from overtone.options.emotion import Options
-from overtone.output.records import DETAILS, Detail, Level, json_chunks, of_kind, to_json
+from overtone.output.records import DETAILS, Detail, Level, expect_type, json_chunks, to_json
 from overtone.server.auth import Owner
 from overtone.server.inference.models import Task
 from overtone.types import EmotionResult, Result, Timings
@@ -26,7 +26,7 @@ Found = Literal["hit", "shared", "miss"]
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class InferenceRequest:
     """task: what is asked. options: those that were given of what a call of that task may set (`Options.per_call`).
     embedding: whether the record holds the vector. detail: how fine a transcript is told."""
 
@@ -37,11 +37,11 @@ class Call:
     detail: Detail = "word"
 
     @property
-    def identity(self) -> Mapping[str, object]:
+    def cache_identity(self) -> Mapping[str, object]:
         """What an answer depends on, beside the audio and the models."""
         return {**self.options, "embedding": self.embedding, "task": self.task, "detail": self.detail}
 
-    def level(self, base: Options) -> Level:
+    def detail_level(self, base: Options) -> Level:
         """How fine its records are. base: the options that hold where it says nothing."""
         return self.detail if self.task == "transcribe" else base.for_call(**self.options).granularity
 
@@ -54,12 +54,12 @@ def options_of(given: Mapping[str, str], base: Options) -> dict[str, Any]:
         if name not in base.per_call:
             raise UsageError(f"there is no option {name!r} of such a request; there are: {', '.join(base.per_call)}.")
         made[name] = _value(name, text, kinds_of(hints[name]))
-    if (times := overlap(base.for_call(**made))) > MOST_OVERLAP:
+    if (times := overlap_factor(base.for_call(**made))) > MOST_OVERLAP:
         raise UsageError(f"--hop is so short that all is heard {times:.0f} times; {MOST_OVERLAP} times are the most.")
     return made
 
 
-def overlap(options: Options) -> float:
+def overlap_factor(options: Options) -> float:
     """How often each second of a source is run: once, but where windows overlap."""
     if options.segment != "window" or options.hop is None:
         return 1.0
@@ -68,7 +68,7 @@ def overlap(options: Options) -> float:
 
 def work_s(options: Options, seconds: float, channels: int) -> float:
     """Seconds of audio that the model runs for so many of a source: windows may overlap, channels stand alone."""
-    return seconds * overlap(options) * (channels if options.channels == "split" else 1)
+    return seconds * overlap_factor(options) * (channels if options.channels == "split" else 1)
 
 
 def _value(name: str, text: str, kinds: tuple[Any, ...]) -> Any:
@@ -100,7 +100,7 @@ def boolean(name: str, text: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CachedAnswer:
     """The records of one file, as text that begins after the source's name, so that one answer serves all names.
 
     duration_s: seconds of audio. timings: of the work that was done for it, whenever that was.
@@ -123,26 +123,26 @@ class Answer:
         return "\n".join([json.dumps(about), *self.records]).encode()
 
     @classmethod
-    def from_kept(cls, value: bytes, found: Found) -> Answer:
+    def from_kept(cls, value: bytes, found: Found) -> CachedAnswer:
         """What `kept` gave."""
         first, *records = value.decode().split("\n")
         about = json.loads(first)
         return cls(tuple(records), about["duration_s"], Timings(**about["timings"]), found)
 
 
-def answer_of(results: Sequence[Result], call: Call, base: Options) -> Answer:
+def answer_of(results: Sequence[Result], call: InferenceRequest, base: Options) -> CachedAnswer:
     """The answer that results make."""
-    level = call.level(base)
+    level = call.detail_level(base)
     records = []
     for result in results:
         text = "".join(json_chunks(result, level))
         text = text.removeprefix('{"source": ' + to_json(result.source) + ", ")
         records.append(with_embedding(text, result) if call.embedding else text)
-    return Answer(tuple(records), results[0].duration, results[0].timings)
+    return CachedAnswer(tuple(records), results[0].duration, results[0].timings)
 
 
 def with_embedding(text: str, result: Result) -> str:
     """A record with the vector at its end: float32, (dim,), in as few digits as tell it; null for silence."""
-    embedding = of_kind(result, EmotionResult).embedding
+    embedding = expect_type(result, EmotionResult).embedding
     vector = None if embedding is None else [float(str(value)) for value in embedding]
     return text[:-1] + ', "embedding": ' + to_json(vector) + "}"

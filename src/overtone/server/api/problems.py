@@ -93,7 +93,7 @@ def openai_error_of(error: BaseException, request_id: str) -> dict[str, Any]:
     return {"error": {"message": problem["detail"], "type": kind, "param": param, "code": code}}
 
 
-def answer(error: BaseException, request_id: str, path: str = "") -> Response:
+def problem_response(error: BaseException, request_id: str, path: str = "") -> Response:
     """The response that tells of an error, with `Retry-After` where it is known when to ask again. path: what was
     asked, which tells in what form."""
     status = status_of(error)

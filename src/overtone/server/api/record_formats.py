@@ -13,7 +13,7 @@ from overtone.errors import InputError, UsageError
 from overtone.output.formats import open_sink
 from overtone.output.records import Level
 from overtone.server.inference.upload_reader import in_pieces
-from overtone.system.spooled_array import FrameSpool
+from overtone.system.spooled_array import SpooledArray
 from overtone.types import (
     SAMPLE_RATE,
     Emotion,
@@ -34,7 +34,7 @@ TIMELINES: tuple[Form, ...] = ("srt", "vtt", "txt")
 """Forms that hold one file's timeline."""
 
 
-def written(
+def convert_records(
     pieces: Iterable[bytes], path: Path, form: Form, level: Level, labels: Sequence[str]
 ) -> Generator[bytes, None, None]:
     """Records, JSON lines in pieces, in another form in pieces. It is made before this returns, and unnamed after.
@@ -49,7 +49,7 @@ def written(
             for at, line in enumerate(_lines(pieces)):
                 if at and form in TIMELINES:
                     raise UsageError(f"{form} holds one timeline; say of which file with `file`, or take JSON lines.")
-                sink.write(read_record(json.loads(line)))
+                sink.write(parse_record(json.loads(line)))
         # Of a file without an answer there is no timeline.
         return in_pieces(open(path, "rb")) if path.exists() else _nothing()
     finally:
@@ -73,7 +73,7 @@ def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield last
 
 
-def read_record(record: Mapping[str, Any]) -> Result:
+def parse_record(record: Mapping[str, Any]) -> Result:
     """The result that a record was written from, as far as it says; see `overtone.output.records`."""
     error = record["error"]
     about: dict[str, Any] = {
@@ -135,10 +135,10 @@ def _samples(seconds: float) -> int:
 
 def _frames(entry: Mapping[str, Any]) -> FrameResult:
     labels = tuple(entry["labels"])
-    starts, embeddings = FrameSpool(None, np.int64), FrameSpool(0)
+    starts, embeddings = SpooledArray(None, np.int64), SpooledArray(0)
     starts.append(np.array([_samples(start) for start in entry["starts"]], np.int64))
     scores = None
     if entry["scores"] is not None:
-        scores = FrameSpool(len(labels))
+        scores = SpooledArray(len(labels))
         scores.append(np.array(entry["scores"], np.float32).reshape(-1, len(labels)))
     return FrameResult(entry["hop"], labels, starts, scores, embeddings)

@@ -11,9 +11,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
 from overtone.errors import RefusedError, UsageError
-from overtone.server.api.dependencies import LINES, Pieces, described, query
-from overtone.server.api.jobs import Id, owned
-from overtone.server.api.record_formats import Form, written
+from overtone.server.api.dependencies import LINES, BodyChunks, error_responses, query
+from overtone.server.api.jobs import Id, require_owned_job
+from overtone.server.api.record_formats import Form, convert_records
 from overtone.server.inference.upload_reader import in_pieces
 from overtone.server.jobs.executor import call_of
 from overtone.server.state import Server
@@ -46,7 +46,7 @@ def routes(server: Server) -> APIRouter:
         response_class=StreamingResponse,
         responses={
             200: {"content": {kind: {"schema": {"type": "string"}} for kind in (LINES, *_TYPES.values())}},
-            **described(400, 401, 404, 422),
+            **error_responses(400, 401, 404, 422),
         },
         openapi_extra={
             "parameters": [
@@ -58,7 +58,7 @@ def routes(server: Server) -> APIRouter:
     async def result(request: Request, id: Id) -> Response:
         """JSON lines, a table, or subtitles (of one file), of the files that are done so far; the header
         `X-Overtone-Job` says its state."""
-        job = await owned(server, request, id)
+        job = await require_owned_job(server, request, id)
         form = next((one for one in _FORMATS if one == request.query_params.get("format", _FORMATS[0])), None)
         if form is None:
             raise UsageError(f"format is {request.query_params['format']!r}; it is one of {', '.join(_FORMATS)}.")
@@ -67,15 +67,15 @@ def routes(server: Server) -> APIRouter:
         headers = {"X-Overtone-Job": job.state}
         records = await asyncio.to_thread(_records, server, id, request.query_params.get("file"))
         if form == "jsonl":
-            return Pieces(records, LINES, headers)
+            return BodyChunks(records, LINES, headers)
         call, recognizer = call_of(job), server.host.recognizer
-        level = call.level(recognizer.options)
+        level = call.detail_level(recognizer.options)
         if level == "frame" and (await asyncio.to_thread(server.store.seconds, id))[1] > _FRAMES_S:
             raise UsageError(f"Of frames, {form} is made of up to {_FRAMES_S:.0f} s of audio; take JSON lines.")
         async with tabling:
             path = server.spool.new_path()
-            pieces = await asyncio.to_thread(written, records, path, form, level, recognizer.labels)
-        return Pieces(pieces, _TYPES[form], headers)
+            pieces = await asyncio.to_thread(convert_records, records, path, form, level, recognizer.labels)
+        return BodyChunks(pieces, _TYPES[form], headers)
 
     return router
 

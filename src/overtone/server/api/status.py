@@ -11,9 +11,9 @@ from overtone.batching.cost_model import Shape
 from overtone.errors import OvertoneError, RefusedError
 from overtone.pipelines.emotion import EmotionRecognizer
 from overtone.server.api import openai_format
-from overtone.server.api.dependencies import described, owner_of
+from overtone.server.api.dependencies import error_responses, owner_of
 from overtone.server.api.schemas import Health, ListedModel, ModelInfo, Models, Plan, PlannedMemory, Readiness
-from overtone.server.inference.models import Answering, Task
+from overtone.server.inference.models import AnyPipeline, Task
 from overtone.server.state import Server
 from overtone.system.machine import rss_bytes
 
@@ -53,7 +53,7 @@ def routes(server: Server) -> APIRouter:
         "/metrics",
         summary="Metrics for Prometheus",
         response_class=Response,
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **described(401)},
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **error_responses(401)},
     )
     async def metrics(request: Request) -> Response:
         """In Prometheus' text format. Needs a key where the service has keys."""
@@ -61,7 +61,7 @@ def routes(server: Server) -> APIRouter:
         body, kind = server.metrics.exposition()
         return Response(body, headers={"Content-Type": kind})
 
-    @router.get("/v1/models", summary="What is served", responses=described(401, 503))
+    @router.get("/v1/models", summary="What is served", responses=error_responses(401, 503))
     async def models(request: Request) -> Models:
         """The models, what they can say, and where they run."""
         owner_of(request, server.keyring)
@@ -73,7 +73,7 @@ def routes(server: Server) -> APIRouter:
         created = round(server.started)
         return Models(models=known, data=[ListedModel(id=name, created=created, owned_by="overtone") for name in named])
 
-    @router.get("/v1/plan", summary="What a request would cost now", responses=described(400, 401, 503))
+    @router.get("/v1/plan", summary="What a request would cost now", responses=error_responses(400, 401, 503))
     async def plan(
         request: Request, seconds: Annotated[float, Query(gt=0, le=_DAY_S, description="Of audio.", examples=[60])]
     ) -> Plan:
@@ -112,7 +112,7 @@ def routes(server: Server) -> APIRouter:
     return router
 
 
-def _info(server: Server, task: Task, answering: Answering) -> ModelInfo:
+def _info(server: Server, task: Task, answering: AnyPipeline) -> ModelInfo:
     runtime = answering.runtime
     return ModelInfo(
         id=runtime.network.name,

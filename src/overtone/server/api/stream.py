@@ -21,8 +21,8 @@ from starlette.websockets import WebSocketDisconnect
 
 from overtone.errors import OvertoneError, RefusedError, UsageError
 from overtone.output.records import rounded, seconds, to_json, to_record
-from overtone.pipelines.live import Live, Moment
-from overtone.pipelines.request import Caller
+from overtone.pipelines.live import LiveSession, LiveUpdate
+from overtone.pipelines.request import RequestContext
 from overtone.server.api import problems
 from overtone.server.api.dependencies import owner_of
 from overtone.server.api.params import boolean
@@ -62,25 +62,29 @@ def routes(server: Server) -> APIRouter:
             server.service.check_open()
             reader = open_reader(asked.form, asked.rate, asked.channels)
             rate = server.host.rate
-            caller = Caller()
-            live = server.host.recognizer.live(caller, name=asked.name, **asked.options)
-            place = server.service.admission.open_live(live.load, rate, None if owner is None else owner.name)
+            ctx = RequestContext()
+            live = server.host.recognizer.live(ctx, name=asked.name, **asked.options)
+            place = server.service.admission.open_live(
+                live.realtime_factor, rate, None if owner is None else owner.name
+            )
         except OvertoneError as error:
             socket.state.refused = problems.code_of(error)
-            await socket.send_denial_response(problems.answer(error, request_id() or ""))
+            await socket.send_denial_response(problems.problem_response(error, request_id() or ""))
             return
         try:
             await socket.accept()
             await _Conversation(server, socket, live, reader).run()
         finally:
-            place.leave()
-            caller.stop()
+            place.release()
+            ctx.cancel()
 
     return router
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class StreamParams:
+    """What a client asks of a stream: the form and the rate of its samples, and the options of the call."""
+
     form: str
     rate: int
     channels: int
@@ -88,7 +92,7 @@ class _Asked:
     options: Mapping[str, Any]
 
 
-def _asked(socket: WebSocket) -> _Asked:
+def _asked(socket: WebSocket) -> StreamParams:
     given = dict(socket.query_params)
     if len(given) != len(socket.query_params.multi_items()):
         raise UsageError("a parameter is given twice.")
@@ -103,7 +107,7 @@ def _asked(socket: WebSocket) -> _Asked:
             options[name] = given[name]
     if "keep_silence" in given:
         options["keep_silence"] = boolean("keep_silence", given["keep_silence"])
-    return _Asked(
+    return StreamParams(
         given.get("format", "pcm16"),
         _whole("rate", given.get("rate", str(SAMPLE_RATE))),
         _whole("channels", given.get("channels", "1")),
@@ -132,9 +136,9 @@ def _whole(name: str, text: str) -> int:
 class _Conversation:
     """One stream: takes audio in, sends answers out, and ends."""
 
-    def __init__(self, server: Server, socket: WebSocket, live: Live, reader: Reader) -> None:
+    def __init__(self, server: Server, socket: WebSocket, live: LiveSession, reader: Reader) -> None:
         self._server, self._socket, self._live, self._reader = server, socket, live, reader
-        self._moments: asyncio.Queue[Moment | None] = asyncio.Queue(_UNREAD)
+        self._moments: asyncio.Queue[LiveUpdate | None] = asyncio.Queue(_UNREAD)
         self._settings = server.settings
 
     async def run(self) -> None:
@@ -228,7 +232,7 @@ class _Conversation:
             if moment.answer is not None:
                 with suppress(Exception):  # `tell` says it
                     await asyncio.wrap_future(moment.answer)
-            await self._send({"type": "emotion", **_entry(self._live.tell(moment))})
+            await self._send({"type": "emotion", **_entry(self._live.poll(moment))})
 
     async def _send(self, value: Mapping[str, Any]) -> None:
         try:

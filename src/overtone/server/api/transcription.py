@@ -15,12 +15,12 @@ from overtone.server.api.dependencies import (
     UPLOAD_PARAMETERS,
     UPLOADED,
     call_of,
-    described,
+    error_responses,
     option_parameters,
     upload_body,
 )
 from overtone.server.api.transcription_schemas import Transcription
-from overtone.server.api.upload_request import Asking, record_of, with_upload
+from overtone.server.api.upload_request import RouteSpec, record_of, with_upload
 from overtone.server.state import Server
 
 _FILE = upload_body({"type": "string", "format": "binary", "description": "What FFmpeg reads."})
@@ -30,7 +30,9 @@ def routes(server: Server) -> APIRouter:
     """The route, of this server."""
     router = APIRouter(tags=["transcription"])
     own = ("name",)
-    asking = Asking((*KNOWN["transcribe"], *own), lambda owner, texts: call_of(server, owner, texts, own, "transcribe"))
+    asking = RouteSpec(
+        (*KNOWN["transcribe"], *own), lambda owner, texts: call_of(server, owner, texts, own, "transcribe")
+    )
 
     @router.post(
         "/v1/transcribe",
@@ -41,7 +43,7 @@ def routes(server: Server) -> APIRouter:
                 "description": "The record; with `channels=split` a line of JSON for each channel.",
                 "content": {LINES: {"schema": {"type": "string"}}},
             },
-            **described(*UPLOADED),
+            **error_responses(*UPLOADED),
         },
         openapi_extra={
             "requestBody": _FILE,

@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from overtone.errors import RefusedError, UsageError
-from overtone.server.api.dependencies import LINES, owner_of, parameters, while_awaited
-from overtone.server.api.params import Call
+from overtone.server.api.dependencies import LINES, cancel_on_disconnect, owner_of, parameters
+from overtone.server.api.params import InferenceRequest
 from overtone.server.auth import Owner
 from overtone.server.inference.admission import Ticket
 from overtone.server.observability.metrics import server_timing
@@ -23,35 +23,35 @@ from overtone.types import Timings
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class RouteSpec:
     """How a route is asked. known: names of its parameters. call: what they and the form's fields describe, of whom;
     asked twice, as fields are known only after the upload."""
 
     known: tuple[str, ...]
-    call: Callable[[Owner | None, Mapping[str, str]], Call]
+    call: Callable[[Owner | None, Mapping[str, str]], InferenceRequest]
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class UploadRequest:
     """What a request has brought. texts: parameters and fields. place: among what is under way."""
 
     upload: Upload
     texts: Mapping[str, str]
-    call: Call
+    call: InferenceRequest
     place: Ticket
 
 
 async def with_upload(
     server: Server,
     request: Request,
-    asking: Asking,
-    answered: Callable[[Given], Coroutine[Any, Any, Response]],
+    asking: RouteSpec,
+    answered: Callable[[UploadRequest], Coroutine[Any, Any, Response]],
 ) -> Response:
     """Take one file in, have it answered while its client waits, and remove it whatever happens."""
     request.state.began = time.perf_counter()
     owner = owner_of(request, server.keyring)
     asked = parameters(request, asking.known)
-    place = server.service.expect(asking.call(owner, asked), announced_bytes(request))
+    place = server.service.reserve(asking.call(owner, asked), announced_bytes(request))
     received: Received | None = None
     try:
         received = await receive(server.spool, request)
@@ -60,26 +60,26 @@ async def with_upload(
         if twice := asked.keys() & received.fields.keys():
             raise UsageError(f"{min(twice)} is given twice.")
         texts = {**asked, **received.fields}
-        given = Given(received.files[0], texts, asking.call(owner, texts), place)
-        return await while_awaited(request, answered(given))
+        given = UploadRequest(received.files[0], texts, asking.call(owner, texts), place)
+        return await cancel_on_disconnect(request, answered(given))
     finally:
-        place.leave()
+        place.release()
         if received is not None:
             for upload in received.files:
                 await asyncio.to_thread(upload.remove)
 
 
-async def record_of(server: Server, request: Request, given: Given) -> Response:
+async def record_of(server: Server, request: Request, given: UploadRequest) -> Response:
     """The record of a file, or a line of JSON for each channel."""
     answer = await server.service.answer(given.upload, given.call, given.place)
     lines = list(answer.lines(given.upload.name))
-    headers = timed(answer.timings, request, answer.found)
+    headers = with_timing_headers(answer.timings, request, answer.found)
     if len(lines) > 1:
         return Response("".join(f"{line}\n" for line in lines), media_type=LINES, headers=headers)
     return Response(lines[0], media_type="application/json", headers=headers)
 
 
-def timed(timings: Timings, request: Request, found: str) -> dict[str, str]:
+def with_timing_headers(timings: Timings, request: Request, found: str) -> dict[str, str]:
     """What took how long, as headers. An answer that was kept took none of it."""
     request.state.timings = timings if found == "miss" else None
     total = time.perf_counter() - request.state.began

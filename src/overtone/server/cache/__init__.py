@@ -10,8 +10,8 @@ from overtone.server.cache.keys import key_of
 from overtone.server.cache.memory import MemoryStore
 from overtone.server.cache.open_store import open_store
 from overtone.server.cache.redis_store import RedisStore
-from overtone.server.cache.result_cache import Answers, Outcome
-from overtone.server.cache.single_flight import Flights
+from overtone.server.cache.result_cache import Outcome, ResultCache
+from overtone.server.cache.single_flight import SingleFlight
 from overtone.server.cache.store import Store
 
-__all__ = ["Answers", "Flights", "MemoryStore", "Outcome", "RedisStore", "Store", "key_of", "open_store"]
+__all__ = ["MemoryStore", "Outcome", "RedisStore", "ResultCache", "SingleFlight", "Store", "key_of", "open_store"]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 _log = logging.getLogger("overtone.server.cache")
 
 
-class Breaker:
+class CircuitBreaker:
     """Whether something that can fail is worth asking: not for `pause_s` after it failed; then one asks for all.
 
     Trouble is said once when it comes and once when it is over, both as warnings: who has read the one wants the other.
@@ -28,7 +28,7 @@ class Breaker:
         self._turn = 0
         self._next_s = 0.0
 
-    def ask(self) -> int | None:
+    def try_acquire(self) -> int | None:
         """A turn to ask, or None while it is no use. In trouble one in every pause gets it, come back or not."""
         if self.trouble is not None:
             now_s = self._clock()
@@ -37,7 +37,7 @@ class Breaker:
             self._next_s = now_s + self._pause_s
         return self._turn
 
-    def failed(self, turn: int, why: str) -> None:
+    def record_failure(self, turn: int, why: str) -> None:
         """Asking failed."""
         self.failures += 1
         if turn != self._turn:
@@ -53,7 +53,7 @@ class Breaker:
         self.trouble = why
         self._next_s = self._clock() + self._pause_s
 
-    def worked(self, turn: int) -> None:
+    def record_success(self, turn: int) -> None:
         """Asking did not fail."""
         if turn == self._turn and self.trouble is not None:
             self.trouble = None

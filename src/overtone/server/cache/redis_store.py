@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from overtone.errors import UsageError
-from overtone.server.cache.circuit_breaker import Breaker
+from overtone.server.cache.circuit_breaker import CircuitBreaker
 from overtone.server.cache.redis_url import malformed, name_of
 from overtone.server.cache.store import checked_ttl
 from overtone.system.memory import MIB
@@ -57,9 +57,9 @@ class RedisStore:
         name = name_of(url)
         # Redis gone is one trouble; there and refusing to write (full, a replica) or to read (rights) are others, and
         # the one does not keep from the other.
-        self._link = Breaker(name, pause_s)
-        self._reading = Breaker(f"reading from {name}", pause_s)
-        self._writing = Breaker(f"writing to {name}", pause_s)
+        self._link = CircuitBreaker(name, pause_s)
+        self._reading = CircuitBreaker(f"reading from {name}", pause_s)
+        self._writing = CircuitBreaker(f"writing to {name}", pause_s)
         self._closed = False
         self._redis = _client(url, timeout_s)
         self._pool = self._redis.connection_pool
@@ -102,26 +102,26 @@ class RedisStore:
         with suppress(Exception):  # they are given up, however that goes
             await asyncio.wait_for(self._redis.aclose(), self._timeout_s)
 
-    async def _ask(self, way: Breaker, *command: str | bytes | int) -> Any:
+    async def _ask(self, way: CircuitBreaker, *command: str | bytes | int) -> Any:
         """What Redis answers; None where it is not asked, refuses or does not answer in time."""
         from redis.exceptions import ResponseError
 
-        if self._closed or (turn := way.ask()) is None or (link_turn := self._link.ask()) is None:
+        if self._closed or (turn := way.try_acquire()) is None or (link_turn := self._link.try_acquire()) is None:
             return None
         try:
             answer = await asyncio.wait_for(self._send(command), self._timeout_s)
         except ResponseError as error:
-            self._link.worked(link_turn)
+            self._link.record_success(link_turn)
             if str(error).startswith("WRONGTYPE"):
                 way.failures += 1  # somebody else's value, which says nothing of Redis; putting ours replaces it
             else:
-                way.failed(turn, self._said(error))
+                way.record_failure(turn, self._said(error))
             return None
         except Exception as error:  # noqa: BLE001 - whatever a client of a cache raises, the answer can be computed
-            self._link.failed(link_turn, self._said(error))
+            self._link.record_failure(link_turn, self._said(error))
             return None
-        self._link.worked(link_turn)
-        way.worked(turn)
+        self._link.record_success(link_turn)
+        way.record_success(turn)
         return answer
 
     async def _send(self, command: tuple[str | bytes | int, ...]) -> Any:

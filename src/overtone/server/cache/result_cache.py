@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from overtone.server.cache.single_flight import Flights
+from overtone.server.cache.single_flight import SingleFlight
 from overtone.server.cache.store import Store
 from overtone.system.memory import KIB, MIB
 
@@ -33,13 +33,13 @@ class _Kept:
     task: asyncio.Task[None]
 
 
-class Answers:
+class ResultCache:
     """Answers by key, each computed once at a time and kept when it is done. For one event loop.
 
     Nobody waits for an answer to be kept: that is done behind, and until it is, the answer is given from here.
     """
 
-    def __init__(self, store: Store, flights: Flights | None = None) -> None:
+    def __init__(self, store: Store, flights: SingleFlight | None = None) -> None:
         self.hits = 0
         """Answers given that had been kept."""
         self.shared = 0
@@ -49,7 +49,7 @@ class Answers:
         self.dropped = 0
         """Answers not kept, as too many were on their way to the store."""
         self._store = store
-        self._flights = Flights() if flights is None else flights
+        self._flights = SingleFlight() if flights is None else flights
         self._keeping: dict[str, _Kept] = {}
         self._keeping_bytes = 0
 

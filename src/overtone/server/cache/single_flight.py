@@ -20,7 +20,7 @@ class _Flight:
     waiters: int = 0
 
 
-class Flights:
+class SingleFlight:
     """Work by key, in tasks of its own: it goes on while anybody waits for it, and is cancelled when the last has gone.
 
     For one event loop. What has ended, well or not, or was left by all, is not given to those who come later.

@@ -87,7 +87,7 @@ class Admission:
         """Let in so many seconds of audio. RefusedError (busy) where that is too much now. own_s: as `check`."""
         self.check(owner, rate, seconds, own_s)
         ticket = Ticket(self, owner)
-        ticket.correct(seconds)
+        ticket.update(seconds)
         return ticket
 
     @property
@@ -95,7 +95,7 @@ class Admission:
         """Seconds of audio that live streams have answered in a second."""
         return self._live_ms / 1000
 
-    def open_live(self, load: float, rate: float, owner: str | None = None) -> LivePlace:
+    def open_live(self, load: float, rate: float, owner: str | None = None) -> StreamSlot:
         """Let in a live stream that has `load` seconds of audio answered in each second. RefusedError (busy)."""
         own = self._live_of[owner]
         if self.live >= self.limits.live or (self.limits.owner_s is not None and own >= max(1, self.limits.live // 2)):
@@ -111,7 +111,7 @@ class Admission:
                 code="busy",
                 retry_after_s=10.0,
             )
-        return LivePlace(self, load, owner)
+        return StreamSlot(self, load, owner)
 
 
 class Ticket:
@@ -122,22 +122,22 @@ class Ticket:
         self._held_ms = 0
         self._left = False
 
-    def correct(self, seconds: float) -> None:
+    def update(self, seconds: float) -> None:
         """It has so many seconds, as is known now."""
         if not self._left:
             held = round(seconds * 1000)
             self._admission._held[self._owner] += held - self._held_ms
             self._held_ms = held
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """It is not under way any more."""
-        self.correct(0.0)
+        self.update(0.0)
         self._left = True
         if not self._admission._held[self._owner]:
             del self._admission._held[self._owner]
 
 
-class LivePlace:
+class StreamSlot:
     """A live stream's place."""
 
     def __init__(self, admission: Admission, load: float, owner: str | None) -> None:
@@ -147,7 +147,7 @@ class LivePlace:
         admission.live += 1
         admission._live_ms += self._load_ms
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """It has ended; saying so twice does nothing."""
         if not self._left:
             self._left = True

@@ -7,18 +7,17 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass
+from typing import Literal, TypeVar
 
 import numpy as np
 
-from overtone.engine.engine import Fleet
+from overtone.engine.engine import Engine
 from overtone.engine.stats import EngineStats
-from overtone.engine.worker import Engine
 from overtone.errors import OvertoneError, RefusedError
 from overtone.pipelines.emotion import EmotionRecognizer
 from overtone.pipelines.transcription import Transcriber
-from overtone.server.inference.models import Answering, Models, Task
+from overtone.server.inference.models import AnyPipeline, ModelSet, Task
 from overtone.types import SAMPLE_RATE
 
 _LOG = logging.getLogger("overtone.server")
@@ -47,26 +46,26 @@ _GONE = frozenset({"died", "closed", "cancelled"})
 """Codes of what was met where there was no model to answer: it died over it, or before it, or was being closed."""
 
 
-def was_gone(error: OvertoneError) -> bool:
+def was_unavailable(error: OvertoneError) -> bool:
     """Whether an error says that there was no model, and nothing of what was asked."""
     return error.code in _GONE
 
 
-class Host:
+class ModelSupervisor:
     """Owns the models. Methods are called from the event loop, but for `recognizer`, `transcriber` and `answering`,
     which any thread may ask for.
 
     start: makes the models; called in a thread. failed: called when one of them has died for good.
     """
 
-    def __init__(self, start: Callable[[], Models], failed: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, start: Callable[[], ModelSet], failed: Callable[[], None] = lambda: None) -> None:
         self._start, self._failed = start, failed
-        self._models: Models | None = None
+        self._models: ModelSet | None = None
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="overtone-host")
         self._watching: asyncio.Task[None] | None = None
         self._before = EngineStats()  # of engines that died
-        self._rates = _Rate()
-        self._proofs: list[_Proof] = []
+        self._rates = _Throughput()
+        self._proofs: list[_HealthProbe] = []
         self._asking: asyncio.Task[bool] | None = None
         self.state: State = "starting"
         self.restarts = 0
@@ -81,17 +80,17 @@ class Host:
         models = await self._aside(self._start)
         self.fingerprints = await self._aside(models.fingerprints)
         self._models = models
-        self._proofs = [_Proof(engine) for engine in models.engines]
+        self._proofs = [_HealthProbe(engine) for engine in models.engines]
         costs = [engine.plan.cost.rtf for engine in models.engines]
         # What is written down goes through all of them; measured, it is what those who ask really need.
-        self._rates = _Rate(sum(cost for cost in costs if cost) or None)
+        self._rates = _Throughput(sum(cost for cost in costs if cost) or None)
         self.state = "ready"
 
     async def _aside(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     @property
-    def _now(self) -> Models:
+    def _now(self) -> ModelSet:
         """Those that answer now. RefusedError (not_ready) where there are none."""
         if self.state != "ready" or self._models is None:
             soon = self.state in ("starting", "restarting")
@@ -118,7 +117,7 @@ class Host:
             )
         return found
 
-    def answering(self, task: Task) -> Answering:
+    def answering(self, task: Task) -> AnyPipeline:
         """What answers a task. RefusedError as `recognizer` and `transcriber`."""
         return self.transcriber if task == "transcribe" else self.recognizer
 
@@ -128,14 +127,14 @@ class Host:
         return self.state == "ready" and self._models is not None and _alive(self._models)
 
     @property
-    def last(self) -> Models | None:
+    def last(self) -> ModelSet | None:
         """Those that answered last, for those who only look."""
         return self._models
 
     @property
     def stats(self) -> EngineStats:
         """What all engines did since the service began."""
-        return self._before if self._models is None else _added(self._before, _together(self._models))
+        return self._before if self._models is None else self._before + _together(self._models)
 
     @property
     def rate(self) -> float:
@@ -169,13 +168,13 @@ class Host:
                 continue
             # The emotion model hears all audio, also what is written down: its seconds are those that were asked for.
             first, *_ = self._models.engines
-            self._rates.see(time.monotonic(), first.stats.audio_s, _together(self._models).run_s)
+            self._rates.update(time.monotonic(), first.stats.audio_s, _together(self._models).run_s)
             for proof in self._proofs:
                 proof.look()
             if self.state == "ready" and not _alive(self._models):
                 await self._revive(self._models)
 
-    async def _revive(self, dead: Models) -> None:
+    async def _revive(self, dead: ModelSet) -> None:
         if self.restarts >= MOST_RESTARTS:
             self.state = "failed"
             _LOG.critical("the model died again and is given up; end this service and start it anew")
@@ -184,7 +183,7 @@ class Host:
         self.state = "restarting"
         self.restarts += 1
         _LOG.error("the model died; it is started anew, once")
-        self._before = _added(self._before, _together(dead))
+        self._before = self._before + _together(dead)
         self._models, self._proofs = None, []
         try:
             await self._aside(lambda: dead.close(drain=False))
@@ -206,10 +205,10 @@ class Host:
         await asyncio.to_thread(self._threads.shutdown)  # a model may be on its way
 
 
-class _Proof:
+class _HealthProbe:
     """That one engine answers."""
 
-    def __init__(self, engine: Engine | Fleet) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._batches = 0
         self._at = -_PROOF_S
@@ -241,7 +240,7 @@ class _Proof:
 
 
 @dataclass(slots=True)
-class _Rate:
+class _Throughput:
     """How fast audio is answered. rtf: what was measured when the model was probed."""
 
     rtf: float | None = None
@@ -254,7 +253,7 @@ class _Rate:
     def __post_init__(self) -> None:
         self.busy = 1 / self.rtf if self.rtf else 1.0
 
-    def see(self, now: float, audio_s: float, run_s: float) -> None:
+    def update(self, now: float, audio_s: float, run_s: float) -> None:
         """So much audio has been answered by now, in so many seconds of running."""
         passed, audio, ran = now - self._at, audio_s - self._audio_s, run_s - self._run_s
         self._at, self._audio_s, self._run_s = now, audio_s, run_s
@@ -265,18 +264,10 @@ class _Rate:
             self.busy += (audio / ran - self.busy) * min(1.0, ran / _RATE_OVER_S)
 
 
-def _alive(models: Models) -> bool:
+def _alive(models: ModelSet) -> bool:
     return all(engine.alive for engine in models.engines)
 
 
-def _together(models: Models) -> EngineStats:
+def _together(models: ModelSet) -> EngineStats:
     """What their engines did."""
-    found = EngineStats()
-    for engine in models.engines:
-        found = _added(found, engine.stats)
-    return found
-
-
-def _added(one: EngineStats, other: EngineStats) -> EngineStats:
-    values: dict[str, Any] = {name: getattr(one, name) + getattr(other, name) for name in EngineStats.__slots__}
-    return replace(one, **values)
+    return sum((engine.stats for engine in models.engines), EngineStats())

@@ -1,4 +1,4 @@
-"""`Models`: what a service answers with, and what it can be asked for."""
+"""`ModelSet`: what a service answers with, and what it can be asked for."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from overtone.conversion import fingerprint
-from overtone.engine.engine import Fleet
-from overtone.engine.worker import Engine
+from overtone.engine.engine import Engine
 from overtone.errors import UsageError
 from overtone.models import checkpoints, registry
 from overtone.options.transcription import TranscribeOptions
@@ -20,12 +19,12 @@ from overtone.pipelines.transcription import SILERO, Transcriber
 Task = Literal["emotion", "transcribe"]
 """What can be asked of audio."""
 
-Answering = EmotionRecognizer | Transcriber
+AnyPipeline = EmotionRecognizer | Transcriber
 """What answers one of them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Models:
+class ModelSet:
     """What a service answers with. transcriber: None where nothing is written down; else `emotion` is its own emotion
     model, so that all models are in one budget."""
 
@@ -33,12 +32,12 @@ class Models:
     transcriber: Transcriber | None = None
 
     @property
-    def engines(self) -> tuple[Engine | Fleet, ...]:
+    def engines(self) -> tuple[Engine, ...]:
         """Every engine, that of the emotion model first. It hears all audio, also what is to be written down."""
         if self.transcriber is None:
             return (self.emotion.runtime.engine,)
         runtime = self.transcriber.runtime
-        others = (unit.engine for role, unit in runtime.more.items() if role != "emotion")
+        others = (unit.engine for role, unit in runtime.auxiliary.items() if role != "emotion")
         return (self.emotion.runtime.engine, runtime.engine, *others)
 
     def fingerprints(self) -> Mapping[Task, str]:
@@ -57,7 +56,7 @@ class Models:
 
 def check_wish(transcriber: Transcriber, **options: Any) -> None:
     """UsageError for options of a call that the recogniser can do nothing with, such as words to listen for."""
-    registry.check_wish(_kind(transcriber.runtime.network.folder), transcriber.options.for_call(**options))
+    registry.check_decode_params(_kind(transcriber.runtime.network.folder), transcriber.options.for_call(**options))
 
 
 @lru_cache(maxsize=8)
@@ -66,7 +65,7 @@ def _kind(folder: Path) -> str:
     return checkpoints.read(folder, name=folder.name).kind
 
 
-def takes(transcriber: Transcriber, **options: Any) -> bool:
+def supports(transcriber: Transcriber, **options: Any) -> bool:
     """Whether it can do something with them."""
     try:
         check_wish(transcriber, **options)
@@ -75,11 +74,11 @@ def takes(transcriber: Transcriber, **options: Any) -> bool:
     return True
 
 
-def taken_by(transcriber: Transcriber) -> frozenset[str]:
+def supported_options(transcriber: Transcriber) -> frozenset[str]:
     """Those of language, hotwords and num_speakers that it can do something with."""
     sure = {"num_speakers"} if transcriber.options.speakers else set()
     tried = {"language": "zh", "hotwords": "-"}
-    return frozenset(sure | {name for name, value in tried.items() if takes(transcriber, **{name: value})})
+    return frozenset(sure | {name for name, value in tried.items() if supports(transcriber, **{name: value})})
 
 
 def _of_emotion(recognizer: EmotionRecognizer) -> str:
@@ -94,7 +93,7 @@ def _of_transcriber(transcriber: Transcriber, emotion: str) -> str:
     strict = not options.ignore_unknown_tensors
     _kind(runtime.network.folder)  # known before anybody waits for it
     folders = {"recognizer": runtime.network.folder}
-    folders |= {role: unit.network.folder for role, unit in runtime.more.items() if role != "emotion"}
+    folders |= {role: unit.network.folder for role, unit in runtime.auxiliary.items() if role != "emotion"}
     folders |= {role: _folder(name, options) for role, name in transcriber.models.items() if _is_beside(role, name)}
     parts = [
         f"{role} {fingerprint(checkpoints.read(folder, name=role), strict=strict)}"

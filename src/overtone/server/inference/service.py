@@ -14,13 +14,13 @@ from functools import partial
 from typing import TypeVar
 
 from overtone.errors import InputError, ModelError, OvertoneError, RefusedError
-from overtone.pipelines.request import Caller
-from overtone.server.api.params import Answer, Call, answer_of, work_s
-from overtone.server.cache import Answers, key_of
+from overtone.pipelines.request import RequestContext
+from overtone.server.api.params import CachedAnswer, InferenceRequest, answer_of, work_s
+from overtone.server.cache import ResultCache, key_of
 from overtone.server.inference.admission import Admission, Ticket
-from overtone.server.inference.model_host import Host, was_gone
-from overtone.server.inference.models import Answering, Task
-from overtone.server.inference.upload_reader import LEAST_RATE, BoundedCaller, GuardedFile, check_length, claimed
+from overtone.server.inference.model_host import ModelSupervisor, was_unavailable
+from overtone.server.inference.models import AnyPipeline, Task
+from overtone.server.inference.upload_reader import LEAST_RATE, CancellableFile, LimitedContext, check_length, claimed
 from overtone.server.observability.metrics import Metrics
 from overtone.server.uploads import Upload
 from overtone.types import Result
@@ -48,7 +48,7 @@ _TYPICAL_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class RequestLimits:
     """most_audio_s: of one request that is answered at once. deadline_s: within which an answer is wanted."""
 
     most_audio_s: float
@@ -58,7 +58,9 @@ class Bounds:
 class Service:
     """Answers files, many at a time. Used from the event loop; `close` it last."""
 
-    def __init__(self, host: Host, admission: Admission, answers: Answers, bounds: Bounds, metrics: Metrics) -> None:
+    def __init__(
+        self, host: ModelSupervisor, admission: Admission, answers: ResultCache, bounds: RequestLimits, metrics: Metrics
+    ) -> None:
         self.host, self.admission, self.answers, self.bounds, self.metrics = host, admission, answers, bounds, metrics
         self._threads = ThreadPoolExecutor(MOST_WAITING, thread_name_prefix="overtone-answer")
         # Live streams wait for room in the engine in threads of their own, and nobody for them.
@@ -67,8 +69,8 @@ class Service:
         self.draining = asyncio.Event()
         """Set once nothing new is let in."""
 
-    def check_open(self, task: Task = "emotion") -> Answering:
-        """What answers a task, where requests are taken now. RefusedError: not_ready, and as `Host.answering`."""
+    def check_open(self, task: Task = "emotion") -> AnyPipeline:
+        """The pipeline of a task. RefusedError: not_ready while none are taken, or as `ModelSupervisor.answering`."""
         if self.draining.is_set():
             raise RefusedError(
                 "the service is ending and takes nothing new; ask another, or again later.",
@@ -77,7 +79,7 @@ class Service:
             )
         return self.host.answering(task)
 
-    def expect(self, call: Call, announced_bytes: int) -> Ticket:
+    def reserve(self, call: InferenceRequest, announced_bytes: int) -> Ticket:
         """A place for an upload that is about to come, which is taken for as long as others of late.
 
         RefusedError (busy) before anything of it is read, where it could not be let in: many that come at once would
@@ -86,7 +88,7 @@ class Service:
         self.check_open(call.task)
         expected_s = min(self._typical_s, announced_bytes / LEAST_RATE) if announced_bytes else self._typical_s
         place = self.admission.admit(_owner(call), expected_s, self.host.rate, _own_s(call))
-        asyncio.get_running_loop().call_later(_COMING_S, place.leave)
+        asyncio.get_running_loop().call_later(_COMING_S, place.release)
         return place
 
     @property
@@ -94,18 +96,18 @@ class Service:
         """Seconds until what is under way now is answered."""
         return self.admission.wait_s(self.host.rate)
 
-    async def answer(self, upload: Upload, call: Call, place: Ticket | None = None) -> Answer:
+    async def answer(self, upload: Upload, call: InferenceRequest, place: Ticket | None = None) -> CachedAnswer:
         """The answer for a file that has been received. place: what `expect` gave for it.
 
         Raises InputError, UsageError and RefusedError: busy, too_long, deadline, not_ready. Where it is cancelled, its
         work ends, unless somebody else waits for the same.
         """
-        key = key_of(upload.digest, self._models_of(call.task), call.identity)
-        answer = await self.in_time(self._answer(key, upload, call, place))
+        key = key_of(upload.digest, self._models_of(call.task), call.cache_identity)
+        answer = await self.with_deadline(self._answer(key, upload, call, place))
         self.metrics.audio(answer.duration_s, "interactive", call.task)
         return answer
 
-    async def _answer(self, key: str, upload: Upload, call: Call, place: Ticket | None) -> Answer:
+    async def _answer(self, key: str, upload: Upload, call: InferenceRequest, place: Ticket | None) -> CachedAnswer:
         """From the cache, from who is being answered the same just now, or made."""
         own = False
 
@@ -116,7 +118,7 @@ class Service:
 
         try:
             kept, found = await self.answers.get_or_make(key, make)
-            return await _aside_if_large(kept, lambda: Answer.from_kept(kept, found))
+            return await _aside_if_large(kept, lambda: CachedAnswer.from_kept(kept, found))
         except InputError as error:
             if own or error.code != "not_found":
                 # It was made for a file without a name, as others may wait for it who called theirs otherwise.
@@ -127,7 +129,7 @@ class Service:
                 raise
         # What the other's request ended with was its own: its upload gone, its key's share used up; or what was kept
         # cannot be read any more.
-        return Answer.from_kept(await self._make(upload, call, place), "miss")
+        return CachedAnswer.from_kept(await self._make(upload, call, place), "miss")
 
     def _models_of(self, task: Task) -> str:
         """What answers depend on beside the audio and the call."""
@@ -135,7 +137,7 @@ class Service:
         runtime, options = answering.runtime, answering.options
         return repr((self.host.fingerprints[task], runtime.precision, runtime.backend, options))
 
-    async def in_time(self, making: Awaitable[_T]) -> _T:
+    async def with_deadline(self, making: Awaitable[_T]) -> _T:
         """The outcome, or RefusedError (deadline)."""
         try:
             return await asyncio.wait_for(making, self.bounds.deadline_s)
@@ -145,13 +147,13 @@ class Service:
                 code="deadline",
             ) from None
 
-    async def _make(self, upload: Upload, call: Call, place: Ticket | None) -> bytes:
+    async def _make(self, upload: Upload, call: InferenceRequest, place: Ticket | None) -> bytes:
         options = self.host.answering(call.task).options
         results = await self.results(replace(upload, name=_NAMELESS), call, place)
         return await asyncio.to_thread(lambda: answer_of(results, call, options).kept())
 
     async def results(
-        self, upload: Upload, call: Call, place: Ticket | None = None, *, envelope: bool = False
+        self, upload: Upload, call: InferenceRequest, place: Ticket | None = None, *, envelope: bool = False
     ) -> list[Result]:
         """What the models say of a file, a result for each channel asked for, once it is let in; never cached.
 
@@ -166,23 +168,23 @@ class Service:
         work = partial(work_s, answering.options.for_call(**call.options), channels=said.channels)
         self._typical_s += _TYPICAL_SHARE * (work(said.seconds) - self._typical_s)
         if place is not None:
-            place.leave()  # for one of the right size
+            place.release()  # for one of the right size
         ticket = self.admission.admit(_owner(call), work(said.seconds), self.host.rate, _own_s(call))
 
         def told(seconds: float) -> None:
-            loop.call_soon_threadsafe(ticket.correct, work(seconds))
+            loop.call_soon_threadsafe(ticket.update, work(seconds))
 
-        caller = BoundedCaller(self.bounds.most_audio_s, said.seconds, told)
+        ctx = LimitedContext(self.bounds.most_audio_s, said.seconds, told)
 
         def answered() -> list[Result]:
-            with GuardedFile(upload.path, upload.name, caller) as file:
-                return [*answering.each(file, caller, envelope=envelope, **call.options)]
+            with CancellableFile(upload.path, upload.name, ctx) as file:
+                return [*answering.results_for(file, ctx, envelope=envelope, **call.options)]
 
-        results = await self._run(answered, caller, ticket)
+        results = await self._run(answered, ctx, ticket)
         self.metrics.stage(results[0].timings)
         return results
 
-    async def _run(self, work: Callable[[], _T], caller: Caller, ticket: Ticket) -> _T:
+    async def _run(self, work: Callable[[], _T], ctx: RequestContext, ticket: Ticket) -> _T:
         """Do the work in a thread, and stop it where nobody waits for it any more."""
         begun = self._threads.submit(work)
         running = asyncio.wrap_future(begun)
@@ -191,14 +193,14 @@ class Service:
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
-            caller.stop()
+            ctx.cancel()
             begun.cancel()  # it never begins, if it still waits for a thread
             raise
         except OvertoneError as error:
-            if not (isinstance(error, ModelError) or was_gone(error)):
+            if not (isinstance(error, ModelError) or was_unavailable(error)):
                 raise
             _LOG.error("the model did not answer: %s", error)
-            if self.host.alive and not was_gone(error):
+            if self.host.alive and not was_unavailable(error):
                 text = "the model cannot run on this audio; the service's log says why."
                 raise InputError(text, code="model_failed") from error
             # The model's end is not the request's doing: it is worth asking again once there is another.
@@ -223,14 +225,14 @@ async def _aside_if_large(kept: bytes, work: Callable[[], _T]) -> _T:
 
 
 def _ended(ticket: Ticket, done: asyncio.Future[_T]) -> None:
-    ticket.leave()
+    ticket.release()
     if not done.cancelled():
         done.exception()  # looked at, also where nobody waits for it any more
 
 
-def _owner(call: Call) -> str | None:
+def _owner(call: InferenceRequest) -> str | None:
     return None if call.owner is None else call.owner.name
 
 
-def _own_s(call: Call) -> float | None:
+def _own_s(call: InferenceRequest) -> float | None:
     return None if call.owner is None else call.owner.limit_s

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from overtone.audio import probe
 from overtone.errors import RefusedError
-from overtone.pipelines.request import Caller
+from overtone.pipelines.request import RequestContext
 
 LEAST_RATE = 4000
 """Bytes of a second of audio where a file does not say how long it is: speech at 32 kbit/s. More is known soon."""
@@ -21,25 +21,25 @@ _STEP_S = 5.0
 """Seconds of audio after which a caller whose file has more than it claimed says so."""
 
 
-class GuardedFile(io.FileIO):
+class CancellableFile(io.FileIO):
     """A file that cannot be read on once nobody waits for what is in it, so no decoder goes on with it.
 
     name: what errors and results call it.
     """
 
-    def __init__(self, path: Path, name: str, caller: Caller) -> None:
+    def __init__(self, path: Path, name: str, ctx: RequestContext) -> None:
         super().__init__(path, "rb")
         self.name = name
-        self._caller = caller
+        self._caller = ctx
 
     def read(self, size: int | None = -1) -> bytes:
         """As any file. InterruptedError once nobody waits."""
-        if self._caller.stopped:
+        if self._caller.cancelled:
             raise InterruptedError("nobody waits for it any more")
         return super().read(-1 if size is None else size) or b""
 
 
-class BoundedCaller(Caller):
+class LimitedContext(RequestContext):
     """Waits for at most so many seconds of audio, and tells when there are more than were claimed.
 
     told: called with the seconds decoded so far, in the decoder's thread, every few seconds beyond `claimed_s`.
@@ -50,7 +50,7 @@ class BoundedCaller(Caller):
         self._most_s, self._told = most_s, told
         self._next_s = claimed_s + _STEP_S
 
-    def decoded(self, seconds: float) -> None:
+    def on_progress(self, seconds: float) -> None:
         """RefusedError (too_long) beyond the most that is taken."""
         check_length(seconds, self._most_s)
         if seconds >= self._next_s:
@@ -76,14 +76,14 @@ def in_pieces(file: BinaryIO) -> Generator[bytes, None, None]:
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class DeclaredAudio:
     """What a file says of itself: seconds of audio, guessed from its size where it does not say, and channels."""
 
     seconds: float
     channels: int
 
 
-def claimed(path: Path, name: str, size_bytes: int) -> Claimed:
+def claimed(path: Path, name: str, size_bytes: int) -> DeclaredAudio:
     """Read a file's header. InputError where it is no audio."""
     said = probe(path, name)
-    return Claimed(size_bytes / LEAST_RATE if said.claimed_s is None else said.claimed_s, said.channels)
+    return DeclaredAudio(size_bytes / LEAST_RATE if said.claimed_s is None else said.claimed_s, said.channels)

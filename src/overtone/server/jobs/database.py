@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from overtone.errors import UsageError
-from overtone.server.jobs.durable_files import no_room, private, sync_folder
+from overtone.server.jobs.durable_files import disk_full_error, private_opener, sync_folder
 
 SCHEMA = 1
 """Raised with every change of the tables."""
@@ -63,7 +63,7 @@ class Database:
         self._lock = threading.RLock()
         with self._speaking():
             # Made here, as SQLite would let others read it; its log takes over the permissions.
-            with open(path, "ab", opener=private):
+            with open(path, "ab", opener=private_opener):
                 path.chmod(0o600)
             self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         try:
@@ -77,17 +77,17 @@ class Database:
         with self._speaking():
             for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
                 self._connection.execute(f"PRAGMA {pragma}").close()
-            if (found := self.ask("PRAGMA quick_check(1)")[0][0]) != "ok":
+            if (found := self.query("PRAGMA quick_check(1)")[0][0]) != "ok":
                 raise sqlite3.DatabaseError(" ".join(found.split()))
-        with self.change() as connection:
-            (version,) = self.ask("PRAGMA user_version")[0]
+        with self.execute() as connection:
+            (version,) = self.query("PRAGMA user_version")[0]
             if version > SCHEMA:
                 raise UsageError(
                     f"{self._path} was written by a newer Overtone (schema {version}, this one knows {SCHEMA}); "
                     "use that one, or name another folder for jobs."
                 )
             if version == 0:
-                if self.ask("SELECT 1 FROM sqlite_master"):
+                if self.query("SELECT 1 FROM sqlite_master"):
                     raise UsageError(f"{self._path} is no database of jobs; name another folder for jobs.")
                 for statement in _TABLES.split(";\n"):
                     connection.execute(statement)
@@ -95,13 +95,13 @@ class Database:
         with self._speaking():
             sync_folder(self._path.parent)
 
-    def ask(self, question: str, *values: Any) -> list[sqlite3.Row]:
+    def query(self, question: str, *values: Any) -> list[sqlite3.Row]:
         """All rows of an answer."""
         with self._lock, self._speaking():
             return self._connection.execute(question, values).fetchall()
 
     @contextmanager
-    def change(self) -> Iterator[sqlite3.Connection]:
+    def execute(self) -> Iterator[sqlite3.Connection]:
         """Everything that the block does with the connection, or nothing of it. On the disk on return.
 
         RefusedError (no_space) where the disk is full.
@@ -127,7 +127,7 @@ class Database:
             raise  # a mistake of this program
         except sqlite3.OperationalError as error:
             if "is full" in str(error):
-                raise no_room() from error
+                raise disk_full_error() from error
             raise self._unusable(error) from error
         except sqlite3.DatabaseError as error:
             raise UsageError(

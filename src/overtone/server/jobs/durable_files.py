@@ -17,7 +17,7 @@ _OTHERS = 0o077
 """Permissions of anyone but the owner."""
 
 
-def no_room() -> RefusedError:
+def disk_full_error() -> RefusedError:
     """What to raise when the disk is full. It goes to clients, so it names no place."""
     return RefusedError(
         "The disk of this service is full. Delete jobs that are done with, or try again later.", code="no_space"
@@ -25,13 +25,13 @@ def no_room() -> RefusedError:
 
 
 @contextmanager
-def storing(path: Path) -> Iterator[None]:
+def map_disk_errors(path: Path) -> Iterator[None]:
     """Turn a system error inside the block into a RefusedError (no_space) or a UsageError (unwritable)."""
     try:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise no_room() from error
+            raise disk_full_error() from error
         reason = error.strerror or str(error)
         raise UsageError(f"cannot write {path}: {reason}. Allow writing there.", code="unwritable") from error
 
@@ -54,7 +54,7 @@ def make_private(folder: Path, mark: str) -> None:
     folder.chmod(0o700)
 
 
-def private(path: str, flags: int) -> int:
+def private_opener(path: str, flags: int) -> int:
     """An opener for `open`: what is made can be read by its owner alone, whatever the umask."""
     return os.open(path, flags, 0o600)
 
@@ -66,7 +66,7 @@ def move(source: Path, target: Path) -> int:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        with open(source, "rb") as old, open(target, "wb", opener=private) as new:
+        with open(source, "rb") as old, open(target, "wb", opener=private_opener) as new:
             shutil.copyfileobj(old, new)
         source.unlink()
     target.chmod(0o600)

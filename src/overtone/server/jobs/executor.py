@@ -11,16 +11,16 @@ from pathlib import Path
 
 from overtone.errors import InputError, ModelError, OvertoneError, RefusedError
 from overtone.output.records import Level, json_chunks
-from overtone.server.api.params import Call, with_embedding
-from overtone.server.inference.model_host import was_gone
-from overtone.server.inference.models import Answering
+from overtone.server.api.params import InferenceRequest, with_embedding
+from overtone.server.inference.model_host import was_unavailable
+from overtone.server.inference.models import AnyPipeline
 from overtone.server.inference.service import Service
-from overtone.server.inference.upload_reader import GuardedFile, check_length
+from overtone.server.inference.upload_reader import CancellableFile, check_length
 from overtone.server.jobs.progress import Progress
-from overtone.server.jobs.request import JobCaller
-from overtone.server.jobs.segment_cache import KeptAnswers
+from overtone.server.jobs.request import JobContext
+from overtone.server.jobs.segment_cache import SegmentCheckpoint
 from overtone.server.jobs.store import JobStore
-from overtone.server.jobs.values import Claim, Job
+from overtone.server.jobs.values import Job, JobLease
 from overtone.server.settings import Settings
 from overtone.types import Result, Timings, Transcript
 
@@ -33,14 +33,14 @@ _WORTH_KEEPING_S = 60.0
 """Seconds of audio. What a shorter file had answered when it was stopped is answered again before it is found."""
 
 
-class JobFiles:
+class JobExecutor:
     """The files of jobs that are being answered. `run` is called from the event loop, for several at once."""
 
     def __init__(self, service: Service, store: JobStore, settings: Settings) -> None:
         self.progress = Progress()
         self._service, self._store, self._settings = service, store, settings
         self._threads = ThreadPoolExecutor(settings.jobs_at_once, thread_name_prefix="overtone-job")
-        self._callers: dict[tuple[str, int], JobCaller] = {}
+        self._callers: dict[tuple[str, int], JobContext] = {}
         self._failures: Counter[tuple[str, int]] = Counter()
         self._ending = False
 
@@ -48,22 +48,22 @@ class JobFiles:
         """A job was cancelled: what of it runs is stopped."""
         for place in [place for place in self._failures if place[0] == job]:
             del self._failures[place]
-        for place, caller in tuple(self._callers.items()):
+        for place, ctx in tuple(self._callers.items()):
             if place[0] == job:
-                caller.drop()
-        self.progress.forget(job)
+                ctx.drop()
+        self.progress.remove(job)
 
     def stop(self) -> None:
         """Stop all that run, and whatever is begun: they go on where they are after the next start."""
         self._ending = True
-        for caller in tuple(self._callers.values()):
-            caller.drop()
+        for ctx in tuple(self._callers.values()):
+            ctx.drop()
 
     def close(self) -> None:
         """Wait for the threads."""
         self._threads.shutdown()
 
-    async def run(self, claim: Claim) -> None:
+    async def run(self, claim: JobLease) -> None:
         """Have one file answered, and keep the answer, or the reason why there is none."""
         place = claim.job, claim.file.number
         call = call_of(claim)
@@ -77,7 +77,7 @@ class JobFiles:
             await asyncio.to_thread(self._store.failed, *place, _lines([failed], call, call.detail))
             self._ended(place)
             return
-        level = call.level(answering.options)
+        level = call.detail_level(answering.options)
         error: OvertoneError
         try:
             if claim.file.attempts > MOST_ATTEMPTS:
@@ -89,7 +89,7 @@ class JobFiles:
             results = await self._answered(answering, claim, call)
         except CancelledError:
             # Of the caller: the job was cancelled, which has freed it, or the service is ending.
-            await asyncio.to_thread(self._store.hand_back, *place)
+            await asyncio.to_thread(self._store.release_lease, *place)
             return
         except OvertoneError as refused:
             if await self._again(place, refused):
@@ -101,25 +101,25 @@ class JobFiles:
         if isinstance(error, ModelError) and error.code != "gave_up":
             _LOG.error("the model did not answer: %s", error)
             error = InputError(f"{claim.file.name}: the model cannot run on this audio", code="model_failed")
-        unanswered = answering.unanswered(claim.file.name, error)
+        unanswered = answering.error_result(claim.file.name, error)
         await asyncio.to_thread(self._store.failed, *place, _lines([unanswered], call, level))
         self._ended(place)
 
     async def _again(self, place: tuple[str, int], error: OvertoneError) -> bool:
         """Whether a file that met an error is to be begun again, and then it waits again."""
-        if not (was_gone(error) or isinstance(error, ModelError)) or error.code == "gave_up":
+        if not (was_unavailable(error) or isinstance(error, ModelError)) or error.code == "gave_up":
             return False
-        if not was_gone(error):
+        if not was_unavailable(error):
             self._failures[place] += 1
             if self._failures[place] >= MOST_ATTEMPTS:
                 return False
         # What it died over may have been this file: that counts, or it would take down one service after another.
-        await asyncio.to_thread(self._store.hand_back, *place, begun=error.code == "died")
+        await asyncio.to_thread(self._store.release_lease, *place, begun=error.code == "died")
         if not self._ending:
             await asyncio.sleep(1.0)
         return True
 
-    async def _keep(self, claim: Claim, results: list[Result], call: Call, level: Level) -> None:
+    async def _keep(self, claim: JobLease, results: list[Result], call: InferenceRequest, level: Level) -> None:
         lines = _lines(results, call, level)
         place = claim.job, claim.file.number
         if await asyncio.to_thread(self._store.done, *place, lines):
@@ -132,26 +132,26 @@ class JobFiles:
         self.progress.done(*place)
         self._failures.pop(place, None)
 
-    async def _answered(self, answering: Answering, claim: Claim, call: Call) -> list[Result]:
+    async def _answered(self, answering: AnyPipeline, claim: JobLease, call: InferenceRequest) -> list[Result]:
         kept = await asyncio.to_thread(self._kept, answering, claim, call)
         place = claim.job, claim.file.number
 
         def told(seconds: float) -> None:
-            self.progress.at(*place, seconds)
+            self.progress.update(*place, seconds)
 
-        caller = JobCaller(self._settings.max_job_audio_s, told, kept)
-        self._callers[place] = caller
+        ctx = JobContext(self._settings.max_job_audio_s, told, kept)
+        self._callers[place] = ctx
         if self._ending:
-            caller.drop()
+            ctx.drop()
 
         def work() -> list[Result]:
-            with GuardedFile(claim.path, claim.file.name, caller) as file:
-                return [*answering.each(file, caller, **call.options)]
+            with CancellableFile(claim.path, claim.file.name, ctx) as file:
+                return [*answering.results_for(file, ctx, **call.options)]
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except (Exception, asyncio.CancelledError):  # what the thread ends with when it is stopped comes as the loop's
-            if caller.dropped:
+            if ctx.dropped:
                 raise CancelledError from None  # whatever it says, that is why
             raise
         finally:
@@ -159,23 +159,25 @@ class JobFiles:
             if kept is not None:
                 await asyncio.to_thread(kept.close)
 
-    def _kept(self, answering: Answering, claim: Claim, call: Call) -> KeptAnswers | None:
+    def _kept(self, answering: AnyPipeline, claim: JobLease, call: InferenceRequest) -> SegmentCheckpoint | None:
         """What was said of the file before."""
         seconds = claim.file.claimed_s
         if seconds is not None and seconds < _WORTH_KEEPING_S:
             return None
         runtime = answering.runtime
         models = f"{self._service.host.fingerprints[call.task]} {runtime.precision} {runtime.backend}"
-        return KeptAnswers(Path(claim.answers), fingerprint=models)
+        return SegmentCheckpoint(Path(claim.answers), fingerprint=models)
 
 
-def call_of(work: Claim | Job) -> Call:
+def call_of(work: JobLease | Job) -> InferenceRequest:
     """What a job asks for. Before there was anything else to ask, all asked for emotions."""
     kept = work.options
-    return Call(kept["options"], kept["embedding"], task=kept.get("task", "emotion"), detail=kept.get("detail", "word"))
+    return InferenceRequest(
+        kept["options"], kept["embedding"], task=kept.get("task", "emotion"), detail=kept.get("detail", "word")
+    )
 
 
-def _lines(results: Sequence[Result], call: Call, level: Level) -> Iterator[str]:
+def _lines(results: Sequence[Result], call: InferenceRequest, level: Level) -> Iterator[str]:
     """The records of one file, a line for each channel."""
     for result in results:
         if call.embedding and result.ok:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from overtone.server.jobs.values import Owner
 
 
-def whose_turn(waiting: Mapping[Owner, int], served: Mapping[Owner, int]) -> Owner:
+def next_owner(waiting: Mapping[Owner, int], served: Mapping[Owner, int]) -> Owner:
     """The owner to serve next: whose last turn was longest ago, so that owners take turns however much each has.
 
     waiting: the place in the order of arrival of the oldest work of each owner who has any; at least one. served: the

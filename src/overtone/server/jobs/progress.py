@@ -16,7 +16,7 @@ class _Speed:
     at: float
     rate: float | None = None
 
-    def see(self, now: float, seconds: float) -> None:
+    def observe(self, now: float, seconds: float) -> None:
         passed, self.at = now - self.at, now
         if passed <= 0:
             return
@@ -34,13 +34,13 @@ class Progress:
         self._running: dict[tuple[str, int], float] = {}
         self._speeds: dict[str, _Speed] = {}
 
-    def at(self, job: str, number: int, seconds: float) -> None:
+    def update(self, job: str, number: int, seconds: float) -> None:
         """So much of a file has been decoded, and nearly as much answered: what lies between is bounded."""
         with self._lock:
             now, before = time.monotonic(), self._running.get((job, number), 0.0)
             self._running[job, number] = seconds
             if job in self._speeds:
-                self._speeds[job].see(now, seconds - before)
+                self._speeds[job].observe(now, seconds - before)
             else:
                 self._speeds[job] = _Speed(now, now)  # when it began is not known; the next look tells of a speed
 
@@ -49,14 +49,14 @@ class Progress:
         with self._lock:
             self._running.pop((job, number), None)
 
-    def forget(self, job: str) -> None:
+    def remove(self, job: str) -> None:
         """A job is not of interest any more."""
         with self._lock:
             self._speeds.pop(job, None)
             for place in [place for place in self._running if place[0] == job]:
                 del self._running[place]
 
-    def of(self, job: str) -> float:
+    def get(self, job: str) -> float:
         """Seconds of audio of the files that run."""
         with self._lock:
             return sum(seconds for (id, _), seconds in self._running.items() if id == job)

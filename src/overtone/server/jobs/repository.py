@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, get_args
 
-from overtone.errors import spelled_out
+from overtone.errors import printable
 from overtone.server.jobs.database import Database
-from overtone.server.jobs.fairness import whose_turn
-from overtone.server.jobs.values import Job, JobFile, Load, NewFile, Owner, State
+from overtone.server.jobs.fairness import next_owner
+from overtone.server.jobs.values import Job, JobFile, NewFile, Owner, QueueLoad, State
 
 _WAITING = """
 SELECT owner, MIN(seq) FROM jobs
@@ -53,7 +53,7 @@ class NewJob:
     keep_s: float
 
 
-class Rows:
+class JobRepository:
     """The jobs, their files, and whose turn it is. Thread-safe; raises what `Database` raises."""
 
     def __init__(self, db: Database) -> None:
@@ -65,7 +65,7 @@ class Rows:
         """A job that waits, and its files, with the bytes of each."""
         now_s = time.time()
         head = (job.id, job.owner, json.dumps(dict(job.options), allow_nan=False), now_s, now_s, job.keep_s)
-        with self._db.change() as db:
+        with self._db.execute() as db:
             seq = db.execute(
                 "INSERT INTO jobs (id, owner, options, state, made_s, changed_s, keep_s)"
                 " VALUES (?, ?, ?, 'queued', ?, ?, ?)",
@@ -74,7 +74,7 @@ class Rows:
             db.executemany(
                 "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, 'queued', 0, 0, ?)",
                 [
-                    (seq, number, spelled_out(file.name), file.digest, size, file.claimed_s, size)
+                    (seq, number, printable(file.name), file.digest, size, file.claimed_s, size)
                     for number, (file, size) in enumerate(zip(files, sizes, strict=True))
                 ],
             )
@@ -82,32 +82,32 @@ class Rows:
     def job(self, id: str) -> Job | None:
         """A job, None if there is none."""
         counts = f"SELECT files.state, COUNT(*) {_OF_JOB} GROUP BY files.state"
-        rows = self._db.ask("SELECT * FROM jobs WHERE id = ?", id)
-        return _job(rows[0], self._db.ask(counts, id)) if rows else None
+        rows = self._db.query("SELECT * FROM jobs WHERE id = ?", id)
+        return _job(rows[0], self._db.query(counts, id)) if rows else None
 
     def files(self, id: str, first: int, count: int) -> list[JobFile]:
         """Files of a job in order, at most `count`, all for -1."""
         question = f"SELECT files.* {_OF_JOB} AND number >= ? ORDER BY number LIMIT ?"
-        return [_file(row) for row in self._db.ask(question, id, first, count)]
+        return [_file(row) for row in self._db.query(question, id, first, count)]
 
     def file(self, id: str, number: int) -> JobFile | None:
         """One file, None if there is none."""
-        rows = self._db.ask(f"SELECT * FROM files WHERE {_FILE}", id, number)
+        rows = self._db.query(f"SELECT * FROM files WHERE {_FILE}", id, number)
         return _file(rows[0]) if rows else None
 
     def numbers(self, id: str, *states: State) -> list[int]:
         """The numbers of a job's files in those states, in order."""
         marks = ", ".join("?" * len(states))
         question = f"SELECT number {_OF_JOB} AND files.state IN ({marks}) ORDER BY number"
-        return [number for (number,) in self._db.ask(question, id, *states)]
+        return [number for (number,) in self._db.query(question, id, *states)]
 
     def claim(self) -> tuple[Job, JobFile] | None:
         """The next file, running from now on, and its job, whose `files` are not counted; None if nothing waits."""
-        with self._db.change() as db:
+        with self._db.execute() as db:
             waiting: dict[Owner, int] = dict(db.execute(_WAITING).fetchall())
             if not waiting:
                 return None
-            owner = whose_turn(waiting, self._served)
+            owner = next_owner(waiting, self._served)
             self._served[owner] = next(self._turns)
             seq = waiting[owner]
             first = "SELECT MIN(number) FROM files WHERE state = 'queued' AND job = ?"
@@ -123,7 +123,7 @@ class Rows:
 
     def finish(self, id: str, number: int, state: State, embeddings: int, held_bytes: int) -> bool:
         """A running file is done or failed, and so is its job with its last file. False if the file is not running."""
-        with self._db.change() as db:
+        with self._db.execute() as db:
             found = db.execute(
                 f"UPDATE files SET state = ?, embeddings = ?, held_bytes = ? WHERE state = 'running' AND {_FILE}",
                 (state, embeddings, held_bytes, id, number),
@@ -133,9 +133,9 @@ class Rows:
                 db.execute(_END, (id,))
         return bool(found)
 
-    def hand_back(self, id: str, number: int, *, begun: bool = False) -> None:
+    def release_lease(self, id: str, number: int, *, begun: bool = False) -> None:
         """A running file waits again, and does not count as begun unless it is said to."""
-        with self._db.change() as db:
+        with self._db.execute() as db:
             db.execute(
                 f"UPDATE files SET state = 'queued', attempts = attempts - ? WHERE state = 'running' AND {_FILE}",
                 (0 if begun else 1, id, number),
@@ -144,7 +144,7 @@ class Rows:
 
     def requeue(self) -> int:
         """All that runs waits again. How many files."""
-        with self._db.change() as db:
+        with self._db.execute() as db:
             requeued = db.execute("UPDATE files SET state = 'queued' WHERE state = 'running'").rowcount
             db.execute(_PAUSE, (time.time(),))
         return requeued
@@ -152,7 +152,7 @@ class Rows:
     def cancel(self, id: str) -> bool:
         """Whatever state a job is in, it and its files are cancelled. False if there is none."""
         now_s = time.time()
-        with self._db.change() as db:
+        with self._db.execute() as db:
             found = db.execute(
                 "UPDATE jobs SET state = 'cancelled', changed_s = ?, expires_s = COALESCE(expires_s, ? + keep_s)"
                 " WHERE id = ?",
@@ -166,33 +166,33 @@ class Rows:
 
     def expired(self, now_s: float, count: int) -> list[str]:
         """Jobs whose time is over, at most `count`."""
-        return [id for (id,) in self._db.ask("SELECT id FROM jobs WHERE expires_s <= ? LIMIT ?", now_s, count)]
+        return [id for (id,) in self._db.query("SELECT id FROM jobs WHERE expires_s <= ? LIMIT ?", now_s, count)]
 
     def delete(self, ids: Iterable[str]) -> None:
         """Forget jobs and their files."""
-        with self._db.change() as db:
+        with self._db.execute() as db:
             db.executemany("DELETE FROM jobs WHERE id = ?", [(id,) for id in ids])
 
     def counts(self) -> dict[str, int]:
         """How many jobs are in each state, all states named."""
-        return _counts(self._db.ask("SELECT state, COUNT(*) FROM jobs GROUP BY state"))
+        return _counts(self._db.query("SELECT state, COUNT(*) FROM jobs GROUP BY state"))
 
     def seconds(self, id: str) -> tuple[float, float]:
         """Claimed seconds of the files of a job that are finished, and of all of them."""
         finished = "TOTAL(CASE WHEN files.state IN ('done', 'failed') THEN claimed_s ELSE 0 END)"
-        return tuple(self._db.ask(f"SELECT {finished}, TOTAL(claimed_s) {_OF_JOB}", id)[0])
+        return tuple(self._db.query(f"SELECT {finished}, TOTAL(claimed_s) {_OF_JOB}", id)[0])
 
-    def load(self) -> Load:
+    def load(self) -> QueueLoad:
         """What is not finished, of all owners."""
-        return Load(*self._db.ask(_LOAD)[0])
+        return QueueLoad(*self._db.query(_LOAD)[0])
 
-    def load_of(self, owner: Owner) -> Load:
+    def load_of(self, owner: Owner) -> QueueLoad:
         """What is not finished, of one owner."""
-        return Load(*self._db.ask(f"{_LOAD} AND owner IS ?", owner)[0])
+        return QueueLoad(*self._db.query(f"{_LOAD} AND owner IS ?", owner)[0])
 
     def held_bytes(self) -> int:
         """The sum over all files."""
-        return int(self._db.ask("SELECT TOTAL(held_bytes) FROM files")[0][0])
+        return int(self._db.query("SELECT TOTAL(held_bytes) FROM files")[0][0])
 
 
 def _job(row: sqlite3.Row, counts: Iterable[sqlite3.Row] = ()) -> Job:

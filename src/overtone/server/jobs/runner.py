@@ -12,10 +12,10 @@ from typing import Any
 
 from overtone.errors import OvertoneError, RefusedError
 from overtone.server.inference.service import Service
-from overtone.server.jobs.executor import JobFiles
+from overtone.server.jobs.executor import JobExecutor
 from overtone.server.jobs.progress import Progress
 from overtone.server.jobs.store import JobStore
-from overtone.server.jobs.values import Claim, Job, NewFile
+from overtone.server.jobs.values import Job, JobLease, NewFile
 from overtone.server.settings import Settings
 from overtone.system.memory import format_size, parse_size
 
@@ -37,7 +37,7 @@ class JobRunner:
     def __init__(self, service: Service, store: JobStore, settings: Settings) -> None:
         self.store = store
         self._service, self._settings = service, settings
-        self._files = JobFiles(service, store, settings)
+        self._files = JobExecutor(service, store, settings)
         self._tasks: list[asyncio.Task[None]] = []
         self._more = asyncio.Event()
         self._ending = False
@@ -154,7 +154,7 @@ class JobRunner:
                 await self._hand_back(claim, begun=not isinstance(error, RefusedError))
             await self._count()
 
-    async def _hand_back(self, claim: Claim, *, begun: bool) -> None:
+    async def _hand_back(self, claim: JobLease, *, begun: bool) -> None:
         """Have a file wait again, once that can be written down: a disk that was full may not be for ever.
 
         begun: it counts as one of its attempts, so that a file that is never finished does not keep others waiting.
@@ -166,7 +166,7 @@ class JobRunner:
                     await asyncio.wait_for(self._more.wait(), _AFTER_FAULT_S)
             try:
                 place = claim.job, claim.file.number
-                return await asyncio.to_thread(partial(self.store.hand_back, *place, begun=begun))
+                return await asyncio.to_thread(partial(self.store.release_lease, *place, begun=begun))
             except OvertoneError:
                 if self._ending:
                     return None  # the next start does it

@@ -29,9 +29,9 @@ from pathlib import Path
 
 import numpy as np
 
-from overtone.server.jobs.durable_files import private
-from overtone.server.jobs.segment_codec import pack, unpack
-from overtone.types import Answer, Output, Samples
+from overtone.server.jobs.durable_files import private_opener
+from overtone.server.jobs.segment_codec import decode, encode
+from overtone.types import EmotionOutput, ModelOutput, Samples
 
 _MAGIC = b"OVTNSAID"
 
@@ -51,14 +51,14 @@ _MOST_BYTES = 16 << 20
 _LOG = logging.getLogger("overtone")
 
 
-def digest_of(question: str, samples: Samples) -> bytes:
+def digest_of(cache_key: str, samples: Samples) -> bytes:
     """What an answer is known by: a hash of what was asked, and of the samples, float32 (samples,)."""
-    digest = hashlib.blake2b(question.encode() + b"\0", digest_size=_DIGEST_BYTES)
+    digest = hashlib.blake2b(cache_key.encode() + b"\0", digest_size=_DIGEST_BYTES)
     digest.update(np.ascontiguousarray(samples, "<f4").data)
     return digest.digest()
 
 
-class KeptAnswers:
+class SegmentCheckpoint:
     """The answers kept in the file at `path`, which is made if it is missing. Thread-safe; one at a time for a file.
 
     fingerprint: text that is another for every model, precision and whatever else changes an answer. What the file
@@ -116,18 +116,18 @@ class KeptAnswers:
     def __len__(self) -> int:
         return len(self._places)
 
-    def recall(self, digest: bytes) -> Answer | None:
+    def recall(self, digest: bytes) -> ModelOutput | None:
         """The answer known by `digest`, without frames; None if it is not known, or after `close`."""
         with self._lock:
             place = self._places.get(digest)
             record = self._record(self._file, place) if self._file is not None and place is not None else None
-        return None if record is None else unpack(record[_FRONT.size :])
+        return None if record is None else decode(record[_FRONT.size :])
 
-    def keep(self, digest: bytes, answer: Answer) -> None:
+    def keep(self, digest: bytes, answer: ModelOutput) -> None:
         """Remember an answer, except with frames. After `close` this does nothing."""
-        if isinstance(answer, Output) and answer.frames is not None:
+        if isinstance(answer, EmotionOutput) and answer.frames is not None:
             return
-        packed = pack(answer)
+        packed = encode(answer)
         data = _FRONT.pack(digest, len(packed)) + packed
         data += _check(data)
         with self._lock:
@@ -151,7 +151,7 @@ class KeptAnswers:
         self.close()
         self._path.unlink(missing_ok=True)
 
-    def __enter__(self) -> KeptAnswers:
+    def __enter__(self) -> SegmentCheckpoint:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -159,7 +159,7 @@ class KeptAnswers:
 
 
 def _made_if_missing(path: str, flags: int) -> int:
-    return private(path, flags | os.O_CREAT)
+    return private_opener(path, flags | os.O_CREAT)
 
 
 def _write(file: io.FileIO, place: int, data: bytes) -> None:

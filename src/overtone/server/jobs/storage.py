@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from overtone.server.jobs.durable_files import move, private, storing, sync_folder
+from overtone.server.jobs.durable_files import map_disk_errors, move, private_opener, sync_folder
 from overtone.server.jobs.values import NewFile
 
 _ID = re.compile("[0-9a-f]{32}")
@@ -38,7 +38,7 @@ def is_id(text: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Folders:
+class JobStorage:
     """The folders of all jobs, in `root`. Ids and numbers are trusted here."""
 
     root: Path
@@ -59,10 +59,10 @@ class Folders:
         """Its embedding, or that of one channel."""
         return self.root / id / f"{number:04d}.{part}.npz"
 
-    def fill(self, id: str, files: Iterable[NewFile]) -> list[int]:
+    def create_with_uploads(self, id: str, files: Iterable[NewFile]) -> list[int]:
         """Make a job's folder and move uploads into it; all on the disk on return. The bytes of each."""
         folder = self.root / id
-        with storing(folder):
+        with map_disk_errors(folder):
             folder.mkdir(mode=0o700)
             sizes = [move(file.path, self.upload(id, number)) for number, file in enumerate(files)]
             sync_folder(folder)
@@ -73,7 +73,7 @@ class Folders:
         """Write a record, piece by piece, and move embeddings in; all on the disk on return, or none. Their bytes."""
         path = self.record(id, number)
         try:
-            with storing(path):
+            with map_disk_errors(path):
                 size_bytes = _write(path, record)
                 for part, embedding in enumerate(embeddings):
                     size_bytes += move(embedding, self.embedding(id, number, part))
@@ -95,7 +95,7 @@ class Folders:
             with suppress(OSError):
                 path.unlink()
 
-    def tidy(self, id: str, unfinished: Iterable[int]) -> None:
+    def remove_uploads_except(self, id: str, unfinished: Iterable[int]) -> None:
         """Do what `free_upload` does for all files but those."""
         kept = set(unfinished)
         with suppress(OSError):
@@ -108,14 +108,14 @@ class Folders:
         """Delete a job's folder, if it is there. What cannot be deleted now is left to the next sweep."""
         shutil.rmtree(self.root / id, ignore_errors=True)
 
-    def found(self) -> list[str]:
+    def job_ids(self) -> list[str]:
         """The ids that have a folder."""
         with os.scandir(self.root) as entries:
             return [entry.name for entry in entries if is_id(entry.name) and entry.is_dir(follow_symlinks=False)]
 
 
 def _write(path: Path, record: Iterable[str]) -> int:
-    with open(path, "wb", opener=private) as file:
+    with open(path, "wb", opener=private_opener) as file:
         last = ""
         for piece in record:
             file.write(piece.encode("utf-8", "backslashreplace"))

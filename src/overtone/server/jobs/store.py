@@ -14,10 +14,10 @@ from filelock import FileLock, Timeout
 
 from overtone.errors import OvertoneError, RefusedError, UsageError
 from overtone.server.jobs.database import Database
-from overtone.server.jobs.durable_files import make_private, storing
-from overtone.server.jobs.repository import NewJob, Rows
-from overtone.server.jobs.storage import Folders, is_id, new_id
-from overtone.server.jobs.values import Claim, Job, JobFile, Load, NewFile, Owner, State
+from overtone.server.jobs.durable_files import make_private, map_disk_errors
+from overtone.server.jobs.repository import JobRepository, NewJob
+from overtone.server.jobs.storage import JobStorage, is_id, new_id
+from overtone.server.jobs.values import Job, JobFile, JobLease, NewFile, Owner, QueueLoad, State
 
 _DATABASE = "jobs.sqlite"
 
@@ -42,7 +42,7 @@ class JobStore:
     """
 
     def __init__(self, folder: Path) -> None:
-        with storing(folder):
+        with map_disk_errors(folder):
             make_private(folder, _DATABASE)
             # Not tied to this thread: another may close it.
             self._owned = FileLock(folder / _LOCK, mode=0o600, thread_local=False)
@@ -57,8 +57,8 @@ class JobStore:
         except BaseException:
             self._owned.release()
             raise
-        self._rows = Rows(self._db)
-        self._folders = Folders(folder)
+        self._rows = JobRepository(self._db)
+        self._folders = JobStorage(folder)
         self._adding: set[str] = set()
 
     def add(self, owner: Owner, options: Mapping[str, Any], files: Sequence[NewFile], expires_in_s: float) -> Job:
@@ -71,7 +71,7 @@ class JobStore:
         id = new_id()
         self._adding.add(id)
         try:
-            sizes = self._folders.fill(id, files)
+            sizes = self._folders.create_with_uploads(id, files)
             self._rows.insert(NewJob(id, owner, options, expires_in_s), files, sizes)
         except BaseException:
             self._folders.remove(id)
@@ -90,7 +90,7 @@ class JobStore:
         """Files of a job in order, `count` of them from number `first` on; none of an unknown job."""
         return self._rows.files(id, first, -1 if count is None else count) if is_id(id) else []
 
-    def claim_next(self) -> Claim | None:
+    def claim_next(self) -> JobLease | None:
         """The next file to work on, which is running from now on; None if nothing waits.
 
         Owners take turns; of each, the oldest job with a file that waits, and its files in order.
@@ -99,7 +99,7 @@ class JobStore:
             return None
         job, file = claimed
         path, answers = self._folders.upload(job.id, file.number), self._folders.answers(job.id, file.number)
-        return Claim(job.id, job.owner, job.options, file, path, answers)
+        return JobLease(job.id, job.owner, job.options, file, path, answers)
 
     def done(self, id: str, number: int, record: str | Iterable[str], embeddings: Sequence[Path] = ()) -> bool:
         """A running file has its result; its audio is deleted. False if nobody wants it, as the job was cancelled.
@@ -134,13 +134,13 @@ class JobStore:
             self._folders.remove(id)
         return wanted
 
-    def hand_back(self, id: str, number: int, *, begun: bool = False) -> None:
+    def release_lease(self, id: str, number: int, *, begun: bool = False) -> None:
         """A running file waits again, as if it had not been begun: for a service that is being stopped.
 
         begun: this time counts, as what ended it may have been the file.
         """
         if is_id(id):
-            self._rows.hand_back(id, number, begun=begun)
+            self._rows.release_lease(id, number, begun=begun)
 
     def requeue_running(self) -> int:
         """What was running when the last process died waits again. How many files. Their `attempts` stay, so that a
@@ -175,7 +175,7 @@ class JobStore:
     def sweep(self) -> int:
         """Delete what a kill has left: folders that no row knows, audio of files that are done. How many folders."""
         removed = 0
-        for id in self._folders.found():
+        for id in self._folders.job_ids():
             if id in self._adding:  # asked before the rows, which know it as soon as it is not
                 continue
             job = self._rows.job(id)
@@ -183,7 +183,7 @@ class JobStore:
                 self._folders.remove(id)
                 removed += 1
             else:
-                self._folders.tidy(id, self._rows.numbers(id, "queued", "running"))
+                self._folders.remove_uploads_except(id, self._rows.numbers(id, "queued", "running"))
         return removed
 
     def results(self, id: str) -> Generator[bytes, None, None]:
@@ -213,11 +213,11 @@ class JobStore:
         """How many jobs are in each state, all states named."""
         return self._rows.counts()
 
-    def waiting(self) -> Load:
+    def waiting(self) -> QueueLoad:
         """The work of all owners that is not finished."""
         return self._rows.load()
 
-    def waiting_of(self, owner: Owner) -> Load:
+    def waiting_of(self, owner: Owner) -> QueueLoad:
         """The work of one owner that is not finished."""
         return self._rows.load_of(owner)
 

@@ -71,7 +71,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class JobLease:
     """A file whose turn it is. `path`: its audio. `answers`: where its `KeptAnswers` belong, deleted with the audio."""
 
     job: str
@@ -83,7 +83,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class QueueLoad:
     """Work that is not finished, running or not. `claimed_s`: of the files that claim a length; `unclaimed`: how many
     do not."""
 

@@ -12,7 +12,7 @@ from overtone.errors import RefusedError
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-class Neighbours:
+class OriginPolicy:
     """Keeps pages of others from what only this machine is to reach.
 
     A browser sends any page's requests to loopback, streams too, and a page whose name is made to mean 127.0.0.1 could

@@ -13,7 +13,7 @@ from starlette.websockets import WebSocket
 
 from overtone.errors import OvertoneError, RefusedError
 from overtone.server.api import problems
-from overtone.server.middleware.origins import Neighbours
+from overtone.server.middleware.origins import OriginPolicy
 from overtone.server.observability.logs import new_request_id, set_request_id
 from overtone.server.observability.metrics import Metrics
 
@@ -36,13 +36,13 @@ _PAGES = "/gradio_api/"
 """Connections of an open page, which last as long as it is looked at and say nothing of how fast answers are."""
 
 
-class Outside:
+class RequestMiddleware:
     """Wraps an ASGI app. neighbours: who may call it from a browser.
 
     `under_way`: requests that are not answered yet.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, neighbours: Neighbours) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, neighbours: OriginPolicy) -> None:
         self._app, self._metrics, self._neighbours = app, metrics, neighbours
         self.under_way = 0
 
@@ -52,7 +52,7 @@ class Outside:
             await self._app(scope, receive, send)
             return
         given = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), None)
-        request = _Request(scope, receive, send, new_request_id(given))
+        request = _RequestScope(scope, receive, send, new_request_id(given))
         set_request_id(request.id)
         began = time.perf_counter()
         counts = scope["path"].startswith("/v1/")  # the page's own connections last as long as it is looked at
@@ -76,7 +76,7 @@ class Outside:
             self._told(scope, request, time.perf_counter() - began)
             set_request_id(None)
 
-    def _told(self, scope: Scope, request: _Request, elapsed_s: float) -> None:
+    def _told(self, scope: Scope, request: _RequestScope, elapsed_s: float) -> None:
         state = scope.get("state", {})
         route = getattr(scope.get("route"), "path", None)
         method = "WEBSOCKET" if scope["type"] == "websocket" else scope["method"]
@@ -98,7 +98,7 @@ class Outside:
         _LOG.log(logging.WARNING if status >= 500 else logging.INFO, "answered", extra=fields)
 
 
-class _Request:
+class _RequestScope:
     """One request as it is seen from outside."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, id: str) -> None:
@@ -146,6 +146,8 @@ class _Request:
             return
         self._scope.setdefault("state", {})["refused"] = problems.code_of(error)
         if self._scope["type"] == "http":
-            await problems.answer(error, self.id, self._scope["path"])(self._scope, self.receive, self.send)
+            await problems.problem_response(error, self.id, self._scope["path"])(self._scope, self.receive, self.send)
         elif "websocket.http.response" in self._scope.get("extensions", {}):
-            await WebSocket(self._scope, self.receive, self.send).send_denial_response(problems.answer(error, self.id))
+            await WebSocket(self._scope, self.receive, self.send).send_denial_response(
+                problems.problem_response(error, self.id)
+            )

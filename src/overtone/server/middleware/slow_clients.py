@@ -98,13 +98,13 @@ class Connection(H11Protocol):
             self.transport.abort()
 
 
-def most_connections() -> int:
+def max_connections() -> int:
     """How many may be open, with as many descriptors as this process may have."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else max(1, min(MOST_CONNECTIONS, (soft - _OWN) // 2))
 
 
-def allow_connections() -> None:
+def raise_file_limit() -> None:
     """Let this process have as many descriptors as connections need, as far as the system allows it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 2 * MOST_CONNECTIONS + _OWN

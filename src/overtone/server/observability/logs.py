@@ -73,7 +73,7 @@ def log_config(json: bool | None, level: str) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": {"()": form, "tracebacks": level == "debug"}},
-        "filters": {"told": {"()": _ToldElsewhere}},
+        "filters": {"told": {"()": _LoggedElsewhere}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stderr"}},
         "root": {"level": "ERROR" if level == "error" else "WARNING", "handlers": ["stderr"]},
         "loggers": {
@@ -123,15 +123,17 @@ class TextFormatter(logging.Formatter):
         fields = {**_fields(record), **({} if (current := request_id()) is None else {"request_id": current})}
         if (error := _error(record)) is not None:
             fields["error"] = " ".join(map(str, _fault(error).values()))
-        message = visible(_message(record))
+        message = escape_control_chars(_message(record))
         words = (_time(record), f"{record.levelname.lower():<7}", record.name, message)
-        line = "  ".join((*words, *(f"{visible(name)}={_worded(value)}" for name, value in fields.items())))
+        line = "  ".join(
+            (*words, *(f"{escape_control_chars(name)}={_worded(value)}" for name, value in fields.items()))
+        )
         if error is None or not self._tracebacks:
             return line
-        return "\n".join((line, *(f"  | {visible(text)}" for text in _traceback(error).splitlines())))
+        return "\n".join((line, *(f"  | {escape_control_chars(text)}" for text in _traceback(error).splitlines())))
 
 
-class _ToldElsewhere(logging.Filter):
+class _LoggedElsewhere(logging.Filter):
     """Drops what uvicorn says of each WebSocket: path and query as they came, which our own line says without them, and
     a complaint that it makes of every one that was refused in HTTP's own words."""
 
@@ -140,7 +142,7 @@ class _ToldElsewhere(logging.Filter):
         return not ('"WebSocket ' in said or said.startswith(("connection ", "ASGI callable returned without compl")))
 
 
-def visible(text: str) -> str:
+def escape_control_chars(text: str) -> str:
     """Text on one line that no terminal obeys: control characters, and those that turn or hide others, are escaped."""
     if text.isprintable():
         return text
@@ -182,8 +184,8 @@ def _plain(value: object) -> Any:
 def _worded(value: Any) -> str:
     """A value that ends where the next field begins."""
     if isinstance(value, str) and _BARE.fullmatch(value):
-        return visible(value)
-    return visible(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+        return escape_control_chars(value)
+    return escape_control_chars(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
 def _error(record: logging.LogRecord) -> BaseException | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from overtone.server.ui.texts import LANGUAGES, Language
-from overtone.server.uploads.names import harmless
+from overtone.server.uploads.names import sanitize_filename
 
 _UNUSED = {"vad": ("window", "hop"), "window": ("max_segment",)}
 """Options that mean nothing for a way of cutting, and may stand on the page from before."""
@@ -39,7 +39,9 @@ class Facts:
             language if language in LANGUAGES else None,
             told.get("dark") is True,
             told.get("touched") is True,
-            tuple(harmless(name) for name in names if isinstance(name, str)) if isinstance(names, list) else (),
+            tuple(sanitize_filename(name) for name in names if isinstance(name, str))
+            if isinstance(names, list)
+            else (),
         )
 
 

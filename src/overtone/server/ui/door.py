@@ -20,7 +20,7 @@ class Door:
 
     def open(self, name: str, key: str) -> bool:
         """Whether the key is that of the name. Remembers those that are."""
-        owner = None if self._keyring is None else self._keyring.who(key.strip())
+        owner = None if self._keyring is None else self._keyring.authenticate(key.strip())
         if owner is None or owner.name != name:
             return False
         self._keys[name] = key.strip()
@@ -30,7 +30,7 @@ class Door:
         """Whose name it is; None where no key is needed. RefusedError (unauthorized) where it is nobody's now."""
         if self._keyring is None:
             return None
-        owner = self._keyring.who(self._keys.get(name or ""))
+        owner = self._keyring.authenticate(self._keys.get(name or ""))
         if owner is None or owner.name != name:
             raise RefusedError("the key is not valid any more; sign in again.", code="unauthorized")
         return owner

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from overtone.errors import InputError
 from overtone.output.embeddings import EmbeddingWriter
 from overtone.output.formats import base_name, open_sink
-from overtone.output.records import DETAILS, Level, json_chunks, of_kind
+from overtone.output.records import DETAILS, Level, expect_type, json_chunks
 from overtone.server.inference.models import Task
 from overtone.server.ui.kept import Kept
 from overtone.server.uploads import Spool
@@ -85,7 +85,7 @@ def _filled(spool: Spool, fill: Callable[[Path], None]) -> Path:
     path = spool.new_path()
     try:
         fill(path)
-        spool.take(path, path.stat().st_size)
+        spool.charge(path, path.stat().st_size)
     except BaseException:
         spool.remove(path)
         raise
@@ -129,7 +129,7 @@ class _Embedding(EmbeddingWriter):
 
 def _npz_writer(spool: Spool, level: Level) -> Callable[[Path, Result], None]:
     def write(path: Path, result: Result) -> None:
-        if _Embedding(spool.path, level, path).write(of_kind(result, EmotionResult)) is None:
+        if _Embedding(spool.path, level, path).write(expect_type(result, EmotionResult)) is None:
             raise InputError(f"{result.source}: nobody speaks in it, so it has no embedding.", code="silence")
 
     return write

@@ -14,7 +14,7 @@ from overtone.output.records import DETAILS, Level
 from overtone.server.inference.models import Task
 from overtone.server.uploads import Spool
 from overtone.system.memory import KIB, MIB
-from overtone.system.spooled_array import IN_MEMORY_BYTES, FrameSpool
+from overtone.system.spooled_array import IN_MEMORY_BYTES, SpooledArray
 from overtone.types import EmotionResult, Result, Transcript
 
 SHELF_BYTES = 32 * MIB
@@ -71,7 +71,7 @@ class Shelf:
         """Keep results; what was looked at longest ago makes room. RefusedError (no_space) where the disk has none."""
         self.drop(key)
         account = self._spool.new_path()  # no file: frames are in unnamed ones, and only their bytes are counted here
-        self._spool.take(account, kept.disk_bytes)
+        self._spool.charge(account, kept.disk_bytes)
         self._kept[key] = kept, account
         self._held_bytes += kept.memory_bytes
         while self._held_bytes > self._most_bytes and len(self._kept) > 1:
@@ -102,7 +102,7 @@ def _spools(result: Result) -> list[int]:
     frames = result.frames if isinstance(result, EmotionResult) else None
     if frames is None:
         return []
-    spools: list[FrameSpool] = [frames.starts, frames.embeddings, *([] if frames.scores is None else [frames.scores])]
+    spools: list[SpooledArray] = [frames.starts, frames.embeddings, *([] if frames.scores is None else [frames.scores])]
     return [len(spool) * spool.row_bytes for spool in spools]
 
 

@@ -67,16 +67,16 @@ async def _life(inner: Any, page: Page, server: Server) -> AsyncIterator[None]:
     queue: Any = page.blocks._queue
     queue.sleep_when_free = queue.progress_update_sleep_when_free = _IDLE_S
     queue.ANALYTICS_MAX_EVENTS = 0  # or it would count everything that is clicked, for nobody
-    beside = [asyncio.create_task(_sweep(page)), asyncio.create_task(_end(page, server))]
+    reserve = [asyncio.create_task(_sweep(page)), asyncio.create_task(_end(page, server))]
     try:
         yield
     finally:
         working = page.sessions.working
         page.sessions.close_all()
         page.blocks.close(verbose=False)
-        for task in beside:
+        for task in reserve:
             task.cancel()
-        await asyncio.gather(*beside, *working, return_exceptions=True)
+        await asyncio.gather(*reserve, *working, return_exceptions=True)
 
 
 async def _sweep(page: Page) -> None:

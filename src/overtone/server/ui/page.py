@@ -12,7 +12,7 @@ import gradio as gr
 
 from overtone.errors import OvertoneError
 from overtone.options.emotion import Options
-from overtone.server.api.params import Call, options_of
+from overtone.server.api.params import InferenceRequest, options_of
 from overtone.server.inference.models import Task, check_wish
 from overtone.server.state import Server
 from overtone.server.ui import markup
@@ -175,13 +175,13 @@ class Page:
 
     # The work.
 
-    async def _begin(self, session: Session, names: Sequence[str], call: Call) -> None:
+    async def _begin(self, session: Session, names: Sequence[str], call: InferenceRequest) -> None:
         if session.working is not None:
             session.working.cancel()
             await asyncio.wait([session.working])
         self.sessions.clear(session)
         session.runs += 1
-        level = call.level(self._server.host.answering(call.task).options)
+        level = call.detail_level(self._server.host.answering(call.task).options)
 
         def keep(at: int, results: Sequence[Result]) -> None:
             if session.run is run:
@@ -222,13 +222,13 @@ class Page:
         session.shown = (at, 0)
         return await self._view.panel(session)
 
-    def _call(self, session: Session, task: Task, values: Mapping[str, Any]) -> Call:
+    def _call(self, session: Session, task: Task, values: Mapping[str, Any]) -> InferenceRequest:
         """What was asked for. RefusedError, and UsageError for what cannot be."""
         base = self._server.service.check_open(task).options
         options = options_of(options_given(values), base)
         if task == "transcribe":
             check_wish(self._server.host.transcriber, **options)
-        return Call(options, False, self.door.owner(session.user), task)
+        return InferenceRequest(options, False, self.door.owner(session.user), task)
 
     def _session(self, ticket: Any) -> Session:
         """The page with that ticket. RefusedError: expired, or unauthorized where its key is withdrawn."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from overtone.errors import OvertoneError, RefusedError
-from overtone.output.records import of_kind
-from overtone.server.api.params import Call
+from overtone.output.records import expect_type
+from overtone.server.api.params import InferenceRequest
 from overtone.server.api.problems import code_of
 from overtone.server.inference.models import Task
 from overtone.server.state import Server
@@ -55,7 +55,7 @@ class Verdict:
         """That of a result."""
         if isinstance(result, Transcript):
             return cls(result.channel, None, None, result.text[:_BEGINNING])
-        told = of_kind(result, EmotionResult)
+        told = expect_type(result, EmotionResult)
         return cls(told.channel, told.label, told.score)
 
 
@@ -88,7 +88,7 @@ class Run:
         server: Server,
         number: int,
         names: Sequence[str],
-        call: Call,
+        call: InferenceRequest,
         keep: Callable[[int, Sequence[Result]], None],
     ) -> None:
         self.number = number

@@ -11,8 +11,8 @@ from gradio.components.plot import PlotData
 
 from overtone.errors import OvertoneError
 from overtone.options.emotion import Options
-from overtone.output.records import of_kind
-from overtone.server.inference.models import taken_by
+from overtone.output.records import expect_type
+from overtone.server.inference.models import supported_options
 from overtone.server.state import Server
 from overtone.server.ui import markup, spoken
 from overtone.server.ui.errors import Limits, explained
@@ -35,7 +35,7 @@ class View:
     def takes(self) -> frozenset[str]:
         """Which wishes of a transcription the recogniser can do something with."""
         last = self._server.host.last
-        return frozenset() if last is None or last.transcriber is None else taken_by(last.transcriber)
+        return frozenset() if last is None or last.transcriber is None else supported_options(last.transcriber)
 
     def texts(self, session: Session) -> Changes:
         """Every text, in the language of the session."""
@@ -83,7 +83,7 @@ class View:
                     spoken.transcript, kept, result, f"{_base(session)}/{at}", language
                 ),
             }
-        result, look = of_kind(result, EmotionResult), Look(language, session.dark, session.touched)
+        result, look = expect_type(result, EmotionResult), Look(language, session.dark, session.touched)
         drawn = await asyncio.to_thread(_drawn, kept, result, look)
         return {
             on.panel: gr.update(visible=True),

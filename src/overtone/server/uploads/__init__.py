@@ -1,7 +1,7 @@
 """Files that clients send: bounded in bytes, number, time and disk while they come in.
 
-A request's pieces go through a `Form`, if they are one, to its `Arrivals`: each a `SpoolFile` that grows in the folder
-of the `Spool` until it is an `Upload`.
+A request's pieces go through a `Form`, if they are one, to its `UploadWriter`: each a `SpoolFile` that grows in the
+folder of the `Spool` until it is an `Upload`.
 """
 
 from overtone.server.uploads.limits import UploadLimits

@@ -7,7 +7,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from overtone.errors import RefusedError
 from overtone.server.uploads.names import encoded_name, text_of
-from overtone.server.uploads.writer import Arrivals
+from overtone.server.uploads.writer import UploadWriter
 from overtone.system.memory import KIB, format_size
 
 MOST_FIELDS = 32
@@ -29,7 +29,7 @@ FILE_FIELD = "file"
 class Form:
     """The body of a form, taken in pieces cut anywhere. RefusedError (bad_request) where it is not as it should be."""
 
-    def __init__(self, boundary: bytes, arrivals: Arrivals) -> None:
+    def __init__(self, boundary: bytes, arrivals: UploadWriter) -> None:
         self.fields: dict[str, str] = {}
         self._arrivals = arrivals
         self._begun = self._ended = self._any_file = False

@@ -16,7 +16,7 @@ _KEPT_ENDING = 20
 _ENCODED = re.compile(r"""filename\*\s*=\s*"?(utf-8|iso-8859-1)'[\w-]*'([^;\s"]*)""", re.IGNORECASE)
 
 
-def harmless(name: str) -> str:
+def sanitize_filename(name: str) -> str:
     """The last component of what may be a path of any system, without control characters and not too long."""
     parts = [part for part in re.split(r"[/\\]", name) if part.strip() not in ("", ".", "..")]
     last = "".join("_" if _disturbs(character) else character for character in parts[-1].strip()) if parts else NAMELESS

@@ -19,7 +19,7 @@ _IN_USE = "in-use.lock"
 _GATE = ".overtone-uploads.lock"
 
 
-class PrivateFolder:
+class TempFolder:
     """A folder that only this user can enter (0700): inside `parent`, or among the temporary files where it is None.
 
     A lock inside says that its process lives; the system lets go of it however the process ends. So the next to make

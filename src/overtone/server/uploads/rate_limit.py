@@ -9,7 +9,7 @@ from overtone.server.uploads.limits import UploadLimits
 from overtone.system.memory import format_size
 
 
-class Pace:
+class RateLimit:
     """What came from one client and how long that was waited for.
 
     Only waiting counts: seconds in which the service writes to a slow disk are no fault of the client.
@@ -26,7 +26,7 @@ class Pace:
         self.waited_s += waited_s
 
     @property
-    def patience_s(self) -> float:
+    def timeout_s(self) -> float:
         """How long the next piece may take; not above 0 where the client has been too slow already."""
         return min(self._limits.idle_s, self._due_s)
 

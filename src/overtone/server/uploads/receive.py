@@ -13,10 +13,10 @@ from starlette.requests import ClientDisconnect, Request
 
 from overtone.errors import RefusedError
 from overtone.server.uploads.form import Form
-from overtone.server.uploads.rate_limit import Pace
+from overtone.server.uploads.rate_limit import RateLimit
 from overtone.server.uploads.spool import Spool
 from overtone.server.uploads.spooled_file import Upload
-from overtone.server.uploads.writer import Arrivals, too_large
+from overtone.server.uploads.writer import UploadWriter, too_large
 from overtone.system.memory import MIB
 
 TYPES = "multipart/form-data, application/octet-stream, audio/* or video/*"
@@ -36,7 +36,7 @@ class Received:
 class _Plain:
     """A body that is one file."""
 
-    def __init__(self, name: str, arrivals: Arrivals) -> None:
+    def __init__(self, name: str, arrivals: UploadWriter) -> None:
         self.fields: dict[str, str] = {}
         self._arrivals = arrivals
         arrivals.begin(name)
@@ -55,13 +55,13 @@ async def receive(spool: Spool, request: Request) -> Received:
     parameter `name` says. InputError: empty. RefusedError: too_large, upload_timeout, bad_request, unsupported_type,
     no_space, gone.
     """
-    limits, arrivals, pace = spool.limits, Arrivals(spool), Pace(spool.limits)
+    limits, arrivals, pace = spool.limits, UploadWriter(spool), RateLimit(spool.limits)
     body = _body(request, arrivals)
     added_bytes = FORM_BYTES if isinstance(body, Form) else 0
     announced = announced_bytes(request)
     if announced > limits.most_bytes + added_bytes:
         raise too_large(limits.most_bytes)
-    spool.expect(announced - added_bytes)
+    spool.check_room(announced - added_bytes)
     try:
         async with aclosing(request.stream()) as stream:
             while (piece := await _next(stream, pace)) is not None:
@@ -77,7 +77,7 @@ async def receive(spool: Spool, request: Request) -> Received:
         raise
 
 
-def _body(request: Request, arrivals: Arrivals) -> Form | _Plain:
+def _body(request: Request, arrivals: UploadWriter) -> Form | _Plain:
     """What reads a body of this type. RefusedError where nothing does."""
     encoding = request.headers.get("content-encoding", "").strip().lower()
     if encoding not in ("", "identity"):
@@ -104,9 +104,9 @@ def announced_bytes(request: Request) -> int:
     return int(text)
 
 
-async def _next(stream: AsyncGenerator[bytes, None], pace: Pace) -> bytes | None:
+async def _next(stream: AsyncGenerator[bytes, None], pace: RateLimit) -> bytes | None:
     """The next piece of a body; None after the last. RefusedError: upload_timeout, gone."""
-    patience_s = pace.patience_s
+    patience_s = pace.timeout_s
     if patience_s <= 0:
         raise pace.refusal()
     since = time.monotonic()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from overtone.errors import RefusedError
 from overtone.server.uploads.limits import UploadLimits
-from overtone.server.uploads.private_folder import FILE_PREFIX, PrivateFolder
+from overtone.server.uploads.private_folder import FILE_PREFIX, TempFolder
 from overtone.system.memory import MIB, format_size
 
 MOST_WAITING_BYTES = 32 * MIB
@@ -31,7 +31,7 @@ class Spool:
 
     def __init__(self, folder: Path | None, limits: UploadLimits) -> None:
         self.limits = limits
-        self._folder = PrivateFolder(folder)
+        self._folder = TempFolder(folder)
         self._held: dict[Path, int] = {}
         self._held_bytes = 0
         self._waiting_bytes = 0
@@ -55,7 +55,7 @@ class Spool:
         return self._held_bytes
 
     @property
-    def crowded(self) -> bool:
+    def write_buffer_full(self) -> bool:
         """Whether as much as may waits in memory to be written."""
         return self._waiting_bytes >= MOST_WAITING_BYTES
 
@@ -68,7 +68,7 @@ class Spool:
         """Where a new file is to be. Nothing of it comes from a client, and nothing is there yet."""
         return self.path / (FILE_PREFIX + secrets.token_hex(16))
 
-    def expect(self, size_bytes: int) -> None:
+    def check_room(self, size_bytes: int) -> None:
         """RefusedError (no_space) where so much would not fit now.
 
         Nothing is set aside: who announces much and sends little would keep everybody else out.
@@ -76,7 +76,7 @@ class Spool:
         with self._lock:
             self._check_room(size_bytes)
 
-    def take(self, path: Path, size_bytes: int) -> None:
+    def charge(self, path: Path, size_bytes: int) -> None:
         """Count bytes that a file is about to get. RefusedError (no_space) where they are too many."""
         with self._lock:
             self._check_room(size_bytes)

@@ -73,7 +73,7 @@ class SpoolFile:
         self._spool.waits(-len(data))
         if self._discarded or not data:
             return
-        self._spool.take(self._path, len(data))
+        self._spool.charge(self._path, len(data))
         with _room():
             if self._descriptor is None:
                 self._descriptor = self._spool.open(self._path)

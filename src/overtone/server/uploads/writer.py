@@ -5,7 +5,7 @@ from __future__ import annotations
 from anyio import CancelScope, to_thread
 
 from overtone.errors import RefusedError
-from overtone.server.uploads.names import harmless
+from overtone.server.uploads.names import sanitize_filename
 from overtone.server.uploads.spool import Spool
 from overtone.server.uploads.spooled_file import SpoolFile, Upload
 from overtone.system.memory import MIB, format_size
@@ -15,7 +15,7 @@ FLUSH_BYTES = MIB
 back takes longer than writing one."""
 
 
-class Arrivals:
+class UploadWriter:
     """Files that begin, grow and end one after the other, within the limits of a spool.
 
     `begin`, `data` and `end` do no I/O, so a parser may call them; `settle` is awaited after each piece of the body.
@@ -37,7 +37,7 @@ class Arrivals:
         most = self._spool.limits.most_files
         if len(self._files) >= most:
             raise RefusedError(f"one request takes at most {most} files, and this one has more.", code="bad_request")
-        self._files.append(SpoolFile(self._spool, harmless(name)))
+        self._files.append(SpoolFile(self._spool, sanitize_filename(name)))
 
     def data(self, piece: bytes) -> None:
         """More of the file that began last. RefusedError (too_large) where the request has too much."""
@@ -59,7 +59,7 @@ class Arrivals:
             await to_thread.run_sync(unsettled[-1].flush)
 
     def _is_due(self, pending_bytes: int) -> bool:
-        return pending_bytes >= FLUSH_BYTES or (pending_bytes > 0 and self._spool.crowded)
+        return pending_bytes >= FLUSH_BYTES or (pending_bytes > 0 and self._spool.write_buffer_full)
 
     async def discard(self) -> None:
         """Leave nothing of any of them, also where the request is being cancelled."""

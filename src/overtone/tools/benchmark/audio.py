@@ -9,7 +9,7 @@ from typing import get_args
 import numpy as np
 
 from overtone.audio import Decoder
-from overtone.conversion.calibration_audio import Part, bundled
+from overtone.conversion.calibration_audio import Part, bundled_path
 from overtone.types import SAMPLE_RATE, Samples
 
 
@@ -17,7 +17,7 @@ def bundled_speech() -> Samples:
     """The acted German that comes with the package, one utterance after the other: float32 (samples,), 16 kHz."""
     blocks = []
     for part in get_args(Part):
-        with Decoder(str(bundled(part))) as decoder:
+        with Decoder(str(bundled_path(part))) as decoder:
             blocks += list(decoder.blocks())
     return np.concatenate(blocks)
 

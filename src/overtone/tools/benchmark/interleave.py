@@ -27,11 +27,11 @@ _TOLD = 600
 """Characters of what a contender wrote before it died that are worth showing."""
 
 
-class Died(Exception):  # noqa: N818 - it is what happened
+class WorkerDied(Exception):  # noqa: N818 - it is what happened
     """A contender is gone, or another program's fault stopped it. The message says what is known."""
 
 
-class Contender:
+class BenchmarkWorker:
     """A process of its own with one model in it; see `overtone.tools.benchmark.worker`. Close it, or use `with`.
 
     kind: `overtone` or `funasr`. Nothing is loaded until `ask("load", …)`.
@@ -70,16 +70,16 @@ class Contender:
             line = self._answers.get(timeout=timeout_s)
         except queue.Empty:
             self.close()
-            raise Died("stopped at the time limit") from None
+            raise WorkerDied("stopped at the time limit") from None
         except (OSError, ValueError):  # a broken pipe; a closed file
             line = ""
         if not line:
             self._answers.put("")  # for whoever asks again
-            raise Died(self._last_words())
+            raise WorkerDied(self._last_words())
         found: dict[str, Any] = json.loads(line)
         if "error" in found:
             kind = getattr(errors, found.get("kind", ""), None)
-            raise kind(found["error"], code=found["code"]) if kind is not None else Died(found["error"])
+            raise kind(found["error"], code=found["code"]) if kind is not None else WorkerDied(found["error"])
         return found
 
     def _last_words(self) -> str:
@@ -101,7 +101,7 @@ class Contender:
                 if stream is not None:
                     stream.close()
 
-    def __enter__(self) -> Contender:
+    def __enter__(self) -> BenchmarkWorker:
         return self
 
     def __exit__(
@@ -126,7 +126,7 @@ class Timed:
 
 
 def take_turns(
-    work: Mapping[str, tuple[Contender, Mapping[str, Any]]],
+    work: Mapping[str, tuple[BenchmarkWorker, Mapping[str, Any]]],
     *,
     repeats: int,
     warm_up: bool = True,
@@ -149,9 +149,9 @@ def take_turns(
             left = until - time.perf_counter()
             try:
                 if left <= 0:
-                    raise Died("not reached within the time limit")
+                    raise WorkerDied("not reached within the time limit")
                 answer = contender.ask(timeout_s=None if left == float("inf") else left, **command)
-            except Died as error:
+            except WorkerDied as error:
                 timed.error = str(error)
                 continue
             timed.answer, timed.peak_bytes = answer, answer["peak_bytes"]

@@ -65,8 +65,8 @@ class Overtone:
         from overtone.audio.sources import expand
         from overtone.output.formats import open_sink
 
-        stats, options = self._recognizer.runtime.engine.stats, self._recognizer.options
-        before, files, audio_s = stats.run_s, 0, 0.0
+        engine, options = self._recognizer.runtime.engine, self._recognizer.options
+        before, files, audio_s = engine.stats.run_s, 0, 0.0
         with open_sink(
             output, granularity=options.granularity, labels=self._recognizer.labels, append=False, many=True
         ) as sink:
@@ -75,7 +75,7 @@ class Overtone:
                     raise result.error
                 sink.write(result)
                 files, audio_s = files + 1, audio_s + result.duration
-        return {"files": files, "audio_s": audio_s, "run_s": stats.run_s - before}
+        return {"files": files, "audio_s": audio_s, "run_s": engine.stats.run_s - before}
 
 
 class Funasr:
@@ -145,7 +145,7 @@ def _limit(bytes: int) -> Answer:
 def main() -> None:
     """Answer until there are no more questions."""
     warnings.simplefilter("ignore")  # what is written to standard error is shown as last words
-    answers = subprocess_call.answers()
+    answers = subprocess_call.result_stream()
     runner = KINDS[sys.argv[-1]]()
     for line in sys.stdin:
         answers.write(json.dumps(answer(runner, json.loads(line))).encode() + b"\n")

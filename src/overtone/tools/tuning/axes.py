@@ -20,14 +20,14 @@ _SEGMENTS_S = (30.0, 20.0, 10.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class SampleStats:
     """How much audio the trials have: seconds in all, and of the longest source."""
 
     audio_s: float
     longest_s: float
 
 
-def axes_for(options: Options, fixed: Collection[str], device: str, cores: int, heard: Heard) -> Axes:
+def axes_for(options: Options, fixed: Collection[str], device: str, cores: int, heard: SampleStats) -> Axes:
     """What to try on `device` (`cpu`, `cuda:N`, or several of those joined by commas).
 
     fixed: names of options that are given and stay as they are. cores: those this process may use. What could make no

@@ -52,6 +52,6 @@ def _plain(line: str) -> str:
     return kept.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def portable(model: str) -> str:
+def absolute_path(model: str) -> str:
     """A model's name as it is found from anywhere: a folder by its whole path."""
     return os.path.abspath(model) if os.path.isdir(model) else model

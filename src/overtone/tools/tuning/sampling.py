@@ -11,7 +11,7 @@ from overtone.audio import Decoder
 from overtone.audio.sources import Entry, FailedInput
 from overtone.errors import InputError
 from overtone.system.machine import standard_input
-from overtone.tools.tuning.axes import Heard
+from overtone.tools.tuning.axes import SampleStats
 from overtone.types import SAMPLE_RATE
 
 
@@ -21,12 +21,12 @@ class Sample:
     be used."""
 
     paths: tuple[str, ...]
-    heard: Heard
+    heard: SampleStats
     cut: bool
     failed: int
 
 
-def take(entries: Iterable[Entry], most_s: float, folder: Path, complain: Callable[[str], object]) -> Sample:
+def take_sample(entries: Iterable[Entry], most_s: float, folder: Path, complain: Callable[[str], object]) -> Sample:
     """The first `most_s` seconds of what `entries` hold.
 
     Files are used where they are. What has to be cut, and standard input, is written into `folder`, 16-bit at 16 kHz
@@ -55,7 +55,7 @@ def take(entries: Iterable[Entry], most_s: float, folder: Path, complain: Callab
             head.unlink()
         paths.append(str(Path(entry.path or "").absolute()) if again else str(head))
         lengths.append(seconds)
-    return Sample(tuple(paths), Heard(sum(lengths), max(lengths, default=0.0)), cut, failed)
+    return Sample(tuple(paths), SampleStats(sum(lengths), max(lengths, default=0.0)), cut, failed)
 
 
 def _copied(path: str | None, name: str, copy: Path, most_s: float) -> tuple[float, bool]:

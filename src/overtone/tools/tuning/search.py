@@ -50,7 +50,7 @@ class Axes:
         return Trial(self.precision[0], self.threads[0], self.batch_size_s[0], self.max_segment[0])
 
     @property
-    def judged(self) -> bool:
+    def compares_precision(self) -> bool:
         """Whether precisions are compared. Where only one may be used, its agreement decides nothing."""
         return REFERENCE in self.precision and len(self.precision) > 1
 
@@ -73,7 +73,7 @@ class Row:
     reason: str | None = None
 
     @property
-    def ran(self) -> bool:
+    def completed(self) -> bool:
         """Whether it was measured."""
         return self.speed is not None
 
@@ -118,7 +118,7 @@ def _steps(axes: Axes, trial: Trial, seen: Sequence[Row]) -> Iterator[Trial]:
 
     seen: the rows so far; what comes of a step has to be there before the next is asked for.
     """
-    if axes.judged and trial != trial.reference() and reference_of(trial, seen) is None:
+    if axes.compares_precision and trial != trial.reference() and reference_of(trial, seen) is None:
         yield trial.reference()
         if reference_of(trial, seen) is None and _compared(seen):
             return
@@ -127,23 +127,23 @@ def _steps(axes: Axes, trial: Trial, seen: Sequence[Row]) -> Iterator[Trial]:
 
 def reference_of(trial: Trial, rows: Sequence[Row]) -> Row | None:
     """The row that a trial's answers are compared with: fp32 on the same segments, whatever threads and batches."""
-    same = (row for row in rows if row.ran and row.trial.precision == REFERENCE)
+    same = (row for row in rows if row.completed and row.trial.precision == REFERENCE)
     return next((row for row in same if row.trial.max_segment == trial.max_segment), None)
 
 
 def _compared(rows: Sequence[Row]) -> bool:
     """Whether fp32 runs here at all."""
-    return any(row.ran and row.trial.precision == REFERENCE for row in rows)
+    return any(row.completed and row.trial.precision == REFERENCE for row in rows)
 
 
-def acceptable(axes: Axes, row: Row, rows: Sequence[Row], least_agreement: float = LEAST_AGREEMENT) -> bool:
+def is_acceptable(axes: Axes, row: Row, rows: Sequence[Row], least_agreement: float = LEAST_AGREEMENT) -> bool:
     """Whether a row ran, kept to its budget, and agrees with fp32.
 
     Where fp32 was tried and does not run here at all, there is nothing that others could be held to.
     """
-    if not row.ran or row.peak_bytes > row.budget_bytes:
+    if not row.completed or row.peak_bytes > row.budget_bytes:
         return False
-    if not axes.judged or row.trial.precision == REFERENCE:
+    if not axes.compares_precision or row.trial.precision == REFERENCE:
         return True
     if row.agreement is None:
         return not _compared(rows)
@@ -161,7 +161,7 @@ def best(
 
     all_rows: where to look for references, if `rows` are only some.
     """
-    among = [row for row in rows if acceptable(axes, row, all_rows or rows, least_agreement)]
+    among = [row for row in rows if is_acceptable(axes, row, all_rows or rows, least_agreement)]
     if not among:
         return None
     fastest = max(row.speed or 0.0 for row in among)
@@ -173,7 +173,7 @@ def predicted_s(trial: Trial, rows: Sequence[Row]) -> float:
 
     Where none ran, by the longest of those that failed. 0 without any.
     """
-    ran = [row for row in rows if row.ran]
+    ran = [row for row in rows if row.completed]
     if not ran:
         return max((row.wall_s for row in rows), default=0.0)
     nearest = max(ran, key=lambda row: (_likeness(trial, row.trial), row.wall_s))

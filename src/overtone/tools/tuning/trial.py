@@ -90,7 +90,7 @@ def _call(asked: dict[str, Any], timeout_s: float) -> dict[str, Any]:
 
 def main() -> None:
     """The child: read what is asked, run it, write what was found."""
-    answer = subprocess_call.answers()
+    answer = subprocess_call.result_stream()
     asked = json.load(sys.stdin)
     try:
         said = _measured(Options(**asked["options"]), asked["paths"])
