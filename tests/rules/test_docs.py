@@ -261,6 +261,16 @@ def test_the_reference_of_python_names_every_public_name():
     )
 
 
+def test_methods_that_pages_name_are_there():
+    named = {
+        found
+        for page in (README, *DOCS.glob("*.md"))
+        for found in re.findall(r"\b(EmotionRecognizer|Transcriber)\.(\w+)", page.read_text(encoding="utf-8"))
+    }
+    assert len(named) >= 3
+    assert [name for name in named if not hasattr(getattr(overtone, name[0]), name[1])] == []
+
+
 def test_the_changelog_has_its_form():
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     releases = re.findall(r"^## (.*)$", text, re.MULTILINE)

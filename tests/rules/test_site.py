@@ -65,7 +65,7 @@ def test_the_reference_has_every_public_name_and_what_is_called(site: Path):
     page = (site / "api.html").read_text(encoding="utf-8")
     for name in {*overtone.__all__} - {"__version__"}:
         assert f'id="overtone.{name}"' in page
-    for name in ("EmotionRecognizer.stream", "EmotionRecognizer.__call__", "Transcriber.each"):
+    for name in ("EmotionRecognizer.stream", "EmotionRecognizer.__call__", "Transcriber.results_for"):
         assert f'id="overtone.{name}"' in page
 
 
