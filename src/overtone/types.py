@@ -96,7 +96,7 @@ class Batch:
 
 
 FRAMES: Final = "frames"
-"""The wish for the embedding of every frame."""
+"""The decode parameters that ask for the embedding of every frame."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

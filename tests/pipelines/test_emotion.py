@@ -185,7 +185,7 @@ def test_a_model_without_classes_gives_embeddings_and_says_so(tmp_path: Path) ->
 def test_caps_of_funasr_hold_in_padded_seconds(small_checkpoint: Path) -> None:
     with EmotionRecognizer(str(small_checkpoint), batch_size_s=8, batch_size_threshold_s=3) as capped:
         batches = []
-        backend = capped.runtime.engine.backend
+        backend = capped.runtime.engine.workers[0].backend
         run = backend.run
         backend.run = lambda batch: (batches.append(batch), run(batch))[1]  # type: ignore[method-assign]
         result = capped(CALL)
@@ -243,9 +243,9 @@ def test_frames_of_a_stream_are_each_their_own(recognizer: EmotionRecognizer) ->
 
 def test_a_stream_left_early_stops_its_work(small_checkpoint: Path) -> None:
     with EmotionRecognizer(str(small_checkpoint), batch_size_s=3.2, max_segment=3.2, decoders=1) as own:
-        engine, run = own.runtime.engine, own.runtime.engine.backend.run
+        engine, run = own.runtime.engine, own.runtime.engine.workers[0].backend.run
         go_on = threading.Semaphore(1)
-        engine.backend.run = lambda batch: (go_on.acquire(), run(batch))[1]  # type: ignore[method-assign]
+        engine.workers[0].backend.run = lambda batch: (go_on.acquire(), run(batch))[1]  # type: ignore[method-assign]
         stream = own.stream([Audio(voice(3, seed=i), 16_000) for i in range(60)])
         next(stream)
         stream.close()
@@ -331,14 +331,14 @@ def test_a_halved_batch_is_noted_in_the_results_it_was_for(small_checkpoint: Pat
     sources = [Audio(voice(2, seed=i), 16_000) for i in range(8)]
     with EmotionRecognizer(str(small_checkpoint)) as own:
         expected = [result.scores for result in own.stream(sources)]
-        run = own.runtime.engine.backend.run
+        run = own.runtime.engine.workers[0].backend.run
 
         def small_only(batch: Batch) -> list[EmotionOutput]:
             if len(batch.waveforms) > 1:
                 raise OutOfMemory("no room")
             return run(batch)
 
-        own.runtime.engine.backend.run = small_only  # type: ignore[method-assign]
+        own.runtime.engine.workers[0].backend.run = small_only  # type: ignore[method-assign]
         results = list(own.stream(sources))
     assert any("batch halved" in note for result in results for note in result.timings.notes)
     for result, scores in zip(results, expected, strict=True):

@@ -8,12 +8,11 @@ from overtone.system.semaphore import ByteSemaphore
 
 
 class MemoryBudget:
-    """One budget and who holds what of it. Thread-safe.
+    """One budget and how much of it is left. Thread-safe.
 
-    `measure` gives the bytes that are in use now, all told. Audio on its way to the model is held to
-    the capacity of `audio`; what is left of the budget, after what is in use and after the audio that may still come,
-    is room for the activations of one batch. `audio`: a gate that several ledgers share; `audio_bytes` of it are this
-    ledger's.
+    `measure` gives the bytes that are in use now, all told. Audio on its way to the model is held to the capacity of
+    `audio`; what is left of the budget, after what is in use and after the audio that may still come, is available to
+    the activations of one batch. `audio`: a semaphore that several budgets share; `audio_bytes` of it are this one's.
     """
 
     def __init__(

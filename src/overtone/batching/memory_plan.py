@@ -69,9 +69,9 @@ def suggest_budget(budget_bytes: int, short_bytes: int) -> str:
     return f"--memory {-(-int(budget_bytes + short_bytes / (1 - _AUDIO_SHARE)) >> 20) + 1}MiB"
 
 
-def segmenter_bytes(longest_s: float, tracks: int) -> int:
-    """Bytes that so many tracks hold while they are cut: the segment that grows, and its copy on its way out."""
-    return int(2 * tracks * longest_s * SAMPLE_RATE * BYTES_PER_SAMPLE)
+def segmenter_bytes(longest_s: float, channels: int) -> int:
+    """Bytes that so many channels hold while they are cut: the segment that grows, and its copy on its way out."""
+    return int(2 * channels * longest_s * SAMPLE_RATE * BYTES_PER_SAMPLE)
 
 
 def min_audio_bytes(longest_s: float, producers: int) -> int:
@@ -130,7 +130,7 @@ def make_plan(
     """Share out a budget, or refuse it.
 
     budget_bytes: what the whole process (on a GPU: the device) may hold. resident_bytes: what it holds with the model
-    loaded and nothing running. longest_s: the longest segment, in seconds. feeders: sources decoded at once.
+    loaded and nothing running. longest_s: the longest segment, in seconds. producers: sources decoded at once.
     batch_s, threshold_s: `batch_size_s` and `batch_size_threshold_s`, caps in padded seconds.
     Raises BudgetError with the number that would do, and what would make it fit.
     """

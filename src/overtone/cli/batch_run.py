@@ -47,7 +47,7 @@ class BatchRun:
     quiet: bool
 
     def check(self) -> None:
-        """UsageError for wishes that are at odds, before anything is loaded."""
+        """UsageError for options that are at odds, before anything is loaded."""
         appendable = self.output is not None and self.output.endswith(".jsonl") and "{name}" not in self.output
         if self.resume and not appendable:
             raise UsageError("--resume goes on with a .jsonl file; name it with -o.")

@@ -80,17 +80,17 @@ def tune(
     What you set yourself, here or in the environment or the config file, stays as it is. Precisions other than fp32
     have to agree with it; every trial keeps to --memory.
     """
-    wishes = TuneRequest(output, seconds_of(time), audio_s, least_agreement)
-    wishes.check(overwrite)
+    request = TuneRequest(output, seconds_of(time), audio_s, least_agreement)
+    request.check(overwrite)
     fixed = {*sources.settings(), *explicit_options(options)}
     base = sources.load(**explicit_options(options))
     find(base.model, hub=base.hub)  # what cannot be had is said once, and not by every trial
     device = ",".join(resolve_devices(base.device))
     with tempfile.TemporaryDirectory(prefix="overtone-tune-") as folder:
-        sample = take_sample(expand(inputs), wishes.audio_s, Path(folder), console.print_error)
-        _check(sample, wishes, quiet)
+        sample = take_sample(expand(inputs), request.audio_s, Path(folder), console.print_error)
+        _check(sample, request, quiet)
         axes = axes_for(base, fixed, device, usable_cpus(), sample.heard)
-        session = Session(base.replace(device=device), axes, sample, wishes.time_s, wishes.least_agreement)
+        session = Session(base.replace(device=device), axes, sample, request.time_s, request.least_agreement)
         remarks, code = [], 1 if sample.failed else 0
         try:
             if not session.run(_teller(quiet)):
@@ -101,7 +101,7 @@ def tune(
             remarks, code = ["Interrupted before all was tried."], _INTERRUPTED
     if code == _INTERRUPTED and session.best() is None:
         return code
-    _report(session, wishes, explicit_options(options), remarks)
+    _report(session, request, explicit_options(options), remarks)
     return code
 
 
@@ -114,12 +114,12 @@ def seconds_of(text: str) -> float:
     return seconds
 
 
-def _check(sample: Sample, wishes: TuneRequest, quiet: bool) -> None:
+def _check(sample: Sample, request: TuneRequest, quiet: bool) -> None:
     if not sample.paths:
         raise InputError("none of the inputs can be used, so there is nothing to try settings on.", code="no_audio")
     if sample.cut and not quiet:
         console.print_note(
-            f"only the first {console.duration(wishes.audio_s)} of the inputs are used; --audio-s takes more."
+            f"only the first {console.duration(request.audio_s)} of the inputs are used; --audio-s takes more."
         )
 
 
@@ -138,7 +138,7 @@ def _teller(quiet: bool) -> Callable[[Trial, Measured | None], None]:
     return tell
 
 
-def _report(session: Session, wishes: TuneRequest, given: Mapping[str, Any], remarks: list[str]) -> None:
+def _report(session: Session, request: TuneRequest, given: Mapping[str, Any], remarks: list[str]) -> None:
     """Print what was found and write the profile. Raises what says why there is none to write."""
     table, chosen = report.table(session), session.best()
     console.out.print(table)
@@ -152,14 +152,14 @@ def _report(session: Session, wishes: TuneRequest, given: Mapping[str, Any], rem
     head = [
         f"Made by overtone {overtone.__version__} on {datetime.date.today().isoformat()}, by trying it on "
         f"{console.duration(session.sample.heard.audio_s)} of audio.",
-        f"{machine}. Use it with: overtone emotion FILES --profile {wishes.output}",
+        f"{machine}. Use it with: overtone emotion FILES --profile {request.output}",
         "",
         *report.as_text(table).splitlines(),
         report.LEGEND,
         *remarks,
     ]
-    profile.write(wishes.output, _values(session, chosen.row.trial, given), head)
-    console.out.print(f"[bold]{escape(wishes.output)}[/] holds the chosen one; use it with --profile.", soft_wrap=True)
+    profile.write(request.output, _values(session, chosen.row.trial, given), head)
+    console.out.print(f"[bold]{escape(request.output)}[/] holds the chosen one; use it with --profile.", soft_wrap=True)
 
 
 def _values(session: Session, chosen: Trial, given: Mapping[str, Any]) -> dict[str, profile.Value]:

@@ -1,4 +1,4 @@
-"""The transcription pipeline as FunASR has it: its segments, its wishes, and everything that was heard in them."""
+"""The transcription pipeline as FunASR has it: its segments, its parameters, and everything that was heard in them."""
 
 from __future__ import annotations
 

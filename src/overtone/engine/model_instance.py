@@ -111,7 +111,7 @@ class ModelInstance:
     def plan(self, producers: int, held_bytes: int) -> Plan:
         """Its share of the budget: what the options' caps allow, and a default cap where batches are not capped.
 
-        feeders: sources that are cut for it at once. held_bytes: what else this process is to have room for. Call it
+        producers: sources that are cut for it at once. held_bytes: what else this process is to have room for. Call it
         once all that shares the device is loaded.
         """
         self._apply_offload(producers)

@@ -31,10 +31,10 @@ _MOST_DECODERS = 4
 
 @dataclass(frozen=True, slots=True)
 class ReservedCapacity:
-    """What a process does beside feeding the engine from its decoders, and the plan is to leave room for.
+    """Capacity to reserve for work outside the offline decoders: background jobs, live streams, caches.
 
-    background, live: sources that are cut at the same time, of callers in the background and of live speech.
-    held_bytes: of what else the process will hold, such as a cache.
+    background, live: sources cut at the same time, of background jobs and of live speech. resident_bytes: of what else
+    the process will hold, such as a cache.
     """
 
     background: int = 0
@@ -55,7 +55,7 @@ class ServedModel:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Runtime:
-    """An engine with its model, as `start` left it. `more`: other models in the same budget, by what they are for."""
+    """Running models: the main one with its engine, and auxiliary ones in the same budget by their role."""
 
     options: Options
     network: ModelInfo
@@ -107,7 +107,7 @@ def start(
     role: Role = "emotion",
     more: Mapping[Role, Options] | None = None,
 ) -> Runtime:
-    """Load the model and start its engine. stages: what times it. beside: what else the process does.
+    """Load the model and start its engine. stages: what times it. reserve: capacity for what else the process does.
 
     role: what the model is for. more: options of further models that are given the same segments, by what they are for;
     all share one budget, and those on one device take turns.

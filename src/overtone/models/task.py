@@ -44,7 +44,7 @@ class Task(Protocol):
         model gives what are no numbers."""
 
     def run_worst_case(self, run: RunGraph, batch: Batch) -> None:
-        """Run every graph at the most that such a batch can take, whatever is in it, and of any wish."""
+        """Run every graph at the most that such a batch can take, whatever is in it, and with any parameters."""
 
 
 def check_finite(name: str, *values: Array) -> None:

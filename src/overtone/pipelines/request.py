@@ -1,4 +1,4 @@
-"""What one call asks of a pipeline, and who waits for its answer."""
+"""One request: its context, its options, and how its segments are submitted."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ from overtone.types import FRAMES, ModelOutput, Samples
 
 
 class RequestContext:
-    """Who waits for an answer, and may stop waiting. One for each call; its methods are called from any thread.
+    """Cancellation, progress and answer cache of one request. Thread-safe.
 
-    What is here is a caller that only waits. Others hear how far their audio is, know what the model said of a segment
-    before, or let everybody else go first (`background`).
+    This one only cancels. Subclasses hear of progress, keep answers, or give way to all other work (`background`).
     """
 
     background = False
@@ -33,11 +32,11 @@ class RequestContext:
 
     @property
     def cancelled(self) -> bool:
-        """Whether nobody waits any more."""
+        """Whether the request was abandoned."""
         return self._stopped
 
     def cancel(self) -> None:
-        """Nobody waits any more: what has not been run will not be."""
+        """Abandon the request: what has not been run will not be."""
         with self._lock:
             self._stopped = True
             todo, self._when_stopped = self._when_stopped, []
@@ -46,9 +45,9 @@ class RequestContext:
                 work()
 
     def on_cancel(self, work: Callable[[], None]) -> None:
-        """Have `work` done once nobody waits any more; at once if that is so already.
+        """Call `work` when the request is cancelled; at once if it is already.
 
-        An object's method does not keep the object: what works for a caller knows it, and the two would hold each
+        An object's method does not keep the object: what works for a request knows it, and the two would hold each
         other, with all their audio, until Python's collector comes by.
         """
         with self._lock:
@@ -58,19 +57,19 @@ class RequestContext:
         work()
 
     def on_progress(self, seconds: float) -> None:
-        """So many seconds of the source have been decoded. An OvertoneError raised here ends it."""
+        """Progress hook: seconds of audio decoded so far. Raise an OvertoneError to abandon the source."""
 
     def cache_get(self, cache_key: str, samples: Samples) -> ModelOutput | None:
-        """What was said of these samples when that was asked, if it is known from before."""
+        """The cached answer for (cache_key, samples), or None."""
         return None
 
     def cache_put(self, cache_key: str, samples: Samples, answer: ModelOutput) -> None:
-        """What is said of these samples."""
+        """Cache the answer for (cache_key, samples)."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallOptions:
-    """What one call wants. `options`: those of the pipeline with the call's own. `envelope`: keep the outline."""
+    """Options of one call: those of the pipeline with the call's own; envelope: keep the waveform's outline."""
 
     options: Options
     envelope: bool = False

@@ -14,14 +14,14 @@ from overtone.types import SAMPLE_RATE
 
 
 class SegmenterFactory:
-    """Makes cutters as options ask for them, with one Silero VAD for all."""
+    """Makes segmenters as options ask for them, with one Silero VAD for all."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._vad = SileroVad()
 
     def make(self, options: Options, channels: int) -> Segmenter:
-        """A cutter for one of so many channels of a source."""
+        """A segmenter for one of so many channels of a source."""
         if options.whole:
             return WholeFileSegmenter(partial(self._admit, channels), keep_silence=options.keep_silence)
         if options.segment == "window":

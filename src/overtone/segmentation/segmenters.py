@@ -130,7 +130,7 @@ class PauseSegmenter:
         # Silence that is kept is held until it is given out, so it may not grow without bound.
         self._pauses = PauseDetector(PauseRules(longest=frames, longest_silence=frames if keep_silence else None))
         self._stream: VadStream | None = None
-        self._judged = 0  # samples whose frames the pause cutter has seen
+        self._judged = 0  # samples whose frames the pause detector has seen
 
     def push(self, samples: Samples) -> Iterator[Segment]:
         """See Cutter."""

@@ -30,7 +30,7 @@ def _recognizer(*given: Any) -> Any:
     if next(_STARTS):
         _held("hold-start")
     recognizer = _START(*given)
-    backend = recognizer.runtime.engine.backend
+    backend = recognizer.runtime.engine.workers[0].backend
     run = backend.run
 
     def failing(batch: Any) -> Any:

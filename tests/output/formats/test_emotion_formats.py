@@ -407,7 +407,7 @@ def test_names_stay_in_their_folder(source):
 def test_names_are_safe_and_different(sources, data):
     names = OutputNames()
     ids = [data.draw(st.none() | st.text(max_size=4)) for _ in sources]
-    given_names = [names.take(result(s, id=i)) for s, i in zip(sources, ids, strict=True)]
+    given_names = [names.claim(result(s, id=i)) for s, i in zip(sources, ids, strict=True)]
     assert len({name.casefold() for name in given_names}) == len(sources)
     for name in given_names:
         assert name == os.path.basename(name)

@@ -226,7 +226,7 @@ def test_a_full_queue_is_told_at_once_with_when_to_come_back(tmp_path: Path) -> 
         assert int(refused.headers["retry-after"]) >= 1
         plan = narrow.http.get("/v1/plan", params={"seconds": 3}).json()
         assert (plan["admitted"], plan["queued_s"]) == (False, 12.0)
-        narrow.do(ticket.leave)
+        narrow.do(ticket.release)
         assert post(narrow, file=wav(3.0)).status_code == 200
         assert narrow.http.get("/v1/plan", params={"seconds": 3}).json()["admitted"]
 
@@ -234,7 +234,7 @@ def test_a_full_queue_is_told_at_once_with_when_to_come_back(tmp_path: Path) -> 
 def test_what_is_not_answered_in_time_is_given_up(tmp_path: Path) -> None:
     with serving(tmp_path, deadline_s=0.3, cache="off") as hasty:
         stuck = threading.Event()
-        backend = hasty.server.host.recognizer.runtime.engine.backend
+        backend = hasty.server.host.recognizer.runtime.engine.workers[0].backend
         run, backend.run = backend.run, lambda batch: (stuck.wait(20), run(batch))[1]
         problem(post(hasty, file=wav(2.0)), 504, "deadline")
         stuck.set()
@@ -249,7 +249,7 @@ def test_what_is_not_answered_in_time_is_given_up(tmp_path: Path) -> None:
 
 def test_work_of_a_client_that_has_gone_is_not_done(tmp_path: Path) -> None:
     with serving(tmp_path, cache="off") as one:
-        backend = one.server.host.recognizer.runtime.engine.backend
+        backend = one.server.host.recognizer.runtime.engine.workers[0].backend
         begun, go, ran = threading.Event(), threading.Event(), []
         run = backend.run
 
@@ -305,7 +305,7 @@ def test_keys_let_in_their_owners_alone(tmp_path: Path) -> None:
         held = closed.do(lambda: closed.server.service.admission.admit("bob", 6.0, 100.0))
         assert "of this key" in problem(post(closed, file=wav(2.0), headers=as_bob), 429, "busy")
         assert post(closed, file=wav(2.5), headers=as_alice).status_code == 200
-        closed.do(held.leave)
+        closed.do(held.release)
         job = post(closed, "/v1/jobs", headers=as_alice).json()
         problem(closed.http.get(job["links"]["self"], headers=as_bob), 404, "unknown")
         assert closed.http.get(job["links"]["self"], headers=as_alice).status_code == 200
@@ -475,7 +475,7 @@ def test_a_browser_reaches_it_only_from_its_own_pages(service: Running, headers:
 
 def test_who_joins_anothers_request_is_not_touched_by_how_that_ends(tmp_path: Path) -> None:
     with serving(tmp_path) as one:
-        backend = one.server.host.recognizer.runtime.engine.backend
+        backend = one.server.host.recognizer.runtime.engine.workers[0].backend
         begun, go = threading.Event(), threading.Event()
         run = backend.run
 

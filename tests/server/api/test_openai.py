@@ -194,7 +194,7 @@ def test_errors_of_the_service_are_those_of_the_client(tmp_path: Path) -> None:
             client.audio.transcriptions.create(model="whisper-1", file=("a.wav", clip(3)))
         assert busy.value.type == "rate_limit_error"
         assert int(busy.value.response.headers["retry-after"]) >= 1
-        service.do(held.leave)
+        service.do(held.release)
         service.do(lambda: setattr(service.server.host, "state", "restarting"))
         with pytest.raises(openai.InternalServerError) as ending:
             client.audio.transcriptions.create(model="whisper-1", file=("a.wav", clip(4)))

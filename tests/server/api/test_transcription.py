@@ -132,7 +132,7 @@ def test_what_is_too_long_is_refused_before_it_is_run(service: Running) -> None:
 
 def test_a_client_that_goes_takes_its_work_along(tmp_path: Path) -> None:
     with transcribing(tmp_path, cache="off") as service:
-        backend = service.server.host.transcriber.runtime.engine.backend
+        backend = service.server.host.transcriber.runtime.engine.workers[0].backend
         run, hold, held = backend.run, threading.Event(), threading.Event()
 
         def waiting(batch: Any) -> Any:

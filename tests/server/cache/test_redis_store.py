@@ -28,7 +28,7 @@ SECRET = "hunter2"
 def test_a_breaker_lets_one_ask_in_every_pause_and_speaks_twice(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
     breaker = CircuitBreaker("it", 5.0, clock)
-    old, slow, first = breaker.try_acquire(), breaker.try_acquire(), breaker.ask()
+    old, slow, first = breaker.try_acquire(), breaker.try_acquire(), breaker.try_acquire()
     assert old is not None
     assert slow is not None
     assert first is not None
@@ -53,7 +53,7 @@ def test_a_breaker_lets_one_ask_in_every_pause_and_speaks_twice(caplog: pytest.L
     assert last is not None
     breaker.record_success(last)
     assert breaker.trouble is None
-    assert breaker.ask() == breaker.ask() != None  # noqa: E711 - all may ask again
+    assert breaker.try_acquire() == breaker.try_acquire() != None  # noqa: E711 - all may ask again
     assert said(caplog) == ["it is in trouble: why", "it is well again."]
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from helpers.server.loops import Boom, Clock, Work, giving, never, run, settle
 from overtone.errors import RefusedError, UsageError
 from overtone.server.cache import (
-    Flights,
+    SingleFlight,
     MemoryStore,
     RedisStore,
     ResultCache,
@@ -166,7 +166,7 @@ def test_answers_are_made_once_and_kept() -> None:
 
 def test_flights_that_are_given_are_the_ones_used() -> None:
     async def check() -> None:
-        flights = Flights()
+        flights = SingleFlight()
         front = ResultCache(MemoryStore(MIB), flights)
         await front.close()
         with pytest.raises(RefusedError):

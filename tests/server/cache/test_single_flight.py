@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from helpers.server.loops import Boom, Work, run, settle
 from overtone.errors import RefusedError
-from overtone.server.cache import Flights
+from overtone.server.cache import SingleFlight
 
 STEPS = ["join", "join", "leave", "leave", "land", "crash", "settle", "tick"]
 
 
 def test_what_is_asked_for_at_once_is_computed_once() -> None:
     async def check() -> None:
-        flights, work = Flights(), Work()
+        flights, work = SingleFlight(), Work()
         waiters = [asyncio.create_task(flights.run("k", work)) for _ in range(5)]
         other = asyncio.create_task(flights.run("other", work))
         await settle()
@@ -37,7 +37,7 @@ def test_what_is_asked_for_at_once_is_computed_once() -> None:
 
 def test_an_error_reaches_all_and_nobody_after() -> None:
     async def check() -> None:
-        flights, work = Flights(), Work()
+        flights, work = SingleFlight(), Work()
         waiters = [asyncio.create_task(flights.run("k", work)) for _ in range(3)]
         await settle()
         work.crash()
@@ -53,7 +53,7 @@ def test_an_error_reaches_all_and_nobody_after() -> None:
 @pytest.mark.parametrize("steps", range(6))
 def test_a_failure_after_which_all_leave_at_once_is_no_complaint(steps: int) -> None:
     async def check() -> None:
-        flights, work = Flights(), Work()
+        flights, work = SingleFlight(), Work()
         waiter = asyncio.create_task(flights.run("k", work))
         await settle()
         work.crash()
@@ -71,7 +71,7 @@ def test_work_that_fails_before_it_starts_to_wait() -> None:
         raise Boom("at once")
 
     async def check() -> None:
-        flights = Flights()
+        flights = SingleFlight()
         found = await asyncio.gather(*(flights.run("k", no_work) for _ in range(3)), return_exceptions=True)
         assert [str(error) for error in found] == ["at once"] * 3
 
@@ -82,7 +82,7 @@ def test_work_that_fails_before_it_starts_to_wait() -> None:
 @pytest.mark.parametrize("end", ["land", "crash"])
 def test_leaving_in_every_order_with_the_end_at_every_place(end: str, settled: bool) -> None:
     async def check(order: tuple[int, ...], place: int) -> None:
-        flights, work = Flights(), Work()
+        flights, work = SingleFlight(), Work()
         waiters = [asyncio.create_task(flights.run("k", work)) for _ in range(3)]
         await settle()
         for step, who in enumerate(order):
@@ -111,7 +111,7 @@ def test_leaving_in_every_order_with_the_end_at_every_place(end: str, settled: b
 
 def test_who_comes_just_after_the_last_has_left_starts_anew() -> None:
     async def check() -> None:
-        flights, work = Flights(), Work()
+        flights, work = SingleFlight(), Work()
         cleaning = asyncio.Event()
 
         async def slow_to_stop() -> int:
@@ -140,7 +140,7 @@ def test_who_comes_just_after_the_last_has_left_starts_anew() -> None:
 
 def test_work_is_not_lost_to_who_joins_while_the_last_is_being_cancelled() -> None:
     async def check() -> None:
-        flights, work = Flights(), Work()
+        flights, work = SingleFlight(), Work()
         first = asyncio.create_task(flights.run("k", work))
         await settle()
         second = asyncio.create_task(flights.run("k", work))
@@ -159,7 +159,7 @@ def test_work_cancelled_by_others_is_an_error_and_no_cancellation() -> None:
         raise asyncio.CancelledError
 
     async def check() -> None:
-        flights = Flights()
+        flights = SingleFlight()
         found = await asyncio.gather(*(flights.run("k", stopped) for _ in range(2)), return_exceptions=True)
         assert [getattr(error, "code", None) for error in found] == ["not_ready"] * 2
 
@@ -168,7 +168,7 @@ def test_work_cancelled_by_others_is_an_error_and_no_cancellation() -> None:
 
 def test_closing_stops_all_work_and_takes_no_more() -> None:
     async def check() -> None:
-        flights, work = Flights(), Work()
+        flights, work = SingleFlight(), Work()
         waiters = [asyncio.create_task(flights.run(key, work)) for key in ("a", "a", "b")]
         await settle()
         await flights.close()
@@ -190,7 +190,7 @@ def test_closing_stops_all_work_and_takes_no_more() -> None:
 )
 def test_any_coming_and_going(steps: list[str], data: st.DataObject) -> None:
     async def check() -> None:
-        flights, work = Flights(), Work()
+        flights, work = SingleFlight(), Work()
         waiters: list[asyncio.Task[tuple[int, bool]]] = []
         ended_before: list[int] = []  # for each waiter, how many computations had ended when it came
         for step in [*steps, "settle", "land", "settle"]:

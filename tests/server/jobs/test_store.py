@@ -173,8 +173,8 @@ def test_what_is_on_the_disk_before_a_row_says_so(store, folder, upload, monkeyp
     claim = store.claim_next()
     claim.path.unlink()  # only what is new counts
     assert store.done(job.id, 0, "{}", [upload().path])
-    assert store._db.ask("PRAGMA synchronous")[0][0] == 2
-    assert store._db.ask("PRAGMA journal_mode")[0][0] == "wal"
+    assert store._db.query("PRAGMA synchronous")[0][0] == 2
+    assert store._db.query("PRAGMA journal_mode")[0][0] == "wal"
 
 
 def test_a_job_whose_files_all_failed_has_failed(store, upload):
@@ -715,7 +715,7 @@ def test_no_room_for_a_job(store, folder, upload, monkeypatch, where):
     assert refusal.value.code == "no_space"
     assert job_folders(folder) == set()
     monkeypatch.undo()
-    store._db.ask("PRAGMA max_page_count = 1000000")
+    store._db.query("PRAGMA max_page_count = 1000000")
     assert store.waiting().files == 0
     assert store.add(None, {}, [upload()], 60).state == "queued"
 
@@ -740,7 +740,7 @@ def test_no_room_for_a_record(store, folder, upload, monkeypatch, where):
 
 def test_a_change_that_fails_on_the_way(store, upload):
     job = store.add(None, {}, [upload()], 60)
-    with pytest.raises(ArithmeticError), store._db.change() as db:
+    with pytest.raises(ArithmeticError), store._db.execute() as db:
         db.execute("DELETE FROM jobs")
         raise ArithmeticError("no more")
     assert store.get(job.id) == job

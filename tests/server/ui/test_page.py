@@ -851,13 +851,13 @@ def test_gradio_leaves_no_folder_of_its_own(tmp_path: Path) -> None:
 import asyncio, os, tempfile
 from overtone.options.emotion import Options
 from overtone.server.app import create_app
-from overtone.server.state import Server, start_with
+from overtone.server.state import Server, load_models
 from overtone.server.settings import Settings
 from overtone.server.ui import mount, spoken
 
 async def main():
     settings = Settings(jobs=os.environ["TMPDIR"] + "/jobs")
-    server = Server(settings, start_with(Options(), settings))
+    server = Server(settings, load_models(Options(), settings))
     mount(create_app(server), server)
     await server.close()
 
@@ -939,7 +939,7 @@ class Browser:
             spool = self.page._server.spool
             path = spool.new_path()
             path.write_bytes(data)
-            spool.take(path, len(data))
+            spool.charge(path, len(data))
             assert run.arrived(at, Upload(path, run.rows[at].name, len(data), "0" * 64, spool.remove))
 
 

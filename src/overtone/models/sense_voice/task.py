@@ -79,7 +79,7 @@ def frontend_config(config: Mapping[str, Any], name: str) -> FrontendConfig:
 
 
 class SenseVoiceTask:
-    """Waveforms to `TokenOutput`. The wish is a `SenseVoiceParams`; None stands for its defaults."""
+    """Waveforms to `TokenOutput`. `batch.decode_params` is a `SenseVoiceParams`; None stands for its defaults."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         config = frontend_config(checkpoint.config, checkpoint.name)

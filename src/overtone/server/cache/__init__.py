@@ -1,6 +1,6 @@
 """Answers kept, so that the same audio with the same options is computed once.
 
-    request ─key_of→ key ─Answers→ being kept? ─Flights→ Store: MemoryStore, RedisStore ─not there→ make ─→ kept behind
+    request ─key_of→ key ─ResultCache→ being kept? ─SingleFlight→ Store: MemoryStore, RedisStore ─not there→ make ─→ kept behind
                                       └────── hit ──────────┴──── one for all who ask at once
 
 A cache never fails a request: what cannot be read is computed, what cannot be kept is computed again.

@@ -1,4 +1,4 @@
-"""Uploads as the decoder reads them, and the callers that wait for what is in them."""
+"""Uploads as the decoder reads them, and the contexts of their requests."""
 
 from __future__ import annotations
 
