@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from helpers.server.loops import Boom, Clock, Work, giving, never, run, settle
 from overtone.errors import RefusedError, UsageError
 from overtone.server.cache import (
-    SingleFlight,
     MemoryStore,
     RedisStore,
     ResultCache,
+    SingleFlight,
     Store,
     key_of,
     keys,
