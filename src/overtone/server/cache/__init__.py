@@ -1,7 +1,7 @@
 """Answers kept, so that the same audio with the same options is computed once.
 
-    request ─key_of→ key ─ResultCache→ being kept? ─SingleFlight→ Store: MemoryStore, RedisStore ─not there→ make ─→ kept behind
-                                      └────── hit ──────────┴──── one for all who ask at once
+    request ─key_of→ key ─ResultCache→ cached? ─SingleFlight→ Store: MemoryStore, RedisStore ─not there→ make ─→ kept
+                                       └─── hit ─────┴──── one for all who ask at once
 
 A cache never fails a request: what cannot be read is computed, what cannot be kept is computed again.
 """
