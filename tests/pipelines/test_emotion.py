@@ -142,7 +142,7 @@ def test_split_channels_are_results_of_their_own(small_checkpoint: Path) -> None
         assert (left.channel, right.channel, left.channels) == (0, 1, 2)
         spoken = [{s.span.start // 16_000 for s in r.segments if s.label != "silence"} for r in (left, right)]
         assert not spoken[0] & spoken[1]  # one talker on each side
-        with pytest.raises(UsageError, match="each"):
+        with pytest.raises(UsageError, match="results_for"):
             split(CALL)
 
 
