@@ -19,19 +19,29 @@ __version__ = "0.1.0"
 _HOMES = {
     "Audio": "types",
     "BudgetError": "errors",
+    "CheckpointError": "errors",
     "DeviceError": "errors",
+    "DownloadError": "errors",
     "Emotion": "types",
     "EmotionRecognizer": "pipelines.emotion",
     "EmotionResult": "types",
     "FailedInput": "audio.sources",
+    "FrameResult": "types",
     "Input": "audio.sources",
     "InputError": "errors",
+    "LiveSession": "pipelines.live",
+    "LiveUpdate": "pipelines.live",
     "ModelError": "errors",
     "Options": "options.emotion",
+    "OutOfMemory": "errors",
     "OvertoneError": "errors",
+    "RefusedError": "errors",
+    "RequestContext": "pipelines.request",
+    "Result": "types",
     "SegmentResult": "types",
     "Sentence": "types",
     "Span": "types",
+    "SpooledArray": "system.spooled_array",
     "Timings": "types",
     "TranscribeOptions": "options.transcription",
     "Transcriber": "pipelines.transcription",
@@ -48,18 +58,28 @@ if TYPE_CHECKING:
     from overtone.audio.sources import Input as Input
     from overtone.audio.sources import expand as expand
     from overtone.errors import BudgetError as BudgetError
+    from overtone.errors import CheckpointError as CheckpointError
     from overtone.errors import DeviceError as DeviceError
+    from overtone.errors import DownloadError as DownloadError
     from overtone.errors import InputError as InputError
     from overtone.errors import ModelError as ModelError
+    from overtone.errors import OutOfMemory as OutOfMemory
     from overtone.errors import OvertoneError as OvertoneError
+    from overtone.errors import RefusedError as RefusedError
     from overtone.errors import UsageError as UsageError
     from overtone.options.emotion import Options as Options
     from overtone.options.transcription import TranscribeOptions as TranscribeOptions
     from overtone.pipelines.emotion import EmotionRecognizer as EmotionRecognizer
+    from overtone.pipelines.live import LiveSession as LiveSession
+    from overtone.pipelines.live import LiveUpdate as LiveUpdate
+    from overtone.pipelines.request import RequestContext as RequestContext
     from overtone.pipelines.transcription import Transcriber as Transcriber
+    from overtone.system.spooled_array import SpooledArray as SpooledArray
     from overtone.types import Audio as Audio
     from overtone.types import Emotion as Emotion
     from overtone.types import EmotionResult as EmotionResult
+    from overtone.types import FrameResult as FrameResult
+    from overtone.types import Result as Result
     from overtone.types import SegmentResult as SegmentResult
     from overtone.types import Sentence as Sentence
     from overtone.types import Span as Span
