@@ -120,7 +120,7 @@ def test_scores_are_funasrs(
         np.testing.assert_allclose(scores - head["total"][:, None], expected[:, tokens], atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("wish", WISHES, ids=lambda decode_params: decode_params.language)
+@pytest.mark.parametrize("decode_params", WISHES, ids=lambda decode_params: decode_params.language)
 def test_answers_are_funasrs(
     funasr: Any, run: RunGraph, task: SenseVoiceTask, speech: list[np.ndarray], decode_params: SenseVoiceParams
 ) -> None:
