@@ -120,7 +120,7 @@ def emotion(notes: Notes) -> None:
         )
         for how in hows:
             notes.ask(f"{how}", recognizer, CALL, **how)
-        notes.ask("each channel", recognizer.each, CALL, channels="split", envelope=True)
+        notes.ask("each channel", recognizer.results_for, CALL, channels="split", envelope=True)
         some = ["none.wav", SAD, Audio(np.zeros(RATE), RATE), "made/empty.txt", CALL]
         notes.ask("stream", _all, recognizer.stream, some, granularity="utterance")
         notes.ask("stream of inputs", _all, recognizer.stream, expand(["made/wav.scp"]), channels="split")
@@ -141,7 +141,7 @@ def _live(recognizer: EmotionRecognizer, **how: Any) -> Iterator[object]:
     live = recognizer.live(name="speech", **how)
     for start in range(0, len(samples), 7_001):
         for moment in live.push(samples[start : start + 7_001]):
-            yield live.tell(moment)
+            yield live.poll(moment)
     yield live.finish()
 
 
@@ -173,7 +173,7 @@ def transcribe(notes: Notes) -> None:
         )
         for how in hows:
             notes.ask(f"{how}", transcriber, JOINED, **how)
-        notes.ask("each channel", transcriber.each, "made/talkers.wav", channels="split")
+        notes.ask("each channel", transcriber.results_for, "made/talkers.wav", channels="split")
         notes.ask("stream", _all, transcriber.stream, ["none.wav", JOINED, MANDARIN])
     wrongs: tuple[How, ...] = ({}, {"model": "tiny"}, {"model": "models/fsmn-vad"}, {"window": 3.0}, {"nope": 1})
     for wrong in wrongs:

@@ -70,8 +70,9 @@ _MODEL: dict[str, Any] = {
 
 def make(folder: Path) -> list[str]:
     """Write all of them; their names."""
-    words = {name: import_module(f"oracles.{name}") for name in ("sense_voice", "paraformer", "fsmn_vad", "campplus")}
-    marks = import_module("oracles.ct_transformer")
+    named = ("sense_voice", "paraformer", "fsmn_vad", "campplus")
+    words = {name: import_module(f"helpers.oracles.{name}") for name in named}
+    marks = import_module("helpers.oracles.ct_transformer")
     emotion(folder / "emotion2vec", LABELS)
     emotion(folder / "emotion2vec-base", ())
     words["sense_voice"].publish(folder / "sensevoice")
@@ -89,7 +90,7 @@ def emotion(folder: Path, labels: tuple[str, ...], *, seed: int = 0) -> None:
     """Write an emotion2vec; without labels it has no classes, as the self-supervised one."""
     import torch
 
-    as_written = import_module("oracles.config").as_written
+    as_written = import_module("helpers.oracles.config").as_written
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from funasr.models.emotion2vec.model import Emotion2vec
