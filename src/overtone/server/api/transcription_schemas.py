@@ -18,7 +18,7 @@ class Word(Schema):
     confidence: float | None
 
 
-class SentenceEmotion(Schema):
+class Mood(Schema):
     """The emotion of one sentence."""
 
     label: str
@@ -33,7 +33,7 @@ class Sentence(Schema):
     end: float
     text: str
     speaker: int | None = Field(None, description="0 for who speaks first.")
-    emotion: SentenceEmotion | None = None
+    emotion: Mood | None = None
     language: str | None = None
     event: str | None = None
     confidence: float | None
