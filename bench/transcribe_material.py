@@ -1,6 +1,6 @@
 """What transcription is measured with: checkpoints of the published shapes with seeded random weights, and real speech.
 
-The checkpoints come from `tests/oracles`, which makes them with FunASR's own classes and lays them out as published.
+The checkpoints come from `tests/helpers/oracles`, which makes them with FunASR's own classes and lays them out as published.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ORACLES: dict[str, tuple[str, dict[str, str]]] = {
     "punctuation": ("ct_transformer", {}),
     "speakers": ("campplus", {}),
 }
-"""Module of `tests/oracles`, and what its `publish` is told beside the size."""
+"""Module of `tests/helpers/oracles`, and what its `publish` is told beside the size."""
 
 PUBLISH = """
 import importlib
@@ -36,7 +36,7 @@ import torch
 from pathlib import Path
 torch.set_num_threads(arguments["threads"])
 sys.path.insert(0, arguments["tests"])
-oracle = importlib.import_module("oracles." + arguments["oracle"])
+oracle = importlib.import_module("helpers.oracles." + arguments["oracle"])
 oracle.publish(Path(arguments["folder"]), size=arguments["size"], **arguments["told"])
 answer()
 """

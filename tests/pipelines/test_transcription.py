@@ -199,7 +199,7 @@ def test_channels_are_told_apart_where_that_is_asked(sensevoice: Transcriber) ->
     left, right = sensevoice.results_for(Audio(both, RATE), channels="split")
     assert (left.channel, right.channel) == (0, 1)
     assert said(left) == said(sensevoice(Audio(both[0], RATE)))
-    with pytest.raises(UsageError, match="each"):
+    with pytest.raises(UsageError, match="results_for"):
         sensevoice(Audio(both, RATE), channels="split")
 
 

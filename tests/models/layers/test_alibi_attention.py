@@ -225,7 +225,7 @@ def test_numbers_that_are_none_leave_nothing_out() -> None:
 
 
 def test_nothing_is_asked_where_nothing_may_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention_span, "excess", None)
+    monkeypatch.setattr(attention_span, "score_margin", None)
     q, k, v = torch.randn(3, 1, 2, 800, 8)
     slopes = torch.tensor([1.0, 0.5])
     attend(q, k, v, slopes, None, 10, 0.0)
