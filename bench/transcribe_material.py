@@ -1,6 +1,6 @@
 """What transcription is measured with: checkpoints of the published shapes with seeded random weights, and real speech.
 
-The checkpoints come from `tests/helpers/oracles`, which makes them with FunASR's own classes and lays them out as published.
+The checkpoints come from `tests/helpers/oracles`, which makes them with FunASR's own classes, laid out as published.
 """
 
 from __future__ import annotations
