@@ -58,10 +58,12 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     (tests / "test_all.py").write_text(TESTS, encoding="utf-8")
     (folder / "pytest.ini").write_text("[pytest]\naddopts = --import-mode=importlib\npythonpath = tests\n")
     command = [sys.executable, "-m", "pytest", "-p", "helpers.processes", "-p", "no:cacheprovider", "-rA", "--tb=line"]
+    # In as many columns as it takes: reasons are cut where a line of the terminal ends.
+    given = {"PYTHONPATH": f"{tests}:{environment()['PYTHONPATH']}", "COLUMNS": "500"}
     return subprocess.run(
         [*command, *arguments, tests],
         cwd=folder,
-        env=environment(PYTHONPATH=f"{tests}:{environment()['PYTHONPATH']}", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"),
+        env=environment(**given, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"),
         capture_output=True,
         text=True,
         check=False,
