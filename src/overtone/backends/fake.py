@@ -25,7 +25,7 @@ class FakeBackend:
         self.cost_model = cost_model or CostModel(0.0, 1000.0, 0.0, margin=1.0)
         self.resident_bytes = resident_bytes
         self.true_cost = 1.0
-        """What batches really take, as a multiple of what the cost model says."""
+        """Bytes of a batch as a multiple of what `cost_model` predicts; the peak counts them."""
         self.peak = resident_bytes
         self.batches: list[tuple[int, ...]] = []
         self.trimmed = 0
@@ -37,7 +37,7 @@ class FakeBackend:
     precision = "fp32"
 
     def run(self, batch: Batch) -> list[EmotionOutput]:
-        """See Backend. Also refuses a batch whose padding is shorter than its longest waveform."""
+        """Mean and peak of every 20 ms of each waveform. ValueError where a waveform is longer than the padding."""
         lengths = tuple(len(waveform) for waveform in batch.waveforms)
         if max(lengths) > batch.padded:
             raise ValueError("a waveform is longer than the batch is padded to")
@@ -56,29 +56,29 @@ class FakeBackend:
         return outputs
 
     def preempt(self) -> None:
-        """See Backend; counts the calls, and interrupts nothing."""
+        """Count the call; nothing is preempted."""
         self.interrupts += 1
 
     def allocated_bytes(self) -> int:
-        """See Backend."""
+        """`resident_bytes`, whatever runs."""
         return self.resident_bytes
 
     def reclaimable_bytes(self) -> int:
-        """See Backend."""
+        """None: nothing is kept between batches."""
         return 0
 
     def peak_bytes(self) -> int:
-        """See Backend."""
+        """The most that any batch took, on top of what is resident."""
         return self.peak
 
     def cost(self, longest_s: float) -> CostModel:
-        """See Backend."""
+        """The cost model that it was made with; nothing is measured."""
         return self.cost_model
 
     def trim(self) -> None:
-        """See Backend; counts the calls."""
+        """Count the call; there is nothing to give back."""
         self.trimmed += 1
 
     def close(self) -> None:
-        """See Backend."""
+        """Note that it was closed."""
         self.closed = True

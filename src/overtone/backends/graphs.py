@@ -35,7 +35,7 @@ class Graphs(Protocol):
         """In what they run, as results name it."""
 
     def run(self, graph: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
-        """See `Run`."""
+        """See `RunGraph`."""
 
     def guard(self, work: Callable[[], _T]) -> _T:
         """Do `work`, which runs graphs. Raises OutOfMemory, with nothing kept, where the runtime is refused memory."""

@@ -18,7 +18,7 @@ from overtone.options.transcription import TranscribeOptions
 from overtone.pipelines.ingest import SubmittedSource
 from overtone.pipelines.request import CallOptions
 from overtone.pipelines.transcription import Transcriber
-from overtone.segmentation.fsmn.segmenter import FsmnSegmenter, MergingCutter
+from overtone.segmentation.fsmn.segmenter import FsmnSegmenter, MergingSegmenter
 from overtone.segmentation.segmenters import Segmenter
 from overtone.types import EmotionOutput, Span, SpeakerEmbeddings, TokenOutput, Transcript
 
@@ -77,7 +77,7 @@ class RawTranscriber(Transcriber):
         stream, longest = self._speech.stream(), self._runtime.max_segment_samples
         if wanted.merge_s is None:
             return FsmnSegmenter(stream, wanted.vad, longest=longest)
-        return MergingCutter(stream, wanted.vad, longest=longest, merge_length_s=wanted.merge_s, hear_gaps=True)
+        return MergingSegmenter(stream, wanted.vad, longest=longest, merge_length_s=wanted.merge_s, hear_gaps=True)
 
     def make_aggregator(self, call: CallOptions) -> TranscriptAggregator:
         """An aggregator that keeps everything."""
@@ -95,7 +95,7 @@ class RawTranscriber(Transcriber):
         try:
             outputs = sent.channels[channel].aggregate()
         except OvertoneError as error:
-            raise with_source(error, sent.source.name) from None
+            raise with_source(error, sent.name) from None
         fields = self._channel_fields(sent, channel)
         return RawTranscript(text="", sentences=(), models=self.models, gathered=outputs, **fields)
 
@@ -113,7 +113,7 @@ class _CollectAll(TranscriptAggregator):
     """A gatherer that keeps segments in which no words were heard too: their tags are part of FunASR's text."""
 
     def add(self, index: int, span: Span, answer: TokenOutput | SpeakerEmbeddings | EmotionOutput) -> None:
-        """See Merging."""
+        """See `Aggregator`."""
         if isinstance(answer, TokenOutput):
             with self._lock:
                 self._heard[index] = RecognizedSegment(span, answer)

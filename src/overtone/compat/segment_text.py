@@ -55,7 +55,7 @@ class _Characters:
         self._tokens = tokens
 
     def said(self, heard: RecognizedSegment, *, times: bool) -> SegmentText:
-        """See Teller."""
+        """See `TextFormatter`."""
         answer, tokens = heard.answer, heard.answer.tokens.tolist()
         if answer.times is None:
             return SegmentText(heard.start_ms, heard.end_ms, self._tokens.text(tokens))
@@ -75,7 +75,7 @@ class _Pieces:
         self._pieces = pieces
 
     def said(self, heard: RecognizedSegment, *, times: bool) -> SegmentText:
-        """See Teller."""
+        """See `TextFormatter`."""
         answer, tokens = heard.answer, heard.answer.tokens.tolist()
         text = self._text(answer.tags, tokens)
         if not times or not tokens or answer.times is None:

@@ -118,10 +118,10 @@ class Worker:
         """The thread ends here, and whoever waits for it is told why; what waits, only if no other device takes it."""
         reason = f"{self._backend.device} stopped working ({error!r})"
         waiting = self._queue.unregister(self._backend.device, reason)
-        for works, code in ((running, "died"), (waiting, "closed")):  # what it died over may be among the first
-            for work in works:
+        for items, code in ((running, "died"), (waiting, "closed")):  # what it died over may be among the first
+            for item in items:
                 with suppress(InvalidStateError):  # answered, or dropped meanwhile
-                    work.future.set_exception(ModelError(f"{reason}; start anew.", code=code))
+                    item.future.set_exception(ModelError(f"{reason}; start anew.", code=code))
 
     def _wait(self) -> bool:
         """Wait for work; False once the engine is closed and drained."""
@@ -150,16 +150,16 @@ class Worker:
             room = self._budget.available() + self._backend.reclaimable_bytes()
         return room
 
-    def _run(self, works: Sequence[QueueItem], notes: tuple[str, ...] = ()) -> None:
+    def _run(self, items: Sequence[QueueItem], notes: tuple[str, ...] = ()) -> None:
         """Run a batch, in halves if it does not fit, and answer every future in it."""
         started = self.stages.begin()
-        shape = shape_of([len(work) for work in works])
+        shape = shape_of([len(item) for item in items])
         try:
             self._check_room(shape)
-            padded = bucket(max(len(work) for work in works))
-            batch = Batch(tuple(work.samples for work in works), padded, works[0].decode_params)
+            padded = bucket(max(len(item) for item in items))
+            batch = Batch(tuple(item.samples for item in items), padded, items[0].decode_params)
             used, peak = self._backend.allocated_bytes(), self._backend.peak_bytes()
-            with self._run_background(works, started, shape):
+            with self._run_background(items, started, shape):
                 outputs = self._backend.run(batch)
             if (reached := self._backend.peak_bytes()) > peak:
                 # A new peak is this batch's own, and tells what it took: the one measurement that costs nothing.
@@ -167,34 +167,34 @@ class Worker:
                 self.stages.record_allocation("run", reached - used)
         except OutOfMemory as refusal:
             self.stages.end("run", started, shape)
-            self._halve(works, shape, refusal, notes)
+            self._halve(items, shape, refusal, notes)
             return
         except DeviceError:
             raise  # the device's end, and this thread's
         except Preempted:
             self.stages.end("run", started, shape)
             self.stats.interrupted += 1
-            self._queue.requeue(works)
+            self._queue.requeue(items)
             return
         except Exception as error:  # noqa: BLE001 - it belongs to those who wait, not to this thread
             self.stages.end("run", started, shape)
-            self._part(works, error, notes)
+            self._part(items, error, notes)
             return
         elapsed = self.stages.end("run", started, shape)
         self._ceiling = min(self._plan.budget_bytes, self._ceiling * _REGAINED)  # what took it may be gone
-        audio = sum(len(work) for work in works)
-        self._count(works, shape, elapsed)
-        for work, output in zip(works, outputs, strict=True):
-            share = elapsed * len(work) / audio
+        audio = sum(len(item) for item in items)
+        self._count(items, shape, elapsed)
+        for item, output in zip(items, outputs, strict=True):
+            share = elapsed * len(item) / audio
             told = (*output.notes, *notes, *self._queue.dead_devices)
             device = self._backend.device
-            work.future.set_result(replace(output, wait_s=started - work.since, run_s=share, notes=told, device=device))
+            item.future.set_result(replace(output, wait_s=started - item.since, run_s=share, notes=told, device=device))
 
     @contextmanager
-    def _run_background(self, works: Sequence[QueueItem], started: float, shape: Shape) -> Iterator[None]:
+    def _run_background(self, items: Sequence[QueueItem], started: float, shape: Shape) -> Iterator[None]:
         """While the block runs, the batch gives way to whoever comes, if it was begun because nobody else waited."""
         with self._preempting:
-            self._preemptible = (started, shape.padded_s) if all(work.preemptible for work in works) else None
+            self._preemptible = (started, shape.padded_s) if all(item.preemptible for item in items) else None
         try:
             yield
         finally:
@@ -230,38 +230,38 @@ class Worker:
             "--max-segment (or --window)."
         )
 
-    def _halve(self, works: Sequence[QueueItem], shape: Shape, refusal: OutOfMemory, notes: tuple[str, ...]) -> None:
+    def _halve(self, items: Sequence[QueueItem], shape: Shape, refusal: OutOfMemory, notes: tuple[str, ...]) -> None:
         self.stats.splits += 1
-        if len(works) == 1:
+        if len(items) == 1:
             error: OvertoneError = BudgetError(
                 f"out of memory on {self._backend.device} with a single segment of {shape.seconds:.1f} s ({refusal}); "
                 "cut shorter with --max-segment (or --window), or take a smaller model."
             )
-            works[0].future.set_exception(error)
+            items[0].future.set_exception(error)
             return
         # Whatever was predicted for this batch is more than there is.
         self._ceiling = min(self._ceiling, self._cost.predict(shape) * 0.9)
         note = f"out of memory with {shape} on {self._backend.device}: batch halved"
         if refusal.left_bytes:
             note += f"; {format_size(refusal.left_bytes)} of it were not given back"
-        middle = len(works) // 2
-        for half in (works[:middle], works[middle:]):
+        middle = len(items) // 2
+        for half in (items[:middle], items[middle:]):
             self._run(half, (*notes, note))
 
-    def _part(self, works: Sequence[QueueItem], error: Exception, notes: tuple[str, ...]) -> None:
+    def _part(self, items: Sequence[QueueItem], error: Exception, notes: tuple[str, ...]) -> None:
         """A batch failed, and not for want of memory: in halves, down to the one segment that it fails on."""
-        if len(works) > 1:
-            middle = len(works) // 2
-            for half in (works[:middle], works[middle:]):
+        if len(items) > 1:
+            middle = len(items) // 2
+            for half in (items[:middle], items[middle:]):
                 self._run(half, notes)
             return
         # The traceback holds the batch, and an error is kept for as long as its result.
-        works[0].future.set_exception(error.with_traceback(None))
+        items[0].future.set_exception(error.with_traceback(None))
 
-    def _count(self, works: Sequence[QueueItem], shape: Shape, elapsed: float) -> None:
+    def _count(self, items: Sequence[QueueItem], shape: Shape, elapsed: float) -> None:
         self.stats.batches += 1
-        self.stats.segments += len(works)
-        self.stats.audio_s += sum(len(work) for work in works) / SAMPLE_RATE
+        self.stats.segments += len(items)
+        self.stats.audio_s += sum(len(item) for item in items) / SAMPLE_RATE
         self.stats.padded_s += shape.padded_s
         self.stats.run_s += elapsed
 

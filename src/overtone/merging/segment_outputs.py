@@ -38,13 +38,13 @@ class TranscriptAggregator:
         self._voices: dict[int, tuple[Span, SpeakerEmbeddings]] = {}
 
     def add_silence(self, segment: Segment) -> None:
-        """See Merging."""
+        """See `Aggregator`."""
         with self._lock:
             if self._moods is not None:
                 self._moods.add_silence(segment.index)
 
     def add(self, index: int, span: Span, answer: TokenOutput | SpeakerEmbeddings | EmotionOutput) -> None:
-        """See Merging."""
+        """See `Aggregator`."""
         with self._lock:
             if isinstance(answer, TokenOutput):
                 if len(answer.tokens):
@@ -55,7 +55,7 @@ class TranscriptAggregator:
                 self._moods.add(index, span, answer)
 
     def finish(self) -> SegmentOutputs:
-        """See Merging."""
+        """See `Aggregator`."""
         with self._lock:
             heard = [self._heard[index] for index in sorted(self._heard)]
             if not self._speakers:

@@ -31,7 +31,7 @@ class LockedGraphs:
         self._lock = threading.Lock()
 
     def __call__(self, graph: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
-        """See Run. Raises OutOfMemory where the runtime is refused memory."""
+        """See `RunGraph`. Raises OutOfMemory where the runtime is refused memory."""
         with self._lock:
             return self._graphs.guard(lambda: _kept(self._graphs.run(graph, inputs)))
 

@@ -114,7 +114,7 @@ class Pipeline(ABC, Generic[_Result, _Pooled]):
     def _channel_fields(self, sent: SubmittedSource[_Pooled], channel: int) -> dict[str, Any]:
         """The fields of `Result` for one channel of a submitted source."""
         stream, split = sent.channels[channel], sent.call.split
-        return self._run_fields(sent.source.name, sent.source.id) | {
+        return self._run_fields(sent.name, sent.id) | {
             "channel": channel if split else None,
             "channels": len(sent.channels) if split else None,
             "duration": sent.duration,

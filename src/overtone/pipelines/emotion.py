@@ -13,7 +13,7 @@ from overtone.merging.emotion import EmotionAggregator, PooledEmotion
 from overtone.options import sources
 from overtone.options.emotion import Options
 from overtone.pipelines.base import Pipeline
-from overtone.pipelines.ingest import NamedSource, SubmittedSource
+from overtone.pipelines.ingest import SubmittedSource
 from overtone.pipelines.live import LiveSession
 from overtone.pipelines.request import CallOptions, RequestContext, submit_to_model
 from overtone.segmentation.segmenters import Segmenter
@@ -81,8 +81,7 @@ class EmotionRecognizer(Pipeline[EmotionResult, PooledEmotion]):
         channel = self._ingestor.open_channel(self, call, ctx)
 
         def finished(duration: float, began: float) -> EmotionResult:
-            source = NamedSource(b"", name)
-            return self.build_result(SubmittedSource(source, call, [channel], duration, 0.0, began, ()), 0)
+            return self.build_result(SubmittedSource(name, None, call, [channel], duration, 0.0, began, ()), 0)
 
         return LiveSession(self._runtime, channel, call.options, ctx, name, finished)
 
@@ -112,7 +111,7 @@ class EmotionRecognizer(Pipeline[EmotionResult, PooledEmotion]):
         try:
             pooled = stream.aggregate()
         except OvertoneError as error:
-            raise with_source(error, sent.source.name) from None
+            raise with_source(error, sent.name) from None
         return EmotionResult(
             label=pooled.label,
             score=pooled.score,

@@ -41,10 +41,12 @@ class NamedSource:
 class SubmittedSource(Generic[_Pooled]):
     """A fully decoded source whose segments are submitted: a stream for each channel asked for, its answers pending.
 
-    began: when decoding began, by `time.perf_counter`. duration, decode_s: seconds of audio, and of decoding it.
+    name, id: those of its results. duration, decode_s: seconds of audio, and of decoding it. began: when decoding
+    began, by `time.perf_counter`.
     """
 
-    source: NamedSource
+    name: str
+    id: str | None
     call: CallOptions
     channels: list[ChannelStream[_Pooled]]
     duration: float
@@ -125,7 +127,8 @@ class Ingestor:
                     channel.finish(decoder.name)
                 if ctx.cancelled:
                     raise CancelledError
-                return SubmittedSource(source, call, channels, decoder.decoded_s, decode_s, began, decoder.warnings)
+                name, seconds = source.name, decoder.decoded_s
+                return SubmittedSource(name, source.id, call, channels, seconds, decode_s, began, decoder.warnings)
         except BaseException:
             for channel in channels:
                 channel.cancel()

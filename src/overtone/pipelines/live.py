@@ -60,11 +60,11 @@ class LiveSession:
         self._next = self._hop
         self._began = time.perf_counter()
         self._asked: set[Future[EmotionOutput]] = set()
-        self._stopped = False
+        self._cancelled = False
         ctx.on_cancel(self._drop)
 
     def _drop(self) -> None:
-        self._stopped = True
+        self._cancelled = True
         for answer in tuple(self._asked):
             answer.cancel()
 
@@ -89,21 +89,21 @@ class LiveSession:
         return self._channel.samples
 
     def push(self, samples: Samples) -> list[LiveUpdate]:
-        """Take in float32 (samples,) at 16 kHz; may wait for room in the engine. The moments that this completes."""
-        moments = []
-        while len(samples) and not self._stopped:
+        """Take in float32 (samples,) at 16 kHz; may wait for room in the queue. Returns the complete updates."""
+        updates = []
+        while len(samples) and not self._cancelled:
             until = min(len(samples), self._next - self._channel.samples)
             self._channel.push(samples[:until])
             self._recent = np.concatenate([self._recent, samples[:until]])[-self._window :]
             samples = samples[until:]
             if self._channel.samples == self._next:
                 self._next += self._hop
-                moments.append(self._moment())
+                updates.append(self._update())
         if self._channel.error is not None:
             raise self._channel.error
-        return moments
+        return updates
 
-    def _moment(self) -> LiveUpdate:
+    def _update(self) -> LiveUpdate:
         stop = self._channel.samples
         span = Span(stop - len(self._recent), stop)
         if len(self._recent) < self._runtime.network.shortest or is_silent(self._recent):
@@ -111,18 +111,18 @@ class LiveSession:
         answer = self._runtime.engine.submit(self._recent)
         self._asked.add(answer)
         answer.add_done_callback(self._asked.discard)
-        if self._stopped:  # meanwhile
+        if self._cancelled:  # meanwhile
             answer.cancel()
         return LiveUpdate(span, answer)
 
-    def poll(self, moment: LiveUpdate) -> SegmentResult:
-        """What the model says of a moment; waits for it. Raises what its segment met."""
-        if moment.answer is None:
-            return SegmentResult(moment.span, SILENCE, None, None)
-        output = moment.answer.result()
+    def poll(self, update: LiveUpdate) -> SegmentResult:
+        """The label of an update; waits for the model. Raises what its segment met."""
+        if update.answer is None:
+            return SegmentResult(update.span, SILENCE, None, None)
+        output = update.answer.result()
         head = self._runtime.network.head
         scores = np.zeros(0) if head is None else head.scores(output.total / output.count)
-        return SegmentResult(moment.span, *top_label(self._labels, scores))
+        return SegmentResult(update.span, *top_label(self._labels, scores))
 
     def finish(self) -> EmotionResult:
         """It ends here: what a file of it would get. InputError if there was too little of it."""

@@ -26,22 +26,22 @@ class RequestContext:
     background = False
 
     def __init__(self) -> None:
-        self._stopped = False
+        self._cancelled = False
         self._lock = threading.Lock()
-        self._when_stopped: list[Callable[[], Callable[[], None] | None]] = []
+        self._callbacks: list[Callable[[], Callable[[], None] | None]] = []
 
     @property
     def cancelled(self) -> bool:
         """Whether the request was abandoned."""
-        return self._stopped
+        return self._cancelled
 
     def cancel(self) -> None:
         """Abandon the request: what has not been run will not be."""
         with self._lock:
-            self._stopped = True
-            todo, self._when_stopped = self._when_stopped, []
-        for recalled in todo:
-            if (work := recalled()) is not None:
+            self._cancelled = True
+            todo, self._callbacks = self._callbacks, []
+        for callback in todo:
+            if (work := callback()) is not None:
                 work()
 
     def on_cancel(self, work: Callable[[], None]) -> None:
@@ -51,8 +51,8 @@ class RequestContext:
         other, with all their audio, until Python's collector comes by.
         """
         with self._lock:
-            if not self._stopped:
-                self._when_stopped.append(WeakMethod(work) if isinstance(work, MethodType) else lambda: work)
+            if not self._cancelled:
+                self._callbacks.append(WeakMethod(work) if isinstance(work, MethodType) else lambda: work)
                 return
         work()
 

@@ -34,7 +34,7 @@ from overtone.pipelines.base import Pipeline
 from overtone.pipelines.emotion import EmotionRecognizer
 from overtone.pipelines.ingest import SubmittedSource
 from overtone.pipelines.request import CallOptions, RequestContext, submit_to_model
-from overtone.segmentation.fsmn.segmenter import FsmnSegmenter, MergingCutter
+from overtone.segmentation.fsmn.segmenter import FsmnSegmenter, MergingSegmenter
 from overtone.segmentation.segmenters import Segmenter
 from overtone.system.devices import resolve_devices
 from overtone.system.profiler import NULL_PROFILER, Profiler
@@ -142,7 +142,7 @@ class Transcriber(Pipeline[Transcript, SegmentOutputs]):
         stream, found = self._speech.stream(), self._speech.vad.options
         if options.merge_length_s is None:
             return FsmnSegmenter(stream, found, longest=longest)
-        return MergingCutter(stream, found, longest=longest, merge_length_s=options.merge_length_s)
+        return MergingSegmenter(stream, found, longest=longest, merge_length_s=options.merge_length_s)
 
     def decode_params(self, options: Options) -> Hashable:
         """What the recogniser is asked."""
@@ -172,7 +172,7 @@ class Transcriber(Pipeline[Transcript, SegmentOutputs]):
             outputs = sent.channels[channel].aggregate()
             built = self._builder(sent.call.options).build(outputs)
         except OvertoneError as error:
-            raise with_source(error, sent.source.name) from None
+            raise with_source(error, sent.name) from None
         return Transcript(
             text=built.text,
             sentences=built.sentences,

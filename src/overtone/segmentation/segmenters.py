@@ -45,13 +45,13 @@ def is_silent(samples: Samples) -> bool:
 class SegmentBuilder:
     """Numbers segments, and decides by level which are silent."""
 
-    def __init__(self, held: SampleBuffer, *, keep_silence: bool) -> None:
-        self._held, self._keep = held, keep_silence
+    def __init__(self, buffer: SampleBuffer, *, keep_silence: bool) -> None:
+        self._buffer, self._keep = buffer, keep_silence
         self._count = 0
 
     def make(self, start: int, stop: int, *, silent: bool = False) -> Segment:
         """The next segment, of the samples from `start` to `stop` of the stream."""
-        samples = np.zeros(0, np.float32) if silent else self._held.take(start, stop)
+        samples = np.zeros(0, np.float32) if silent else self._buffer.take(start, stop)
         if not silent and not self._keep and is_silent(samples):
             samples, silent = np.zeros(0, np.float32), True
         segment = Segment(self._count, Span(start, stop), samples, silent)
@@ -63,20 +63,20 @@ class WholeFileSegmenter:
     """No cutting: the whole file is one segment. `admit(samples)` may raise where that many cannot be held."""
 
     def __init__(self, admit: Callable[[int], None], *, keep_silence: bool = False) -> None:
-        self._held = SampleBuffer()
-        self._maker = SegmentBuilder(self._held, keep_silence=keep_silence)
+        self._buffer = SampleBuffer()
+        self._builder = SegmentBuilder(self._buffer, keep_silence=keep_silence)
         self._admit = admit
 
     def push(self, samples: Samples) -> Iterator[Segment]:
-        """See Cutter."""
-        self._admit(self._held.stop + len(samples))
-        self._held.add(samples)
+        """See `Segmenter`."""
+        self._admit(self._buffer.stop + len(samples))
+        self._buffer.add(samples)
         yield from ()
 
     def finish(self) -> Iterator[Segment]:
-        """See Cutter."""
-        yield self._maker.make(0, self._held.stop)
-        self._held.drop(self._held.stop)
+        """See `Segmenter`."""
+        yield self._builder.make(0, self._buffer.stop)
+        self._buffer.drop(self._buffer.stop)
 
 
 def _shortest_tail(hop: int) -> int:
@@ -95,23 +95,23 @@ class FixedWindowSegmenter:
     def __init__(self, window: int, hop: int, *, keep_silence: bool = False) -> None:
         self._window, self._hop = window, hop
         self._tail = _shortest_tail(hop)
-        self._held = SampleBuffer()
-        self._maker = SegmentBuilder(self._held, keep_silence=keep_silence)
+        self._buffer = SampleBuffer()
+        self._builder = SegmentBuilder(self._buffer, keep_silence=keep_silence)
         self._next = 0
 
     def push(self, samples: Samples) -> Iterator[Segment]:
-        """See Cutter. A window is given out once it is sure that no short tail is to be joined to it."""
-        self._held.add(samples)
-        while self._held.stop >= self._next + self._window + self._tail:
-            yield self._maker.make(self._next, self._next + self._window)
+        """See `Segmenter`. A window is given out once it is sure that no short tail is to be joined to it."""
+        self._buffer.add(samples)
+        while self._buffer.stop >= self._next + self._window + self._tail:
+            yield self._builder.make(self._next, self._next + self._window)
             self._next += self._hop
-            self._held.drop(self._next)
+            self._buffer.drop(self._next)
 
     def finish(self) -> Iterator[Segment]:
-        """See Cutter."""
+        """See `Segmenter`."""
         # `push` left less than a window and a short tail.
-        yield self._maker.make(self._next, self._held.stop)
-        self._held.drop(self._held.stop)
+        yield self._builder.make(self._next, self._buffer.stop)
+        self._buffer.drop(self._buffer.stop)
 
 
 class PauseSegmenter:
@@ -124,8 +124,8 @@ class PauseSegmenter:
         self._longest = longest
         self._vad = vad
         self._keep = keep_silence
-        self._held = SampleBuffer()
-        self._maker = SegmentBuilder(self._held, keep_silence=keep_silence)
+        self._buffer = SampleBuffer()
+        self._builder = SegmentBuilder(self._buffer, keep_silence=keep_silence)
         frames = longest // FRAME
         # Silence that is kept is held until it is given out, so it may not grow without bound.
         self._pauses = PauseDetector(PauseRules(longest=frames, longest_silence=frames if keep_silence else None))
@@ -133,37 +133,37 @@ class PauseSegmenter:
         self._judged = 0  # samples whose frames the pause detector has seen
 
     def push(self, samples: Samples) -> Iterator[Segment]:
-        """See Cutter."""
-        self._held.add(samples)
+        """See `Segmenter`."""
+        self._buffer.add(samples)
         if self._stream is None:
-            if self._held.stop <= self._longest:
+            if self._buffer.stop <= self._longest:
                 return
             self._stream = self._vad.stream()
-            samples = self._held.take(0, self._held.stop)
+            samples = self._buffer.take(0, self._buffer.stop)
         yield from self._judge(self._stream.push(samples))
 
     def finish(self) -> Iterator[Segment]:
-        """See Cutter."""
+        """See `Segmenter`."""
         if self._stream is None:
-            yield self._maker.make(0, self._held.stop)
+            yield self._builder.make(0, self._buffer.stop)
         else:
             yield from self._judge(self._stream.finish())
             for span in self._pauses.finish():
                 yield from self._segments(span)
-        self._held.drop(self._held.stop)
+        self._buffer.drop(self._buffer.stop)
 
     def _judge(self, probabilities: npt.NDArray[np.float32]) -> Iterator[Segment]:
         if not len(probabilities):
             return
         start = self._judged
-        stop = min(start + len(probabilities) * FRAME, self._held.stop)
-        levels = frame_levels(self._held.take(start, stop))
+        stop = min(start + len(probabilities) * FRAME, self._buffer.stop)
+        levels = frame_levels(self._buffer.take(start, stop))
         self._judged = stop
         for probability, level in zip(probabilities.tolist(), levels, strict=True):
             for span in self._pauses.push(probability, level):
                 yield from self._segments(span)
-        self._held.drop((self._pauses.decided_until if self._keep else self._pauses.keep_from) * FRAME)
+        self._buffer.drop((self._pauses.decided_until if self._keep else self._pauses.keep_from) * FRAME)
 
     def _segments(self, span: FrameSpan) -> Iterator[Segment]:
-        start, stop = span.start * FRAME, min(span.stop * FRAME, self._held.stop)
-        yield self._maker.make(start, stop, silent=span.silent and not self._keep)
+        start, stop = span.start * FRAME, min(span.stop * FRAME, self._buffer.stop)
+        yield self._builder.make(start, stop, silent=span.silent and not self._keep)

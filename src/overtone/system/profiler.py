@@ -222,7 +222,7 @@ class TraceRecorder(Profiler):
             return done
 
     def begin(self) -> float:
-        """See Stages."""
+        """See `Profiler`."""
         began, here = time.perf_counter(), self._here
         with self._lock:
             here.sourced_s = self._with_a_source(began)
@@ -230,7 +230,7 @@ class TraceRecorder(Profiler):
         return began
 
     def end(self, stage: Stage, began: float, label: object = "") -> float:
-        """See Stages."""
+        """See `Profiler`."""
         here = self._here
         cpu_s, ended = time.thread_time() - here.cpu_s, time.perf_counter()
         with self._lock:
@@ -245,14 +245,14 @@ class TraceRecorder(Profiler):
         return ended - began
 
     def record_allocation(self, stage: Stage, size: int) -> None:
-        """See Stages."""
+        """See `Profiler`."""
         with self._lock:
             most = self._recording.most_grown
             most[stage] = max(most.get(stage, 0), size)
 
     @contextmanager
     def source(self, name: str) -> Iterator[None]:
-        """See Stages."""
+        """See `Profiler`."""
         self._here.label = name
         self._count(1)
         try:

@@ -17,7 +17,7 @@ from overtone.models.fsmn_vad.network import build
 from overtone.models.fsmn_vad.scorer import FsmnVad
 from overtone.models.task import RunGraph
 from overtone.segmentation.fsmn.endpoint_detector import EndpointDetector
-from overtone.segmentation.fsmn.segmenter import FsmnSegmenter, MergingCutter
+from overtone.segmentation.fsmn.segmenter import FsmnSegmenter, MergingSegmenter
 
 pytest.importorskip("funasr", reason="funasr, the oracle, is not installed")
 
@@ -109,7 +109,7 @@ def test_joined_segments_are_those_of_funasr(both: Both) -> None:
 
     samples = joined(75, seed=2)
     vad = FsmnVad(both.checkpoint, max_end_silence_time=400)
-    cutter = MergingCutter(vad.stream(both.run), vad.options, longest=LONGEST, merge_length_s=15, hear_gaps=True)
+    cutter = MergingSegmenter(vad.stream(both.run), vad.options, longest=LONGEST, merge_length_s=15, hear_gaps=True)
     theirs = merge_vad(both.funasr(samples, max_end_silence_time=400), 15_000)
     assert _speech_ms(cutter, samples, 7_777) == theirs
     assert len(theirs) > 3

@@ -15,7 +15,7 @@ from overtone.models.features.fbank import frames_of
 from overtone.models.fsmn_vad.options import VadOptions
 from overtone.models.fsmn_vad.scorer import FsmnStream, Scores
 from overtone.segmentation.fsmn.endpoint_detector import EndpointDetector
-from overtone.segmentation.fsmn.segmenter import FsmnSegmenter, MergingCutter
+from overtone.segmentation.fsmn.segmenter import FsmnSegmenter, MergingSegmenter
 from overtone.segmentation.fsmn.span_merger import MergedSpan, SpanMerger, merged
 from overtone.segmentation.segmenters import Segmenter
 from overtone.types import Segment, Span
@@ -52,9 +52,11 @@ class LoudStream(FsmnStream):
 def cutters(options: VadOptions = OPTIONS, longest: int = LONGEST) -> dict[str, Segmenter]:
     return {
         "apart": FsmnSegmenter(LoudStream(), options, longest=longest),
-        "joined": MergingCutter(LoudStream(), options, longest=longest, merge_length_s=15),
-        "joined, gaps heard": MergingCutter(LoudStream(), options, longest=longest, merge_length_s=15, hear_gaps=True),
-        "joined to short ones": MergingCutter(LoudStream(), options, longest=longest, merge_length_s=4),
+        "joined": MergingSegmenter(LoudStream(), options, longest=longest, merge_length_s=15),
+        "joined, gaps heard": MergingSegmenter(
+            LoudStream(), options, longest=longest, merge_length_s=15, hear_gaps=True
+        ),
+        "joined to short ones": MergingSegmenter(LoudStream(), options, longest=longest, merge_length_s=4),
     }
 
 

@@ -35,23 +35,23 @@ class FsmnSegmenter:
         # FunASR cuts at the first frame that is too many, and gives it to the segment.
         most_ms = min(options.max_single_segment_time, longest // _MS - FRAME_MS)
         self._stream, self._detector = stream, EndpointDetector(replace(options, max_single_segment_time=most_ms))
-        self._held = SampleBuffer()
+        self._buffer = SampleBuffer()
         self._given = self._count = 0  # samples, and segments
 
     def push(self, samples: Samples) -> Iterator[Segment]:
-        """See Cutter."""
-        self._held.add(samples)
+        """See `Segmenter`."""
+        self._buffer.add(samples)
         scores = self._stream.push(samples)
         if len(scores):
             yield from self._found(self._detector.push(scores.silence, scores.decibels))
-            self._held.drop(self._needed_ms() * _MS)
+            self._buffer.drop(self._needed_ms() * _MS)
 
     def finish(self) -> Iterator[Segment]:
-        """See Cutter."""
+        """See `Segmenter`."""
         scores = self._stream.finish()
         yield from self._last(self._detector.finish(scores.silence, scores.decibels, self._stream.samples))
-        yield from self._silence(self._held.stop)
-        self._held.drop(self._held.stop)
+        yield from self._silence(self._buffer.stop)
+        self._buffer.drop(self._buffer.stop)
 
     def _found(self, spans: Spans) -> Iterator[Segment]:
         for start_ms, end_ms in spans:
@@ -67,7 +67,7 @@ class FsmnSegmenter:
         return self._detector.settled_ms if start_ms is None else start_ms
 
     def _samples(self, start_ms: int, end_ms: int) -> Samples:
-        return self._held.take(start_ms * _MS, end_ms * _MS)
+        return self._buffer.take(start_ms * _MS, end_ms * _MS)
 
     def _speech(self, start_ms: int, samples: Samples) -> Iterator[Segment]:
         yield from self._silence(start_ms * _MS)
@@ -84,7 +84,7 @@ class FsmnSegmenter:
         return segment
 
 
-class MergingCutter(FsmnSegmenter):
+class MergingSegmenter(FsmnSegmenter):
     """The same, with segments joined to pieces of less than `merge_length_s`, or `longest`, as FunASR's `merge_vad`
     joins them (`merging.py`).
 

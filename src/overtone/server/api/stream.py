@@ -138,7 +138,7 @@ class _Conversation:
 
     def __init__(self, server: Server, socket: WebSocket, live: LiveSession, reader: Reader) -> None:
         self._server, self._socket, self._live, self._reader = server, socket, live, reader
-        self._moments: asyncio.Queue[LiveUpdate | None] = asyncio.Queue(_UNREAD)
+        self._updates: asyncio.Queue[LiveUpdate | None] = asyncio.Queue(_UNREAD)
         self._settings = server.settings
 
     async def run(self) -> None:
@@ -155,7 +155,7 @@ class _Conversation:
             finally:
                 listening.cancel()
                 await asyncio.gather(listening, return_exceptions=True)
-            await self._moments.put(None)
+            await self._updates.put(None)
             await telling
             result = await self._server.service.live(self._live.finish)
             self._server.metrics.audio(result.duration, "live")
@@ -195,8 +195,8 @@ class _Conversation:
                     await asyncio.wait_for(self._server.service.draining.wait(), ahead_s)
             if len(samples):
                 silent_since = time.monotonic()
-            for moment in await self._server.service.live(partial(self._live.push, samples)):
-                await self._moments.put(moment)
+            for update in await self._server.service.live(partial(self._live.push, samples)):
+                await self._updates.put(update)
 
     async def _next(self, since: float) -> bytes | None:
         """The next audio; None at the end. RefusedError where there was none `since` too long, or the service ends."""
@@ -228,11 +228,11 @@ class _Conversation:
         raise UsageError("a text message that is not `end`; audio comes in binary messages.")
 
     async def _tell_all(self) -> None:
-        while (moment := await self._moments.get()) is not None:
-            if moment.answer is not None:
-                with suppress(Exception):  # `tell` says it
-                    await asyncio.wrap_future(moment.answer)
-            await self._send({"type": "emotion", **_entry(self._live.poll(moment))})
+        while (update := await self._updates.get()) is not None:
+            if update.answer is not None:
+                with suppress(Exception):  # `poll` says it
+                    await asyncio.wrap_future(update.answer)
+            await self._send({"type": "emotion", **_entry(self._live.poll(update))})
 
     async def _send(self, value: Mapping[str, Any]) -> None:
         try:

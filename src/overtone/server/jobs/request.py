@@ -25,10 +25,10 @@ class JobContext(LimitedContext):
         self.cancel()
 
     def cache_get(self, cache_key: str, samples: Samples) -> ModelOutput | None:
-        """See Caller."""
+        """See `RequestContext`."""
         return None if self._kept is None else self._kept.recall(digest_of(cache_key, samples))
 
     def cache_put(self, cache_key: str, samples: Samples, answer: ModelOutput) -> None:
-        """See Caller."""
+        """See `RequestContext`."""
         if self._kept is not None:
             self._kept.keep(digest_of(cache_key, samples), answer)
