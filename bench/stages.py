@@ -78,9 +78,9 @@ SHOWN_KINDS = 3
 def main() -> None:
     """Measure, print and save."""
     from overtone.backends.openvino.runtime import has_fast_bf16
-    from overtone.conversion.export import FEATURE_FRAMES
     from overtone.models import checkpoints
     from overtone.models.emotion2vec.config import Architecture
+    from overtone.models.emotion2vec.graphs import FEATURE_FRAMES
     from overtone.system.machine import usable_cpus
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -24,7 +24,7 @@ from overtone.errors import CheckpointError, DeviceError, InputError, ModelError
 from overtone.models import checkpoints
 from overtone.models import converted as on_disk
 from overtone.models.emotion2vec import random_checkpoint
-from overtone.models.emotion2vec.classifier import Head
+from overtone.models.emotion2vec.classifier import Head, write_classifier
 from overtone.system import subprocess_call
 
 CALL = EXAMPLES / "call.mp3"
@@ -163,7 +163,7 @@ def test_what_is_wrong_with_a_converted_folder_is_said(small_checkpoint: Path, t
             (folder / name).write_bytes(whole[: len(whole) // 2].ljust(len(whole)))
             refused(r"cannot be loaded by OpenVINO.*convert")
             (folder / name).write_bytes(whole)
-    on_disk.write_classifier(folder, Head(np.zeros((2, 3), np.float32), np.zeros(2, np.float32), ("a", "b")))
+    write_classifier(folder, Head(np.zeros((2, 3), np.float32), np.zeros(2, np.float32), ("a", "b")))
     on_disk.write(on_disk.Converted(folder, "fp32", "0", {}, None))
     refused("has shape")
     (folder / "encoder.bin").unlink()
@@ -213,7 +213,7 @@ def test_labels_under_another_name_are_converted_too(own_cache: Path, tmp_path: 
     metas["file_path_metas"]["tokenizer_conf"] = {"token_list": "labels.txt"}
     (folder / "configuration.json").write_text(json.dumps(metas))
     conversion.convert(checkpoints.read(folder, name="c"), tmp_path / "made", "fp32")
-    assert checkpoints.read(tmp_path / "made", name="m").labels == checkpoints.read(folder, name="c").labels
+    assert checkpoints.read(tmp_path / "made", name="m").labels() == checkpoints.read(folder, name="c").labels()
 
 
 def test_what_came_to_be_there_meanwhile_is_left_alone(

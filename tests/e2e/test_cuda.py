@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from helpers.backends import loaded
 from helpers.clips import EXAMPLES, voice
 from overtone import Audio, EmotionRecognizer
-from overtone.backends.torch.emotion2vec import TorchBackend
 from overtone.backends.torch.tf32 import SWITCHES
 from overtone.errors import DeviceError, OutOfMemory
-from overtone.models import checkpoints
-from overtone.models.emotion2vec.loading import load
 from overtone.models.layers.alibi_attention import alibi_slopes, attend
 from overtone.models.layers.flex_attention import FlexAttend, flex_available
 from overtone.system.devices import resolve_device
@@ -65,8 +63,7 @@ def test_a_gpu_says_what_the_cpu_says(small_checkpoint: Path, precision: str, to
 @needs_cuda
 @pytest.mark.cuda
 def test_a_real_out_of_memory_is_told_and_leaves_nothing_behind(small_checkpoint: Path) -> None:
-    network, _ = load(checkpoints.read(small_checkpoint, name="s"))
-    backend = TorchBackend(network, device="cuda:0", precision="fp32", threads=1)
+    backend = loaded(small_checkpoint, device="cuda:0")
     clip = voice(30.0)
     batch = Batch((clip,) * 64, len(clip))
     backend.run(Batch((clip,), len(clip)))
@@ -109,8 +106,7 @@ def test_offloaded_blocks_answer_the_same(small_checkpoint: Path) -> None:
     clip = Batch((voice(3.0), voice(2.0, seed=1)), 48_000)
     answers = []
     for offload in (False, True):
-        network, _ = load(checkpoints.read(small_checkpoint, name="s"))
-        backend = TorchBackend(network, device="cuda:0", precision="fp32", threads=1, offload=offload)
+        backend = loaded(small_checkpoint, device="cuda:0", offload=offload)
         answers.append([output.total for output in backend.run(clip)])
     for resident, moved in zip(*answers, strict=True):
         np.testing.assert_allclose(moved, resident, rtol=0, atol=1e-3)  # sums of some 150 frames
@@ -125,17 +121,16 @@ def test_several_gpus_say_what_one_says(small_checkpoint: Path) -> None:
         EmotionRecognizer(str(small_checkpoint), device="cuda:0") as one,
         EmotionRecognizer(str(small_checkpoint), device="cuda:all", batch_size_s=32.0) as all_of_them,
     ):
-        assert all_of_them.runtime.device.count("cuda:") == torch.cuda.device_count()
+        assert all_of_them.runtime.engine.device.count("cuda:") == torch.cuda.device_count()
         for ours, expected in zip(all_of_them.stream(clips), one.stream(clips), strict=True):
-            assert ours.device in all_of_them.runtime.device.split(",")
+            assert ours.device in all_of_them.runtime.engine.device.split(",")
             assert ours.scores == pytest.approx(expected.scores, abs=1e-4)
 
 
 @needs_cuda
 @pytest.mark.cuda
 def test_pinned_memory_that_is_used_again_mixes_no_answers_up(small_checkpoint: Path) -> None:
-    network, _ = load(checkpoints.read(small_checkpoint, name="s"))
-    backend = TorchBackend(network, device="cuda:0", precision="fp32", threads=1)
+    backend = loaded(small_checkpoint, device="cuda:0")
     clips = [voice(1.0 + i % 4, seed=i) for i in range(12)]
     alone = [backend.run(Batch((clip,), len(clip), decode_params=FRAMES))[0] for clip in clips]
     kept = [(output.total.copy(), output.frames.copy()) for output in alone if output.frames is not None]

@@ -19,8 +19,8 @@ from overtone.backends.fake import FakeBackend
 from overtone.batching.memory_plan import make_plan
 from overtone.batching.queue import SegmentQueue
 from overtone.engine import runtime
+from overtone.engine.device_model import DeviceModel
 from overtone.engine.engine import Engine
-from overtone.engine.model_instance import ModelInstance
 from overtone.engine.worker import Worker
 from overtone.errors import DeviceError, ModelError, UsageError
 from overtone.options.emotion import Options
@@ -291,7 +291,7 @@ def test_where_one_device_cannot_be_started_none_is_left_running(
         raise DeviceError(f"{device} is gone")
 
     monkeypatch.setattr(runtime, "device_budget", budget)
-    monkeypatch.setattr(ModelInstance, "close", lambda part: closed.append(part.device))
+    monkeypatch.setattr(DeviceModel, "close", lambda model: closed.append(model.device))
     before = {thread.name for thread in threading.enumerate()}
     with pytest.raises(DeviceError, match="cuda:0 is gone"):
         EmotionRecognizer(

@@ -11,12 +11,12 @@ import pytest
 from helpers.clips import voice
 from helpers.engines import engine, noise, wait_until
 from overtone import Audio, EmotionRecognizer
-from overtone.backends.base import Preempted
 from overtone.backends.fake import FakeBackend
 from overtone.batching.fairness import PREEMPT_AFTER_S
 from overtone.engine.engine import Engine
 from overtone.errors import UsageError
 from overtone.models.emotion2vec import random_checkpoint
+from overtone.models.task import Preempted
 from overtone.pipelines.request import RequestContext
 from overtone.types import Batch, EmotionOutput
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.engines import PER_SECOND, engine, noise, wait_until
-from overtone.backends.fake import FakeBackend
+from overtone.backends.fake import FakeBackend, FakeMemory
 from overtone.batching.cost_model import CostModel, Shape
 from overtone.batching.memory_plan import SAFETY_MARGIN_BYTES
 from overtone.batching.policy import bucket
@@ -126,7 +126,7 @@ def test_a_segment_larger_than_the_budget_leaves_is_refused_with_the_number_that
         with pytest.raises(BudgetError, match=r"--memory \d+MiB") as caught:
             running.submit(noise(300)).result(10)
         assert backend.batches == []
-        assert backend.trimmed > 0
+        assert backend.memory.trimmed > 0
         enough = int(str(caught.value).split("--memory ")[1].split("MiB")[0])
     with engine(FakeBackend(cost_model=PER_SECOND), budget=enough * MIB) as running:
         running.submit(noise(300)).result(10)
@@ -295,13 +295,15 @@ def test_frames_come_when_they_are_asked_for() -> None:
 
 
 def test_a_device_that_is_gone_keeps_nobody_waiting() -> None:
-    class Gone(FakeBackend):
-        def allocated_bytes(self) -> int:
+    class Gone(FakeMemory):
+        def allocated(self) -> int:
             if threading.current_thread() is not threading.main_thread():
                 raise RuntimeError("the device fell off the bus")
-            return super().allocated_bytes()
+            return super().allocated()
 
-    running = engine(Gone())
+    backend = FakeBackend()
+    backend.memory = Gone(0)
+    running = engine(backend)
     with pytest.raises(ModelError, match=r"stopped working.*fell off the bus"):
         running.submit(noise(1)).result(5)
     with pytest.raises(UsageError, match="closed"):
@@ -311,30 +313,33 @@ def test_a_device_that_is_gone_keeps_nobody_waiting() -> None:
 
 @pytest.mark.parametrize(("budget_mib", "trims"), [(10_000, 0), (152, 2)])
 def test_memory_kept_for_the_next_batch_is_given_back_only_where_both_do_not_fit(budget_mib: int, trims: int) -> None:
-    class Caching(FakeBackend):
-        """Keeps what a batch took, as a device's allocator does, until it is told not to."""
-
+    class Kept(FakeMemory):
         kept = 0
 
-        def run(self, batch: Batch) -> list[EmotionOutput]:
-            outputs = super().run(batch)
-            self.kept = self.cost_model.predict(Shape(len(batch.waveforms), batch.padded / 16_000))
-            return outputs
+        def allocated(self) -> int:
+            return super().allocated() + self.kept
 
-        def allocated_bytes(self) -> int:
-            return super().allocated_bytes() + self.kept
-
-        def reclaimable_bytes(self) -> int:
+        def reclaimable(self) -> int:
             return self.kept
 
         def trim(self) -> None:
             super().trim()
             self.kept = 0
 
+    class Caching(FakeBackend):
+        """Keeps what a batch took, as a device's allocator does, until it is told not to."""
+
+        def run(self, batch: Batch) -> list[EmotionOutput]:
+            outputs = super().run(batch)
+            memory.kept = self.cost_model.predict(Shape(len(batch.waveforms), batch.padded / 16_000))
+            return outputs
+
+    memory = Kept(0)
     backend = Caching(cost_model=CostModel(0.0, 3.0 * MIB, 0.0, margin=1.0))
+    backend.memory = memory
     with engine(backend, budget=budget_mib * MIB) as running:
         for seconds in (25, 24, 25):
             running.submit(noise(seconds)).result(10)
-            assert backend.kept + backend.resident_bytes <= running.plan.budget_bytes
+            assert memory.kept + memory.resident <= running.plan.budget_bytes
     assert len(backend.batches) == 3
-    assert backend.trimmed == trims
+    assert backend.memory.trimmed == trims

@@ -26,7 +26,7 @@ def engine_of(backend: FakeBackend, plan: Plan, **settings: Any) -> Engine:
 
 def engine(backend: FakeBackend, *, budget: int = 1 << 40, **caps: Any) -> Engine:
     plan = make_plan(
-        budget_bytes=budget, resident_bytes=backend.resident_bytes, cost=backend.cost(30.0), longest_s=30.0, **caps
+        budget_bytes=budget, resident_bytes=backend.memory.resident, cost=backend.cost(30.0), longest_s=30.0, **caps
     )
     return engine_of(backend, plan)
 

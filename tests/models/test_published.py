@@ -31,7 +31,7 @@ from overtone.models.features.fbank import FrontendConfig
 from overtone.models.fsmn_vad.scorer import FsmnVad
 from overtone.models.paraformer.streaming_task import StreamingParaformer
 from overtone.models.paraformer.task import ParaformerTask
-from overtone.models.registry import describe_role
+from overtone.models.registry import family_of
 from overtone.models.sense_voice.config import encoder_config
 from overtone.models.tokenizers.characters import CharTokenizer
 
@@ -88,14 +88,14 @@ def test_no_template_is_left_out(published: Path) -> None:
 @pytest.mark.parametrize("name", LOADED)
 def test_a_template_is_read(published: Path, tmp_path: Path, name: str) -> None:
     found = of_template(published, name, tmp_path / "c")
-    assert describe_role(found)
+    assert family_of(found).describe(found)
     assert READERS[found.kind](found) is not None
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_template_of_what_is_not_run_is_refused_for_what_it_is(published: Path, tmp_path: Path, name: str) -> None:
     with pytest.raises(CheckpointError, match=REFUSED[name]):
-        describe_role(of_template(published, name, tmp_path / "c"))
+        family_of(of_template(published, name, tmp_path / "c"))
 
 
 def test_templates_hold_what_omegaconf_reads_in_them(published: Path, tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_published_labels_are_read_with_and_without_a_last_end(
     folder = random_checkpoint.write(tmp_path / "c", labels=text.split("\n"))
     (folder / "tokens.txt").write_bytes((text.replace("\n", end or "\n") + end).encode())
     found = checkpoints.read(folder, name="c")
-    assert found.labels == tuple(text.split("\n"))
+    assert found.labels() == tuple(text.split("\n"))
     with EmotionRecognizer(str(folder)) as recognizer:
         result = recognizer(EXAMPLES / "angry.wav")
     named = [label for label in text.split("\n") if not label.startswith("unuse")]

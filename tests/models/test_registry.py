@@ -8,10 +8,12 @@ import pytest
 
 from overtone.errors import CheckpointError
 from overtone.models.checkpoints import Checkpoint
-from overtone.models.registry import ROLES, task_of
+from overtone.models.registry import families, task_of
 
 
-@pytest.mark.parametrize("kind", [kind for kind, role in ROLES.items() if role not in ("recognizer", "speakers")])
+@pytest.mark.parametrize(
+    "kind", [kind for kind, family in families().items() if family.role in ("vad", "punctuation", "live")]
+)
 def test_what_hears_no_segments_is_no_task(kind: str) -> None:
     model = Checkpoint("model", Path(), {"model": kind}, None, Path("model.pt"))
     with pytest.raises(CheckpointError, match=rf"model: is a model for .* \({kind}\); speech recognition takes"):

@@ -51,7 +51,7 @@ def test_a_file_has_a_label_scores_and_a_timeline(recognizer: EmotionRecognizer)
 
 def test_the_files_score_is_the_head_over_the_mean_of_all_frames(recognizer: EmotionRecognizer) -> None:
     result = recognizer(CALL, granularity="frame")
-    head = recognizer.runtime.network.head
+    head = recognizer.runtime.model.task.head
     assert result.frames is not None
     assert result.frames.scores is not None
     assert head is not None

@@ -146,7 +146,7 @@ def test_a_mood_is_that_of_the_emotion_model_over_the_sentences_audio(models: di
     with EmotionRecognizer("tiny", granularity="frame") as recognizer:
         frames = recognizer(source).frames
         assert frames is not None
-        head = recognizer.runtime.network.head
+        head = recognizer.runtime.model.task.head
         assert head is not None
         at = frames.starts.numpy() // 16
         inside = (at >= round(sentence.start * 1000)) & (at < round(sentence.end * 1000))
@@ -252,7 +252,7 @@ def test_the_environment_names_the_recogniser(models: dict[str, str], monkeypatc
     monkeypatch.setenv("OVERTONE_RECOGNIZER", models["sensevoice"])
     monkeypatch.setenv("OVERTONE_LANGUAGE", "en")
     with Transcriber() as transcriber:
-        assert transcriber.runtime.network.name == models["sensevoice"]
+        assert transcriber.runtime.model.name == models["sensevoice"]
         assert transcriber.options.language == "en"
 
 

@@ -1,4 +1,4 @@
-"""What batches cost on a processor, found out by running some."""
+"""Cost of batches on a device, found out by running some."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from dataclasses import replace
 import numpy as np
 
 from overtone.batching.cost_model import CostModel, Shape
-from overtone.system.machine import rss_bytes
-from overtone.system.memory import PeakSampler
 from overtone.types import FRAMES, SAMPLE_RATE, Batch
 
 _PADDING = 512
@@ -24,18 +22,10 @@ def noise(shape: Shape) -> Batch:
     return Batch((waveform,) * shape.rows, samples + _PADDING, decode_params=FRAMES)
 
 
-def process_peak(run: Callable[[Batch], object], batch: Batch) -> int:
-    """Peak bytes that a batch took of this process, on top of what was held before it."""
-    before = rss_bytes()
-    with PeakSampler() as sampler:
-        run(batch)
-    return max(0, sampler.peak_bytes - before)
-
-
 def measure(probe: Callable[[Batch], int], longest_s: float, *, row_s: float, quadratic: bool) -> CostModel:
     """The cost model fitted to single segments up to `longest_s` seconds and to a batch of four.
 
-    probe: runs a batch and tells the bytes that it took. row_s: see CostModel. quadratic: whether attention's memory
+    probe: runs a batch and returns the bytes that it took. row_s: see CostModel. quadratic: whether attention's memory
     grows with the square of the length.
     """
     seconds = sorted({min(longest_s, s) for s in (2.0, 8.0, longest_s)})

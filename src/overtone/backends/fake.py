@@ -2,11 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from overtone.batching.cost_model import CostModel, Shape
 from overtone.errors import OutOfMemory
 from overtone.types import SAMPLE_RATE, Batch, EmotionOutput
+
+
+class FakeMemory:
+    """Memory of a device that is not there. resident: bytes in use, whatever runs. highest: the most that a batch took,
+    on top of them. trimmed: how often `trim` was called."""
+
+    def __init__(self, resident: int) -> None:
+        self.resident = self.highest = resident
+        self.trimmed = 0
+
+    def allocated(self) -> int:
+        """`resident`."""
+        return self.resident
+
+    def reclaimable(self) -> int:
+        """0: nothing is kept between batches."""
+        return 0
+
+    def peak(self) -> int:
+        """`highest`."""
+        return self.highest
+
+    def trim(self) -> None:
+        """Count the call; there is nothing to give back."""
+        self.trimmed += 1
+
+    def measure(self, function: Callable[[], object]) -> int:
+        """0; the function is called."""
+        function()
+        return 0
 
 
 class FakeBackend:
@@ -23,12 +55,10 @@ class FakeBackend:
     ) -> None:
         self.limit_bytes = limit_bytes
         self.cost_model = cost_model or CostModel(0.0, 1000.0, 0.0, margin=1.0)
-        self.resident_bytes = resident_bytes
         self.true_cost = 1.0
         """Bytes of a batch as a multiple of what `cost_model` predicts; the peak counts them."""
-        self.peak = resident_bytes
+        self.memory = FakeMemory(resident_bytes)
         self.batches: list[tuple[int, ...]] = []
-        self.trimmed = 0
         self.interrupts = 0
         self.closed = False
 
@@ -43,7 +73,7 @@ class FakeBackend:
             raise ValueError("a waveform is longer than the batch is padded to")
         self.batches.append(lengths)
         need = self.cost_model.predict(Shape(len(lengths), batch.padded / SAMPLE_RATE))
-        self.peak = max(self.peak, self.resident_bytes + int(need * self.true_cost))
+        self.memory.highest = max(self.memory.highest, self.memory.resident + int(need * self.true_cost))
         if need > self.limit_bytes:
             raise OutOfMemory(f"{need} bytes wanted, {self.limit_bytes} there")
         outputs = []
@@ -59,25 +89,9 @@ class FakeBackend:
         """Count the call; nothing is preempted."""
         self.interrupts += 1
 
-    def allocated_bytes(self) -> int:
-        """`resident_bytes`, whatever runs."""
-        return self.resident_bytes
-
-    def reclaimable_bytes(self) -> int:
-        """None: nothing is kept between batches."""
-        return 0
-
-    def peak_bytes(self) -> int:
-        """The most that any batch took, on top of what is resident."""
-        return self.peak
-
     def cost(self, longest_s: float) -> CostModel:
         """The cost model that it was made with; nothing is measured."""
         return self.cost_model
-
-    def trim(self) -> None:
-        """Count the call; there is nothing to give back."""
-        self.trimmed += 1
 
     def close(self) -> None:
         """Note that it was closed."""

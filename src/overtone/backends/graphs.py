@@ -2,58 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
+from overtone.backends.memory import DeviceMemory
+from overtone.batching.cost_model import Shape
 from overtone.models.task import Array
-from overtone.types import Batch
 
 _T = TypeVar("_T")
 
 
+class OffloadedBlocks(Protocol):
+    """Blocks of a network that wait in host memory."""
+
+    @property
+    def block_bytes(self) -> Mapping[str, int]:
+        """Bytes of weights of every block, in the order in which they run."""
+
+    def place(self, placement: Mapping[str, str]) -> None:
+        """Move blocks to a device for good; placement: device by block, `cpu` for those that wait."""
+
+
 class Graphs(Protocol):
-    """What a `TaskBackend` asks of OpenVINO or PyTorch. Used by one thread at a time."""
+    """Graphs loaded by OpenVINO or PyTorch, for `TaskBackend`. Used by one thread at a time."""
 
     @property
     def name(self) -> str:
-        """What runs them, as results name it: `openvino`, `torch`."""
+        """The runtime, as results name it: `openvino`, `torch`."""
 
     @property
     def version(self) -> str:
-        """Of the runtime."""
+        """Version of the runtime."""
 
     @property
     def device(self) -> str:
-        """Where they run, as results name it."""
+        """The device, as results name it."""
 
     @property
     def hardware(self) -> str:
-        """The device's own name."""
+        """The device's own name, and how it is used as far as a cost depends on it."""
 
     @property
     def precision(self) -> str:
-        """In what they run, as results name it."""
+        """The precision, as results name it."""
 
-    def run(self, graph: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
-        """See `RunGraph`."""
+    @property
+    def memory(self) -> DeviceMemory:
+        """The memory that the budget bounds."""
 
-    def guard(self, work: Callable[[], _T]) -> _T:
-        """Do `work`, which runs graphs. Raises OutOfMemory, with nothing kept, where the runtime is refused memory."""
+    @property
+    def quadratic(self) -> bool:
+        """Whether attention takes memory that grows with the square of the length."""
 
-    def probe(self, run: Callable[[Batch], object], batch: Batch) -> int:
-        """Peak bytes that running a batch took on top of what was held before it."""
+    @property
+    def fixed_bytes(self) -> int:
+        """Bytes that a batch may take beyond what the shapes that are measured show."""
 
-    def allocated_bytes(self) -> int:
-        """See Backend."""
+    @property
+    def warm_up(self) -> Sequence[Shape]:
+        """Batches for which the runtime compiles kernels of their own."""
 
-    def reclaimable_bytes(self) -> int:
-        """See Backend."""
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Notes for every result, such as what offloading costs."""
 
-    def peak_bytes(self) -> int:
-        """See Backend."""
+    @property
+    def offload(self) -> OffloadedBlocks | None:
+        """Blocks in host memory; None unless that was asked for."""
 
-    def trim(self) -> None:
-        """See Backend."""
+    def run(self, graph: str, inputs: Mapping[str, Any]) -> Mapping[str, Array]:
+        """Outputs of a graph by name; see `RunGraph`."""
+
+    def guard(self, function: Callable[[], _T]) -> _T:
+        """The value of a function that runs graphs. Raises OutOfMemory, with nothing kept, where the runtime is refused
+        memory."""
+
+    def preempt(self) -> None:
+        """Have what runs end with `Preempted` where that can still be done soon. Called by other threads."""
 
     def close(self) -> None:
         """Free them."""

@@ -16,6 +16,7 @@ from overtone.models import checkpoints
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.converted import Converted
 from overtone.models.hub import Hub
+from overtone.models.registry import family_of
 from overtone.options.emotion import HELP
 from overtone.system.memory import format_size
 
@@ -51,6 +52,8 @@ def convert(
     found = checkpoints.find(model, hub=hub)
     if onnx and not found.published:
         raise CheckpointError(f"{model}: --onnx takes the published checkpoint, and this folder holds a converted one.")
+    if onnx and not family_of(found).exports_onnx:
+        raise CheckpointError(f"{model}: --onnx writes emotion models; leave it out for {found.kind}.")
     folder = output or Path(f"{Path(model).name or model}-{precision}")
     strict = not ignore_unknown_tensors
     made = converted_to(found, folder, precision, calibrate or (), strict=strict)
@@ -92,6 +95,5 @@ def _agreement(made: Converted) -> str:
 
 def _write_onnx(checkpoint: Checkpoint, folder: Path, *, strict: bool) -> None:
     from overtone.conversion.export import export_onnx
-    from overtone.models.emotion2vec.loading import load
 
-    export_onnx(load(checkpoint, strict=strict)[0], folder)
+    export_onnx(family_of(checkpoint).build(checkpoint, strict=strict), folder)

@@ -153,7 +153,7 @@ def _models() -> Iterator[Finding]:
     except OvertoneError as error:
         yield Finding("bad", "tiny", str(error))
         return
-    yield Finding("ok", "tiny", f"{format_size(found.weight_bytes)}, {len(found.labels or ())} classes")
+    yield Finding("ok", "tiny", f"{format_size(found.weight_bytes)}, {len(found.labels() or ())} classes")
 
 
 def _folders() -> Iterator[Finding]:

@@ -96,8 +96,8 @@ def _recovered(job: BatchRun, recognizer: EmotionRecognizer) -> set[str]:
     runtime = recognizer.runtime
     return journal.resume_from(
         job.output,
-        model=runtime.network.name,
-        precision=runtime.precision,
+        model=runtime.model.name,
+        precision=runtime.engine.precision,
         granularity=runtime.options.granularity,
         channels=runtime.options.channels,
         labels=recognizer.labels,

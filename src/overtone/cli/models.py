@@ -11,12 +11,9 @@ from overtone.cli.options import typer_command
 from overtone.errors import DownloadError, ModelError
 from overtone.models import checkpoints
 from overtone.models import converted as on_disk
-from overtone.models.checkpoints import EMOTION, Checkpoint
 from overtone.models.converted import Converted
-from overtone.models.emotion2vec.classifier import english_part
-from overtone.models.emotion2vec.config import Architecture
 from overtone.models.hub import ALIASES, BUNDLED, Hub
-from overtone.models.registry import describe_role
+from overtone.models.registry import family_of
 from overtone.system.memory import format_size
 
 models = typer.Typer(help="List, describe, fetch and convert models.", no_args_is_help=True)
@@ -60,7 +57,7 @@ def info(model: Model, hub: HubOption = "hf") -> int:
         "model": found.name,
         "folder": str(found.folder),
         "weights": f"{weights}, {format_size(found.weight_bytes)}",
-        **(_emotion(found) if found.kind in EMOTION else {"network": found.kind, "for": describe_role(found)}),
+        **family_of(found).describe(found),
     }
     if (made := on_disk.read(found.folder, found.name)) is not None:
         lines["converted"] = f"for the CPU, {made.precision}, with {_versions(made)}"
@@ -76,22 +73,9 @@ def info(model: Model, hub: HubOption = "hf") -> int:
 def pull(model: Model, hub: HubOption = "hf") -> int:
     """Fetch a model from its hub and print the folder it is in. Fetching goes on where it was stopped."""
     found = checkpoints.find(model, hub=hub)
-    if found.kind in EMOTION:
-        Architecture.from_config(found.config, found.name)
-    else:
-        describe_role(found)
+    family_of(found).check(found)
     typer.echo(found.folder)
     return 0
-
-
-def _emotion(found: Checkpoint) -> dict[str, str]:
-    shape = Architecture.from_config(found.config, found.name)
-    labels = [english_part(label) for label in found.labels or () if not label.startswith("unuse")]
-    return {
-        "network": f"{shape.prenet_depth + shape.depth} blocks of {shape.embed_dim}, {shape.num_heads} heads",
-        "frames": f"every {shape.hop_samples / 16:g} ms, each seeing {shape.receptive_samples / 16:g} ms",
-        "classes": ", ".join(labels) or "none: embeddings only",
-    }
 
 
 def _versions(made: Converted) -> str:

@@ -132,9 +132,9 @@ def _totals(started: runtime.Runtime, forecasts: list[_Forecast]) -> dict[str, f
 def _as_json(started: runtime.Runtime, forecasts: list[_Forecast]) -> dict[str, Any]:
     shared = started.engine.plan
     return {
-        "model": started.network.name,
-        "device": started.device,
-        "precision": started.precision,
+        "model": started.model.name,
+        "device": started.engine.device,
+        "precision": started.engine.precision,
         "threads": started.threads,
         "decoders": started.decoders,
         "budget_bytes": shared.budget_bytes,
@@ -165,7 +165,8 @@ def _show(started: runtime.Runtime, forecasts: list[_Forecast]) -> None:
     batch = f"{shared.largest_batch_s:.0f} s of audio" if not started.options.whole else "one file"
     lines = {
         "inputs": f"{len(forecasts)}, {console.duration(totals['audio_s'])} of audio by their headers",
-        "model": f"{started.network.name}, {started.precision} on {started.device}, {started.threads} threads",
+        "model": f"{started.model.name}, {started.engine.precision} on {started.engine.device}, "
+        f"{started.threads} threads",
         "budget": f"{format_size(shared.budget_bytes)}: {format_size(shared.resident_bytes)} resident, up to "
         f"{format_size(shared.audio_bytes)} of audio, {format_size(shared.batch_bytes)} for a batch",
         "largest batch": batch,

@@ -109,7 +109,8 @@ def _measured(inputs: list[str], options: Options) -> _Run:
         recording, whole = recorder.stop(), watch.stop()
         sink.close()
         runtime = recognizer.runtime
-        model = f"model {runtime.network.name} · {runtime.precision} · {runtime.device} · {_threads(runtime.threads)}"
+        engine = runtime.engine
+        model = f"model {runtime.model.name} · {engine.precision} · {engine.device} · {_threads(runtime.threads)}"
         return _Run(
             held_bytes=held,
             load=load,
@@ -124,7 +125,7 @@ def _measured(inputs: list[str], options: Options) -> _Run:
             decoders=runtime.decoders,
             threads=runtime.threads,
             budget_bytes=runtime.engine.plan.budget_bytes,
-            gpu=_gpu_peak(runtime.device),
+            gpu=_gpu_peak(runtime.engine.device),
         )
 
 

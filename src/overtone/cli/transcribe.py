@@ -56,8 +56,8 @@ def _recovered(job: BatchRun, transcriber: Transcriber, detail: Detail) -> set[s
     runtime = transcriber.runtime
     return journal.resume_from(
         job.output,
-        model=runtime.network.name,
-        precision=runtime.precision,
+        model=runtime.model.name,
+        precision=runtime.engine.precision,
         granularity=detail,
         channels=runtime.options.channels,
         models=transcriber.models,

@@ -10,7 +10,7 @@ from overtone.compat.arguments import device_of, hub_of
 from overtone.compat.beside import NAMES
 from overtone.models import checkpoints
 from overtone.models.checkpoints import Checkpoint
-from overtone.models.registry import ROLES, check_role
+from overtone.models.registry import check_role, role_of
 
 
 class ModelAdapter(Protocol):
@@ -77,7 +77,7 @@ class AutoModel:
 
 def _face(model: str, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> ModelAdapter:
     checkpoint = checkpoints.find(model, hub=options["hub"])
-    if ROLES.get(checkpoint.kind) == "emotion":
+    if role_of(checkpoint.kind) == "emotion":
         from overtone.compat.emotion import Emotions
 
         return Emotions(model, arguments, options)
@@ -85,7 +85,7 @@ def _face(model: str, arguments: Mapping[str, Any], options: Mapping[str, Any]) 
 
 
 def _speech_face(checkpoint: Checkpoint, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> ModelAdapter:
-    role = ROLES.get(checkpoint.kind)
+    role = role_of(checkpoint.kind)
     if role == "live":
         from overtone.compat.streaming import StreamingRecognition
 

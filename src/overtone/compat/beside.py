@@ -9,8 +9,9 @@ from overtone.compat.arguments import device_of, hub_of, validate_arguments
 from overtone.compat.vad import SpeechOptions
 from overtone.models import checkpoints
 from overtone.models.checkpoints import Checkpoint
+from overtone.models.family import Role
 from overtone.models.hub import Hub
-from overtone.models.registry import Role, check_role
+from overtone.models.registry import check_role
 
 NAMES = ("vad_model", "vad_kwargs", "punc_model", "punc_kwargs", "spk_model", "spk_kwargs")
 """Arguments that name them."""

@@ -25,7 +25,7 @@ class Emotions:
     def __init__(self, model: str, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> None:
         _refuse_later(arguments, "AutoModel")
         self._recognizer = EmotionRecognizer(model, **options, context="full", keep_silence=True, labels="published")
-        self.folder = self._recognizer.runtime.network.folder
+        self.folder = self._recognizer.runtime.model.folder
 
     def close(self) -> None:
         """Free the model."""

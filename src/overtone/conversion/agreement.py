@@ -7,18 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from overtone.backends.openvino.emotion2vec import OpenvinoBackend
 from overtone.backends.openvino.graphs import OpenvinoGraphs
 from overtone.batching.policy import bucket
-from overtone.models import converted as on_disk
-from overtone.models.checkpoints import EMOTION, Checkpoint
+from overtone.models.checkpoints import Checkpoint
 from overtone.models.converted import Agreement, Converted
 from overtone.models.emotion2vec.classifier import Head
-from overtone.models.emotion2vec.config import Architecture
 from overtone.models.registry import task_of
 from overtone.models.task import Task
 from overtone.system.machine import usable_cpus
-from overtone.types import Batch, ModelOutput, Samples, SpeakerEmbeddings, TokenOutput
+from overtone.types import Batch, EmotionOutput, ModelOutput, Samples, SpeakerEmbeddings, TokenOutput
 
 
 def measure(
@@ -26,40 +23,11 @@ def measure(
 ) -> Agreement:
     """Run both models, float32 first, on the same windows and compare. audio: what the windows are of, for the
     record."""
-    if checkpoint.kind not in EMOTION:
-        return _of_tasks(task_of(checkpoint), models, windows, audio)
-    architecture = Architecture.from_config(checkpoint.config, checkpoint.name)
-    expected, found = (_embeddings(model, architecture, windows) for model in models)
-    head = on_disk.read_classifier(models[0], checkpoint, architecture.embed_dim)
-    return compare(expected, found, head, audio)
-
-
-def compare(
-    expected: npt.NDArray[np.float64], found: npt.NDArray[np.float64], head: Head | None, audio: str
-) -> Agreement:
-    """Agreement of two models' mean embeddings, each (windows, dim)."""
-    lengths = np.linalg.norm(expected, axis=1) * np.linalg.norm(found, axis=1)
-    cosine = float(((expected * found).sum(axis=1) / np.maximum(lengths, 1e-30)).mean())
-    if head is None:
-        return Agreement(audio, len(expected), None, None, cosine)
-    ours, theirs = head.scores(found), head.scores(expected)
-    same = float((ours.argmax(axis=1) == theirs.argmax(axis=1)).mean())
-    return Agreement(audio, len(expected), same, float(np.abs(ours - theirs).mean()), cosine)
-
-
-def _embeddings(model: Converted, architecture: Architecture, windows: Sequence[Samples]) -> npt.NDArray[np.float64]:
-    """Mean embedding of each window, (windows, dim)."""
-    backend = OpenvinoBackend(model.folder, architecture, precision=model.precision, threads=usable_cpus())
-    means = []
-    for window in windows:
-        output = backend.run(Batch((window,), bucket(len(window))))[0]
-        means.append(output.total / output.count)
-    backend.close()
-    return np.stack(means)
-
-
-def _of_tasks(task: Task, models: tuple[Converted, Converted], windows: Sequence[Samples], audio: str) -> Agreement:
+    task = task_of(checkpoint)
     expected, found = (_answers(task, model, windows) for model in models)
+    if isinstance(expected[0], EmotionOutput):
+        task.read_weights(models[0].folder)
+        return compare(_means(expected), _means(found), task.head, audio)
     edits = tokens = 0
     cosines: list[float] = []
     for wanted, got in zip(expected, found, strict=True):
@@ -75,9 +43,29 @@ def _of_tasks(task: Task, models: tuple[Converted, Converted], windows: Sequence
     return Agreement(audio, len(expected), None, None, None, tokens=max(0.0, 1 - edits / max(1, tokens)))
 
 
+def compare(
+    expected: npt.NDArray[np.float64], found: npt.NDArray[np.float64], head: Head | None, audio: str
+) -> Agreement:
+    """Agreement of two models' mean embeddings, each (windows, dim)."""
+    lengths = np.linalg.norm(expected, axis=1) * np.linalg.norm(found, axis=1)
+    cosine = float(((expected * found).sum(axis=1) / np.maximum(lengths, 1e-30)).mean())
+    if head is None:
+        return Agreement(audio, len(expected), None, None, cosine)
+    ours, theirs = head.scores(found), head.scores(expected)
+    same = float((ours.argmax(axis=1) == theirs.argmax(axis=1)).mean())
+    return Agreement(audio, len(expected), same, float(np.abs(ours - theirs).mean()), cosine)
+
+
+def _means(outputs: Sequence[ModelOutput]) -> npt.NDArray[np.float64]:
+    """Mean embedding of each window, (windows, dim)."""
+    return np.stack([output.total / output.count for output in outputs if isinstance(output, EmotionOutput)])
+
+
 def _answers(task: Task, model: Converted, windows: Sequence[Samples]) -> list[ModelOutput]:
-    graphs = OpenvinoGraphs(model.folder, task.graphs, precision=model.precision, threads=usable_cpus())
-    long_enough = (window for window in windows if len(window) >= task.shortest)
+    graphs = OpenvinoGraphs(
+        model.folder, task.graphs, precision=model.precision, threads=usable_cpus(), wrap=task.runner
+    )
+    long_enough = (window for window in windows if len(window) >= task.min_samples)
     answers = [task.answer(graphs.run, Batch((window,), bucket(len(window))))[0] for window in long_enough]
     graphs.close()
     return answers

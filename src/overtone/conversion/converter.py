@@ -18,10 +18,10 @@ from overtone.backends.openvino.runtime import CompiledModel, has_fast_bf16, sav
 from overtone.conversion import agreement, calibration_audio
 from overtone.errors import ModelError
 from overtone.models import converted as on_disk
-from overtone.models.checkpoints import EMOTION, Checkpoint
-from overtone.models.converted import MODELS, Converted
-from overtone.models.ct_transformer.embedding_table import EmbeddingTable
-from overtone.models.registry import ROLES, describe_role
+from overtone.models.checkpoints import Checkpoint
+from overtone.models.converted import Converted
+from overtone.models.family import ROLE_NAMES
+from overtone.models.registry import family_of
 from overtone.system.machine import trim_heap
 
 _TEXTS = ("config.yaml", "tokens.txt", "am.mvn", "tokens.json", "seg_dict", "jieba_usr_dict", "*.model")
@@ -33,33 +33,17 @@ def export(checkpoint: Checkpoint, folder: Path, source: str, *, strict: bool) -
 
     Raises CheckpointError.
     """
-    if checkpoint.kind in EMOTION:
-        _export_emotion(checkpoint, folder, strict=strict)
-    else:
-        from overtone.conversion.export import exported
-        from overtone.models.networks import build
+    from overtone.conversion.export import exported
 
-        for name, graph in build(checkpoint, strict=strict).items():
-            save_model(exported(graph), folder / f"{name}.xml")
-        _copy(checkpoint.folder, folder, _TEXTS)
+    family = family_of(checkpoint)
+    for name, graph in family.build(checkpoint, strict=strict).items():
+        save_model(exported(graph), folder / f"{name}.xml")
+    _copy(checkpoint.folder, folder, _TEXTS)
+    family.write_converted(checkpoint, folder)
     gc.collect()  # traced modules refer to themselves, and hold the weights
     trim_heap()
     made_with = {name: version(name) for name in ("overtone", "openvino", "torch")}
     on_disk.write(Converted(folder, "fp32", source, made_with, None))
-
-
-def _export_emotion(checkpoint: Checkpoint, folder: Path, *, strict: bool) -> None:
-    from overtone.conversion.export import export as exported
-    from overtone.models.emotion2vec.loading import load
-
-    network, head = load(checkpoint, strict=strict)
-    for name, model in zip(MODELS, exported(network), strict=True):
-        save_model(model, folder / name)
-    if head is not None:
-        on_disk.write_classifier(folder, head)
-    _copy(checkpoint.folder, folder, ("config.yaml",))
-    if checkpoint.labels is not None:
-        (folder / "tokens.txt").write_text("\n".join(checkpoint.labels) + "\n", encoding="utf-8")
 
 
 def try_out(_: Checkpoint, folder: Path) -> None:
@@ -70,9 +54,10 @@ def try_out(_: Checkpoint, folder: Path) -> None:
 
 def check_installed(checkpoint: Checkpoint, precision: str) -> None:
     """ModelError, with what to do, where what making it takes is not installed."""
-    if precision != "fp32" and ROLES.get(checkpoint.kind) in ("vad", "punctuation", "live"):
+    family = family_of(checkpoint)
+    if precision not in family.precisions:
         raise ModelError(
-            f"{checkpoint.name}: a model for {describe_role(checkpoint)} runs in float32, which costs little; "
+            f"{checkpoint.name}: a model for {ROLE_NAMES[family.role]} runs in float32, which costs little; "
             f"leave out --precision {precision}."
         )
     if precision == "int8" and importlib.util.find_spec("nncf") is None:
@@ -90,8 +75,7 @@ def check_installed(checkpoint: Checkpoint, precision: str) -> None:
 def copy(checkpoint: Checkpoint, reference: Converted, folder: Path) -> None:
     """The same converted model in another, empty folder."""
     _copy(reference.folder, folder, (*_TEXTS, *reference.files))
-    if checkpoint.kind == "CTTransformer":
-        EmbeddingTable(checkpoint).save(folder)  # which is read from the published weights, where these are
+    family_of(checkpoint).copy_converted(checkpoint, folder)
     on_disk.write(replace(reference, folder=folder))
 
 

@@ -19,6 +19,7 @@ from overtone.errors import CheckpointError, ModelError, UsageError
 from overtone.models import converted as on_disk
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.converted import FORMAT, Converted
+from overtone.models.registry import family_of
 from overtone.options import sources
 from overtone.system import subprocess_call
 
@@ -154,7 +155,7 @@ def _fingerprint(checkpoint: Checkpoint, own: Converted | None, strict: bool) ->
         said = json.dumps(checkpoint.config, sort_keys=True, default=str)
     except (TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{checkpoint.name}: config.yaml is no plain mapping of names to values.") from error
-    whole = (weights, said, checkpoint.labels, strict)
+    whole = (weights, said, family_of(checkpoint).labels(checkpoint), strict)
     return hashlib.sha256(repr(whole).encode()).hexdigest()[:24]
 
 

@@ -61,7 +61,7 @@ class Engine:
 
     @property
     def peak_bytes(self) -> int:
-        """The most that was in use on what the budget bounds, of the fullest device; see `Backend`."""
+        """The most that was in use on what the budget bounds, of the fullest device."""
         return max(worker.peak_bytes for worker in self._workers)
 
     @property

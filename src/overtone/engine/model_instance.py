@@ -1,193 +1,19 @@
-"""One model of a run on one device: loaded, measured, and given its share of that device's budget."""
+"""One model as it runs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import overtone
-from overtone.batching import cost_cache
-from overtone.batching.cost_model import CostModel
-from overtone.batching.memory_plan import Plan, make_plan, min_audio_bytes, needed_bytes, plan_offload
-from overtone.batching.policy import longest_segment
-from overtone.engine.loader import load
-from overtone.errors import BudgetError, OutOfMemory
-from overtone.models.checkpoints import Checkpoint
-from overtone.models.emotion2vec.classifier import Head
+from overtone.engine.engine import Engine
 from overtone.models.task import Task
-from overtone.options import sources
-from overtone.options.emotion import Options
-from overtone.segmentation import silero_vad
-from overtone.system.devices import check_offload
-from overtone.system.machine import available_bytes, default_budget_bytes, rss_bytes
-from overtone.system.memory import format_size, memory_refusal
-from overtone.types import SAMPLE_RATE
-
-if TYPE_CHECKING:
-    from overtone.backends.base import LoadableBackend
-
-_PROBED_S = 30.0
-"""Seconds. Longest shape probed; what is longer follows from the fit."""
-
-BATCH_S = {"cpu": 32.0, "cuda": 640.0}
-"""Padded seconds of a batch where the user sets no cap. On a CPU more only costs memory (over an hour of speech `tiny`
-ran as fast with 32 s as with 64 s); for a GPU it is not measured yet."""
-
-_DEVICE_SHARE = 0.9
-"""Share of a GPU's free memory that is the budget where none is given."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ModelInfo:
-    """What the pipelines need to know of the loaded network. Samples at 16 kHz; `task` None for emotion2vec."""
+class ModelInstance:
+    """A model with the engine that runs it on its devices. folder: of its checkpoint."""
 
     name: str
     folder: Path
-    hop: int
-    shortest: int
-    dim: int
-    head: Head | None
-    task: Task | None = None
-
-
-class ModelInstance:
-    """A model loaded for the one device that its options name; `close` it, or hand its backend to an engine.
-
-    threads: of the model on a CPU. budget: of the device, see `device_budget`.
-    Raises the errors of loading a model, DeviceError, and BudgetError where it cannot be held.
-    """
-
-    def __init__(self, options: Options, checkpoint: Checkpoint, threads: int, budget: int) -> None:
-        self.options, self.checkpoint, self.device = options, checkpoint, options.device
-        self._threads, self._budget = threads, budget
-        if options.offload:
-            check_offload(self.device)
-        _check_weights(budget, checkpoint, rss_bytes() if self.device == "cpu" else 0)
-        with _map_memory_errors(checkpoint, self.device):
-            self._loaded = load(checkpoint, options, self.device, threads)
-            self.backend.warm_up()
-            self._cost = self._measured()
-        self.backend.trim()  # what probing left behind is not resident
-
-    @property
-    def backend(self) -> LoadableBackend:
-        """What runs it."""
-        return self._loaded.backend
-
-    @property
-    def network(self) -> ModelInfo:
-        """What it is."""
-        known = self._loaded
-        return ModelInfo(
-            self.checkpoint.name, self.checkpoint.folder, known.hop, known.shortest, known.dim, known.head, known.task
-        )
-
-    @property
-    def _longest_s(self) -> float:
-        return longest_segment(self.options.longest_s, self.options.batch_size_s) / SAMPLE_RATE
-
-    def in_flight_audio_bytes(self, producers: int) -> int:
-        """Least bytes of audio that are on their way to it, cut by so many."""
-        return min_audio_bytes(self._longest_s, producers)
-
-    def _measured(self) -> CostModel:
-        """What batches cost here: recalled, or measured once for everything that it depends on."""
-        backend, longest = self.backend, min(self.options.longest_s, _PROBED_S)
-        versions = (backend.name, backend.version, overtone.__version__)
-        key = (
-            self._loaded.cost_key,
-            backend.device_name,
-            backend.precision,
-            self._threads,
-            longest,
-            self.options.whole,
-            versions,
-        )
-        return cost_cache.load_or_measure(sources.cache_folder(), key, lambda: backend.cost(longest))
-
-    def plan(self, producers: int, held_bytes: int) -> Plan:
-        """Its share of the budget: what the options' caps allow, and a default cap where batches are not capped.
-
-        producers: sources that are cut for it at once. held_bytes: what else this process is to have room for. Call it
-        once all that shares the device is loaded.
-        """
-        self._apply_offload(producers)
-        on_cpu, options = self.device == "cpu", self.options
-        # The VAD, loaded at the first long file, is counted from the start.
-        reserve = held_bytes + silero_vad.resident_bytes() if on_cpu else 0
-        return make_plan(
-            budget_bytes=self._budget,
-            resident_bytes=self.backend.allocated_bytes() + reserve,
-            cost=self._cost,
-            longest_s=self._longest_s,
-            producers=producers,
-            batch_s=options.batch_size_s or max(BATCH_S["cpu" if on_cpu else "cuda"], options.longest_s),
-            threshold_s=options.batch_size_threshold_s,
-        )
-
-    def _apply_offload(self, producers: int) -> None:
-        """Move so many blocks to the device as serve a run best; none where a single segment does not fit beside
-        them."""
-        if (offload := self._loaded.offload) is None:
-            return
-        free_bytes = self._budget - self.backend.allocated_bytes()
-        placement = plan_offload(
-            offload.block_bytes,
-            self.device,
-            spare_bytes=free_bytes - needed_bytes(0, self._cost, self._longest_s, producers),
-            cost=self._cost,
-            longest_s=self._longest_s,
-            batch_s=self.options.batch_size_s or BATCH_S["cuda"],
-        )
-        offload.place(placement)
-
-    def close(self) -> None:
-        """Free it."""
-        self.backend.close()
-
-
-def device_budget(options: Options, device: str) -> int:
-    """Bytes that this process may hold on a device: what was given, or most of what is free before anything is
-    loaded."""
-    if options.memory_bytes is not None:
-        return options.memory_bytes
-    if device == "cpu":
-        return default_budget_bytes()
-    import torch
-
-    from overtone.backends.torch.device import CONTEXT_BYTES
-
-    # Asking makes the context, so what is free is free beside it; what is in use counts it.
-    free, _ = torch.cuda.mem_get_info(device)
-    return int(free * _DEVICE_SHARE) + CONTEXT_BYTES
-
-
-@contextmanager
-def _map_memory_errors(checkpoint: Checkpoint, device: str) -> Iterator[None]:
-    """BudgetError where the system or the device refuses memory before anything runs."""
-    try:
-        yield
-    except (OutOfMemory, RuntimeError, MemoryError) as error:
-        refusal = str(error) if isinstance(error, OutOfMemory) else memory_refusal(error)
-        if refusal is None:
-            raise
-        raise BudgetError(
-            f"{checkpoint.name} cannot be held on {device}: there was no memory to load it and try it out ({refusal}). "
-            "Take a smaller model, or free memory."
-        ) from None
-
-
-def _check_weights(budget: int, checkpoint: Checkpoint, held: int) -> None:
-    """BudgetError if the weights alone are too many for the machine.
-
-    Where the machine has room, they are read and measured, so that a refusal can name what would do exactly.
-    """
-    weight_bytes = checkpoint.weight_bytes
-    if held + weight_bytes > max(budget, held + available_bytes()):
-        raise BudgetError(
-            f"{checkpoint.name} cannot be held: its weights are {format_size(weight_bytes)}, and this "
-            f"machine has {format_size(available_bytes())} left. Take a smaller model, or free memory."
-        )
+    task: Task
+    engine: Engine

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from overtone.batching.memory_plan import Plan
 from overtone.batching.policy import longest_segment
 from overtone.batching.queue import SegmentQueue
+from overtone.engine.device_model import DeviceModel, device_budget
 from overtone.engine.engine import Engine
-from overtone.engine.model_instance import ModelInfo, ModelInstance, device_budget
+from overtone.engine.model_instance import ModelInstance
 from overtone.engine.worker import Worker
 from overtone.errors import DeviceError
 from overtone.models import checkpoints
-from overtone.models.registry import Role, check_role
+from overtone.models.family import Role
+from overtone.models.registry import check_role
 from overtone.options.emotion import Options
 from overtone.system.devices import resolve_devices
 from overtone.system.machine import usable_cpus
@@ -46,27 +48,30 @@ NO_RESERVE = ReservedCapacity()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ServedModel:
-    """One model with the engine that runs it."""
-
-    network: ModelInfo
-    engine: Engine
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Runtime:
-    """Running models: the main one with its engine, and auxiliary ones in the same budget by their role."""
+    """Running models by their role, in one budget. role: of the main one, which `options` are for."""
 
     options: Options
-    network: ModelInfo
-    engine: Engine
-    device: str
-    precision: str
-    backend: str
+    role: Role
+    models: Mapping[Role, ModelInstance]
     threads: int
     decoders: int
     reserve: ReservedCapacity = NO_RESERVE
-    auxiliary: Mapping[Role, ServedModel] = field(default_factory=dict)
+
+    @property
+    def model(self) -> ModelInstance:
+        """The main model."""
+        return self.models[self.role]
+
+    @property
+    def engine(self) -> Engine:
+        """The main model's engine."""
+        return self.model.engine
+
+    @property
+    def auxiliary(self) -> Mapping[Role, ModelInstance]:
+        """All other models."""
+        return {role: model for role, model in self.models.items() if role != self.role}
 
     @property
     def max_segment_samples(self) -> int:
@@ -78,13 +83,11 @@ class Runtime:
 
         options: those that it was started with.
         """
-        unit = self.auxiliary[role]
-        where = unit.engine.device, unit.engine.precision, unit.engine.backend_name
-        return Runtime(options, unit.network, unit.engine, *where, self.threads, self.decoders, self.reserve)
+        return replace(self, options=options, role=role, models={role: self.models[role]})
 
     def close(self, *, drain: bool = True) -> None:
         """Finish what is queued (without `drain`: drop it) and free every model."""
-        engines = (self.engine, *(unit.engine for unit in self.auxiliary.values()))
+        engines = [model.engine for model in self.models.values()]
         for engine in engines:
             engine.stop(drain=drain)
         # A pipeline may be let go of in the thread of one of them, for whose turn another waits.
@@ -118,41 +121,40 @@ def start(
     wanted = {role: options, **(more or {})}
     threads = options.threads or usable_cpus()
     # PyTorch keeps a number of threads for each thread; this one is nobody's.
-    units = _in_thread(lambda: _load_models(wanted, threads, reserve, stages))
-    main = units.pop(role)
-    engine = main.engine
-    where = engine.device, engine.precision, engine.backend_name
-    return Runtime(options, main.network, engine, *where, threads, decoder_count(options), reserve, units)
+    instances = _in_thread(lambda: _load_models(wanted, threads, reserve, stages))
+    return Runtime(options, role, instances, threads, decoder_count(options), reserve)
 
 
 def _load_models(
     wanted: Mapping[Role, Options], threads: int, reserve: ReservedCapacity, stages: Profiler
-) -> dict[Role, ServedModel]:
+) -> dict[Role, ModelInstance]:
     """Every model on every device asked for; if one cannot be started, none is."""
     budgets: dict[str, int] = {}
     with ExitStack() as undo:
-        parts: dict[Role, list[ModelInstance]] = {}
+        device_models: dict[Role, list[DeviceModel]] = {}
         for role, options in wanted.items():
             checkpoint = checkpoints.find(options.model, hub=options.hub)
             check_role(checkpoint, role)
             for device in _devices(options):
                 budgets.setdefault(device, device_budget(options, device))
-                part = ModelInstance(options.replace(device=device), checkpoint, threads, budgets[device])
-                undo.callback(part.close)
-                parts.setdefault(role, []).append(part)
+                model = DeviceModel(options.replace(device=device), checkpoint, threads, budgets[device])
+                undo.callback(model.close)
+                device_models.setdefault(role, []).append(model)
         # Planned once all are loaded: what one of them holds, another cannot have.
-        everything = [part for its in parts.values() for part in its]
-        plans = {part: _plan(part, everything, reserve) for part in everything}
+        everything = [model for its in device_models.values() for model in its]
+        plans = {model: _plan(model, everything, reserve) for model in everything}
         undo.pop_all()
     locks = {device: ByteSemaphore(1) for device in budgets}
-    units: dict[Role, ServedModel] = {}
-    for role, its in parts.items():
+    instances: dict[Role, ModelInstance] = {}
+    for role, its in device_models.items():
         queue = SegmentQueue()
         workers = [
-            Worker(part.backend, plans[part], queue, stages=stages, device_lock=locks[part.device]) for part in its
+            Worker(model.backend, plans[model], queue, stages=stages, device_lock=locks[model.device]) for model in its
         ]
-        units[role] = ServedModel(its[0].network, Engine(workers, queue))
-    return units
+        checkpoint = its[0].checkpoint
+        engine = Engine(workers, queue)
+        instances[role] = ModelInstance(checkpoint.name, checkpoint.folder, its[0].backend.task, engine)
+    return instances
 
 
 def _devices(options: Options) -> list[str]:
@@ -165,10 +167,10 @@ def _devices(options: Options) -> list[str]:
     return devices
 
 
-def _plan(part: ModelInstance, everything: Sequence[ModelInstance], reserve: ReservedCapacity) -> Plan:
-    producers = decoder_count(part.options) + reserve.background + reserve.live
-    others = (other for other in everything if other is not part and other.device == part.device)
-    return part.plan(
+def _plan(model: DeviceModel, everything: Sequence[DeviceModel], reserve: ReservedCapacity) -> Plan:
+    producers = decoder_count(model.options) + reserve.background + reserve.live
+    others = (other for other in everything if other is not model and other.device == model.device)
+    return model.plan(
         producers, reserve.resident_bytes + sum(other.in_flight_audio_bytes(producers) for other in others)
     )
 

@@ -12,7 +12,7 @@ from concurrent.futures import InvalidStateError
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from overtone.backends.base import Backend, Preempted
+from overtone.backends.base import Backend
 from overtone.batching.cost_model import Shape
 from overtone.batching.fairness import PREEMPT_AFTER_S
 from overtone.batching.memory_budget import MemoryBudget
@@ -21,6 +21,7 @@ from overtone.batching.policy import BatchLimits, bucket, shape_of
 from overtone.batching.queue import QueueItem, SegmentQueue
 from overtone.engine.stats import EngineStats
 from overtone.errors import BudgetError, DeviceError, ModelError, OutOfMemory, OvertoneError
+from overtone.models.task import Preempted
 from overtone.system.memory import format_size
 from overtone.system.profiler import NULL_PROFILER, Profiler
 from overtone.system.semaphore import ByteSemaphore
@@ -64,7 +65,7 @@ class Worker:
         self._preemptible: tuple[float, float] | None = None
         self._preempting = threading.Lock()
         self._budget = MemoryBudget(
-            plan.budget_bytes - plan.segmenter_bytes, audio, backend.allocated_bytes, self._queue.audio
+            plan.budget_bytes - plan.segmenter_bytes, audio, backend.memory.allocated, self._queue.audio
         )
         self.stages = stages
         self.stats = EngineStats()
@@ -93,8 +94,8 @@ class Worker:
 
     @property
     def peak_bytes(self) -> int:
-        """The most that was in use on what the budget bounds; see Backend."""
-        return self._backend.peak_bytes()
+        """The most that was in use on what the budget bounds."""
+        return self._backend.memory.peak()
 
     @property
     def plan(self) -> Plan:
@@ -144,10 +145,10 @@ class Worker:
 
     def _room(self, wanted: int) -> int:
         """Bytes for the next batch; memory that is only kept for speed is given back if they fall short of `wanted`."""
-        room = self._budget.available() + self._backend.reclaimable_bytes()
+        room = self._budget.available() + self._backend.memory.reclaimable()
         if room < wanted:
-            self._backend.trim()
-            room = self._budget.available() + self._backend.reclaimable_bytes()
+            self._backend.memory.trim()
+            room = self._budget.available() + self._backend.memory.reclaimable()
         return room
 
     def _run(self, items: Sequence[QueueItem], notes: tuple[str, ...] = ()) -> None:
@@ -158,10 +159,10 @@ class Worker:
             self._check_room(shape)
             padded = bucket(max(len(item) for item in items))
             batch = Batch(tuple(item.samples for item in items), padded, items[0].decode_params)
-            used, peak = self._backend.allocated_bytes(), self._backend.peak_bytes()
+            used, peak = self._backend.memory.allocated(), self._backend.memory.peak()
             with self._run_background(items, started, shape):
                 outputs = self._backend.run(batch)
-            if (reached := self._backend.peak_bytes()) > peak:
+            if (reached := self._backend.memory.peak()) > peak:
                 # A new peak is this batch's own, and tells what it took: the one measurement that costs nothing.
                 self._cost = self._cost.with_margin(shape, reached - used)
                 self.stages.record_allocation("run", reached - used)
@@ -221,7 +222,7 @@ class Worker:
         if shape.rows > 1 or short <= 0:
             if self._budget.available() < need:
                 # It fits if what is kept is used again, which it may not be: its pieces can be of other sizes.
-                self._backend.trim()
+                self._backend.memory.trim()
             return
         budget = self._plan.budget_bytes
         raise BudgetError(

@@ -32,9 +32,6 @@ _TEXTS = (
 """What a published folder holds beside its weights, as far as it is read."""
 
 _WEIGHTS = ("model.pt", "model.safetensors")
-EMOTION = ("Emotion2vec",)
-"""Classes, as `config.yaml` names them, whose tokens are the labels they tell."""
-
 CONVERTED = "overtone.json"
 """The file that says that a folder holds a model converted for the CPU; see `overtone.models.converted`."""
 
@@ -55,7 +52,8 @@ class Checkpoint:
     name: str
     folder: Path
     config: Mapping[str, Any]
-    labels: tuple[str, ...] | None
+    token_list: Path | None
+    """The file that names its tokens or labels, which may not be there; None where no file has been looked for."""
     weights: Path
     """The published weights, or `overtone.json` of a converted model where there are none."""
 
@@ -75,6 +73,22 @@ class Checkpoint:
         if not path.is_file():
             raise CheckpointError(f"{self.name}: {name} is not in {self.folder}; copy the whole published folder.")
         return path
+
+    def labels(self) -> tuple[str, ...] | None:
+        """Labels of a classifier, a line of the token list each; None where config.yaml names no tokenizer.
+
+        Raises CheckpointError.
+        """
+        if self.token_list is None or self.config.get("tokenizer") is None:
+            return None
+        if not self.token_list.is_file():
+            raise CheckpointError(
+                f"{self.name}: config.yaml names a tokenizer, but {self.token_list.name} is not in {self.folder}."
+            )
+        labels = tuple(line.strip() for line in lines(_text(self.token_list, self.name)) if line.strip())
+        if not labels or len(set(labels)) != len(labels):
+            raise CheckpointError(f"{self.name}: {self.token_list.name} must hold one label per line, each once.")
+        return labels
 
     def text(self, name: str) -> str:
         """The text of such a file, in UTF-8, 64 MiB at most."""
@@ -127,14 +141,7 @@ def read(folder: Path, *, name: str) -> Checkpoint:
             f"{name}: no weights in {folder} (looked for model.pt and model.safetensors); "
             "copy the whole published folder."
         )
-    labels = None
-    if config.get("model") in EMOTION and config.get("tokenizer") is not None:
-        if not tokens.is_file():
-            raise CheckpointError(f"{name}: config.yaml names a tokenizer, but {tokens.name} is not in {folder}.")
-        labels = tuple(line.strip() for line in lines(_text(tokens, name)) if line.strip())
-        if not labels or len(set(labels)) != len(labels):
-            raise CheckpointError(f"{name}: {tokens.name} must hold one label per line, each once.")
-    return Checkpoint(name, folder, config, labels, weights)
+    return Checkpoint(name, folder, config, tokens, weights)
 
 
 def lines(text: str) -> list[str]:

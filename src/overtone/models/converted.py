@@ -15,17 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from overtone.errors import CheckpointError
-from overtone.models.checkpoints import CONVERTED, Checkpoint
-from overtone.models.emotion2vec.classifier import Head
+from overtone.models.checkpoints import CONVERTED
 
 FORMAT = 2
 """Of the folder. Raised when what is in it changes; a cached model of another format is made again."""
-
-MODELS = ("features.xml", "encoder.xml")
-"""The graphs of emotion2vec."""
-
-HEAD = "head.safetensors"
-"""The classifier's weights."""
 
 _MADE = ("*.xml", "*.bin", "*.safetensors", "*.npy")
 """What conversion makes, and `overtone.json` gives the size of."""
@@ -132,31 +125,3 @@ def write(converted: Converted) -> None:
     part = converted.folder / (CONVERTED + ".part")
     part.write_text(json.dumps(said, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(part, converted.folder / CONVERTED)
-
-
-def write_classifier(folder: Path, head: Head) -> None:
-    """Keep the classifier's weights; its labels are in `tokens.txt`."""
-    from safetensors.numpy import save_file
-
-    save_file({"weight": head.weight, "bias": head.bias}, folder / HEAD)
-
-
-def read_classifier(converted: Converted, checkpoint: Checkpoint, dim: int) -> Head | None:
-    """The classifier, None for a model without classes. CheckpointError if it is missing, broken or of another
-    shape."""
-    if checkpoint.labels is None:
-        return None
-    from safetensors.numpy import load_file
-
-    try:
-        tensors = load_file(converted.folder / HEAD)
-        head = Head(tensors["weight"], tensors["bias"], checkpoint.labels)
-    except Exception as error:  # safetensors raises its own kinds
-        raise CheckpointError(f"{checkpoint.name}: {HEAD} is missing or broken ({error}); convert it again.") from error
-    rows = len(checkpoint.labels)
-    if head.weight.shape != (rows, dim) or head.bias.shape != (rows,):
-        raise CheckpointError(
-            f"{checkpoint.name}: {HEAD} has shape {list(head.weight.shape)}, but tokens.txt and config.yaml ask for "
-            f"{[rows, dim]}."
-        )
-    return head

@@ -1,124 +1,104 @@
-"""Which networks there are beside emotion2vec, by the class that `config.yaml` names, and what each is for."""
+"""Networks that can be run, found in the folders of their families, and the errors for all others."""
 
 from __future__ import annotations
 
+import functools
+import pkgutil
 from collections.abc import Hashable, Mapping
-from typing import Literal
+from importlib import import_module
+from importlib.util import find_spec
 
-from overtone.errors import CheckpointError, UsageError
-from overtone.models.checkpoints import EMOTION, Checkpoint
+from overtone import models
+from overtone.errors import CheckpointError
+from overtone.models.checkpoints import Checkpoint
+from overtone.models.family import ROLE_NAMES, ModelFamily, Role
 from overtone.models.task import Task, Vocabulary
 from overtone.options.transcription import TranscribeOptions
 
-Role = Literal["recognizer", "live", "vad", "punctuation", "speakers", "emotion"]
-
-ROLES: Mapping[str, Role] = {
-    **dict.fromkeys(EMOTION, "emotion"),
-    "SenseVoiceSmall": "recognizer",
-    "Paraformer": "recognizer",
-    "BiCifParaformer": "recognizer",
-    "SeacoParaformer": "recognizer",
-    "ParaformerStreaming": "live",
-    "FsmnVADStreaming": "vad",
-    "CTTransformer": "punctuation",
-    "CAMPPlus": "speakers",
-}
-"""What a network is for."""
-
-_ROLE_NAMES: Mapping[Role, str] = {
-    "recognizer": "speech recognition",
-    "live": "speech recognition while somebody speaks",
-    "vad": "voice activity detection",
-    "punctuation": "punctuation",
-    "speakers": "telling speakers apart",
-    "emotion": "emotion",
-}
-
 _NOT_RUN: Mapping[str, str] = {
-    "ContextualParaformer": _ROLE_NAMES["recognizer"],
-    "SenseVoiceRWKV": _ROLE_NAMES["recognizer"],
-    "CTTransformerStreaming": _ROLE_NAMES["punctuation"],
-    "ERes2NetV2": _ROLE_NAMES["speakers"],
+    "ContextualParaformer": ROLE_NAMES["recognizer"],
+    "SenseVoiceRWKV": ROLE_NAMES["recognizer"],
+    "CTTransformerStreaming": ROLE_NAMES["punctuation"],
+    "ERes2NetV2": ROLE_NAMES["speakers"],
     "MonotonicAligner": "aligning speech with a text that is known",
 }
 """Purposes of FunASR's other networks, so that each is refused for what it is."""
 
 
+@functools.cache
+def families() -> Mapping[str, ModelFamily]:
+    """Families by the classes that they run: every folder of `overtone.models` with a `family.py`."""
+    found: dict[str, ModelFamily] = {}
+    for folder in pkgutil.iter_modules(models.__path__, f"{models.__name__}."):
+        if folder.ispkg and find_spec(f"{folder.name}.family") is not None:
+            for family in import_module(f"{folder.name}.family").FAMILIES:
+                found |= dict.fromkeys(family.networks, family)
+    return found
+
+
+def family_of(checkpoint: Checkpoint) -> ModelFamily:
+    """The family of a checkpoint's network. CheckpointError for a network that is not known."""
+    if checkpoint.kind not in families():
+        meant = (role for role, name in ROLE_NAMES.items() if name == _NOT_RUN.get(checkpoint.kind))
+        check_role(checkpoint, next(meant, "recognizer"))
+    return families()[checkpoint.kind]
+
+
+def role_of(kind: str) -> Role | None:
+    """What a network is for; None for one that is not known."""
+    family = families().get(kind)
+    return None if family is None else family.role
+
+
 def check_role(checkpoint: Checkpoint, role: Role) -> None:
-    """CheckpointError for a network that is not known, or is for something else."""
-    found = ROLES.get(checkpoint.kind)
+    """CheckpointError for a network that is not known, is for something else, or whose texts are broken."""
+    found = role_of(checkpoint.kind)
     if found == role:
+        family_of(checkpoint).check(checkpoint)
         return
-    wanted = f"{_ROLE_NAMES[role]} takes {', '.join(kind for kind, its in ROLES.items() if its == role)}."
-    its = _ROLE_NAMES[found] if found else _NOT_RUN.get(checkpoint.kind)
-    if its is None:
+    networks = sorted(kind for kind, family in families().items() if family.role == role)
+    wanted = f"{ROLE_NAMES[role]} takes {', '.join(networks)}."
+    name = ROLE_NAMES[found] if found else _NOT_RUN.get(checkpoint.kind)
+    if name is None:
         raise CheckpointError(
             f"{checkpoint.name}: config.yaml names the network {checkpoint.kind!r}, which Overtone does not run; "
             f"{wanted}"
         )
     unknown = "" if found else ", a network that Overtone does not run"
-    raise CheckpointError(f"{checkpoint.name}: is a model for {its} ({checkpoint.kind}){unknown}; {wanted}")
-
-
-def describe_role(checkpoint: Checkpoint) -> str:
-    """What a model is for, in words. CheckpointError for a network that is not known."""
-    if checkpoint.kind not in ROLES:
-        meant = (role for role, its in _ROLE_NAMES.items() if its == _NOT_RUN.get(checkpoint.kind))
-        check_role(checkpoint, next(meant, "recognizer"))
-    return _ROLE_NAMES[ROLES[checkpoint.kind]]
+    raise CheckpointError(f"{checkpoint.name}: is a model for {name} ({checkpoint.kind}){unknown}; {wanted}")
 
 
 def task_of(checkpoint: Checkpoint) -> Task:
-    """What a recogniser or a speaker model does with waveforms. CheckpointError for others, and a broken folder."""
-    if checkpoint.kind == "SenseVoiceSmall":
-        from overtone.models.sense_voice.task import SenseVoiceTask
+    """What a model does with the waveforms of segments. CheckpointError for a broken folder, and for a model that is
+    given no segments."""
+    family = family_of(checkpoint)
+    if family.role not in ("recognizer", "speakers", "emotion"):
+        check_role(checkpoint, "recognizer")
+    return family.task(checkpoint)
 
-        return SenseVoiceTask(checkpoint)
-    if checkpoint.kind == "CAMPPlus":
-        from overtone.models.campplus.task import SpeakerTask
 
-        return SpeakerTask(checkpoint)
-    check_role(checkpoint, "recognizer")
-    from overtone.models.paraformer.task import ParaformerTask
-
-    return ParaformerTask(checkpoint)
+def decode_options(kind: str) -> frozenset[str]:
+    """Names of the options, of `language`, `itn` and `hotwords`, that a recognizer of this class takes."""
+    return families()[kind].decode_options(kind)
 
 
 def check_decode_params(kind: str, options: TranscribeOptions) -> None:
-    """UsageError for what a recogniser of this kind cannot be asked."""
-    if kind == "SenseVoiceSmall":
-        if options.hotwords:
-            raise UsageError("--hotwords takes a Paraformer with SeACo, such as paraformer-zh; SenseVoice has none.")
-        return
-    if options.hotwords and kind != "SeacoParaformer":
-        raise UsageError("--hotwords takes a Paraformer with SeACo, such as paraformer-zh.")
-    if options.language != "auto":
-        raise UsageError("--language is for SenseVoice; a Paraformer knows the language it was made for.")
-    if not options.itn:
-        raise UsageError("--no-itn is for SenseVoice; a Paraformer writes words as they are said.")
+    """UsageError for what a recognizer of this class cannot be asked."""
+    families()[kind].check_decode_params(kind, options)
 
 
 def decode_params_for(kind: str, options: TranscribeOptions) -> Hashable:
-    """What a recogniser of this kind is asked. UsageError for what it cannot do."""
-    from overtone.models.paraformer.task import ParaformerParams
-
+    """What a recognizer of this class is asked. UsageError for what it cannot do."""
     check_decode_params(kind, options)
-    if kind != "SenseVoiceSmall":
-        return ParaformerParams(tuple(options.hotwords.split()))
-    from overtone.models.sense_voice.task import SenseVoiceParams
-
-    return SenseVoiceParams(language=options.language, itn=options.itn)
-
-
-def writes_punctuation(checkpoint: Checkpoint) -> bool:
-    """Whether a recogniser writes punctuation by itself."""
-    return checkpoint.kind == "SenseVoiceSmall"
+    return families()[kind].decode_params(kind, options)
 
 
 def vocabulary_of(task: Task) -> Vocabulary:
-    """What a recogniser's tokens mean."""
-    from overtone.models.paraformer.task import ParaformerTask
-    from overtone.models.sense_voice.task import SenseVoiceTask
+    """The meaning of a recognizer's tokens."""
+    assert task.vocabulary is not None
+    return task.vocabulary
 
-    assert isinstance(task, ParaformerTask | SenseVoiceTask)
-    return task.tokens if isinstance(task, ParaformerTask) else task.pieces
+
+def writes_punctuation(checkpoint: Checkpoint) -> bool:
+    """Whether a recognizer writes punctuation by itself."""
+    return family_of(checkpoint).writes_punctuation

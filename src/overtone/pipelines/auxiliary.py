@@ -13,8 +13,9 @@ from overtone.engine.loader import load_graphs
 from overtone.merging.punctuation.restoration import Punctuator
 from overtone.models import checkpoints
 from overtone.models.checkpoints import Checkpoint
+from overtone.models.family import Role
 from overtone.models.fsmn_vad.scorer import BLOCK_FRAMES, FsmnStream, FsmnVad
-from overtone.models.registry import Role, check_role
+from overtone.models.registry import check_role
 from overtone.models.task import Array
 from overtone.options.transcription import TranscribeOptions
 from overtone.system.devices import resolve_device
@@ -103,4 +104,4 @@ def _runner(
     # In float32 always: they cost little, and where a sentence ends is not to depend on how fast words are wanted.
     where = resolve_device(device or "cpu")
     plain = options.replace(precision=None, backend="auto")
-    return LockedGraphs(load_graphs(checkpoint, plain, where, _THREADS, shapes))
+    return LockedGraphs(load_graphs(checkpoint, plain, where, _THREADS, shapes=shapes))

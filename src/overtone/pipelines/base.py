@@ -76,7 +76,7 @@ class Pipeline(ABC, Generic[_Result, _Pooled]):
     @property
     def min_samples(self) -> int:
         """Samples below which there is nothing to work on."""
-        return self._runtime.network.shortest
+        return self._runtime.model.task.min_samples
 
     @abstractmethod
     def make_segmenter(self, call: CallOptions, channels: int) -> Segmenter:
@@ -104,10 +104,10 @@ class Pipeline(ABC, Generic[_Result, _Pooled]):
             "source": name,
             "id": id,
             "duration": 0.0,
-            "model": self._runtime.network.name,
-            "precision": self._runtime.precision,
-            "device": self._runtime.device,
-            "backend": self._runtime.backend,
+            "model": self._runtime.model.name,
+            "precision": self._runtime.engine.precision,
+            "device": self._runtime.engine.device,
+            "backend": self._runtime.engine.backend_name,
             "timings": Timings(),
         }
 
@@ -118,7 +118,7 @@ class Pipeline(ABC, Generic[_Result, _Pooled]):
             "channel": channel if split else None,
             "channels": len(sent.channels) if split else None,
             "duration": sent.duration,
-            "device": stream.device or self._runtime.device,
+            "device": stream.device or self._runtime.engine.device,
             "timings": stream.timings(sent.decode_s, time.perf_counter() - sent.began),
         }
 

@@ -67,7 +67,7 @@ class EmotionRecognizer(Pipeline[EmotionResult, PooledEmotion]):
     @property
     def labels(self) -> tuple[str, ...]:
         """The classes, in the order of scores; empty for a model without classes."""
-        head = self._runtime.network.head
+        head = self._runtime.model.task.head
         return head.labels(as_published=self.options.labels == "published") if head else ()
 
     def live(self, ctx: RequestContext | None = None, *, name: str = "live", **options: Any) -> LiveSession:
@@ -96,11 +96,11 @@ class EmotionRecognizer(Pipeline[EmotionResult, PooledEmotion]):
 
     def make_aggregator(self, call: CallOptions) -> EmotionAggregator:
         """An aggregator that pools frames over the channel."""
-        network = self._runtime.network
+        network = self._runtime.model
         return EmotionAggregator(
-            network.head,
-            hop=network.hop,
-            dim=network.dim,
+            network.task.head,
+            hop=network.task.hop,
+            dim=network.task.dim,
             want_frames=call.frames,
             as_published=call.options.labels == "published",
         )

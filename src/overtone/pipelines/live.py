@@ -54,7 +54,7 @@ class LiveSession:
         self._hop, self._window = (round(seconds * SAMPLE_RATE) for seconds in (hop_s, options.window))
         self._granularity, self._name, self._finished = options.granularity, name, finished
         self._channel = channel
-        head = runtime.network.head
+        head = runtime.model.task.head
         self._labels = head.labels(as_published=options.labels == "published") if head else ()
         self._recent = np.zeros(0, np.float32)
         self._next = self._hop
@@ -106,7 +106,7 @@ class LiveSession:
     def _update(self) -> LiveUpdate:
         stop = self._channel.samples
         span = Span(stop - len(self._recent), stop)
-        if len(self._recent) < self._runtime.network.shortest or is_silent(self._recent):
+        if len(self._recent) < self._runtime.model.task.min_samples or is_silent(self._recent):
             return LiveUpdate(span, None)
         answer = self._runtime.engine.submit(self._recent)
         self._asked.add(answer)
@@ -120,7 +120,7 @@ class LiveSession:
         if update.answer is None:
             return SegmentResult(update.span, SILENCE, None, None)
         output = update.answer.result()
-        head = self._runtime.network.head
+        head = self._runtime.model.task.head
         scores = np.zeros(0) if head is None else head.scores(output.total / output.count)
         return SegmentResult(update.span, *top_label(self._labels, scores))
 

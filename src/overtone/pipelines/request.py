@@ -12,7 +12,7 @@ from typing import Any
 from weakref import WeakMethod
 
 from overtone.engine.engine import Engine
-from overtone.models.registry import Role
+from overtone.models.family import Role
 from overtone.options.emotion import Options
 from overtone.types import FRAMES, ModelOutput, Samples
 

@@ -17,15 +17,14 @@ from overtone.merging.sentence_emotion import SentenceEmotions
 from overtone.merging.speakers.clustering import WORKING_BYTES
 from overtone.merging.transcript import TranscriptBuilder
 from overtone.models import checkpoints
+from overtone.models.family import Role
 from overtone.models.registry import (
-    Role,
     check_decode_params,
     check_role,
     decode_params_for,
     vocabulary_of,
     writes_punctuation,
 )
-from overtone.models.task import Task
 from overtone.options import sources
 from overtone.options.emotion import Options
 from overtone.options.transcription import TranscribeOptions
@@ -95,13 +94,12 @@ class Transcriber(Pipeline[Transcript, SegmentOutputs]):
             started = runtime.start(options, stages, reserve, role="recognizer", more=_more(options))
             _check_mood(started)
             self._small = loaded.pop_all()
-        assert started.network.task is not None
-        self._task: Task = started.network.task
+        self._task = started.model.task
         self._speech = speech
         self._emotion, self._speakers = (started.auxiliary.get(role) for role in ("emotion", "speakers"))
         self.keeps_files = self._emotion is not None
         self._begin(started)
-        used: dict[str, str] = {role: unit.network.name for role, unit in started.auxiliary.items()}
+        used: dict[str, str] = {role: unit.name for role, unit in started.auxiliary.items()}
         self.models: dict[str, str] = {"vad": SILERO if speech is None else speech.name, **used}
         """What is used beside the recogniser, by role."""
         if self._marks is not None:
@@ -129,8 +127,7 @@ class Transcriber(Pipeline[Transcript, SegmentOutputs]):
     @property
     def min_samples(self) -> int:
         """Samples below which one of the models has nothing to work on."""
-        others = (unit.network for unit in self._runtime.auxiliary.values())
-        return max(network.shortest for network in (self._runtime.network, *others))
+        return max(model.task.min_samples for model in self._runtime.models.values())
 
     def make_segmenter(self, call: CallOptions, channels: int) -> Segmenter:
         """A segmenter by the VAD there is."""
@@ -162,8 +159,8 @@ class Transcriber(Pipeline[Transcript, SegmentOutputs]):
     def make_aggregator(self, call: CallOptions) -> TranscriptAggregator:
         """An aggregator of words, speakers and emotions."""
         moods = None
-        if self._emotion is not None and (head := self._emotion.network.head) is not None:
-            moods = SentenceEmotions(head, self._emotion.network.hop)
+        if self._emotion is not None and (head := self._emotion.task.head) is not None:
+            moods = SentenceEmotions(head, self._emotion.task.hop)
         return TranscriptAggregator(speakers=self._speakers is not None, moods=moods)
 
     def build_result(self, sent: SubmittedSource[SegmentOutputs], channel: int) -> Transcript:
@@ -209,9 +206,9 @@ def _more(options: TranscribeOptions) -> dict[Role, Options]:
 
 def _check_mood(started: Runtime) -> None:
     unit = started.auxiliary.get("emotion")
-    if unit is not None and unit.network.head is None:
+    if unit is not None and unit.task.head is None:
         started.close(drain=False)
-        raise UsageError(f"--emotion {unit.network.name}: has no classes, so it tells no mood; take plus-large, say.")
+        raise UsageError(f"--emotion {unit.name}: has no classes, so it tells no mood; take plus-large, say.")
 
 
 def _stage(options: Options, model: str, device: str) -> Options:

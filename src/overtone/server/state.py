@@ -180,11 +180,11 @@ class Server:
             ready=self.host.state == "ready" and not self.service.draining.is_set(),
             restarts=self.host.restarts,
             audio_seconds_rate=self.host.recent_rate,
-            devices=0 if runtime is None else runtime.device.count(",") + 1,
-            model="" if runtime is None else runtime.network.name,
-            precision="" if runtime is None else runtime.precision,
-            device="" if runtime is None else runtime.device,
-            transcriber="" if written is None else written.runtime.network.name,
+            devices=0 if runtime is None else runtime.engine.device.count(",") + 1,
+            model="" if runtime is None else runtime.model.name,
+            precision="" if runtime is None else runtime.engine.precision,
+            device="" if runtime is None else runtime.engine.device,
+            transcriber="" if written is None else written.runtime.model.name,
         )
 
 

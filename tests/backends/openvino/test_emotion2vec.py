@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from helpers.backends import loaded
 from helpers.clips import voice
-from overtone import conversion
-from overtone.backends.openvino.emotion2vec import OpenvinoBackend
 from overtone.backends.openvino.runtime import has_fast_bf16
+from overtone.backends.task_backend import TaskBackend
 from overtone.batching.policy import bucket
 from overtone.errors import DeviceError, ModelError
 from overtone.models import checkpoints
@@ -26,21 +26,14 @@ from overtone.types import FRAMES, Batch, EmotionOutput
 Precisely = Callable[[Batch], list[EmotionOutput]]
 
 
-def backend_of(folder: Path, **changes: object) -> OpenvinoBackend:
-    checkpoint = checkpoints.read(folder, name="c")
-    found = conversion.converted(checkpoint, "fp32")
-    architecture = load(checkpoint)[0].architecture
-    return OpenvinoBackend(found.folder, architecture, precision="fp32", threads=1, **changes)  # type: ignore[arg-type]
+@pytest.fixture(scope="module")
+def backend(small_checkpoint: Path) -> TaskBackend:
+    return loaded(small_checkpoint)
 
 
 @pytest.fixture(scope="module")
-def backend(small_checkpoint: Path) -> OpenvinoBackend:
-    return backend_of(small_checkpoint)
-
-
-@pytest.fixture(scope="module")
-def whole(small_checkpoint: Path) -> OpenvinoBackend:
-    return backend_of(small_checkpoint, whole=True)
+def whole(small_checkpoint: Path) -> TaskBackend:
+    return loaded(small_checkpoint, context="full")
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +73,7 @@ def difference(ours: list[EmotionOutput], theirs: list[EmotionOutput]) -> float:
 @given(st.lists(st.floats(0.03, 4.0), min_size=1, max_size=6))
 @example([1.0] * 5 + [3.483313782776122])
 def test_any_batch_equals_the_network_and_each_alone(
-    backend: OpenvinoBackend, precisely: Precisely, lengths: list[float]
+    backend: TaskBackend, precisely: Precisely, lengths: list[float]
 ) -> None:
     batch = batch_of(*lengths)
     found = backend.run(batch)
@@ -94,7 +87,7 @@ def test_any_batch_equals_the_network_and_each_alone(
 
 @pytest.mark.parametrize("lengths", [(0.1,), (3.0, 2.9, 1.0), (31.0,), (60.0, 55.0)])
 def test_attention_in_blocks_gives_the_same(
-    backend: OpenvinoBackend, whole: OpenvinoBackend, lengths: tuple[float, ...]
+    backend: TaskBackend, whole: TaskBackend, lengths: tuple[float, ...]
 ) -> None:
     batch = batch_of(*lengths)
     assert difference(whole.run(batch), backend.run(batch)) < 1e-5
@@ -114,11 +107,11 @@ def test_every_kind_of_network_is_exported(tmp_path: Path, changes: dict[str, ob
     folder = random_checkpoint.write(tmp_path / "c", **changes)
     batch = batch_of(1.5, 1.4)
     expected = in_float64(folder)(batch)
-    assert difference(backend_of(folder).run(batch), expected) < 1e-5
-    assert difference(backend_of(folder, whole=True).run(batch), expected) < 1e-5
+    assert difference(loaded(folder).run(batch), expected) < 1e-5
+    assert difference(loaded(folder, context="full").run(batch), expected) < 1e-5
 
 
-def test_a_run_does_not_touch_what_an_earlier_one_gave(backend: OpenvinoBackend) -> None:
+def test_a_run_does_not_touch_what_an_earlier_one_gave(backend: TaskBackend) -> None:
     first = backend.run(batch_of(2.0))[0]
     frames, total = first.frames.copy(), first.total.copy()  # type: ignore[union-attr]
     backend.run(batch_of(2.0, 1.8, 1.7))
@@ -126,53 +119,48 @@ def test_a_run_does_not_touch_what_an_earlier_one_gave(backend: OpenvinoBackend)
     np.testing.assert_array_equal(first.total, total)
 
 
-def test_trimming_between_runs_changes_nothing(backend: OpenvinoBackend) -> None:
+def test_trimming_between_runs_changes_nothing(backend: TaskBackend) -> None:
     batch = batch_of(2.0, 1.5)
     before = backend.run(batch)
-    backend.trim()
+    backend.memory.trim()
     assert difference(backend.run(batch), before) == 0.0
 
 
-def test_no_thread_count_of_anyone_else_is_changed(backend: OpenvinoBackend) -> None:
+def test_no_thread_count_of_anyone_else_is_changed(backend: TaskBackend) -> None:
     before = torch.get_num_threads()
     backend.run(batch_of(0.5))
     assert torch.get_num_threads() == before
 
 
 def test_a_precision_for_other_devices_is_refused(small_checkpoint: Path) -> None:
-    architecture = load(checkpoints.read(small_checkpoint, name="c"))[0].architecture
     with pytest.raises(DeviceError, match="on the CPU use --precision fp32"):
-        OpenvinoBackend(small_checkpoint, architecture, precision="fp16", threads=1)
+        loaded(small_checkpoint, precision="fp16")
 
 
 def test_bf16_is_refused_where_it_would_only_be_emulated(
     small_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    architecture = load(checkpoints.read(small_checkpoint, name="c"))[0].architecture
     monkeypatch.setattr("overtone.backends.openvino.runtime.has_fast_bf16", lambda: False)
     with pytest.raises(DeviceError, match=r"no fast bf16.*--precision fp32"):
-        OpenvinoBackend(small_checkpoint, architecture, precision="bf16", threads=1)
+        loaded(small_checkpoint, precision="bf16")
 
 
-def test_a_refused_allocation_is_out_of_memory(backend: OpenvinoBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_allocation_is_out_of_memory(backend: TaskBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     from overtone.errors import OutOfMemory
 
-    def refuse(batch: Batch) -> list[EmotionOutput]:
+    def refuse(graph: str, inputs: object) -> object:
         raise RuntimeError("Exception from src/inference: std::bad_alloc")
 
     with monkeypatch.context() as patch:
-        patch.setattr(backend, "_run", refuse)
+        patch.setattr(backend.graphs, "run", refuse)
         with pytest.raises(OutOfMemory, match="bad_alloc"):
             backend.run(batch_of(0.5))
     assert backend.run(batch_of(0.5))[0].count == 24
 
 
 @pytest.mark.skipif(not has_fast_bf16(), reason="this processor has no fast bf16")
-def test_bf16_runs_from_the_same_files(backend: OpenvinoBackend, small_checkpoint: Path) -> None:
-    checkpoint = checkpoints.read(small_checkpoint, name="c")
-    architecture = load(checkpoint)[0].architecture
-    found = conversion.converted(checkpoint, "bf16")
-    in_bf16 = OpenvinoBackend(found.folder, architecture, precision="bf16", threads=1)
+def test_bf16_runs_from_the_same_files(backend: TaskBackend, small_checkpoint: Path) -> None:
+    in_bf16 = loaded(small_checkpoint, precision="bf16")
     batch = batch_of(2.0)
     # bf16 keeps 8 bits of a value of 1 to 5, and a few layers round again.
     off = difference(in_bf16.run(batch), backend.run(batch))

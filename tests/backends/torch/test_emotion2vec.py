@@ -10,19 +10,18 @@ from typing import Any
 import pytest
 import torch
 
+from helpers.backends import loaded
 from helpers.clips import voice
-from overtone.backends.torch.emotion2vec import TorchBackend
+from overtone.backends.task_backend import TaskBackend
+from overtone.backends.torch.memory import CudaMemory
 from overtone.errors import DeviceError, OutOfMemory
-from overtone.models import checkpoints
-from overtone.models.emotion2vec.loading import load
 from overtone.types import FRAMES, Batch
 
 
 @pytest.fixture
-def backend(small_checkpoint: Path) -> TorchBackend:
-    network, _ = load(checkpoints.read(small_checkpoint, name="small"))
+def backend(small_checkpoint: Path) -> TaskBackend:
     # As many threads as this one has: running sets the number for the thread that calls, which is not ours to change.
-    return TorchBackend(network, device="cpu", precision="fp32", threads=torch.get_num_threads())
+    return loaded(small_checkpoint, backend="torch", threads=torch.get_num_threads())
 
 
 def raising(error: Exception) -> Callable[..., Any]:
@@ -43,20 +42,20 @@ def raising(error: Exception) -> Callable[..., Any]:
     ],
 )
 def test_refused_memory_is_told_and_the_next_batch_runs(
-    backend: TorchBackend, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+    backend: TaskBackend, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
 ) -> None:
     clip = voice(1.0)
     batch = Batch((clip,), len(clip))
     with monkeypatch.context() as broken:
-        broken.setattr(backend, "_network", raising(error))
+        broken.setattr(backend.graphs, "run", raising(error))
         with pytest.raises(OutOfMemory, match=said):
             backend.run(batch)
     assert backend.run(batch)[0].count == 49
 
 
-def test_a_fault_of_another_kind_is_not_taken_for_it(backend: TorchBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_another_kind_is_not_taken_for_it(backend: TaskBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = voice(1.0)
-    monkeypatch.setattr(backend, "_network", raising(RuntimeError("mat1 and mat2 shapes cannot be multiplied")))
+    monkeypatch.setattr(backend.graphs, "run", raising(RuntimeError("mat1 and mat2 shapes cannot be multiplied")))
     with pytest.raises(RuntimeError, match="multiplied"):
         backend.run(Batch((clip,), len(clip)))
 
@@ -100,11 +99,12 @@ class FakeCuda:
 
 
 @pytest.fixture
-def on_cuda(backend: TorchBackend, monkeypatch: pytest.MonkeyPatch) -> Callable[[FakeCuda], TorchBackend]:
+def on_cuda(backend: TaskBackend, monkeypatch: pytest.MonkeyPatch) -> Callable[[FakeCuda], TaskBackend]:
     """The backend, taking itself for one on a GPU, with `torch.cuda` replaced; its tensors stay on the CPU."""
 
-    def make(cuda: FakeCuda) -> TorchBackend:
-        monkeypatch.setattr(backend._device, "on_cpu", False)
+    def make(cuda: FakeCuda) -> TaskBackend:
+        monkeypatch.setattr(backend.graphs._device, "on_cpu", False)  # type: ignore[attr-defined]
+        monkeypatch.setattr(backend.graphs._device, "memory", CudaMemory("cpu"))  # type: ignore[attr-defined]
         for name in ("memory_allocated", "empty_cache", "synchronize"):
             monkeypatch.setattr(torch.cuda, name, getattr(cuda, name))
         return backend
@@ -125,11 +125,11 @@ CUDA_OOM = torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 
     ],
 )
 def test_after_cudas_out_of_memory_what_is_allocated_is_checked(
-    on_cuda: Callable[[FakeCuda], TorchBackend], monkeypatch: pytest.MonkeyPatch, kept: list[int], left: int
+    on_cuda: Callable[[FakeCuda], TaskBackend], monkeypatch: pytest.MonkeyPatch, kept: list[int], left: int
 ) -> None:
     cuda = FakeCuda(kept=list(kept))
     backend = on_cuda(cuda)
-    monkeypatch.setattr(backend, "_network", raising(CUDA_OOM))
+    monkeypatch.setattr(backend.graphs, "run", raising(CUDA_OOM))
     with pytest.raises(OutOfMemory) as caught:
         backend.run(BATCH)
     assert caught.value.left_bytes == left
@@ -137,7 +137,7 @@ def test_after_cudas_out_of_memory_what_is_allocated_is_checked(
 
 
 def test_a_failed_batchs_tensors_are_let_go_before_memory_is_given_back(
-    on_cuda: Callable[[FakeCuda], TorchBackend], monkeypatch: pytest.MonkeyPatch
+    on_cuda: Callable[[FakeCuda], TaskBackend], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An error's traceback holds every tensor of the batch: nothing may hold the error while the cache is emptied."""
     activations: list[weakref.ref[torch.Tensor]] = []
@@ -151,18 +151,18 @@ def test_a_failed_batchs_tensors_are_let_go_before_memory_is_given_back(
     cuda = FakeCuda(kept=[0])
     backend = on_cuda(cuda)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: alive.append(activations[0]() is not None))
-    monkeypatch.setattr(backend, "_network", forward)
+    monkeypatch.setattr(backend.graphs, "run", forward)
     with pytest.raises(OutOfMemory):
         backend.run(BATCH)
     assert alive == [False]
 
 
 def test_a_device_that_answers_no_more_is_told_apart_from_a_batch_that_failed(
-    on_cuda: Callable[[FakeCuda], TorchBackend], monkeypatch: pytest.MonkeyPatch
+    on_cuda: Callable[[FakeCuda], TaskBackend], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fault = RuntimeError("CUDA error: an illegal memory access was encountered")
     backend = on_cuda(FakeCuda(kept=[0], lost=True))
-    monkeypatch.setattr(backend, "_network", raising(fault))
+    monkeypatch.setattr(backend.graphs, "run", raising(fault))
     with pytest.raises(DeviceError, match="answers no more") as caught:
         backend.run(BATCH)
     assert caught.value.code == "device_lost"
@@ -173,42 +173,41 @@ def test_a_device_that_answers_no_more_is_told_apart_from_a_batch_that_failed(
 
 @pytest.mark.parametrize("precision", ["fp32", "tf32"])
 def test_float32_on_a_gpu_is_what_was_asked_for_while_it_runs(
-    on_cuda: Callable[[FakeCuda], TorchBackend], monkeypatch: pytest.MonkeyPatch, precision: str
+    on_cuda: Callable[[FakeCuda], TaskBackend], monkeypatch: pytest.MonkeyPatch, precision: str
 ) -> None:
     seen = []
     backend = on_cuda(FakeCuda(kept=[0]))
-    network = backend._network
+    run = backend.graphs.run
 
     def forward(*given: Any) -> Any:
         seen.append((torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32))
-        return network(*given)
+        return run(*given)
 
-    monkeypatch.setattr(backend._device, "precision", precision)
-    monkeypatch.setattr(backend, "_network", forward)
+    monkeypatch.setattr(backend.graphs._device, "precision", precision)  # type: ignore[attr-defined]
+    monkeypatch.setattr(backend.graphs, "run", forward)
     before = (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
     backend.run(BATCH)
-    assert seen == [(precision == "tf32",) * 2]
+    assert seen == [(precision == "tf32",) * 2] * 2  # in either graph
     assert (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32) == before
 
 
 def test_tf32_is_refused_where_the_gpu_has_none(small_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    network, _ = load(checkpoints.read(small_checkpoint, name="small"))
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Tesla T4")
     with pytest.raises(DeviceError, match=r"cuda:0 \(Tesla T4\) has no tf32"):
-        TorchBackend(network, device="cuda:0", precision="tf32", threads=1)
+        loaded(small_checkpoint, device="cuda:0", precision="tf32")
 
 
 def test_what_the_allocator_keeps_and_could_give_back_is_told(
-    on_cuda: Callable[[FakeCuda], TorchBackend], monkeypatch: pytest.MonkeyPatch
+    on_cuda: Callable[[FakeCuda], TaskBackend], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend = on_cuda(FakeCuda(kept=[0]))
     stats = {"reserved_bytes": 100, "allocated_bytes": 60, "inactive_split_bytes": 15}
     monkeypatch.setattr(torch.cuda, "memory_stats", lambda _: {f"{k}.all.current": v for k, v in stats.items()})
-    assert backend.reclaimable_bytes() == 25
+    assert backend.memory.reclaimable() == 25
 
 
-def test_what_a_batch_answered_is_not_changed_by_the_next(backend: TorchBackend) -> None:
+def test_what_a_batch_answered_is_not_changed_by_the_next(backend: TaskBackend) -> None:
     first = backend.run(Batch((voice(2.0), voice(1.0, seed=1)), 32_000, decode_params=FRAMES))
     kept = [(output.total.copy(), output.frames) for output in first]
     assert all(frames is not None and frames.base is None for _, frames in kept)  # nor is the whole batch kept alive

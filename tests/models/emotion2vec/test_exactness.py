@@ -11,8 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.backends import loaded
 from helpers.clips import voice
-from overtone.backends.torch.emotion2vec import TorchBackend
+from overtone.backends.task_backend import TaskBackend
 from overtone.batching.policy import bucket
 from overtone.models import checkpoints
 from overtone.models.emotion2vec import random_checkpoint
@@ -25,24 +26,23 @@ TOLERANCE = 1e-5
 """Absolute, on embeddings of the order of 1 to 5: a few units in the last place of float32."""
 
 
-def backend(folder: Path) -> TorchBackend:
-    network, _ = load(checkpoints.read(folder, name=str(folder)))
-    return TorchBackend(network, device="cpu", precision="fp32", threads=2)
+def backend(folder: Path) -> TaskBackend:
+    return loaded(folder, backend="torch", threads=2)
 
 
 @pytest.fixture(scope="module")
-def small(small_checkpoint: Path) -> TorchBackend:
+def small(small_checkpoint: Path) -> TaskBackend:
     return backend(small_checkpoint)
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> TorchBackend:
+def base(tmp_path_factory: pytest.TempPathFactory) -> TaskBackend:
     return backend(
         random_checkpoint.write(tmp_path_factory.mktemp("base") / "c", random_checkpoint.BASE, optimizer=False)
     )
 
 
-def run(backend: TorchBackend, clips: list[np.ndarray], padded: int | None = None) -> list[EmotionOutput]:
+def run(backend: TaskBackend, clips: list[np.ndarray], padded: int | None = None) -> list[EmotionOutput]:
     longest = max(len(clip) for clip in clips)
     return backend.run(Batch(tuple(clips), padded or bucket(longest), decode_params=FRAMES))
 
@@ -63,7 +63,7 @@ def assert_same(together: list[EmotionOutput], alone: list[EmotionOutput]) -> No
     slack=st.integers(0, 20_000),
 )
 def test_any_mix_in_any_order_with_any_padding_equals_alone(
-    small: TorchBackend, lengths: list[int], order: object, slack: int
+    small: TaskBackend, lengths: list[int], order: object, slack: int
 ) -> None:
     clips = [voice(length / 16_000, seed=i) for i, length in enumerate(lengths)]
     alone = [run(small, [clip], len(clip))[0] for clip in clips]
@@ -73,7 +73,7 @@ def test_any_mix_in_any_order_with_any_padding_equals_alone(
     assert_same(together, [alone[i] for i in places])
 
 
-def test_padding_is_not_merely_quiet_but_absent(small: TorchBackend) -> None:
+def test_padding_is_not_merely_quiet_but_absent(small: TaskBackend) -> None:
     """A neighbour as loud as can be, and much longer, changes nothing."""
     clip, loud = voice(1.0), 1000 * voice(9.0, seed=3)
     assert_same(run(small, [clip, loud])[:1], run(small, [clip], len(clip)))
@@ -81,13 +81,13 @@ def test_padding_is_not_merely_quiet_but_absent(small: TorchBackend) -> None:
 
 @settings(deadline=None, max_examples=5)
 @given(lengths=st.lists(st.floats(15.0, 25.0), min_size=2, max_size=3))
-def test_long_items_with_keys_left_out_equal_alone(small: TorchBackend, lengths: list[float]) -> None:
+def test_long_items_with_keys_left_out_equal_alone(small: TaskBackend, lengths: list[float]) -> None:
     clips = [voice(length, seed=i) for i, length in enumerate(lengths)]
     assert_same(run(small, clips), [run(small, [clip], len(clip))[0] for clip in clips])
 
 
 @pytest.mark.slow
-def test_the_base_shape_is_exact_too(base: TorchBackend) -> None:
+def test_the_base_shape_is_exact_too(base: TaskBackend) -> None:
     clips = [voice(length, seed=i) for i, length in enumerate((0.4, 2.9, 3.0, 7.7, 1.3))]
     alone = [run(base, [clip], len(clip))[0] for clip in clips]
     assert_same(run(base, clips), alone)
@@ -124,9 +124,7 @@ def test_running_changes_no_thread_count_of_the_caller_or_of_new_threads(small_c
     before, default = torch.get_num_threads(), of_a_new_thread()
     wanted = max(before, default) + 1
     with ThreadPoolExecutor(1) as own:
-        runner = TorchBackend(
-            load(checkpoints.read(small_checkpoint, name="s"))[0], device="cpu", precision="fp32", threads=wanted
-        )
+        runner = loaded(small_checkpoint, backend="torch", threads=wanted)
         own.submit(run, runner, [voice(1.0)]).result()
         assert own.submit(torch.get_num_threads).result() == wanted
     assert torch.get_num_threads() == before

@@ -141,7 +141,7 @@ def test_padding_changes_nothing(seaco: Model) -> None:
 
 @pytest.mark.parametrize("runtime", ["torch", "openvino"])
 def test_silence_and_the_shortest_audio_are_no_error(model: Model, runtime: str) -> None:
-    short = np.zeros(model.task.shortest, np.float32)
+    short = np.zeros(model.task.min_samples, np.float32)
     for answer in model.answer(runtime, [short, voice(0.05), np.zeros(16_000, np.float32)]):
         assert answer.tokens.dtype == np.int32
         assert answer.confidences.dtype == np.float32

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.backends.openvino.block_attention import BlockAttention
-from overtone.backends.openvino.runtime import Array, CompiledModel, openvino, read_model, serialized_first_inference
+from overtone.backends.openvino.runtime import Array, CompiledModel, openvino, read_model
 from overtone.errors import ModelError
 from overtone.system.machine import drop_mapped, trim_heap
 
@@ -28,7 +28,7 @@ _TOKEN_AXIS = {"query": 2, "key": 2, "value": 2, "attended": 2}
 
 
 class BlockwiseEncoder:
-    """Runs as the exported encoder does; see `CompiledModel` for the methods. Used by one thread at a time.
+    """A `GraphRunner` with the exported encoder's answers. Used by one thread at a time.
 
     path: of `encoder.xml`. Raises ModelError if its attention is not as `models.export` writes it.
     """
@@ -40,8 +40,13 @@ class BlockwiseEncoder:
         heads, width = (self._pieces[0].output_shape("query")[axis] for axis in (1, 3))
         self._attention = BlockAttention(heads, width, threads=threads, precision=precision)
 
-    def infer(self, inputs: Mapping[str, Array]) -> Array:
-        """(batch, frames, dim) features and true counts to embeddings of the same shape."""
+    @property
+    def samples(self) -> int:
+        """0: its lengths may change."""
+        return 0
+
+    def run(self, inputs: Mapping[str, Any]) -> Mapping[str, Array]:
+        """`embeddings` (batch, frames, dim) of `features` of the same shape, and of true `counts`."""
         first, *others = self._pieces
         values: dict[str, Array] = {name: array.copy() for name, array in first.run(inputs).items()}
         first.release()
@@ -51,7 +56,7 @@ class BlockwiseEncoder:
             values["attended"] = self._attention.attend(query, key, value, slopes, inputs["counts"], extra)
             del query, key, value
             values = self._by_stretches(piece, values)
-        return values["embeddings"][:, extra:]
+        return {"embeddings": values["embeddings"][:, extra:]}
 
     @staticmethod
     def _by_stretches(piece: CompiledModel, values: dict[str, Array]) -> dict[str, Array]:
@@ -68,9 +73,11 @@ class BlockwiseEncoder:
                 _rows(name, found[name], start)[:] = array
         return found
 
-    def warm_up(self, inputs: Mapping[str, Array]) -> None:
-        """Run once, which packs the weights, and let go of the file they came from."""
-        serialized_first_inference(lambda: self.infer(inputs))
+    def preempt(self) -> None:
+        """Do nothing: the encoder is run to its end."""
+
+    def release_file_pages(self) -> None:
+        """Give back the pages of the weights' file."""
         drop_mapped(self._path.with_suffix(".bin"))
 
     def trim(self) -> None:
@@ -78,7 +85,7 @@ class BlockwiseEncoder:
         for piece in self._pieces:
             piece.release()
         self._attention.release()
-        drop_mapped(self._path.with_suffix(".bin"))
+        self.release_file_pages()
         trim_heap()
 
 

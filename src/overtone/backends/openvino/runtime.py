@@ -147,7 +147,7 @@ class CompiledModel:
         found: Array = self._request.infer(inputs, share_inputs=True, share_outputs=True)[0]
         return found
 
-    def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+    def run(self, inputs: Mapping[str, Any]) -> Mapping[str, Array]:
         """All outputs by each of their names; valid until the next run. `inputs` may hold more than the model takes."""
         return self._run(self._request, inputs)
 
@@ -165,6 +165,9 @@ class CompiledModel:
         """Run once, which packs the weights for the processor, and let go of the file they came from."""
         serialized_first_inference(lambda: self._compiled.create_infer_request().infer(inputs))
         self.release_file_pages()
+
+    def preempt(self) -> None:
+        """Do nothing: a run is one call, and goes to its end."""
 
     def release_file_pages(self) -> None:
         """Give back the pages of the weights' file: packed copies are what runs, and these would count twice."""

@@ -10,17 +10,14 @@ from typing import TypeVar
 
 import torch
 
-from overtone.backends import cost_probe
+from overtone.backends.memory import DeviceMemory, ProcessMemory
+from overtone.backends.torch.memory import CudaMemory
 from overtone.backends.torch.tf32 import SWITCHES
 from overtone.errors import DeviceError, OutOfMemory
-from overtone.system.machine import peak_rss_bytes, processor_name, rss_bytes, trim_heap
+from overtone.system.machine import processor_name
 from overtone.system.memory import memory_refusal
-from overtone.types import Batch
 
 _T = TypeVar("_T")
-
-CONTEXT_BYTES = 512 << 20
-"""Device memory that CUDA, cuBLAS and cuDNN take for a process beside its tensors, which PyTorch does not count."""
 
 _DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -51,6 +48,7 @@ class TorchDevice:
         self.dtype = _DTYPES[precision]
         self.on_cpu = name == "cpu"
         self._threads = threads
+        self.memory: DeviceMemory = ProcessMemory() if self.on_cpu else CudaMemory(name)
 
     def run(self, work: Callable[[], _T], settle: Callable[[], None] = lambda: None) -> _T:
         """Do `work` in this device's precision. Raises OutOfMemory with nothing kept, after `settle`, where it does not
@@ -84,7 +82,7 @@ class TorchDevice:
         """Tidy up after a refusal. Bytes beyond `before` that something still holds; 0 unless there is a leak."""
         if self.on_cpu or self._allocated() > before:
             gc.collect()  # tensors in reference cycles
-        self.trim()
+        self.memory.trim()
         return max(0, self._allocated() - before)
 
     def _check(self, error: Exception) -> None:
@@ -100,44 +98,6 @@ class TorchDevice:
     def hardware(self) -> str:
         """Its own name."""
         return processor_name() if self.on_cpu else torch.cuda.get_device_name(self.name)
-
-    def allocated_bytes(self) -> int:
-        """See Backend."""
-        if self.on_cpu:
-            return rss_bytes()
-        # What the caching allocator holds is taken from the device, used or not.
-        return torch.cuda.memory_reserved(self.name) + CONTEXT_BYTES
-
-    def reclaimable_bytes(self) -> int:
-        """See Backend. The caching allocator's free blocks; what is left of blocks in use cannot be given back."""
-        if self.on_cpu:
-            return 0
-        stats = torch.cuda.memory_stats(self.name)
-        taken = stats["allocated_bytes.all.current"] + stats["inactive_split_bytes.all.current"]
-        return max(0, int(stats["reserved_bytes.all.current"] - taken))
-
-    def peak_bytes(self) -> int:
-        """See Backend."""
-        if self.on_cpu:
-            return peak_rss_bytes()
-        return torch.cuda.max_memory_reserved(self.name) + CONTEXT_BYTES
-
-    def probe(self, run: Callable[[Batch], object], batch: Batch) -> int:
-        """Peak bytes that a batch took on top of what was held before it."""
-        self.trim()
-        if self.on_cpu:
-            return cost_probe.process_peak(run, batch)
-        torch.cuda.reset_peak_memory_stats(self.name)
-        before = torch.cuda.memory_reserved(self.name)
-        run(batch)
-        return int(torch.cuda.max_memory_reserved(self.name) - before)
-
-    def trim(self) -> None:
-        """See Backend."""
-        if self.on_cpu:
-            trim_heap()
-        else:
-            torch.cuda.empty_cache()
 
 
 def _use_threads(count: int) -> None:

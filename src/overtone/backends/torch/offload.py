@@ -14,7 +14,6 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from overtone.models.emotion2vec.network import Emotion2vec
 from overtone.system.memory import GIB, format_size
 
 _RATE_BYTES = 64 << 20
@@ -63,14 +62,14 @@ class OffloadedBlock:
 
 
 class Offload:
-    """All blocks of a network on the CPU, everything else on `device`; `keep` moves blocks over as well.
+    """Some blocks of a network on the CPU, everything else on `device`; `place` moves blocks over as well.
 
     The network is in its final dtype and on the CPU. From here on it runs as if it were on `device`.
+    blocks: by name, in the order in which they run.
     """
 
-    def __init__(self, network: Emotion2vec, device: str) -> None:
+    def __init__(self, network: nn.Module, blocks: Mapping[str, nn.Module], device: str) -> None:
         self._device = device
-        blocks = dict(network.named_blocks())
         inside = {id(weight) for block in blocks.values() for weight in block.parameters()}
         for weight in network.parameters():
             if id(weight) not in inside:

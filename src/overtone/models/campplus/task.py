@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.features.fbank import HOP, Features, fbank, frames_of
-from overtone.models.task import RunGraph, check_finite
+from overtone.models.task import RunGraph, Task, check_finite
 from overtone.types import Batch, ModelOutput, Samples, SpeakerEmbeddings
 
 WINDOW = 24_000
@@ -32,18 +32,21 @@ def windows(samples: int) -> npt.NDArray[np.int32]:
     return np.stack((np.maximum(stops - WINDOW, 0), stops), axis=1).astype(np.int32)
 
 
-class SpeakerTask:
-    """See `Task`. Runs the graph `speaker`; answers are `SpeakerEmbeddings`."""
+class SpeakerTask(Task):
+    """Runs the graph `speaker`; answers are `SpeakerEmbeddings`."""
 
-    graphs: Sequence[str] = ("speaker",)
+    graphs = ("speaker",)
     hop = SHIFT
-    shortest = 1
+    min_samples = 1
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.name = checkpoint.name
 
     def answer(self, run: RunGraph, batch: Batch) -> list[ModelOutput]:
-        """See Task. A segment shorter than a window is followed by silence, as in FunASR."""
+        """One `SpeakerEmbeddings` for each waveform.
+
+        A segment shorter than a window is followed by silence, as in FunASR.
+        """
         spans = [windows(len(waveform)) for waveform in batch.waveforms]
         features = (
             row for waveform, own in zip(batch.waveforms, spans, strict=True) for row in _features(waveform, own)
@@ -55,7 +58,7 @@ class SpeakerTask:
         return [SpeakerEmbeddings(part, own) for part, own in zip(parts, spans, strict=True)]
 
     def run_worst_case(self, run: RunGraph, batch: Batch) -> None:
-        """See Task. What it runs depends on lengths alone."""
+        """Run the batch: its cost depends on lengths alone."""
         self.answer(run, batch)
 
 

@@ -7,11 +7,16 @@ definition serves a frame, a segment, a file and a file of ten hours.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from overtone.errors import ModelError
+from overtone.errors import CheckpointError, ModelError
+from overtone.models.checkpoints import Checkpoint
+
+HEAD = "head.safetensors"
+"""The classifier's weights in a converted model's folder."""
 
 UNUSED_PREFIX = "unuse"
 """Labels that start so are rows of the head that were never trained; FunASR leaves them out, and so does this."""
@@ -63,3 +68,31 @@ def softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
     scores: npt.NDArray[np.float64] = exponentials / exponentials.sum(axis=-1, keepdims=True)
     return scores
+
+
+def write_classifier(folder: Path, head: Head) -> None:
+    """Keep the classifier's weights; its labels are in `tokens.txt`."""
+    from safetensors.numpy import save_file
+
+    save_file({"weight": head.weight, "bias": head.bias}, folder / HEAD)
+
+
+def read_classifier(folder: Path, checkpoint: Checkpoint, dim: int) -> Head | None:
+    """The classifier, None for a model without classes. CheckpointError if it is missing, broken or of another
+    shape."""
+    if (labels := checkpoint.labels()) is None:
+        return None
+    from safetensors.numpy import load_file
+
+    try:
+        tensors = load_file(folder / HEAD)
+        head = Head(tensors["weight"], tensors["bias"], labels)
+    except Exception as error:  # safetensors raises its own kinds
+        raise CheckpointError(f"{checkpoint.name}: {HEAD} is missing or broken ({error}); convert it again.") from error
+    rows = len(labels)
+    if head.weight.shape != (rows, dim) or head.bias.shape != (rows,):
+        raise CheckpointError(
+            f"{checkpoint.name}: {HEAD} has shape {list(head.weight.shape)}, but tokens.txt and config.yaml ask for "
+            f"{[rows, dim]}."
+        )
+    return head

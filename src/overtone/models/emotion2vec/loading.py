@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -38,17 +38,32 @@ def load(checkpoint: Checkpoint, *, strict: bool = True) -> tuple[Emotion2vec, H
     with torch.device("meta"):
         network = Emotion2vec(architecture)
     expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
-    if checkpoint.labels is not None:
-        rows = len(checkpoint.labels)
-        expected |= {"proj.weight": (rows, architecture.embed_dim), "proj.bias": (rows,)}
+    labels = checkpoint.labels()
+    if labels is not None:
+        expected |= _head_shapes(labels, architecture)
     found = _chosen(tensors, expected, checkpoint, strict=strict)
-    head = None
-    if checkpoint.labels is not None:
-        weight, bias = found.pop("proj.weight"), found.pop("proj.bias")
-        head = Head(weight.numpy().copy(), bias.numpy().copy(), checkpoint.labels)
+    head = None if labels is None else _head(found, labels)
     network.load_state_dict(found, assign=True)
     network.requires_grad_(False)
     return network.eval(), head
+
+
+def read_published_classifier(checkpoint: Checkpoint) -> Head | None:
+    """The classifier alone, None for a checkpoint without classes. Errors as for `load`."""
+    if (labels := checkpoint.labels()) is None:
+        return None
+    architecture = Architecture.from_config(checkpoint.config, checkpoint.name)
+    tensors = _unwrapped(read_tensors(checkpoint), checkpoint)
+    return _head(_chosen(tensors, _head_shapes(labels, architecture), checkpoint, strict=False), labels)
+
+
+def _head_shapes(labels: Sequence[str], architecture: Architecture) -> dict[str, tuple[int, ...]]:
+    return {"proj.weight": (len(labels), architecture.embed_dim), "proj.bias": (len(labels),)}
+
+
+def _head(tensors: dict[str, torch.Tensor], labels: tuple[str, ...]) -> Head:
+    """The classifier, taken out of the tensors."""
+    return Head(tensors.pop("proj.weight").numpy().copy(), tensors.pop("proj.bias").numpy().copy(), labels)
 
 
 def _unwrapped(state: Mapping[str, PublishedTensor], checkpoint: Checkpoint) -> dict[str, PublishedTensor]:

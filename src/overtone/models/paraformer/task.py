@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from overtone.models.features.fbank import FRAME, Frontend, FrontendConfig, padd
 from overtone.models.paraformer import cif, timestamps
 from overtone.models.paraformer.config import ParaformerConfig
 from overtone.models.paraformer.hotwords import LONGEST, MOST, Hotwords, check_hotwords
-from overtone.models.task import Array, RunGraph, check_finite
+from overtone.models.task import Array, RunGraph, Task, check_finite
 from overtone.models.tokenizers.characters import CharTokenizer
 from overtone.types import Batch, TokenOutput
 
@@ -54,15 +54,15 @@ _Said = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.flo
 """Of one row: tokens, the probability of each, and where there are times their weights."""
 
 
-class ParaformerTask:
-    """The work of a `Paraformer`, `BiCifParaformer` or `SeacoParaformer`. See Task."""
+class ParaformerTask(Task):
+    """The work of a `Paraformer`, `BiCifParaformer` or `SeacoParaformer`; answers are `TokenOutput`s."""
 
-    shortest = FRAME
+    min_samples = FRAME
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         """Raises CheckpointError where its folder is broken, or asks for something that is not implemented."""
         name = checkpoint.name
-        self.tokens = CharTokenizer(checkpoint)
+        self.tokens = self.vocabulary = CharTokenizer(checkpoint)
         self._name = name
         self._config = ParaformerConfig.from_config(checkpoint.config, len(self.tokens), name)
         frontend = FrontendConfig.from_config(checkpoint.config.get("frontend_conf") or {}, name)
@@ -71,10 +71,6 @@ class ParaformerTask:
         self._hotwords = Hotwords(checkpoint, self.tokens, self._config.start) if self._config.hotwords else None
         self._known: tuple[tuple[str, ...], Array] = (), np.zeros((0, 0), np.float32)
         self.hop = frontend.hop
-
-    @property
-    def graphs(self) -> Sequence[str]:
-        """See Task."""
         config = self._config
         there = {
             "times": config.predictor.times,
@@ -82,10 +78,13 @@ class ParaformerTask:
             "hotword_scores": config.scores_hotwords,
             "seaco": config.hotwords is not None,
         }
-        return ("encoder", "decoder", *(graph for graph, is_there in there.items() if is_there))
+        self.graphs = ("encoder", "decoder", *(graph for graph, is_there in there.items() if is_there))
 
     def answer(self, run: RunGraph, batch: Batch) -> list[TokenOutput]:
-        """See `Task`. `batch.decode_params`: `ParaformerParams` or None. UsageError for hot words it cannot take."""
+        """One answer per waveform. `batch.decode_params`: `ParaformerParams` or None.
+
+        Raises UsageError for hot words that it cannot take.
+        """
         decode_params = batch.decode_params if isinstance(batch.decode_params, ParaformerParams) else ParaformerParams()
         if decode_params.hotwords and self._hotwords is None:
             raise UsageError(f"{self._name}: takes no hot words; a SeacoParaformer does.")
@@ -110,7 +109,7 @@ class ParaformerTask:
         return vectors
 
     def run_worst_case(self, run: RunGraph, batch: Batch) -> None:
-        """See Task. As if every second frame, which is 8 a second, ended a token, and with the most hot words."""
+        """Run the graphs as if every second frame, which is 8 a second, ended a token, and with the most hot words."""
         features, counts = self._features(batch)
         heard = run("encoder", {"features": features, "counts": counts})
         alphas = np.where(np.arange(heard["alphas"].shape[1]) < counts[:, None], np.float32(0.5), np.float32(0))

@@ -14,7 +14,7 @@ from overtone.models.checkpoints import Checkpoint
 from overtone.models.features.cmvn import read_cmvn
 from overtone.models.features.fbank import FRAME, Frontend, FrontendConfig, padded
 from overtone.models.sense_voice.ctc_alignment import BLANK, align, runs
-from overtone.models.task import Array, RunGraph, check_finite
+from overtone.models.task import Array, RunGraph, Task, check_finite
 from overtone.models.tokenizers.sentencepiece import SentencePieceTokenizer
 from overtone.types import SAMPLE_RATE, Batch, ModelOutput, TokenOutput
 
@@ -78,8 +78,11 @@ def frontend_config(config: Mapping[str, Any], name: str) -> FrontendConfig:
     return FrontendConfig.from_config(config_section(config, "frontend_conf", name), name)
 
 
-class SenseVoiceTask:
+class SenseVoiceTask(Task):
     """Waveforms to `TokenOutput`. `batch.decode_params` is a `SenseVoiceParams`; None stands for its defaults."""
+
+    graphs = ("encoder", "head", "scores")
+    min_samples = FRAME
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         config = frontend_config(checkpoint.config, checkpoint.name)
@@ -90,22 +93,8 @@ class SenseVoiceTask:
         self._name = checkpoint.name
         cmvn = read_cmvn(checkpoint.text(config.cmvn_file or "am.mvn"), checkpoint.name)
         self._frontend = Frontend(config, cmvn, name=checkpoint.name)
-        self.pieces = SentencePieceTokenizer.of(checkpoint)
-
-    @property
-    def graphs(self) -> Sequence[str]:
-        """Names of the graphs that it runs."""
-        return ("encoder", "head", "scores")
-
-    @property
-    def hop(self) -> int:
-        """Samples from one frame of the answer to the next: 60 ms."""
-        return self._frontend.config.hop
-
-    @property
-    def shortest(self) -> int:
-        """Samples of the first frame."""
-        return FRAME
+        self.pieces = self.vocabulary = SentencePieceTokenizer.of(checkpoint)
+        self.hop = config.hop
 
     def answer(self, run: RunGraph, batch: Batch) -> list[ModelOutput]:
         """One `TokenOutput` for each waveform, in order."""
@@ -115,7 +104,7 @@ class SenseVoiceTask:
         return [self._read(run, one, decode_params.times) for one in heard]
 
     def run_worst_case(self, run: RunGraph, batch: Batch) -> None:
-        """See Task. As if every second frame began a token, none of them where its frames say."""
+        """Run the graphs as if every second frame began a token, none of them where its frames say."""
         for heard in self._hear(run, batch, SenseVoiceParams()):
             targets = np.arange((len(heard.best) - QUERIES + 1) // 2) % 2 + 1
             chances = _chances(run, heard, targets)

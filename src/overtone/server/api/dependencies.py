@@ -54,10 +54,10 @@ def call_of(
     """
     answering = server.host.answering(task)
     given = {name: text for name, text in texts.items() if name not in own}
-    model = given.pop("model", answering.runtime.network.name)
-    if model != answering.runtime.network.name:
+    model = given.pop("model", answering.runtime.model.name)
+    if model != answering.runtime.model.name:
         raise RefusedError(
-            f"there is no model {model!r} for that here; there is {answering.runtime.network.name!r}.", code="unknown"
+            f"there is no model {model!r} for that here; there is {answering.runtime.model.name!r}.", code="unknown"
         )
     if task == "emotion":
         embedding = boolean("embeddings", given.pop("embeddings", "false"))

@@ -92,7 +92,7 @@ class OpenAIParams:
 
 
 def _check_model(name: str, transcriber: Transcriber) -> None:
-    own = transcriber.runtime.network.name
+    own = transcriber.runtime.model.name
     same = {own, *ALIASES.get(own, {}).values(), *NAMES}
     same |= {alias for alias, ids in ALIASES.items() if own in ids.values()}
     if name not in same:

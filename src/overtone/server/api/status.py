@@ -115,13 +115,13 @@ def routes(server: Server) -> APIRouter:
 def _info(server: Server, task: Task, answering: AnyPipeline) -> ModelInfo:
     runtime = answering.runtime
     return ModelInfo(
-        id=runtime.network.name,
+        id=runtime.model.name,
         task=task,
         labels=list(answering.labels) if isinstance(answering, EmotionRecognizer) else [],
-        dim=runtime.network.dim,
-        precision=runtime.precision,
-        device=runtime.device,
-        backend=runtime.backend,
+        dim=runtime.model.task.dim,
+        precision=runtime.engine.precision,
+        device=runtime.engine.device,
+        backend=runtime.engine.backend_name,
         fingerprint=server.host.fingerprints[task],
         longest_segment_s=answering.options.longest_s,
         models={} if isinstance(answering, EmotionRecognizer) else dict(answering.models),

@@ -56,7 +56,7 @@ class ModelSet:
 
 def check_wish(transcriber: Transcriber, **options: Any) -> None:
     """UsageError for options of a call that the recogniser can do nothing with, such as words to listen for."""
-    registry.check_decode_params(_kind(transcriber.runtime.network.folder), transcriber.options.for_call(**options))
+    registry.check_decode_params(_kind(transcriber.runtime.model.folder), transcriber.options.for_call(**options))
 
 
 @lru_cache(maxsize=8)
@@ -82,7 +82,7 @@ def supported_options(transcriber: Transcriber) -> frozenset[str]:
 
 
 def _of_emotion(recognizer: EmotionRecognizer) -> str:
-    network = recognizer.runtime.network
+    network = recognizer.runtime.model
     found = checkpoints.read(network.folder, name=network.name)
     return fingerprint(found, strict=not recognizer.options.ignore_unknown_tensors)
 
@@ -91,9 +91,9 @@ def _of_transcriber(transcriber: Transcriber, emotion: str) -> str:
     """The recogniser's, and those of whatever else has a say in the text."""
     runtime, options = transcriber.runtime, transcriber.options
     strict = not options.ignore_unknown_tensors
-    _kind(runtime.network.folder)  # known before anybody waits for it
-    folders = {"recognizer": runtime.network.folder}
-    folders |= {role: unit.network.folder for role, unit in runtime.auxiliary.items() if role != "emotion"}
+    _kind(runtime.model.folder)  # known before anybody waits for it
+    folders = {"recognizer": runtime.model.folder}
+    folders |= {role: unit.folder for role, unit in runtime.auxiliary.items() if role != "emotion"}
     folders |= {role: _folder(name, options) for role, name in transcriber.models.items() if _is_beside(role, name)}
     parts = [
         f"{role} {fingerprint(checkpoints.read(folder, name=role), strict=strict)}"

@@ -135,7 +135,7 @@ class Service:
         """What answers depend on beside the audio and the call."""
         answering = self.check_open(task)
         runtime, options = answering.runtime, answering.options
-        return repr((self.host.fingerprints[task], runtime.precision, runtime.backend, options))
+        return repr((self.host.fingerprints[task], runtime.engine.precision, runtime.engine.backend_name, options))
 
     async def with_deadline(self, making: Awaitable[_T]) -> _T:
         """The outcome, or RefusedError (deadline)."""

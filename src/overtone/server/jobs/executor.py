@@ -165,7 +165,9 @@ class JobExecutor:
         if seconds is not None and seconds < _WORTH_KEEPING_S:
             return None
         runtime = answering.runtime
-        models = f"{self._service.host.fingerprints[call.task]} {runtime.precision} {runtime.backend}"
+        models = (
+            f"{self._service.host.fingerprints[call.task]} {runtime.engine.precision} {runtime.engine.backend_name}"
+        )
         return SegmentCheckpoint(Path(claim.answers), fingerprint=models)
 
 

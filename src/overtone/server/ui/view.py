@@ -45,7 +45,11 @@ class View:
         if last is not None:
             runtime = last.emotion.runtime
             served = text(
-                language, "served", model=runtime.network.name, precision=runtime.precision, device=runtime.device
+                language,
+                "served",
+                model=runtime.model.name,
+                precision=runtime.engine.precision,
+                device=runtime.engine.device,
             )
         base = Options() if last is None else last.emotion.options
         return {on.heading: markup.heading(language, served, session.user)} | on.texts(language, base, self.takes())

@@ -45,8 +45,14 @@ class Overtone:
 
         self._recognizer = EmotionRecognizer.with_options(Options(**given))
         used = self._recognizer.runtime
-        names = ("backend", "device", "precision", "threads")
-        return {"model": used.network.name} | {name: getattr(used, name) for name in names}
+        engine = used.engine
+        return {
+            "model": used.model.name,
+            "backend": engine.backend_name,
+            "device": engine.device,
+            "precision": engine.precision,
+            "threads": used.threads,
+        }
 
     def clip(self, source: str) -> Answer:
         """`segments_s`: seconds of each segment that went through the model."""

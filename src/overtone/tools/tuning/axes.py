@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import get_args
 
-from overtone.engine.model_instance import BATCH_S
+from overtone.engine.device_model import BATCH_S
 from overtone.options.emotion import Options, Precision
 from overtone.tools.tuning.search import Axes
 

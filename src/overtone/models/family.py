@@ -1,0 +1,87 @@
+"""What the folder of a model family declares: the networks it runs, what they are for, and how each is built.
+
+Nothing here imports a runtime: a family imports its networks and its task inside its methods, when they are called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from overtone.errors import CheckpointError
+from overtone.models.checkpoints import Checkpoint
+from overtone.options.transcription import TranscribeOptions
+
+if TYPE_CHECKING:
+    from overtone.models.graph import Graph
+    from overtone.models.task import Task
+
+Role = Literal["recognizer", "live", "vad", "punctuation", "speakers", "emotion"]
+
+ROLE_NAMES: Mapping[Role, str] = {
+    "recognizer": "speech recognition",
+    "live": "speech recognition while somebody speaks",
+    "vad": "voice activity detection",
+    "punctuation": "punctuation",
+    "speakers": "telling speakers apart",
+    "emotion": "emotion",
+}
+"""Roles in words, for messages."""
+
+
+class ModelFamily:
+    """Networks that are built and used alike; in `FAMILIES` of the `family.py` of a folder here."""
+
+    networks: tuple[str, ...]
+    """Classes as `config.yaml` names them."""
+    role: Role
+    """What the networks are for."""
+    precisions: tuple[str, ...] = ("fp32", "bf16", "int8")
+    """Precisions that a model can be converted to."""
+    exports_onnx: bool = False
+    """Whether PyTorch's ONNX exporter takes its graphs."""
+    writes_punctuation: bool = False
+    """Whether a recognizer's tokens include punctuation."""
+
+    def build(self, checkpoint: Checkpoint, *, strict: bool = True) -> dict[str, Graph]:
+        """Graphs by name with the published weights, float32, on the CPU.
+
+        strict: refuse tensors that the network does not know.
+        Raises CheckpointError.
+        """
+        raise NotImplementedError
+
+    def task(self, checkpoint: Checkpoint) -> Task:
+        """The work on a batch of waveforms. Raises CheckpointError for a family that is given no segments."""
+        raise CheckpointError(
+            f"{checkpoint.name}: is a model for {ROLE_NAMES[self.role]} ({checkpoint.kind}), which runs beside others."
+        )
+
+    def check(self, checkpoint: Checkpoint) -> None:
+        """Raise CheckpointError for texts that are broken or ask for what is not implemented. Reads no weights."""
+
+    def labels(self, checkpoint: Checkpoint) -> tuple[str, ...] | None:
+        """Labels of the classifier as published; None for a model without classes."""
+        return None
+
+    def describe(self, checkpoint: Checkpoint) -> dict[str, str]:
+        """Lines of `overtone models info`, by their headings."""
+        return {"network": checkpoint.kind, "for": ROLE_NAMES[self.role]}
+
+    def write_converted(self, checkpoint: Checkpoint, folder: Path) -> None:
+        """Write what a converted model needs beside its graphs and the published texts."""
+
+    def copy_converted(self, checkpoint: Checkpoint, folder: Path) -> None:
+        """Write what a copy of the converted model needs that the converted model itself reads from elsewhere."""
+
+    def decode_options(self, kind: str) -> frozenset[str]:
+        """Names of the options, of `language`, `itn` and `hotwords`, that a recognizer of this class takes."""
+        return frozenset()
+
+    def check_decode_params(self, kind: str, options: TranscribeOptions) -> None:
+        """Raise UsageError for options that a recognizer of this class does not take."""
+
+    def decode_params(self, kind: str, options: TranscribeOptions) -> Hashable:
+        """What a recognizer of this class is asked, checked."""
+        raise NotImplementedError
