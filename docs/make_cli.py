@@ -18,7 +18,7 @@ from typer.models import ArgumentInfo, OptionInfo
 
 from overtone.cli.app import app
 from overtone.options.check import flag
-from overtone.options.emotion import NAMES
+from overtone.options.emotion import Options
 
 PAGE = Path(__file__).with_name("cli.md")
 
@@ -58,7 +58,7 @@ def page() -> str:
     parts = [_HEAD.format(help=app.info.help, commands=listed)]
     parts += [_command(name, call) for name, call in commands]
     shared = dict(commands)["emotion"]
-    parts.append(_SHARED + _table(row for row in _parameters(shared) if row[0] in NAMES))
+    parts.append(_SHARED + _table(row for row in _parameters(shared) if row[0] in Options.names()))
     return "\n".join(parts)
 
 
@@ -73,8 +73,8 @@ def _commands(typer: Typer, above: str = "") -> Iterator[tuple[str, Callable[...
 
 def _command(name: str, call: Callable[..., Any]) -> str:
     all_of_them = list(_parameters(call))
-    shares = {*NAMES} <= {n for n, *_ in all_of_them}
-    own = [parameter for parameter in all_of_them if not (shares and parameter[0] in NAMES)]
+    shares = {*Options.names()} <= {n for n, *_ in all_of_them}
+    own = [parameter for parameter in all_of_them if not (shares and parameter[0] in Options.names())]
     arguments = [(n, hint, info) for n, hint, info in own if isinstance(info, ArgumentInfo)]
     typed = [_typed(n, hint) for n, hint, _ in arguments]
     lines = [f"## overtone {name}", "", _text(call), ""]

@@ -14,7 +14,7 @@ import yaml
 
 from helpers.paths import ROOT
 from overtone.options.check import flag
-from overtone.options.emotion import NAMES
+from overtone.options.emotion import Options
 from overtone.server.settings import Settings
 from overtone.system.memory import parse_size
 
@@ -34,7 +34,7 @@ def settings(command: list[str]) -> tuple[Settings, dict[str, str]]:
     assert words.pop(0) == "serve"
     given = dict(zip(words[::2], words[1::2], strict=True))
     kinds = {flag(name): name for name in Settings.__slots__}
-    assert given.keys() <= kinds.keys() | {flag(name) for name in NAMES}
+    assert given.keys() <= kinds.keys() | {flag(name) for name in Options.names()}
     own = {kinds[name]: value for name, value in given.items() if name in kinds}
     if "grace_s" in own:
         own |= {"grace_s": float(own["grace_s"])}

@@ -358,7 +358,7 @@ def test_a_profile_reads_back(model: str, threads: int, batch: float, keep: bool
         path = Path(folder) / "p.toml"
         profile.write(str(path), values, remarks)
         assert tomllib.loads(path.read_text(encoding="utf-8")) == values
-        assert sources.load(profile=path) == Options(**values)  # type: ignore[arg-type]
+        assert sources.load(Options, profile=path) == Options(**values)  # type: ignore[arg-type]
 
 
 def test_a_profile_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ class _Clip:
     error: OvertoneError | None = None
 
 
-@with_options
+@with_options(Options)
 def bench(
     files: Files = None,
     funasr: AgainstFunasr = False,
@@ -67,7 +67,7 @@ def bench(
 
     Each program runs in a process of its own, they take turns, and a warm-up is not counted.
     """
-    made = resolve_options(options)
+    made = resolve_options(Options, options)
     if funasr:
         _check_funasr(made)
     with ExitStack() as stack:

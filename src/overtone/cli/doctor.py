@@ -20,6 +20,7 @@ from overtone.errors import OvertoneError
 from overtone.models import checkpoints
 from overtone.models.hub import BUNDLED
 from overtone.options import sources
+from overtone.options.emotion import Options
 from overtone.segmentation import silero_vad
 from overtone.system import machine
 from overtone.system.assets import asset
@@ -181,7 +182,7 @@ def _settings() -> Iterator[Finding]:
         if (value := sources.environment(name)) is not None:
             yield Finding("note", name, f"is {value!r}: {meaning}")
     try:
-        sources.load()
+        sources.load(Options)
     except OvertoneError as error:
         yield Finding("bad", "settings", str(error))
 

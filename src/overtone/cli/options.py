@@ -13,9 +13,10 @@ import typer
 from overtone.options import sources
 from overtone.options.check import flag, kinds_of
 from overtone.options.emotion import HELP, Options
-from overtone.options.transcription import FIELDS, TRANSCRIBE_HELP, TranscribeOptions
+from overtone.options.transcription import TRANSCRIBE_HELP
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+_Options = TypeVar("_Options", bound=Options)
 
 _SHORT = {"model": ["-m"], "memory": []}
 _SIZES = ("memory", "max_upload", "uploads_size", "jobs_size", "cache_size")
@@ -31,28 +32,19 @@ def typer_command(command: Callable[..., int]) -> Callable[..., None]:
     return run
 
 
-def with_options(command: _Command) -> _Command:
-    """Give a command that takes `**options` an option for every field of `Options`, and `--profile`.
+def with_options(kind: type[Options], *, profile: bool = True) -> Callable[[_Command], _Command]:
+    """Give a command that takes `**options` an option for every field of `kind` that there is to set, and `--profile`.
 
-    None stands for "not given".
+    None stands for "not given". profile: False for the command that makes one.
     """
-    return _with(command, [_profile(), *_model_options()])
-
-
-def with_transcription_options(command: _Command) -> _Command:
-    """The same for transcription."""
-    made = parameters_of(TranscribeOptions, TRANSCRIBE_HELP, "Model and work")
-    return _with(command, [_profile(), *(option for option in made if option.name in FIELDS)])
-
-
-def with_tuning_options(command: _Command) -> _Command:
-    """The same without `--profile`, for the command that makes one."""
-    return _with(command, _model_options())
+    return lambda command: _with(command, [*([_profile()] if profile else []), *_model_options(kind)])
 
 
 def with_settings(settings: type[Any], texts: Mapping[str, str], panel: str) -> Callable[[_Command], _Command]:
     """Give a command that takes `**options` those of `with_options`, after one for every field of `settings`."""
-    return lambda command: _with(command, [*parameters_of(settings, texts, panel), _profile(), *_model_options()])
+    return lambda command: _with(
+        command, [*parameters_of(settings, texts, panel), _profile(), *_model_options(Options)]
+    )
 
 
 def _with(command: _Command, made: list[inspect.Parameter]) -> _Command:
@@ -65,14 +57,9 @@ def _with(command: _Command, made: list[inspect.Parameter]) -> _Command:
     return command
 
 
-def resolve_options(options: dict[str, Any]) -> Options:
+def resolve_options(kind: type[_Options], options: dict[str, Any]) -> _Options:
     """The options of a command: what was given, over the profile, the environment and the config file."""
-    return sources.load(**explicit_options(options))
-
-
-def resolve_transcription_options(options: dict[str, Any]) -> TranscribeOptions:
-    """The same of a command that transcribes."""
-    return sources.load_transcription(**explicit_options(options))
+    return sources.load(kind, **explicit_options(options))
 
 
 def explicit_options(options: dict[str, Any]) -> dict[str, Any]:
@@ -91,8 +78,9 @@ def _profile() -> inspect.Parameter:
     )
 
 
-def _model_options() -> list[inspect.Parameter]:
-    return parameters_of(Options, HELP, "Model and work")
+def _model_options(kind: type[Options]) -> list[inspect.Parameter]:
+    made = parameters_of(kind, HELP if kind is Options else TRANSCRIBE_HELP, "Model and work")
+    return [option for option in made if option.name in kind.names()]
 
 
 def parameters_of(settings: type[Any], texts: Mapping[str, str], panel: str) -> list[inspect.Parameter]:

@@ -19,6 +19,7 @@ from overtone.cli.batch_run import Inputs
 from overtone.cli.options import resolve_options, with_options
 from overtone.engine import runtime
 from overtone.errors import BudgetError, InputError
+from overtone.options.emotion import Options
 from overtone.segmentation.segmenters import window_count
 from overtone.system.memory import format_size
 from overtone.types import SAMPLE_RATE
@@ -44,13 +45,13 @@ class _Forecast:
     error: str | None = None
 
 
-@with_options
+@with_options(Options)
 def plan(inputs: Inputs, format: As = "table", **options: Any) -> int:
     """Say what a run over these inputs would need: memory, batches, time.
 
     Loads the model to know; of the inputs it reads headers only.
     """
-    started = runtime.start(resolve_options(options))
+    started = runtime.start(resolve_options(Options, options))
     try:
         forecasts = list(_forecasts(inputs, started))
         if format == "json":

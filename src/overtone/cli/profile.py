@@ -78,11 +78,11 @@ class _Watch:
         return _Spent(time.perf_counter() - self._began, _cpu_s() - self._cpu_s, rss_bytes())
 
 
-@with_options
+@with_options(Options)
 def profile(inputs: Inputs, gantt: Gantt = None, overwrite: Overwrite = False, **options: Any) -> int:
     """Run these inputs and show each stage's time, processor time and memory, and how well they overlap."""
     plot = StagePlot(gantt, overwrite=overwrite) if gantt is not None else None
-    run = _measured(inputs, resolve_options(options))
+    run = _measured(inputs, resolve_options(Options, options))
     _print(run)
     if plot is not None:
         plot.draw(run.recording, run.title)

@@ -10,6 +10,7 @@ from overtone.cli import console
 from overtone.cli.options import explicit_options, resolve_options, with_settings
 from overtone.errors import UsageError
 from overtone.options import sources
+from overtone.options.emotion import Options
 from overtone.server.settings import HELP, Settings
 
 _NEEDED = ("fastapi", "uvicorn", "websockets", "prometheus_client", "python_multipart", "redis")
@@ -21,7 +22,7 @@ def serve(**options: Any) -> int:
     names = [field.name for field in dataclasses.fields(Settings)]
     given = explicit_options({name: options.pop(name) for name in names})
     settings = Settings(**{**sources.environment_of(sources.SERVICE, Settings), **given})
-    made = resolve_options(options)
+    made = resolve_options(Options, options)
     if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
         raise UsageError(
             f"the service needs {', '.join(missing)}: pip install 'overtone[server]'", code="missing_extra"

@@ -18,10 +18,11 @@ import overtone
 from overtone.audio.sources import expand
 from overtone.cli import console, report
 from overtone.cli.batch_run import Inputs, Quiet
-from overtone.cli.options import explicit_options, with_tuning_options
+from overtone.cli.options import explicit_options, with_options
 from overtone.errors import InputError, UsageError
 from overtone.models.checkpoints import find
 from overtone.options import sources
+from overtone.options.emotion import Options
 from overtone.system.devices import resolve_devices
 from overtone.system.machine import processor_name, usable_cpus
 from overtone.tools.tuning import profile
@@ -64,7 +65,7 @@ class TuneRequest:
             raise UsageError(f"{self.output} is there already; give --overwrite to replace it, or another -o.")
 
 
-@with_tuning_options
+@with_options(Options, profile=False)
 def tune(
     inputs: Inputs,
     time: Time = "5m",
@@ -83,7 +84,7 @@ def tune(
     request = TuneRequest(output, seconds_of(time), audio_s, least_agreement)
     request.check(overwrite)
     fixed = {*sources.settings(), *explicit_options(options)}
-    base = sources.load(**explicit_options(options))
+    base = sources.load(Options, **explicit_options(options))
     find(base.model, hub=base.hub)  # what cannot be had is said once, and not by every trial
     device = ",".join(resolve_devices(base.device))
     with tempfile.TemporaryDirectory(prefix="overtone-tune-") as folder:

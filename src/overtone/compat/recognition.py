@@ -24,6 +24,7 @@ from overtone.models.checkpoints import Checkpoint
 from overtone.models.paraformer.task import ParaformerTask
 from overtone.models.sense_voice.task import LANGUAGES
 from overtone.options import sources
+from overtone.options.transcription import TranscribeOptions
 from overtone.types import SAMPLE_RATE
 
 Result = dict[str, Any]
@@ -78,7 +79,7 @@ class Recognition:
         if self._mode not in _MODES:
             raise UsageError(f"spk_mode={self._mode!r} is not known; use {', '.join(_MODES)}.")
         self._speech, stack = vad_and_options(given, options["hub"], float(given.get("merge_length_s") or _MERGED_S))
-        made = sources.load_transcription(model=str(checkpoint.folder), **_SETTLED, **options, **stack)
+        made = sources.load(TranscribeOptions, model=str(checkpoint.folder), **_SETTLED, **options, **stack)
         known = {field.name: getattr(made, field.name) for field in dataclasses.fields(made)}
         hearing = RawTranscriber.with_options(RawOptions(**known))
         assert isinstance(hearing, RawTranscriber)

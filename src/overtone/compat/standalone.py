@@ -9,6 +9,7 @@ from typing import Any
 from overtone.engine.loader import load_graphs
 from overtone.models.checkpoints import Checkpoint
 from overtone.options import sources
+from overtone.options.emotion import Options
 from overtone.pipelines.auxiliary import LockedGraphs
 from overtone.system.devices import resolve_device
 
@@ -18,7 +19,7 @@ class StandaloneModel:
 
     def __init__(self, checkpoint: Checkpoint, options: Mapping[str, Any]) -> None:
         """options: `device`, `threads` and so on, as every pipeline has them."""
-        made = sources.load(model=str(checkpoint.folder), **options)
+        made = sources.load(Options, model=str(checkpoint.folder), **options)
         threads = made.threads or 1
         self._graphs = load_graphs(checkpoint, made, resolve_device(made.device), threads)
         self._run = LockedGraphs(self._graphs)

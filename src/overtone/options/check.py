@@ -15,6 +15,24 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 
+def option(default: Any, help: str, *, range: tuple[float, float] | None = None) -> Any:
+    """A dataclass field with its line of `--help` and the least and greatest value that is possible."""
+    return dataclasses.field(default=default, metadata={"help": help, "range": range})
+
+
+def help_of(settings: type[DataclassInstance]) -> dict[str, str]:
+    """The line of `--help` of each field."""
+    return {field.name: field.metadata["help"] for field in dataclasses.fields(settings)}
+
+
+def check_ranges(settings: DataclassInstance) -> None:
+    """UsageError for the first value of a dataclass that is out of its field's range; None is in any."""
+    for field in dataclasses.fields(settings):
+        bounds, value = field.metadata.get("range"), getattr(settings, field.name)
+        if bounds is not None and value is not None and not bounds[0] <= value <= bounds[1]:
+            raise UsageError(f"{flag(field.name)} is {value:g}; {bounds[0]:g} to {bounds[1]:g} is possible.")
+
+
 def flag(name: str) -> str:
     """An option as it is typed: `max_segment` is `--max-segment`."""
     return "--" + name.replace("_", "-")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from overtone.errors import UsageError
-from overtone.options.check import check_names, check_types, flag
+from overtone.options.check import check_names, check_ranges, check_types, flag, help_of, option
 from overtone.system.memory import parse_size
 from overtone.types import Granularity
 
@@ -39,35 +39,60 @@ class Options:
     offload: keep part of the network on the CPU where the GPU cannot hold it; each batch then moves it over.
     """
 
-    model: str = "tiny"
-    hub: Literal["hf", "ms"] = "hf"
-    memory: str | int | None = None
-    device: str = "auto"
-    precision: Precision | None = None
-    backend: BackendName = "auto"
-    threads: int | None = None
-    decoders: int | None = None
-    decode_processes: int = 0
-    segment: SegmentMode = "vad"
-    max_segment: float = 30.0
-    window: float = 4.0
-    hop: float | None = None
-    context: Literal["segment", "full"] = "segment"
-    keep_silence: bool = False
-    channels: Literal["mix", "split"] = "mix"
-    granularity: Granularity = "segment"
-    labels: Literal["english", "published"] = "english"
-    batch_size_s: float | None = None
-    batch_size_threshold_s: float | None = None
-    ignore_unknown_tensors: bool = False
-    offload: bool = False
+    model: str = option("tiny", "tiny, an alias (see `overtone models list`), a hub id, or a checkpoint folder.")
+    hub: Literal["hf", "ms"] = option("hf", "Where hub ids are looked up: hf (Hugging Face) or ms (ModelScope).")
+    memory: str | int | None = option(
+        None, "Budget of the whole process, or of each GPU: 2GiB, 512MB. Default: most of what is free."
+    )
+    device: str = option("auto", "auto, cpu, cuda:N, several (cuda:0,cuda:1), or cuda:all.")
+    precision: Precision | None = option(
+        None, "fp32; bf16, int8 on a CPU; tf32, bf16, fp16 on CUDA. Default: fp32, or a converted model's own."
+    )
+    backend: BackendName = option(
+        "auto", "What runs the model: openvino on a CPU, torch on CUDA; torch runs on a CPU too."
+    )
+    threads: int | None = option(
+        None, "Threads of the model on a CPU. Default: the cores this process may use.", range=(1, 1024)
+    )
+    decoders: int | None = option(None, "Files decoded at once. Default: up to 4.", range=(1, 256))
+    decode_processes: int = option(
+        0, "Processes that decode files, for a GPU that outruns threads. 0: threads of this process.", range=(0, 256)
+    )
+    segment: SegmentMode = option(
+        "vad", "vad: cut long audio where speech pauses; window: a fixed grid; none: run files whole."
+    )
+    max_segment: float = option(
+        30.0, "Longest segment of vad, in seconds; shorter audio is not cut.", range=(1.0, 600.0)
+    )
+    window: float = option(4.0, "Seconds of a window, with --segment window.", range=(0.1, 600.0))
+    hop: float | None = option(
+        None, "Seconds from one window to the next. Default: the window, so that none overlap.", range=(0.02, 600.0)
+    )
+    context: Literal["segment", "full"] = option(
+        "segment", "segment: attention within a segment; full: over the whole file, in linear memory."
+    )
+    keep_silence: bool = option(False, "Judge silence too, instead of reporting it as silence.")
+    channels: Literal["mix", "split"] = option("mix", "mix: the mean of all channels; split: a result for each.")
+    granularity: Granularity = option(
+        "segment", "utterance: one answer a file; segment: and its timeline; frame: and every 20 ms."
+    )
+    labels: Literal["english", "published"] = option(
+        "english", "english, or published as in the checkpoint (生气/angry)."
+    )
+    batch_size_s: float | None = option(
+        None, "Most padded seconds in a batch, on top of what memory allows.", range=(1.0, 1e6)
+    )
+    batch_size_threshold_s: float | None = option(
+        None, "Segments longer than this many seconds run alone.", range=(0.0, 1e6)
+    )
+    ignore_unknown_tensors: bool = option(False, "Load a checkpoint that holds tensors the network does not know.")
+    offload: bool = option(
+        False, "Keep part of a model that its GPU cannot hold on the CPU: slower, as each batch moves it over."
+    )
 
     def __post_init__(self) -> None:
         check_types(self)
-        for name, low, high in _RANGES:
-            value = getattr(self, name)
-            if value is not None and not low <= value <= high:
-                raise UsageError(f"{flag(name)} is {value:g}; {low:g} to {high:g} is possible.")
+        check_ranges(self)
         if self.hop is not None and self.hop > self.window:
             raise UsageError(f"--hop {self.hop:g} is longer than --window {self.window:g}; audio would be skipped.")
         if self.memory is not None:
@@ -106,7 +131,7 @@ class Options:
         UsageError for any other, and for segments longer than the model was loaded for.
         """
         may_set = self.per_call
-        check_names(changes, self._names())
+        check_names(changes, _fields(self))
         if fixed := next((name for name in changes if name not in may_set), None):
             may = ", ".join(may_set)
             raise UsageError(f"{flag(fixed)} is settled when the model is loaded; a call may set: {may}.")
@@ -123,7 +148,7 @@ class Options:
 
     def replace(self: _Options, **changes: Any) -> _Options:
         """A copy with some options changed. UsageError for one that does not exist."""
-        check_names(changes, self._names())
+        check_names(changes, _fields(self))
         return dataclasses.replace(self, **changes)
 
     @property
@@ -131,20 +156,15 @@ class Options:
         """Names of the options that a single call may have of its own."""
         return PER_CALL
 
-    def _names(self) -> tuple[str, ...]:
-        return tuple(field.name for field in dataclasses.fields(self))
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Names of the options there are to set."""
+        return _fields(cls)
 
 
-_RANGES = (
-    ("threads", 1, 1024),
-    ("decoders", 1, 256),
-    ("decode_processes", 0, 256),
-    ("max_segment", 1.0, 600.0),
-    ("window", 0.1, 600.0),
-    ("hop", 0.02, 600.0),
-    ("batch_size_s", 1.0, 1e6),
-    ("batch_size_threshold_s", 0.0, 1e6),
-)
+def _fields(options: Options | type[Options]) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(options))
+
 
 SHORTEST_TAIL_S = 0.5
 """A remainder shorter than this is joined to the window before it: too little to judge alone."""
@@ -152,30 +172,5 @@ SHORTEST_TAIL_S = 0.5
 PER_CALL = ("segment", "max_segment", "window", "hop", "keep_silence", "channels", "granularity", "labels")
 """Options that need no other model, plan or thread, so that each call may have its own."""
 
-NAMES = tuple(field.name for field in dataclasses.fields(Options))
-
-HELP: Mapping[str, str] = {
-    "model": "tiny, an alias (see `overtone models list`), a hub id, or a checkpoint folder.",
-    "hub": "Where hub ids are looked up: hf (Hugging Face) or ms (ModelScope).",
-    "memory": "Budget of the whole process, or of each GPU: 2GiB, 512MB. Default: most of what is free.",
-    "device": "auto, cpu, cuda:N, several (cuda:0,cuda:1), or cuda:all.",
-    "precision": "fp32; bf16, int8 on a CPU; tf32, bf16, fp16 on CUDA. Default: fp32, or a converted model's own.",
-    "backend": "What runs the model: openvino on a CPU, torch on CUDA; torch runs on a CPU too.",
-    "threads": "Threads of the model on a CPU. Default: the cores this process may use.",
-    "decoders": "Files decoded at once. Default: up to 4.",
-    "decode_processes": "Processes that decode files, for a GPU that outruns threads. 0: threads of this process.",
-    "segment": "vad: cut long audio where speech pauses; window: a fixed grid; none: run files whole.",
-    "max_segment": "Longest segment of vad, in seconds; shorter audio is not cut.",
-    "window": "Seconds of a window, with --segment window.",
-    "hop": "Seconds from one window to the next. Default: the window, so that none overlap.",
-    "context": "segment: attention within a segment; full: over the whole file, in linear memory.",
-    "keep_silence": "Judge silence too, instead of reporting it as silence.",
-    "channels": "mix: the mean of all channels; split: a result for each.",
-    "granularity": "utterance: one answer a file; segment: and its timeline; frame: and every 20 ms.",
-    "labels": "english, or published as in the checkpoint (生气/angry).",
-    "batch_size_s": "Most padded seconds in a batch, on top of what memory allows.",
-    "batch_size_threshold_s": "Segments longer than this many seconds run alone.",
-    "ignore_unknown_tensors": "Load a checkpoint that holds tensors the network does not know.",
-    "offload": "Keep part of a model that its GPU cannot hold on the CPU: slower, as each batch moves it over.",
-}
+HELP: Mapping[str, str] = help_of(Options)
 """One line for each option, shown by `--help`."""

@@ -18,8 +18,8 @@ import platformdirs
 
 from overtone.errors import UsageError
 from overtone.options.check import WORDS, check_names, flag, kinds_of
-from overtone.options.emotion import NAMES, Options
-from overtone.options.transcription import FIELDS, TranscribeOptions
+from overtone.options.emotion import Options
+from overtone.options.transcription import TranscribeOptions
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -44,25 +44,20 @@ _Stored = dict[str, tuple[Any, str]]
 """Values by the option's name, each with the place that it was read from."""
 
 
-def load(*, profile: str | os.PathLike[str] | None = None, **given: Any) -> Options:
+def load(kind: type[_Options], *, profile: str | os.PathLike[str] | None = None, **given: Any) -> _Options:
     """Options from the config file, the environment, the file `profile` and `given`, in that order.
 
+    kind: `Options`, or `TranscribeOptions`, whose `model` is called `recognizer` in a file or the environment
+    (`OVERTONE_RECOGNIZER`), where `model` is an emotion model.
     UsageError names what is wrong, and the variable or the file that says so.
     """
-    check_names(given, NAMES)
+    check_names(given, kind.names())
     stored = {**_settings(), **({} if profile is None else _from_profile(Path(profile)))}
-    return _made(Options, {name: value for name, value in stored.items() if name in NAMES}, given)
-
-
-def load_transcription(*, profile: str | os.PathLike[str] | None = None, **given: Any) -> TranscribeOptions:
-    """The same for transcription. `model` of a file or the environment is an emotion model; its recogniser is
-    `recognizer` there (`OVERTONE_RECOGNIZER`)."""
-    check_names(given, FIELDS)
-    stored = {**_settings(), **({} if profile is None else _from_profile(Path(profile)))}
-    stored.pop("model", None)
-    if RECOGNIZER in stored:
-        stored["model"] = stored[RECOGNIZER]
-    return _made(TranscribeOptions, {name: value for name, value in stored.items() if name in FIELDS}, given)
+    if kind is TranscribeOptions:
+        stored.pop("model", None)
+        if RECOGNIZER in stored:
+            stored["model"] = stored[RECOGNIZER]
+    return _made(kind, {name: value for name, value in stored.items() if name in kind.names()}, given)
 
 
 def _made(kind: type[_Options], stored: _Stored, given: Mapping[str, Any]) -> _Options:
@@ -78,7 +73,7 @@ def _made(kind: type[_Options], stored: _Stored, given: Mapping[str, Any]) -> _O
 
 def settings() -> dict[str, Any]:
     """What the config file and the environment say, by name. UsageError names what is wrong."""
-    return {name: value for name, value in _values(_settings()).items() if name in NAMES}
+    return {name: value for name, value in _values(_settings()).items() if name in Options.names()}
 
 
 def _settings() -> _Stored:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from overtone.errors import UsageError
-from overtone.options.check import flag
-from overtone.options.emotion import HELP, Options
+from overtone.options.check import flag, help_of, option
+from overtone.options.emotion import Options
 
 Language = Literal["auto", "zh", "en", "yue", "ja", "ko", "nospeech"]
 
@@ -34,30 +34,34 @@ class TranscribeOptions(Options):
     docs/transcription.md shows.
     """
 
-    model: str = "sensevoice"
-    vad: str = "silero"
-    punctuation: str = "auto"
-    speakers: bool = False
-    speaker_model: str = "cam++"
-    num_speakers: int | None = None
-    emotion: str | None = None
-    vad_device: str | None = None
-    punctuation_device: str | None = None
-    speaker_device: str | None = None
-    emotion_device: str | None = None
-    language: Language = "auto"
-    itn: bool = True
-    hotwords: str = ""
-    merge_length_s: float | None = None
-    max_end_silence_ms: int | None = None
+    model: str = option("sensevoice", "The recogniser: sensevoice, paraformer-zh, a hub id, or a checkpoint folder.")
+    vad: str = option("silero", "What finds speech: silero (inside this package), fsmn-vad, a hub id, or a folder.")
+    punctuation: str = option(
+        "auto", "auto, none, ct-punc, a hub id, or a folder. auto: ct-punc for a Paraformer; SenseVoice needs none."
+    )
+    speakers: bool = option(False, "Tell speakers apart.")
+    speaker_model: str = option("cam++", "The CAM++ model for that: cam++, a hub id, or a folder.")
+    num_speakers: int | None = option(None, "How many speakers there are. Default: found out.", range=(1, 100))
+    emotion: str | None = option(
+        None, "An emotion model (tiny, plus-large, ...) for each sentence's mood. Default: SenseVoice's own word."
+    )
+    vad_device: str | None = option(None, "Where an FSMN-VAD runs. Default: the CPU.")
+    punctuation_device: str | None = option(None, "Where punctuation runs. Default: the CPU.")
+    speaker_device: str | None = option(None, "Where the speaker model runs. Default: as --device.")
+    emotion_device: str | None = option(None, "Where the emotion model runs. Default: as --device.")
+    language: Language = option("auto", "Of the speech, for SenseVoice.")
+    itn: bool = option(True, "Numbers as figures, and punctuation (SenseVoice).")
+    hotwords: str = option("", "Words to listen for, blanks between them (Paraformer with SeACo).")
+    merge_length_s: float | None = option(None, "Join stretches of speech that FSMN-VAD finds up to so many seconds.")
+    max_end_silence_ms: int | None = option(
+        None, "Silence that ends a stretch of speech, for FSMN-VAD.", range=(50, 6000)
+    )
 
     def __post_init__(self) -> None:
         Options.__post_init__(self)
         for name in _UNFIT:
             if getattr(self, name) != _DEFAULTS[name]:
                 raise UsageError(f"{flag(name)} is for emotion alone; leave it out for transcription.")
-        if self.num_speakers is not None and not 1 <= self.num_speakers <= _MOST_SPEAKERS:
-            raise UsageError(f"--num-speakers is {self.num_speakers}; 1 to {_MOST_SPEAKERS} is possible.")
         if self.num_speakers is not None and not self.speakers:
             raise UsageError("--num-speakers takes --speakers, which tells speakers apart.")
         if self.merge_length_s is not None and not 1.0 <= self.merge_length_s <= self.max_segment:
@@ -73,8 +77,6 @@ class TranscribeOptions(Options):
         if self.whole and self.vad != "silero":
             raise UsageError("--segment none cuts nothing, so there is nothing to find with --vad; leave one out.")
         self._check_stages()
-        if self.max_end_silence_ms is not None and not 50 <= self.max_end_silence_ms <= 6000:
-            raise UsageError(f"--max-end-silence-ms is {self.max_end_silence_ms}; 50 to 6000 is possible.")
 
     def _check_stages(self) -> None:
         """UsageError for what is said of a stage that is left out."""
@@ -91,11 +93,14 @@ class TranscribeOptions(Options):
 
     @property
     def per_call(self) -> tuple[str, ...]:
-        """See Options."""
+        """Names of the options that a single call may have of its own."""
         return TRANSCRIBE_PER_CALL
 
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Names of the options there are to set: those for emotion alone left out."""
+        return tuple(field.name for field in dataclasses.fields(cls) if field.name not in _UNFIT)
 
-_MOST_SPEAKERS = 100
 
 _UNFIT = ("window", "hop", "context", "keep_silence", "granularity", "labels", "offload")
 """Options of emotion that mean nothing here."""
@@ -104,30 +109,11 @@ _DEFAULTS = {field.name: field.default for field in dataclasses.fields(Options)}
 
 _OWN_DEFAULTS = {field.name: field.default for field in dataclasses.fields(TranscribeOptions)}
 
-FIELDS = tuple(field.name for field in dataclasses.fields(TranscribeOptions) if field.name not in _UNFIT)
-"""Names of what there is to set."""
-
 TRANSCRIBE_PER_CALL = ("max_segment", "channels", "language", "itn", "hotwords", "num_speakers")
 """Options that need no other model, plan or thread, so that each call may have its own."""
 
 TRANSCRIBE_HELP: Mapping[str, str] = {
-    **HELP,
-    "model": "The recogniser: sensevoice, paraformer-zh, a hub id, or a checkpoint folder.",
-    "vad": "What finds speech: silero (inside this package), fsmn-vad, a hub id, or a folder.",
-    "punctuation": "auto, none, ct-punc, a hub id, or a folder. auto: ct-punc for a Paraformer; SenseVoice needs none.",
-    "speakers": "Tell speakers apart.",
-    "speaker_model": "The CAM++ model for that: cam++, a hub id, or a folder.",
-    "num_speakers": "How many speakers there are. Default: found out.",
-    "emotion": "An emotion model (tiny, plus-large, ...) for each sentence's mood. Default: SenseVoice's own word.",
-    "vad_device": "Where an FSMN-VAD runs. Default: the CPU.",
-    "punctuation_device": "Where punctuation runs. Default: the CPU.",
-    "speaker_device": "Where the speaker model runs. Default: as --device.",
-    "emotion_device": "Where the emotion model runs. Default: as --device.",
-    "language": "Of the speech, for SenseVoice.",
-    "itn": "Numbers as figures, and punctuation (SenseVoice).",
-    "hotwords": "Words to listen for, blanks between them (Paraformer with SeACo).",
-    "merge_length_s": "Join stretches of speech that FSMN-VAD finds up to so many seconds.",
-    "max_end_silence_ms": "Silence that ends a stretch of speech, for FSMN-VAD.",
+    **help_of(TranscribeOptions),
     "segment": "vad: cut where speech pauses; none: run files whole.",
     "max_segment": "Longest segment, in seconds (FunASR's max_single_segment_time).",
 }

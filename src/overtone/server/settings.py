@@ -11,10 +11,13 @@ from typing import Any, Literal
 import platformdirs
 
 from overtone.errors import UsageError
-from overtone.options.check import check_types, flag
+from overtone.options.check import check_ranges, check_types, flag, help_of, option
 from overtone.system.memory import parse_size
 
 Log = Literal["auto", "json", "text"]
+
+
+_DAY_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,42 +28,58 @@ class Settings:
     that cannot be.
     """
 
-    transcriber: str | None = None
-    host: str = "127.0.0.1"
-    port: int = 8765
-    keys: str | None = None
-    allow_anyone: bool = False
-    cors: str = ""
-    max_upload: str = "256MiB"
-    max_files: int = 1000
-    max_audio_s: float = 900.0
-    max_job_audio_s: float = 36_000.0
-    uploads: str | None = None
-    uploads_size: str = "4GiB"
-    upload_idle_s: float = 15.0
-    upload_rate: int = 4096
-    deadline_s: float = 120.0
-    queue_audio_s: float = 1800.0
-    key_share: float = 0.5
-    live_streams: int = 8
-    live_idle_s: float = 30.0
-    grace_s: float = 30.0
-    jobs: str | None = None
-    jobs_at_once: int = 2
-    jobs_audio_s: float = 360_000.0
-    jobs_size: str = "16GiB"
-    jobs_kept_s: float = 86_400.0
-    cache: str = "memory"
-    cache_size: str = "64MiB"
-    cache_kept_s: float = 86_400.0
-    page: bool = True
-    log: Log = "auto"
+    transcriber: str | None = option(
+        None, "Write speech down too, with this recogniser: sensevoice, paraformer-zh, a hub id or a folder."
+    )
+    host: str = option("127.0.0.1", "Address to listen at. Other than loopback needs --keys.")
+    port: int = option(8765, "Port to listen at; 0 takes a free one.", range=(0, 65_535))
+    keys: str | None = option(None, "Let in only who has a key of this file; `overtone keys add` makes one.")
+    allow_anyone: bool = option(False, "Listen beyond loopback without keys: whoever reaches it may use it.")
+    cors: str = option("", "Origins whose pages may call it from a browser, joined by commas. Default: none.")
+    max_upload: str = option("256MiB", "Most bytes of one request.")
+    max_files: int = option(1000, "Most files of one job.", range=(1, 100_000))
+    max_audio_s: float = option(
+        900.0, "Most seconds of audio that are answered at once; longer audio is a job.", range=(1, 36_000)
+    )
+    max_job_audio_s: float = option(
+        36_000.0, "Most seconds of audio of one file of a job, and of one live stream.", range=(1, 30 * _DAY_S)
+    )
+    uploads: str | None = option(
+        None, "Folder for uploads under way. Default: a private one among the temporary files."
+    )
+    uploads_size: str = option("4GiB", "Most bytes of all uploads under way together.")
+    upload_idle_s: float = option(15.0, "Seconds without a byte after which an upload is given up.", range=(0.1, 3600))
+    upload_rate: int = option(4096, "Least bytes per second of an upload, on average.", range=(0, 1e9))
+    deadline_s: float = option(
+        120.0, "Seconds after which an answer is of no use to whoever waits for it.", range=(0.1, _DAY_S)
+    )
+    queue_audio_s: float = option(
+        1800.0,
+        "Most seconds of audio under way at once; what does not come out by the deadline is not let in.",
+        range=(1, 1e9),
+    )
+    key_share: float = option(
+        0.5, "Most of that queue, and of the audio that waits in jobs, that one key may have.", range=(0.001, 1)
+    )
+    live_streams: int = option(8, "Live streams at once.", range=(0, 1000))
+    live_idle_s: float = option(30.0, "Seconds without audio after which a live stream is closed.", range=(0.1, 3600))
+    grace_s: float = option(30.0, "Seconds to finish what was admitted when it is told to end.", range=(0, 3600))
+    jobs: str | None = option(None, "Folder of the jobs. Default: in your data folder.")
+    jobs_at_once: int = option(2, "Files of jobs under way at once.", range=(1, 64))
+    jobs_audio_s: float = option(360_000.0, "Most seconds of audio that wait in jobs.", range=(1, 1e12))
+    jobs_size: str = option("16GiB", "Most bytes of uploads and results of jobs on disk.")
+    jobs_kept_s: float = option(
+        86_400.0, "Seconds that a finished job and its results are kept.", range=(1, 3650 * _DAY_S)
+    )
+    cache: str = option("memory", "Where answers are kept: memory, off, or redis://host:port/0.")
+    cache_size: str = option("64MiB", "Most bytes of answers in memory.")
+    cache_kept_s: float = option(86_400.0, "Seconds that an answer is kept.", range=(1, 3650 * _DAY_S))
+    page: bool = option(True, "Serve the web page too, where Gradio is installed.")
+    log: Log = option("auto", "Form of the log: json, text, or auto: text on a terminal.")
 
     def __post_init__(self) -> None:
         check_types(self)
-        for name, (low, high) in _RANGES.items():
-            if not low <= getattr(self, name) <= high:
-                raise UsageError(f"{flag(name)} is {getattr(self, name):g}; {low:g} to {high:g} is possible.")
+        check_ranges(self)
         for name in SIZES:
             try:
                 parse_size(getattr(self, name))
@@ -95,57 +114,5 @@ class Settings:
 SIZES = ("max_upload", "uploads_size", "jobs_size", "cache_size")
 """Settings that are sizes in memory or on disk."""
 
-_DAY_S = 86_400.0
-
-_RANGES: Mapping[str, tuple[float, float]] = {
-    "port": (0, 65_535),
-    "max_files": (1, 100_000),
-    "max_audio_s": (1, 36_000),
-    "max_job_audio_s": (1, 30 * _DAY_S),
-    "upload_idle_s": (0.1, 3600),
-    "upload_rate": (0, 1e9),
-    "deadline_s": (0.1, _DAY_S),
-    "queue_audio_s": (1, 1e9),
-    "key_share": (0.001, 1),
-    "live_streams": (0, 1000),
-    "live_idle_s": (0.1, 3600),
-    "grace_s": (0, 3600),
-    "jobs_at_once": (1, 64),
-    "jobs_audio_s": (1, 1e12),
-    "jobs_kept_s": (1, 3650 * _DAY_S),
-    "cache_kept_s": (1, 3650 * _DAY_S),
-}
-
-HELP: Mapping[str, str] = {
-    "transcriber": "Write speech down too, with this recogniser: sensevoice, paraformer-zh, a hub id or a folder.",
-    "host": "Address to listen at. Other than loopback needs --keys.",
-    "port": "Port to listen at; 0 takes a free one.",
-    "keys": "Let in only who has a key of this file; `overtone keys add` makes one.",
-    "allow_anyone": "Listen beyond loopback without keys: whoever reaches it may use it.",
-    "cors": "Origins whose pages may call it from a browser, joined by commas. Default: none.",
-    "max_upload": "Most bytes of one request.",
-    "max_files": "Most files of one job.",
-    "max_audio_s": "Most seconds of audio that are answered at once; longer audio is a job.",
-    "max_job_audio_s": "Most seconds of audio of one file of a job, and of one live stream.",
-    "uploads": "Folder for uploads under way. Default: a private one among the temporary files.",
-    "uploads_size": "Most bytes of all uploads under way together.",
-    "upload_idle_s": "Seconds without a byte after which an upload is given up.",
-    "upload_rate": "Least bytes per second of an upload, on average.",
-    "deadline_s": "Seconds after which an answer is of no use to whoever waits for it.",
-    "queue_audio_s": "Most seconds of audio under way at once; what does not come out by the deadline is not let in.",
-    "key_share": "Most of that queue, and of the audio that waits in jobs, that one key may have.",
-    "live_streams": "Live streams at once.",
-    "live_idle_s": "Seconds without audio after which a live stream is closed.",
-    "grace_s": "Seconds to finish what was admitted when it is told to end.",
-    "jobs": "Folder of the jobs. Default: in your data folder.",
-    "jobs_at_once": "Files of jobs under way at once.",
-    "jobs_audio_s": "Most seconds of audio that wait in jobs.",
-    "jobs_size": "Most bytes of uploads and results of jobs on disk.",
-    "jobs_kept_s": "Seconds that a finished job and its results are kept.",
-    "cache": "Where answers are kept: memory, off, or redis://host:port/0.",
-    "cache_size": "Most bytes of answers in memory.",
-    "cache_kept_s": "Seconds that an answer is kept.",
-    "page": "Serve the web page too, where Gradio is installed.",
-    "log": "Form of the log: json, text, or auto: text on a terminal.",
-}
+HELP: Mapping[str, str] = help_of(Settings)
 """One line for each setting, shown by `overtone serve --help`."""

@@ -63,8 +63,8 @@ def transcription_for(options: Options, transcriber: str) -> TranscribeOptions:
         raise UsageError("--offload keeps parts of one model elsewhere; leave it out, or --transcriber.")
     shared = {name: getattr(options, name) for name in _SHARED}
     longest_s = min(_LONGEST_S, max(options.max_segment, options.longest_s))
-    return sources.load_transcription(
-        **shared, model=transcriber, emotion=options.model, segment="vad", max_segment=longest_s
+    return sources.load(
+        TranscribeOptions, **shared, model=transcriber, emotion=options.model, segment="vad", max_segment=longest_s
     )
 
 
