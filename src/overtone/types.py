@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,8 @@ BYTES_PER_SAMPLE = 4
 
 Granularity = Literal["utterance", "segment", "frame"]
 """How fine an answer is: one for the source; and its timeline; and every 20 ms."""
+
+_TranscriptT = TypeVar("_TranscriptT", bound="Transcript")
 
 Samples = npt.NDArray[np.float32]
 """Waveform samples, float32, shape (samples,) unless said otherwise, full scale ±1."""
@@ -244,6 +246,11 @@ class EmotionResult(Result):
     envelope: npt.NDArray[np.float32] | None = field(default=None, repr=False)
     """Peak envelope for pictures: rows of (lowest, highest) sample, shape (n, 2), of equal stretches of the source."""
 
+    @classmethod
+    def failed(cls, error: OvertoneError, **fields: Any) -> EmotionResult:
+        """The result of a source that could not be processed. fields: of `Result`."""
+        return cls(label=None, score=None, scores=None, segments=(), error=error, **fields)
+
 
 @dataclass(frozen=True, slots=True)
 class Word:
@@ -299,6 +306,11 @@ class Transcript(Result):
     language: str | None = None
     speakers: int | None = None
     models: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def failed(cls: type[_TranscriptT], error: OvertoneError, **fields: Any) -> _TranscriptT:
+        """The result of a source that could not be processed. fields: of `Result`, and `models`."""
+        return cls(text="", sentences=(), error=error, **fields)
 
 
 SILENCE = "silence"

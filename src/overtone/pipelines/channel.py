@@ -17,10 +17,10 @@ from overtone.segmentation.segmenters import Segmenter
 from overtone.system.profiler import NULL_PROFILER, Profiler
 from overtone.types import SAMPLE_RATE, Samples, Segment, Span, Timings
 
-_Pooled_co = TypeVar("_Pooled_co", covariant=True)
+PooledT_co = TypeVar("PooledT_co", covariant=True)
 
 
-class Aggregator(Protocol[_Pooled_co]):
+class Aggregator(Protocol[PooledT_co]):
     """Puts a channel's answer together from the outputs of its segments, in whatever order they come. Thread-safe."""
 
     def add_silence(self, segment: Segment) -> None:
@@ -29,7 +29,7 @@ class Aggregator(Protocol[_Pooled_co]):
     def add(self, index: int, span: Span, answer: Any) -> None:
         """What a model says of a segment; once for each model that was asked."""
 
-    def finish(self) -> _Pooled_co:
+    def finish(self) -> PooledT_co:
         """The answer, once everything has been added."""
 
 
@@ -45,7 +45,7 @@ class _Spent:
     merge_s: float = 0.0
 
 
-class ChannelStream(Generic[_Pooled_co]):
+class ChannelStream(Generic[PooledT_co]):
     """A channel's samples on their way to its answer: `push` blocks, `finish`, then `aggregate`.
 
     Fed by one thread, answered by the engine's. Segments are submitted as they are cut, so a source of any length is
@@ -57,22 +57,22 @@ class ChannelStream(Generic[_Pooled_co]):
         self,
         segmenter: Segmenter,
         submit: Submit,
-        aggregator: Aggregator[_Pooled_co],
+        aggregator: Aggregator[PooledT_co],
         *,
         min_samples: int,
         envelope: bool = False,
-        stages: Profiler = NULL_PROFILER,
+        profiler: Profiler = NULL_PROFILER,
     ) -> None:
         self._segmenter: Segmenter | None = segmenter
         self._submit = submit
         self._aggregator = aggregator
         self._min_samples = min_samples
         self._envelope = Envelope() if envelope else None
-        self._stages = stages
+        self._profiler = profiler
         self._spent = _Spent()
         self._notes: dict[str, None] = {}
         self._devices: set[str] = set()
-        self._owed: set[Future[Any]] = set()
+        self._pending: set[Future[Any]] = set()
         self._settled = threading.Condition()
         self.error: OvertoneError | None = None
         self.samples = 0
@@ -99,9 +99,9 @@ class ChannelStream(Generic[_Pooled_co]):
 
     def _send(self, segments: Iterator[Segment]) -> None:
         while self.error is None:
-            began = self._stages.begin()
+            began = self._profiler.begin()
             segment = next(segments, None)
-            self._spent.cut_s += self._stages.end("cut", began)
+            self._spent.cut_s += self._profiler.end("cut", began)
             if segment is None:
                 return
             # The rest of a file may be too short for a single frame.
@@ -110,7 +110,7 @@ class ChannelStream(Generic[_Pooled_co]):
                 continue
             answers = self._submit(segment.samples)
             with self._settled:
-                self._owed.update(answers)
+                self._pending.update(answers)
             for answer in answers:
                 answer.add_done_callback(self._on_answer(segment))
 
@@ -118,7 +118,7 @@ class ChannelStream(Generic[_Pooled_co]):
         index, span = segment.index, segment.span  # and not the samples
 
         def settle(future: Future[Any]) -> None:
-            began = self._stages.begin()
+            began = self._profiler.begin()
             error: OvertoneError | None = None
             try:
                 output = future.result()
@@ -134,31 +134,31 @@ class ChannelStream(Generic[_Pooled_co]):
                 error = ModelError("the engine was closed before this was run", code="cancelled")
             except Exception as unknown:  # noqa: BLE001 - in the engine's thread; it must reach the one who waits
                 error = ModelError(f"the model failed on {span.start_s:.1f}-{span.stop_s:.1f} s ({unknown!r})")
-            merge_s = self._stages.end("merge", began)
+            merge_s = self._profiler.end("merge", began)
             with self._settled:
                 self._spent.merge_s += merge_s
                 self.error = self.error or error
-                self._owed.discard(future)
+                self._pending.discard(future)
                 self._settled.notify_all()
 
         return settle
 
-    def aggregate(self) -> _Pooled_co:
+    def aggregate(self) -> PooledT_co:
         """Wait for every answer and aggregate them. Raises the first error that a segment met."""
         with self._settled:
-            self._settled.wait_for(lambda: not self._owed)
+            self._settled.wait_for(lambda: not self._pending)
         if self.error is not None:
             raise self.error
-        began = self._stages.begin()
+        began = self._profiler.begin()
         merged = self._aggregator.finish()
-        self._spent.merge_s += self._stages.end("merge", began)
+        self._spent.merge_s += self._profiler.end("merge", began)
         return merged
 
     def cancel(self) -> None:
         """Nobody waits any more: what has not been run will not be."""
         with self._settled:
-            owed = list(self._owed)
-        for answer in owed:
+            pending = list(self._pending)
+        for answer in pending:
             answer.cancel()
 
     def timings(self, decode_s: float, total_s: float) -> Timings:

@@ -8,13 +8,15 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from types import MethodType
-from typing import Any
+from typing import Any, Generic, TypeVar
 from weakref import WeakMethod
 
 from overtone.engine.engine import Engine
 from overtone.models.family import Role
 from overtone.options.emotion import Options
 from overtone.types import FRAMES, ModelOutput, Samples
+
+OptionsT = TypeVar("OptionsT", bound=Options)
 
 
 class RequestContext:
@@ -41,20 +43,20 @@ class RequestContext:
             self._cancelled = True
             todo, self._callbacks = self._callbacks, []
         for callback in todo:
-            if (work := callback()) is not None:
-                work()
+            if (function := callback()) is not None:
+                function()
 
-    def on_cancel(self, work: Callable[[], None]) -> None:
-        """Call `work` when the request is cancelled; at once if it is already.
+    def on_cancel(self, function: Callable[[], None]) -> None:
+        """Call `function` when the request is cancelled; at once if it is already.
 
         An object's method does not keep the object: what works for a request knows it, and the two would hold each
         other, with all their audio, until Python's collector comes by.
         """
         with self._lock:
             if not self._cancelled:
-                self._callbacks.append(WeakMethod(work) if isinstance(work, MethodType) else lambda: work)
+                self._callbacks.append(WeakMethod(function) if isinstance(function, MethodType) else lambda: function)
                 return
-        work()
+        function()
 
     def on_progress(self, seconds: float) -> None:
         """Progress hook: seconds of audio decoded so far. Raise an OvertoneError to abandon the source."""
@@ -68,10 +70,10 @@ class RequestContext:
 
 
 @dataclass(frozen=True, slots=True)
-class CallOptions:
+class CallOptions(Generic[OptionsT]):
     """Options of one call: those of the pipeline with the call's own; envelope: keep the waveform's outline."""
 
-    options: Options
+    options: OptionsT
     envelope: bool = False
 
     @property
