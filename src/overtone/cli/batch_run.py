@@ -85,8 +85,8 @@ class BatchRun:
 
         split: each channel has its own result.
         """
-        form = {"format": self.kind, "append": self.resume, "many": split or self.is_multi_input}
-        form |= {"granularity": granularity, **more}
+        many = split or self.is_multi_input
+        form = {"granularity": granularity, "format": self.kind, "append": self.resume, "many": many, **more}
         if not self.is_interactive:
             check_sink(self.output, **form)
         return form

@@ -1,4 +1,4 @@
-"""The transcription pipeline as FunASR has it: its segments, its parameters, and everything that was heard in them."""
+"""The transcription pipeline as FunASR has it: its segments, its parameters, and the outputs of each segment."""
 
 from __future__ import annotations
 
@@ -26,9 +26,12 @@ from overtone.types import EmotionOutput, Span, SpeakerEmbeddings, TokenOutput, 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What one call asks for. language, itn: of SenseVoice. times: of words, where the model does not tell them anyhow.
-    hotwords: each may have blanks. vad: how speech is found; None takes files whole. merge_s: segments are joined up to
-    so many seconds, with the silence between them."""
+    """Settings of one of FunASR's calls.
+
+    language, itn: of SenseVoice. times: of words, where the model does not give them anyhow. hotwords: each may have
+    blanks. vad: options of the VAD; None takes files whole. merge_s: segments are joined up to so many seconds, with
+    the silence between them.
+    """
 
     language: str = "auto"
     itn: bool = False
@@ -46,7 +49,7 @@ class RawOptions(TranscribeOptions):
 
     @property
     def per_call(self) -> tuple[str, ...]:
-        """See Options."""
+        """Names of the options that a call may give."""
         return ("call",)
 
 
@@ -107,10 +110,10 @@ _WHOLE = Options(segment="none", keep_silence=True)
 
 
 class _CollectAll(TranscriptAggregator):
-    """A gatherer that keeps segments in which no words were heard too: their tags are part of FunASR's text."""
+    """An aggregator that keeps segments without words too: their tags are part of FunASR's text."""
 
     def add(self, index: int, span: Span, answer: TokenOutput | SpeakerEmbeddings | EmotionOutput) -> None:
-        """See `Aggregator`."""
+        """Add a model's output for a segment."""
         if isinstance(answer, TokenOutput):
             with self._lock:
                 self._heard[index] = RecognizedSegment(span, answer)
