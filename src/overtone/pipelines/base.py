@@ -205,7 +205,7 @@ class Pipeline(ABC, Generic[OptionsT, PooledT, ResultT]):
         --------
         >>> import numpy as np
         >>> from overtone import Audio, EmotionRecognizer
-        >>> with EmotionRecognizer("tiny", memory="2GiB") as recognizer:
+        >>> with EmotionRecognizer("tiny") as recognizer:
         ...     result = recognizer(Audio(np.zeros(16_000, np.float32), 16_000))
         >>> result.label, result.duration
         ('silence', 1.0)
@@ -247,7 +247,7 @@ class Pipeline(ABC, Generic[OptionsT, PooledT, ResultT]):
         >>> import numpy as np
         >>> from overtone import Audio, EmotionRecognizer
         >>> stereo = Audio(np.zeros((2, 16_000), np.float32), 16_000)
-        >>> with EmotionRecognizer("tiny", memory="2GiB") as recognizer:
+        >>> with EmotionRecognizer("tiny") as recognizer:
         ...     results = recognizer.results_for(stereo, channels="split")
         >>> [(result.channel, result.label) for result in results]
         [(0, 'silence'), (1, 'silence')]
@@ -292,7 +292,7 @@ class Pipeline(ABC, Generic[OptionsT, PooledT, ResultT]):
         Examples
         --------
         >>> from overtone import EmotionRecognizer
-        >>> with EmotionRecognizer("tiny", memory="2GiB") as recognizer:
+        >>> with EmotionRecognizer("tiny") as recognizer:
         ...     for result in recognizer.stream(["examples/angry.wav", "missing.wav"]):
         ...         print(result.source, result.label if result.ok else result.error.code)
         examples/angry.wav angry

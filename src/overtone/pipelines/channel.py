@@ -21,20 +21,20 @@ PooledT_co = TypeVar("PooledT_co", covariant=True)
 
 
 class Aggregator(Protocol[PooledT_co]):
-    """Puts a channel's answer together from the outputs of its segments, in whatever order they come. Thread-safe."""
+    """Builds a channel's answer from the outputs of its segments, which come in any order. Thread-safe."""
 
     def add_silence(self, segment: Segment) -> None:
-        """A segment in which nobody speaks."""
+        """Add a segment without speech."""
 
     def add(self, index: int, span: Span, answer: Any) -> None:
-        """What a model says of a segment; once for each model that was asked."""
+        """Add a model's output for a segment; called once for each model that the segment was submitted to."""
 
     def finish(self) -> PooledT_co:
         """The answer, once everything has been added."""
 
 
 Submit = Callable[[Samples], "Sequence[Future[Any]]"]
-"""Asks every model for what it says of a segment."""
+"""Submits a segment, float32 (samples,), to every model that hears it."""
 
 
 @dataclass(slots=True)
@@ -49,8 +49,8 @@ class ChannelStream(Generic[PooledT_co]):
     """A channel's samples on their way to its answer: `push` blocks, `finish`, then `aggregate`.
 
     Fed by one thread, answered by the engine's. Segments are submitted as they are cut, so a source of any length is
-    never held; an answer is let go as soon as it is merged. min_samples: samples below which the model has nothing
-    to work on.
+    never held; an answer is let go as soon as it is merged. min_samples: fewest samples that the model gives an answer
+    for.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class ChannelStream(Generic[PooledT_co]):
         self._send(self._segmenter.push(block))
 
     def finish(self, name: str) -> None:
-        """The source called `name` ends here. InputError if it was too short for a single frame."""
+        """End the source, called `name`. InputError if it was too short for a single frame."""
         if self.samples < self._min_samples:
             raise InputError(
                 f"{name}: it lasts {self.samples / SAMPLE_RATE:.3f} s; "
@@ -155,14 +155,14 @@ class ChannelStream(Generic[PooledT_co]):
         return merged
 
     def cancel(self) -> None:
-        """Nobody waits any more: what has not been run will not be."""
+        """Drop the segments that have not been run."""
         with self._settled:
             pending = list(self._pending)
         for answer in pending:
             answer.cancel()
 
     def timings(self, decode_s: float, total_s: float) -> Timings:
-        """What this channel took; `aggregate` first."""
+        """Seconds that each stage took for this channel; call `aggregate` before."""
         spent = self._spent
         return Timings(
             decode_s, spent.cut_s, spent.wait_s, spent.run_s, spent.merge_s, total_s, notes=tuple(self._notes)
@@ -170,10 +170,10 @@ class ChannelStream(Generic[PooledT_co]):
 
     @property
     def device(self) -> str:
-        """What its answers so far ran on, several joined by commas; empty before the first."""
+        """Devices that its answers so far ran on, joined by commas; empty before the first."""
         return ",".join(sorted(self._devices))
 
     @property
     def envelope(self) -> npt.NDArray[np.float32] | None:
-        """The waveform's outline, if it was asked for; see `EmotionResult`."""
+        """Peaks of the waveform, float32 (n, 2), if they were asked for; see `EmotionResult`."""
         return self._envelope.rows() if self._envelope else None

@@ -48,10 +48,10 @@ class EmotionRecognizer(Pipeline[Options, PooledEmotion, EmotionResult]):
     Examples
     --------
     >>> from overtone import EmotionRecognizer
-    >>> with EmotionRecognizer("tiny", memory="2GiB") as recognizer:
+    >>> with EmotionRecognizer("tiny") as recognizer:
     ...     result = recognizer("examples/angry.wav")
-    >>> result.label, result.duration
-    ('angry', 3.0)
+    >>> result.label
+    'angry'
     """
 
     def __init__(self, model: str | None = None, **options: Any) -> None:
@@ -95,7 +95,7 @@ class EmotionRecognizer(Pipeline[Options, PooledEmotion, EmotionResult]):
         --------
         >>> import numpy as np
         >>> from overtone import EmotionRecognizer
-        >>> with EmotionRecognizer("tiny", memory="2GiB") as recognizer:
+        >>> with EmotionRecognizer("tiny") as recognizer:
         ...     session = recognizer.live(hop=0.5)
         ...     labels = [session.poll(update).label for update in session.push(np.zeros(16_000, np.float32))]
         ...     result = session.finish()

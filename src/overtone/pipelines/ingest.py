@@ -70,8 +70,10 @@ class SubmittedSource(Generic[OptionsT, PooledT]):
 
 
 class Ingestor:
-    """Decodes sources and submits their segments. Any number of threads may call; no more channels are cut at once than
-    planned, and those of background work have places of their own."""
+    """Decodes sources and submits their segments. Any number of threads may call.
+
+    No more channels are cut at once than planned, and those of background work have their own places.
+    """
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -95,8 +97,9 @@ class Ingestor:
         call: CallOptions[OptionsT],
         ctx: RequestContext,
     ) -> SubmittedSource[OptionsT, PooledT]:
-        """Decode, segment and submit a whole source for a pipeline; waits for its turn, and while audio in flight is at
-        its bound.
+        """Decode, segment and submit a whole source for a pipeline.
+
+        Waits for a place, and while audio in flight is at its bound.
 
         Raises InputError, BudgetError, ModelError, what `ctx.on_progress` raises, and CancelledError once the request
         is cancelled.
@@ -210,7 +213,7 @@ class Ingestor:
         return channel
 
     def close(self) -> None:
-        """Let nobody wait for a place any more."""
+        """Wake every thread that waits for a place, and end the decoding processes."""
         self._segmenting.close()
         self._background.close()
         if self._pool is not None:

@@ -80,11 +80,11 @@ class Transcriber(RecognitionPipeline[TranscribeOptions, Transcript]):
         options = call.options
         if self._vad is None or options.whole:
             return self._segmenters.make(options, channels)
-        longest = longest_segment(options.longest_s, options.batch_size_s)
+        max_samples = longest_segment(options.longest_s, options.batch_size_s)
         stream, vad_options = self._vad.stream(), self._vad.vad.options
         if options.merge_length_s is None:
-            return FsmnSegmenter(stream, vad_options, longest=longest)
-        return MergingSegmenter(stream, vad_options, longest=longest, merge_length_s=options.merge_length_s)
+            return FsmnSegmenter(stream, vad_options, longest=max_samples)
+        return MergingSegmenter(stream, vad_options, longest=max_samples, merge_length_s=options.merge_length_s)
 
     def decode_params(self, options: TranscribeOptions) -> Hashable:
         """Parameters of the recognizer for a call with these options."""
