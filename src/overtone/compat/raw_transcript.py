@@ -78,10 +78,10 @@ class RawTranscriber(RecognitionPipeline[RawOptions, RawTranscript]):
         wanted = call.options.call
         if self._vad is None or wanted.vad is None:
             return self._segmenters.make(_WHOLE, channels)
-        stream, longest = self._vad.stream(), self._runtime.max_segment_samples
+        stream, max_samples = self._vad.stream(), self._runtime.max_segment_samples
         if wanted.merge_s is None:
-            return FsmnSegmenter(stream, wanted.vad, longest=longest)
-        return MergingSegmenter(stream, wanted.vad, longest=longest, merge_length_s=wanted.merge_s, hear_gaps=True)
+            return FsmnSegmenter(stream, wanted.vad, longest=max_samples)
+        return MergingSegmenter(stream, wanted.vad, longest=max_samples, merge_length_s=wanted.merge_s, hear_gaps=True)
 
     def make_aggregator(self, call: CallOptions[RawOptions]) -> TranscriptAggregator:
         """An aggregator that keeps everything."""
@@ -116,6 +116,6 @@ class _CollectAll(TranscriptAggregator):
         """Add a model's output for a segment."""
         if isinstance(answer, TokenOutput):
             with self._lock:
-                self._heard[index] = RecognizedSegment(span, answer)
+                self._recognized[index] = RecognizedSegment(span, answer)
         else:
             super().add(index, span, answer)

@@ -140,7 +140,7 @@ class RecognitionAdapter:
         return self._speakers if asked is None else bool(asked)
 
     def _answer(self, outputs: SegmentOutputs, call: Call, wanted: Mapping[str, Any]) -> Result:
-        segments = [self._formatter.format(segment, times=call.times) for segment in outputs.heard]
+        segments = [self._formatter.format(segment, times=call.times) for segment in outputs.recognized]
         if call.vad is None:
             return self._whole(segments[0], wanted)
         if not segments:

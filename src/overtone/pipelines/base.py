@@ -172,7 +172,7 @@ class Pipeline(ABC, Generic[OptionsT, PooledT, ResultT]):
             "timings": stream.timings(sent.decode_s, time.perf_counter() - sent.began),
         }
 
-    def _call_options(self, options: Mapping[str, Any], envelope: bool) -> CallOptions[OptionsT]:
+    def _call_options(self, options: Mapping[str, Any], *, envelope: bool) -> CallOptions[OptionsT]:
         return CallOptions(self.options.for_call(**options), envelope)
 
     def __call__(self, source: Readable, *, envelope: bool = False, **options: Any) -> ResultT:
@@ -256,7 +256,7 @@ class Pipeline(ABC, Generic[OptionsT, PooledT, ResultT]):
             raise source.error
         ctx = RequestContext() if ctx is None else ctx
         try:
-            call = self._call_options(options, envelope)
+            call = self._call_options(options, envelope=envelope)
             sent = self.submit_source(source, call, ctx)
             return [self.channel_result(sent, channel) for channel in range(len(sent.channels))]
         except BaseException:
@@ -298,7 +298,7 @@ class Pipeline(ABC, Generic[OptionsT, PooledT, ResultT]):
         examples/angry.wav angry
         missing.wav not_found
         """
-        yield from ResultStream(self, self._call_options(options, envelope)).results(sources)
+        yield from ResultStream(self, self._call_options(options, envelope=envelope)).results(sources)
 
     def close(self, *, drain: bool = True) -> None:
         """Free the models.

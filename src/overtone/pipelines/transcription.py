@@ -95,7 +95,7 @@ class Transcriber(RecognitionPipeline[TranscribeOptions, Transcript]):
         emotions = None
         if self._emotion is not None and (head := self._emotion.task.head) is not None:
             emotions = SentenceEmotions(head, self._emotion.task.hop)
-        return TranscriptAggregator(speakers=self._speakers is not None, moods=emotions)
+        return TranscriptAggregator(speakers=self._speakers is not None, emotions=emotions)
 
     def build_result(
         self, sent: SubmittedSource[TranscribeOptions, SegmentOutputs], channel: int, pooled: SegmentOutputs
