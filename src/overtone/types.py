@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,9 @@ BYTES_PER_SAMPLE = 4
 """float32."""
 
 Granularity = Literal["utterance", "segment", "frame"]
-"""How fine an answer is: one for the source; and its timeline; and every 20 ms."""
+"""Detail of an answer: one for the source; and its timeline; and every 20 ms."""
+
+_TranscriptT = TypeVar("_TranscriptT", bound="Transcript")
 
 Samples = npt.NDArray[np.float32]
 """Waveform samples, float32, shape (samples,) unless said otherwise, full scale ±1."""
@@ -31,7 +33,17 @@ Samples = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Half-open range of samples, `start <= i < stop`, at `SAMPLE_RATE`."""
+    """Half-open range of samples, `start <= i < stop`, at 16 kHz.
+
+    Raises ValueError unless `0 <= start <= stop`.
+
+    Examples
+    --------
+    >>> from overtone import Span
+    >>> span = Span(8_000, 24_000)
+    >>> len(span), span.start_s, span.stop_s
+    (16000, 0.5, 1.5)
+    """
 
     start: int
     stop: int
@@ -56,7 +68,23 @@ class Span:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Audio:
-    """Audio in memory, never without its rate. `samples`: shape (samples,) or (channels, samples), float."""
+    """Audio in memory, never without its rate.
+
+    Attributes
+    ----------
+    samples
+        Shape (samples,) or (channels, samples), full scale ±1.
+    rate
+        Hz.
+    name
+        The `source` of its result.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from overtone import Audio
+    >>> stereo = Audio(np.zeros((2, 48_000), np.float32), rate=48_000, name="call")
+    """
 
     samples: npt.NDArray[np.floating]
     rate: int
@@ -83,7 +111,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Segments that run together, each padded to `padded` samples. `decode_params`: what all of them are asked for."""
+    """Segments that run together, each padded to `padded` samples, with the decode parameters of all of them."""
 
     waveforms: tuple[Samples, ...]
     padded: int
@@ -91,7 +119,7 @@ class Batch:
 
     @property
     def want_frames(self) -> bool:
-        """Whether frame embeddings are kept."""
+        """True if frame embeddings are kept."""
         return self.decode_params == FRAMES
 
 
@@ -101,10 +129,10 @@ FRAMES: Final = "frames"
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class ModelOutput:
-    """What some model says of one segment, and how that came about.
+    """The output of a model for one segment, and how that came about.
 
     `wait_s`, `run_s`: seconds in the queue, and this segment's share of its batch's run.
-    `notes`: what was unusual, such as a batch that had to be halved. `device`: what it ran on.
+    `notes`: anything unusual, such as a batch that had to be halved. `device`: the one it ran on.
     """
 
     wait_s: float = 0.0
@@ -115,7 +143,7 @@ class ModelOutput:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EmotionOutput(ModelOutput):
-    """What an emotion model says of one segment.
+    """The output of an emotion model for one segment.
 
     `total`: sum over the segment's frames of the final embeddings, float64, shape (dim,). Sums compose:
     the mean over a whole file is the sum of totals over the sum of counts.
@@ -129,12 +157,12 @@ class EmotionOutput(ModelOutput):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TokenOutput(ModelOutput):
-    """What a recogniser heard in one segment.
+    """The output of a recognizer for one segment.
 
     `tokens`: ids in the model's vocabulary, int32 (n,), without blanks, marks of sentence ends and tags.
     `times`: first and last millisecond of each token from the segment's start, half-open, int32 (n, 2); None where the
-    model tells none. `confidences`: the model's probability of each token, float32 (n,).
-    `tags`: what the model says besides words, in its own words, such as `<|zh|>`, `<|HAPPY|>`, `<|Speech|>`.
+    model gives none. `confidences`: the model's probability of each token, float32 (n,).
+    `tags`: the model's tags besides words, such as `<|zh|>`, `<|HAPPY|>`, `<|Speech|>`.
     """
 
     tokens: npt.NDArray[np.int32]
@@ -145,7 +173,7 @@ class TokenOutput(ModelOutput):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SpeakerEmbeddings(ModelOutput):
-    """Whose voice is heard in one segment, window by window.
+    """The voices of one segment, window by window.
 
     `embeddings`: float32 (windows, dim). `spans`: first and last sample of each window from the segment's start,
     half-open, int32 (windows, 2).
@@ -159,9 +187,22 @@ class SpeakerEmbeddings(ModelOutput):
 class Timings:
     """Seconds spent on one source, stage by stage. Stages overlap, so they need not add up to `total_s`.
 
-    `decode_s` begins with opening the source, and `merge_s` ends with its answer.
-    `wait_s` is the longest that a segment was queued. `run_s` is this source's share of its batches, by audio
-    length. `notes` says what was unusual: a batch halved after running out of memory, for example.
+    Attributes
+    ----------
+    decode_s
+        Decoding, from opening the source.
+    cut_s
+        Cutting into segments.
+    wait_s
+        The longest that a segment was queued.
+    run_s
+        This source's share of its batches, by audio length.
+    merge_s
+        Merging, up to the answer.
+    total_s
+        From opening the source to its answer.
+    notes
+        Anything unusual: a batch halved after running out of memory, for example.
     """
 
     decode_s: float = 0.0
@@ -175,7 +216,19 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class SegmentResult:
-    """One entry of the timeline. `scores` is None for silence, and for a model without classes."""
+    """One entry of the timeline.
+
+    Attributes
+    ----------
+    span
+        The samples that it is about.
+    label
+        The class with the best score; `silence` for a stretch without speech; None for a model without classes.
+    score
+        The probability of `label`; None where there are no scores.
+    scores
+        The probability of each class; None for silence, and for a model without classes.
+    """
 
     span: Span
     label: str | None
@@ -185,11 +238,20 @@ class SegmentResult:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameResult:
-    """Frame granularity: one row per `hop_s` seconds of the speech in `spans`, in order.
+    """Frame granularity: one row per frame of speech, in order of time.
 
-    `scores`: rows of class scores, (frames, classes); None for a model without classes.
-    `embeddings`: rows of embeddings, (frames, dim).
-    `starts`: first sample of each row's frame, (frames,), so that gaps of silence are seen.
+    Attributes
+    ----------
+    hop_s
+        Seconds from one frame to the next.
+    labels
+        The classes, in the order of the columns of `scores`.
+    starts
+        First sample of each row's frame, int64 (frames,), so that gaps of silence are seen.
+    scores
+        Probabilities, float32 (frames, classes); None for a model without classes.
+    embeddings
+        Float32 (frames, dim).
     """
 
     hop_s: float
@@ -201,9 +263,28 @@ class FrameResult:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Result:
-    """What is told of one source (or one channel of it), whatever was asked.
+    """The fields that every result has, of one source or one channel of it.
 
-    `duration`: seconds of audio decoded. `backend`: what ran the model, `openvino` or `torch`.
+    Attributes
+    ----------
+    source
+        The source's name: its path, in most cases.
+    duration
+        Seconds of audio decoded.
+    model, precision, device
+        The model, and how and where it ran.
+    timings
+        Seconds that each stage took.
+    error
+        The reason why there is no answer; None if there is one.
+    backend
+        The runtime of the model, `openvino` or `torch`.
+    id
+        The id that a list gave the source.
+    channel, channels
+        The channel that this is the result of, from 0, and the number of channels; None unless `channels="split"`.
+    warnings
+        Faults of the source that did not stop it.
     """
 
     source: str
@@ -229,10 +310,24 @@ class Result:
 class EmotionResult(Result):
     """The emotion in one source.
 
-    `label`, `score`, `scores`: of the whole source: the head applied to the mean over all frames of all
-    segments with speech. None where there is nothing to say: an error, no classes, or (`label` "silence")
-    no speech at all.
-    `embedding`: that mean, float32, shape (dim,).
+    Attributes
+    ----------
+    label
+        The emotion of the whole source: the class with the best score; `silence` where there is no speech at all; None
+        after an error, and for a model without classes.
+    score
+        The probability of `label`; None where there are no scores.
+    scores
+        The probability of each class: the head applied to the mean over all frames of all segments with speech.
+    segments
+        The timeline, in order.
+    embedding
+        The mean of all frames with speech, float32 (dim,); None where there are none.
+    frames
+        The frames, with `granularity="frame"`.
+    envelope
+        Peaks for plots, if they were asked for: rows of (lowest, highest) sample, float32 (n, 2), of equal stretches of
+        the source.
     """
 
     label: str | None
@@ -242,13 +337,26 @@ class EmotionResult(Result):
     embedding: npt.NDArray[np.float32] | None = None
     frames: FrameResult | None = None
     envelope: npt.NDArray[np.float32] | None = field(default=None, repr=False)
-    """Peak envelope for pictures: rows of (lowest, highest) sample, shape (n, 2), of equal stretches of the source."""
+
+    @classmethod
+    def failed(cls, error: OvertoneError, **fields: Any) -> EmotionResult:
+        """The result of a source that could not be processed. fields: those of `Result`."""
+        return cls(label=None, score=None, scores=None, segments=(), error=error, **fields)
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word, or one character of a script without blanks. Seconds from the source's start, half-open; None where the
-    model tells no times. `confidence`: 0 to 1, the mean of its tokens' probabilities."""
+    """One word, or one character of a script without blanks.
+
+    Attributes
+    ----------
+    text
+        As the recognizer writes it.
+    start, end
+        Seconds from the source's start, half-open; None where the model gives no times.
+    confidence
+        0 to 1, the mean of its tokens' probabilities.
+    """
 
     text: str
     start: float | None
@@ -258,7 +366,15 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Emotion:
-    """The emotion of one sentence. `score` and `scores` are None where a recogniser only names it."""
+    """The emotion of one sentence.
+
+    Attributes
+    ----------
+    label
+        Its name.
+    score, scores
+        The probability of `label`, and of each class; None where a recognizer only names it.
+    """
 
     label: str
     score: float | None = None
@@ -267,11 +383,26 @@ class Emotion:
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """One sentence, or what was said between two pauses where nothing tells sentences apart. Seconds, half-open.
+    """One sentence, or the words between two pauses where nothing separates sentences.
 
-    `text`: with punctuation, where that was asked for. `speaker`: 0 for who speaks first, then 1 and so on.
-    `language`: as the recogniser names it (`zh`, `en`, `yue`, `ja`, `ko`). `event`: what is heard beside speech (`BGM`,
-    `Laughter`, `Applause`). `confidence`: mean of its words'. All None where nobody was asked, or there is none.
+    Attributes
+    ----------
+    start, end
+        Seconds from the source's start, half-open.
+    text
+        With punctuation, where that was asked for.
+    words
+        Its words, in order.
+    speaker
+        0 for the first speaker heard, then 1 and so on; None where speakers were not asked for, or none was found.
+    emotion
+        Its emotion; None where no model gives one.
+    language
+        `zh`, `en`, `yue`, `ja` or `ko`, as the recognizer names it; None where it does not.
+    event
+        A sound beside speech (`BGM`, `Laughter`, `Applause`); None where there is none.
+    confidence
+        0 to 1, the mean of its words'.
     """
 
     start: float
@@ -287,11 +418,20 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Transcript(Result):
-    """What was said in one source, by whom and in what mood.
+    """The words in one source, with their speakers and emotions.
 
-    `text`: all of it. `sentences`: in order of time. `language`: what most of it is in. `speakers`: how many were told
-    apart; None where nobody was asked. `models`: what else was used, by role: `vad`, `punctuation`, `speakers`,
-    `emotion`.
+    Attributes
+    ----------
+    text
+        All of the words; empty after an error.
+    sentences
+        In order of time.
+    language
+        The language of most sentences.
+    speakers
+        The number of speakers found; None where speakers were not asked for.
+    models
+        Names of the other models that were used, by role: `vad`, `punctuation`, `speakers`, `emotion`.
     """
 
     text: str
@@ -299,6 +439,11 @@ class Transcript(Result):
     language: str | None = None
     speakers: int | None = None
     models: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def failed(cls: type[_TranscriptT], error: OvertoneError, **fields: Any) -> _TranscriptT:
+        """The result of a source that could not be processed. fields: those of `Result`, and `models`."""
+        return cls(text="", sentences=(), error=error, **fields)
 
 
 SILENCE = "silence"

@@ -121,22 +121,22 @@ def test_where_nothing_was_said_there_is_no_mood() -> None:
 
 
 def test_answers_are_put_in_order_whatever_order_they_come_in() -> None:
-    gatherer = TranscriptAggregator(speakers=True)
+    aggregator = TranscriptAggregator(speakers=True)
     spans = np.array([[0, 24_000]], np.int32)
     for index in (2, 0):
         span = Span(index * SECOND, (index + 1) * SECOND)
-        gatherer.add(index, span, SpeakerEmbeddings(np.full((1, 2), index, np.float32), spans))
+        aggregator.add(index, span, SpeakerEmbeddings(np.full((1, 2), index, np.float32), spans))
         tokens = np.array([index], np.int32)
-        gatherer.add(index, span, TokenOutput(tokens, None, np.ones(1, np.float32)))
-    gatherer.add_silence(Segment(1, Span(SECOND, 2 * SECOND), np.zeros(0, np.float32), silent=True))
-    gathered = gatherer.finish()
-    assert [int(segment.answer.tokens[0]) for segment in gathered.heard] == [0, 2]
-    assert gathered.windows is not None
-    assert gathered.windows[:, 0].tolist() == [0.0, 2.0]
+        aggregator.add(index, span, TokenOutput(tokens, None, np.ones(1, np.float32)))
+    aggregator.add_silence(Segment(1, Span(SECOND, 2 * SECOND), np.zeros(0, np.float32), silent=True))
+    outputs = aggregator.finish()
+    assert [int(segment.answer.tokens[0]) for segment in outputs.recognized] == [0, 2]
+    assert outputs.windows is not None
+    assert outputs.windows[:, 0].tolist() == [0.0, 2.0]
 
 
 @pytest.mark.parametrize("speakers", [True, False])
 def test_nothing_heard_is_nothing_said(speakers: bool) -> None:
-    gathered = TranscriptAggregator(speakers=speakers).finish()
-    assert len(gathered.heard) == 0
-    assert (gathered.windows is not None) is speakers
+    outputs = TranscriptAggregator(speakers=speakers).finish()
+    assert len(outputs.recognized) == 0
+    assert (outputs.windows is not None) is speakers

@@ -1,4 +1,4 @@
-"""What every command that writes a result for each input does: from its inputs to its output."""
+"""From inputs to an output: the run of every command that writes a result for each input."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ import typer
 from overtone.audio.sources import Entry, expand, is_collection, is_list_file
 from overtone.cli import console
 from overtone.cli.progress import ProgressBar
+from overtone.engine.runtime import Runtime
 from overtone.errors import UsageError
-from overtone.output import resume as journal
-from overtone.output.formats import FORMATS, Sink, check_sink, existing_output
+from overtone.output.formats import FORMATS, Sink, check_sink, existing_output, open_sink
+from overtone.output.records import Level
+from overtone.output.resume import key_of, resume_from
 from overtone.types import Result
 
 # typer reads annotations at run time, where `X | None` needs Python 3.10's own types; Optional says the same.
@@ -35,9 +37,12 @@ Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar and 
 _Result = TypeVar("_Result", bound=Result)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BatchRun:
-    """What the command line asked for, beside the options."""
+    """Inputs and output of a command, as its arguments name them.
+
+    Raises UsageError for arguments that are at odds, before anything is loaded.
+    """
 
     inputs: list[str]
     output: str | None
@@ -46,8 +51,7 @@ class BatchRun:
     overwrite: bool
     quiet: bool
 
-    def check(self) -> None:
-        """UsageError for options that are at odds, before anything is loaded."""
+    def __post_init__(self) -> None:
         appendable = self.output is not None and self.output.endswith(".jsonl") and "{name}" not in self.output
         if self.resume and not appendable:
             raise UsageError("--resume goes on with a .jsonl file; name it with -o.")
@@ -63,7 +67,7 @@ class BatchRun:
 
     @property
     def is_interactive(self) -> bool:
-        """Whether results are shown to a person."""
+        """True if results are shown to a person."""
         return self.output is None and self.format is None and sys.stdout.isatty()
 
     @property
@@ -73,21 +77,40 @@ class BatchRun:
 
     @property
     def is_multi_input(self) -> bool:
-        """Whether there may be more than one input."""
+        """True if there may be more than one input."""
         return len(set(self.inputs)) > 1 or any(map(is_collection, self.inputs))
 
-    def sink_options(self, *, split: bool) -> dict[str, Any]:
-        """What `open_sink` is told of the output; split: each channel has a result of its own."""
-        return {"format": self.kind, "append": self.resume, "many": split or self.is_multi_input}
+    def form(self, granularity: Level, *, split: bool, **more: Any) -> dict[str, Any]:
+        """Arguments of `open_sink` for this output. UsageError for one that cannot be as it is asked for.
 
-    def check_form(self, form: Mapping[str, Any]) -> None:
-        """UsageError for an output that cannot be as it is asked for, before anything is loaded."""
+        split: each channel has its own result.
+        """
+        many = split or self.is_multi_input
+        form = {"granularity": granularity, "format": self.kind, "append": self.resume, "many": many, **more}
         if not self.is_interactive:
             check_sink(self.output, **form)
+        return form
+
+    def sink(self, table: Callable[[], Sink], form: Mapping[str, Any]) -> Sink:
+        """The sink that results go to: a table for a person, else the output in its form."""
+        return table() if self.is_interactive else open_sink(self.output, **form)
+
+    def recovered(self, runtime: Runtime, granularity: Level, **expected: Any) -> set[str]:
+        """Keys of the inputs that the output has in full. expected: what its records have to agree with."""
+        if not self.resume or self.output is None:
+            return set()
+        return resume_from(
+            self.output,
+            model=runtime.model.name,
+            precision=runtime.engine.precision,
+            granularity=granularity,
+            channels=runtime.options.channels,
+            **expected,
+        )
 
     def entries(self, done: set[str]) -> Iterator[Entry]:
-        """The inputs that are not among those done before (`overtone.output.resume.recover`)."""
-        return (entry for entry in expand(self.inputs) if journal.key_of(entry.source, entry.id) not in done)
+        """The inputs that are not among those done before."""
+        return (entry for entry in expand(self.inputs) if key_of(entry.source, entry.id) not in done)
 
     def write(
         self,
@@ -98,8 +121,11 @@ class BatchRun:
         decoded_s: Callable[[], float],
         first: Callable[[_Result], None] = lambda _: None,
     ) -> int:
-        """Write every result, and give the exit code. run: begins the run. first: done with a result before its line
-        is written: where that stands, everything of the input stands."""
+        """Write every result. Returns the exit code.
+
+        run: begins the run. first: called with a result before its line is written: where that stands, everything of
+        the input stands.
+        """
         shown = not self.quiet and not self.is_interactive and sys.stderr.isatty()
         with ProgressBar(self._counted(done), decoded_s, shown=shown) as meter:
             for result in run():
@@ -114,7 +140,7 @@ class BatchRun:
             return 1 if meter.failed else 0
 
     def _counted(self, done: set[str]) -> Iterator[Entry] | None:
-        """What is to be done, to be counted beside the run; None where a list comes through a pipe, to be read once."""
+        """The inputs, to be counted beside the run; None where a list comes through a pipe, to be read once."""
         if not all(os.path.isfile(item.removeprefix("@")) for item in self.inputs if is_list_file(item)):
             return None
         return self.entries(done)

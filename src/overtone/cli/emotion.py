@@ -1,4 +1,4 @@
-"""`overtone emotion`: the main job."""
+"""`overtone emotion`: the emotion in every input."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from overtone.cli.emotion_table import TableSink
 from overtone.cli.options import resolve_options, with_options
 from overtone.cli.plots import Plots
 from overtone.options.emotion import Options
-from overtone.output import resume as journal
 from overtone.output.embeddings import EmbeddingWriter
-from overtone.output.formats import open_sink
+from overtone.output.resume import key_of
 from overtone.pipelines.emotion import EmotionRecognizer
 from overtone.types import EmotionResult
 
@@ -30,7 +29,7 @@ PlotFolder = Annotated[
 ]
 
 
-@with_options
+@with_options(Options)
 def emotion(  # noqa: PLR0913, PLR0917 - a command's options are its interface
     inputs: Inputs,
     output: Output = None,
@@ -43,25 +42,20 @@ def emotion(  # noqa: PLR0913, PLR0917 - a command's options are its interface
     **options: Any,
 ) -> int:
     """Tell the emotion in speech: a table on a terminal, JSON lines in a pipe, a file with -o."""
-    job = BatchRun(inputs, output, format, resume, overwrite, quiet)
-    job.check()
-    return _run(job, resolve_options(options), embeddings, plot)
+    job = BatchRun(inputs=inputs, output=output, format=format, resume=resume, overwrite=overwrite, quiet=quiet)
+    return _run(job, resolve_options(Options, options), embeddings, plot)
 
 
 def _run(job: BatchRun, options: Options, embeddings: str | None, plot: str | None) -> int:
-    form = {**job.sink_options(split=options.channels == "split"), "granularity": options.granularity}
-    job.check_form(form)
+    form = job.form(options.granularity, split=options.channels == "split")
     with ExitStack() as stack:
         # What writes results is imported first: the budget is shared out over what is left.
         plots = Plots(plot) if plot is not None else None
         vectors = _vectors(embeddings, options)
         recognizer = stack.enter_context(EmotionRecognizer.with_options(options))
-        done = _recovered(job, recognizer)
-        sink = stack.enter_context(
-            TableSink(options.granularity)
-            if job.is_interactive
-            else open_sink(job.output, labels=recognizer.labels, **form)
-        )
+        done = job.recovered(recognizer.runtime, options.granularity, labels=recognizer.labels)
+        form["labels"] = recognizer.labels
+        sink = stack.enter_context(job.sink(lambda: TableSink(options.granularity), form))
 
         def first(result: EmotionResult) -> None:
             if vectors is not None:
@@ -80,7 +74,7 @@ def _entries(job: BatchRun, done: set[str], plots: Plots | None) -> Iterator[Ent
     for entry in job.entries(set()):
         if plots is not None:
             plots.reserve(entry)
-        if journal.key_of(entry.source, entry.id) not in done:
+        if key_of(entry.source, entry.id) not in done:
             yield entry
 
 
@@ -88,17 +82,3 @@ def _vectors(folder: str | None, options: Options) -> EmbeddingWriter | None:
     if folder is None:
         return None
     return EmbeddingWriter(folder, "frame" if options.granularity == "frame" else "utterance")
-
-
-def _recovered(job: BatchRun, recognizer: EmotionRecognizer) -> set[str]:
-    if not job.resume or job.output is None:
-        return set()
-    runtime = recognizer.runtime
-    return journal.resume_from(
-        job.output,
-        model=runtime.model.name,
-        precision=runtime.engine.precision,
-        granularity=runtime.options.granularity,
-        channels=runtime.options.channels,
-        labels=recognizer.labels,
-    )

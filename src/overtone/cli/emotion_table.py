@@ -23,7 +23,7 @@ _COLOURS = {
 
 
 def heading(result: Result) -> str:
-    """The markup of what a result is of, and how long that is or what was wrong with it."""
+    """Markup of the name of a result's source, with its duration or its error."""
     channel = "" if result.channel is None else f" [dim]channel {result.channel}[/]"
     name = f"[bold]{escape(console.printable(result.source))}[/]{channel}"
     if result.error is not None:
@@ -32,33 +32,33 @@ def heading(result: Result) -> str:
 
 
 def show_warnings(result: Result) -> None:
-    """What was wrong with the source and did not stop it."""
+    """Print the warnings of a source that was processed all the same."""
     for warning in result.warnings:
         console.out.print(f"  [yellow]{escape(console.printable(warning))}[/]")
 
 
 class TableSink(Closing):
-    """A sink (see `overtone.output.formats`) that prints."""
+    """A sink (`overtone.output.formats`) that prints emotions."""
 
     def __init__(self, granularity: Granularity) -> None:
         self._timeline = granularity != "utterance"
 
     def write(self, result: Result) -> None:
         """Print one result."""
-        told = expect_type(result, EmotionResult)
-        if not told.ok:
-            console.out.print(heading(told))
+        emotion = expect_type(result, EmotionResult)
+        if not emotion.ok:
+            console.out.print(heading(emotion))
             return
-        console.out.print(f"{heading(told)}  {_verdict(told.label, told.score)}")
-        show_warnings(told)
-        if self._timeline and len(told.segments) > 1:
-            for segment in told.segments[:_SEGMENTS_SHOWN]:
+        console.out.print(f"{heading(emotion)}  {_verdict(emotion.label, emotion.score)}")
+        show_warnings(emotion)
+        if self._timeline and len(emotion.segments) > 1:
+            for segment in emotion.segments[:_SEGMENTS_SHOWN]:
                 console.out.print(_row(segment))
-            if (more := len(told.segments) - _SEGMENTS_SHOWN) > 0:
+            if (more := len(emotion.segments) - _SEGMENTS_SHOWN) > 0:
                 console.out.print(f"  [dim]… {more} more; -o timeline.csv or .srt holds them all[/]")
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Close nothing: every row is printed already."""
 
 
 def colour(label: str) -> str:

@@ -1,4 +1,4 @@
-"""`overtone transcribe`: who said what, when, and in what mood."""
+"""`overtone transcribe`: the words in every input, their speakers, times and emotions."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from overtone.cli.batch_run import BatchRun, Format, Inputs, Output, Overwrite, Quiet, Resume
-from overtone.cli.options import resolve_transcription_options, with_transcription_options
+from overtone.cli.options import resolve_options, with_options
 from overtone.cli.transcript_table import TranscriptTable
 from overtone.options.transcription import TranscribeOptions
-from overtone.output import resume as journal
-from overtone.output.formats import open_sink
 from overtone.output.records import Detail
 from overtone.pipelines.transcription import Transcriber
 
@@ -21,7 +19,7 @@ DetailOption = Annotated[
 ]
 
 
-@with_transcription_options
+@with_options(TranscribeOptions)
 def transcribe(
     inputs: Inputs,
     output: Output = None,
@@ -33,32 +31,16 @@ def transcribe(
     **options: Any,
 ) -> int:
     """Write down what is said: a table on a terminal, JSON lines in a pipe, a file or subtitles with -o."""
-    job = BatchRun(inputs, output, format, resume, overwrite, quiet)
-    job.check()
-    return _run(job, resolve_transcription_options(options), detail)
+    job = BatchRun(inputs=inputs, output=output, format=format, resume=resume, overwrite=overwrite, quiet=quiet)
+    return _run(job, resolve_options(TranscribeOptions, options), detail)
 
 
 def _run(job: BatchRun, options: TranscribeOptions, detail: Detail) -> int:
-    form = {**job.sink_options(split=options.channels == "split"), "granularity": detail, "speakers": options.speakers}
-    job.check_form(form)
+    form = job.form(detail, split=options.channels == "split", speakers=options.speakers)
     with ExitStack() as stack:
         transcriber = stack.enter_context(Transcriber.with_options(options))
-        done = _recovered(job, transcriber, detail)
-        sink = stack.enter_context(TranscriptTable() if job.is_interactive else open_sink(job.output, **form))
+        done = job.recovered(transcriber.runtime, detail, models=transcriber.models)
+        sink = stack.enter_context(job.sink(TranscriptTable, form))
         return job.write(
             lambda: transcriber.stream(job.entries(done)), sink, done, decoded_s=lambda: transcriber.decoded_s
         )
-
-
-def _recovered(job: BatchRun, transcriber: Transcriber, detail: Detail) -> set[str]:
-    if not job.resume or job.output is None:
-        return set()
-    runtime = transcriber.runtime
-    return journal.resume_from(
-        job.output,
-        model=runtime.model.name,
-        precision=runtime.engine.precision,
-        granularity=detail,
-        channels=runtime.options.channels,
-        models=transcriber.models,
-    )

@@ -8,11 +8,11 @@
     model = AutoModel(model="paraformer-zh", vad_model="fsmn-vad", punc_model="ct-punc", spk_model="cam++")
     model.generate("meeting.wav")
 
-What kind of model it is, its checkpoint says: emotion2vec (`emotion.py`), SenseVoice and the Paraformers
-(`recognition.py`), a Paraformer for speech that is still going on (`streaming.py`), FSMN-VAD (`speech.py`), a
-CT-Transformer (`marks.py`), CAM++ (`voices.py`). Each does what FunASR 1.4.16 does with it. Memory is bounded, a list
-is batched without changing an answer, no call changes the model, models come from the Hugging Face Hub unless hub="ms",
-and an argument that would change an answer there and not here is refused by name.
+The checkpoint says which kind of model it is: emotion2vec (`emotion.py`), SenseVoice and the Paraformers
+(`recognition.py`), a Paraformer for speech that is still going on (`streaming.py`), FSMN-VAD (`vad.py`), a
+CT-Transformer (`punctuation.py`), CAM++ (`speaker.py`). Each does what FunASR 1.4.16 does with it. Memory is bounded, a
+list is batched without changing an answer, no call changes the model, models come from the Hugging Face Hub unless
+hub="ms", and an argument that would change an answer there and not here is refused by name.
 """
 
 from overtone.compat.auto_model import AutoModel

@@ -1,4 +1,4 @@
-"""Arguments of FunASR's calls: which say something here, which change nothing, and which are refused by name."""
+"""Arguments of FunASR's calls: those that are heeded, those that change nothing, and those refused by name."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def device_of(device: str | None) -> str | None:
     return "cuda:0" if device == "cuda" else device
 
 
-def whole_number(name: str, value: Any, least: int) -> int:
+def whole_number(name: str, value: Any, *, minimum: int) -> int:
     """A number as an argument. UsageError where it is none, or too small."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise UsageError(f"{name}={value!r}: a whole number from {least} on is meant.")
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        raise UsageError(f"{name}={value!r}: a whole number from {minimum} on is meant.")
     return value

@@ -1,4 +1,4 @@
-"""`AutoModel`: finds out what kind of model it is given, and hands its calls on."""
+"""`AutoModel`: FunASR's call for every kind of model."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from overtone.compat.arguments import device_of, hub_of
-from overtone.compat.beside import NAMES
+from overtone.compat.auxiliary import AUXILIARY
 from overtone.models import checkpoints
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.registry import check_role, role_of
 
 
 class ModelAdapter(Protocol):
-    """What one kind of model does with FunASR's calls."""
+    """FunASR's calls for one kind of model."""
 
     folder: Path
     """Where its checkpoint is."""
@@ -22,21 +22,50 @@ class ModelAdapter(Protocol):
     def generate(
         self, input: Any, progress: Callable[[int, int], None] | None, arguments: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
-        """FunASR's dictionaries."""
+        """FunASR's dictionaries, one for each input."""
 
     def close(self) -> None:
         """Free the model."""
 
 
 class AutoModel:
-    """See the package. model: as FunASR names it, or a folder.
+    """FunASR's `AutoModel` over Overtone's engine; see `overtone.compat`.
 
-    device: `cuda`, `cuda:0`, `cpu`; None takes what is there. hub: `ms` or `hf`. ncpu: threads on a CPU. memory:
-    Overtone's budget. For a recogniser: `vad_model`, `punc_model`, `spk_model`, each with its `…_kwargs`, `spk_mode`,
-    and any argument of `generate`, which calls begin with then.
+    Parameters
+    ----------
+    model
+        A model as FunASR names it, or a folder.
+    device
+        `cuda`, `cuda:0` or `cpu`; None takes the device there is.
+    hub
+        `ms` or `hf`.
+    ncpu
+        Threads on a CPU.
+    memory
+        Overtone's budget, as `2GiB` or bytes.
+    **kwargs
+        For a recognizer: `vad_model`, `punc_model`, `spk_model`, each with its `…_kwargs`, `spk_mode`, and any argument
+        of `generate`, as a default of its calls.
 
-    Raises UsageError for an argument that is not known, ModelError (checkpoint, download), DeviceError, and BudgetError
-    if the memory given cannot hold it.
+    Raises
+    ------
+    UsageError
+        For an argument that is not known.
+    ModelError
+        For a checkpoint that is not found, cannot be downloaded, or is broken.
+    DeviceError
+        For a device that is not there.
+    BudgetError
+        If the memory given cannot hold the model.
+
+    Examples
+    --------
+    >>> from overtone.compat import AutoModel
+    >>> model = AutoModel(model="tiny", disable_update=True)
+    >>> [answer] = model.generate("examples/angry.wav", granularity="utterance", extract_embedding=False)
+    >>> answer["key"], answer["labels"][answer["scores"].index(max(answer["scores"]))]
+    ('angry', '生气/angry')
+    >>> model.close()
     """
 
     def __init__(
@@ -50,13 +79,13 @@ class AutoModel:
         **kwargs: Any,
     ) -> None:
         options = {"hub": hub_of(hub), "device": device_of(device) or "auto", "threads": ncpu, "memory": memory}
-        arguments = {name: value for name, value in kwargs.items() if name not in NAMES or value is not None}
-        self._face = _face(model, arguments, options)
-        self.model_path = str(self._face.folder)
+        arguments = {name: value for name, value in kwargs.items() if name not in AUXILIARY or value is not None}
+        self._adapter = _adapter(model, arguments, options)
+        self.model_path = str(self._adapter.folder)
 
     def close(self) -> None:
         """Free the model. Dropping the last reference does the same."""
-        self._face.close()
+        self._adapter.close()
 
     def generate(
         self,
@@ -65,44 +94,60 @@ class AutoModel:
         progress_callback: Callable[[int, int], None] | None = None,
         **kwargs: Any,
     ) -> list[dict[str, Any]]:
-        """FunASR's dictionaries, one for each input; what is in them, and what else may be said, depends on the model.
+        """FunASR's dictionaries, one for each input; their keys, and the arguments there are, depend on the model.
 
-        input: a path; a `wav.scp`, `.txt` or `.jsonl` list; an array of samples at `fs` Hz (float, or int16); bytes of
-        a file or of int16 samples; or a list of these. For punctuation: text, a list of texts, or a file of them.
-        key: the input's name in the result, instead of the file's stem; in a list files keep theirs, as in FunASR.
-        Raises InputError for the first input that cannot be used, UsageError for an argument that is not known.
+        Parameters
+        ----------
+        input
+            A path; a `wav.scp`, `.txt` or `.jsonl` list; an array of samples at `fs` Hz, float or int16, shape
+            (samples,); bytes of a file or of int16 samples; or a list of these. For punctuation: text, a list of texts,
+            or a file of them.
+        input_len
+            Taken and not used.
+        progress_callback
+            Called after each input with how many are done, and of how many.
+        **kwargs
+            `key`, the input's name in the result, instead of the file's stem (in a list files keep theirs, as in
+            FunASR), and the arguments of the model.
+
+        Raises
+        ------
+        InputError
+            For the first input that cannot be used.
+        UsageError
+            For an argument that is not known.
         """
-        return self._face.generate(input, progress_callback, {"input_len": input_len, **kwargs})
+        return self._adapter.generate(input, progress_callback, {"input_len": input_len, **kwargs})
 
 
-def _face(model: str, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> ModelAdapter:
+def _adapter(model: str, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> ModelAdapter:
     checkpoint = checkpoints.find(model, hub=options["hub"])
     if role_of(checkpoint.kind) == "emotion":
-        from overtone.compat.emotion import Emotions
+        from overtone.compat.emotion import EmotionAdapter
 
-        return Emotions(model, arguments, options)
-    return _speech_face(checkpoint, arguments, options)
+        return EmotionAdapter(model, arguments, options)
+    return _speech_adapter(checkpoint, arguments, options)
 
 
-def _speech_face(checkpoint: Checkpoint, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> ModelAdapter:
+def _speech_adapter(checkpoint: Checkpoint, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> ModelAdapter:
     role = role_of(checkpoint.kind)
     if role == "live":
-        from overtone.compat.streaming import StreamingRecognition
+        from overtone.compat.streaming import StreamingAdapter
 
-        return StreamingRecognition(checkpoint, arguments, options)
+        return StreamingAdapter(checkpoint, arguments, options)
     if role == "vad":
-        from overtone.compat.vad import VadModel
+        from overtone.compat.vad import VadAdapter
 
-        return VadModel(checkpoint, arguments, options)
+        return VadAdapter(checkpoint, arguments, options)
     if role == "punctuation":
-        from overtone.compat.punctuation import Punctuation
+        from overtone.compat.punctuation import PunctuationAdapter
 
-        return Punctuation(checkpoint, arguments, options)
+        return PunctuationAdapter(checkpoint, arguments, options)
     if role == "speakers":
-        from overtone.compat.speaker import SpeakerVoices
+        from overtone.compat.speaker import SpeakerAdapter
 
-        return SpeakerVoices(checkpoint, arguments, options)
+        return SpeakerAdapter(checkpoint, arguments, options)
     check_role(checkpoint, "recognizer")
-    from overtone.compat.recognition import Recognition
+    from overtone.compat.recognition import RecognitionAdapter
 
-    return Recognition(checkpoint, arguments, options)
+    return RecognitionAdapter(checkpoint, arguments, options)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from overtone.compat.arguments import validate_arguments
-from overtone.compat.beside import NAMES
+from overtone.compat.auxiliary import AUXILIARY
 from overtone.compat.inputs import named
 from overtone.errors import UsageError
 from overtone.pipelines.emotion import EmotionRecognizer
@@ -19,11 +19,11 @@ from overtone.types import SAMPLE_RATE, EmotionResult, Granularity
 _KNOWN = ("granularity", "extract_embedding", "output_dir", "fs", "key")
 
 
-class Emotions:
-    """One emotion model. options: of the `EmotionRecognizer`."""
+class EmotionAdapter:
+    """FunASR's calls for an emotion model. options: of the `EmotionRecognizer`."""
 
     def __init__(self, model: str, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-        _refuse_later(arguments, "AutoModel")
+        _check_arguments(arguments, "AutoModel")
         self._recognizer = EmotionRecognizer(model, **options, context="full", keep_silence=True, labels="published")
         self.folder = self._recognizer.runtime.model.folder
 
@@ -39,7 +39,7 @@ class Emotions:
         `scores` are those of the whole input, also with granularity="frame", where `feats` has a row of (dim,) for each
         20 ms; with "utterance" it is their mean. output_dir: where `<key>.npy` with the same is written.
         """
-        wanted = _refuse_later(arguments, "generate")
+        wanted = _check_arguments(arguments, "generate")
         granularity = wanted.get("granularity", "utterance")
         if granularity not in ("utterance", "frame"):
             raise UsageError(f"granularity={granularity!r} is not known; use 'utterance' or 'frame'.")
@@ -50,14 +50,15 @@ class Emotions:
             if result.error is not None:
                 raise result.error
             key = inputs[len(results)][0]
-            embeds = wanted.get("extract_embedding", True)
-            results.append(self._as_funasr(result, key, embeds, wanted.get("output_dir")))
+            embedding = wanted.get("extract_embedding", True)
+            record = self._as_funasr(result, key, wanted.get("output_dir"), embedding=embedding)
+            results.append(record)
             if progress is not None:
                 progress(len(results), len(inputs))
         return results
 
     def _as_funasr(
-        self, result: EmotionResult, key: str, wanted: bool, output_dir: str | os.PathLike[str] | None
+        self, result: EmotionResult, key: str, output_dir: str | os.PathLike[str] | None, *, embedding: bool
     ) -> dict[str, Any]:
         scores = result.scores or {}
         record: dict[str, Any] = {
@@ -65,7 +66,7 @@ class Emotions:
             "labels": list(self._recognizer.labels),
             "scores": list(scores.values()),
         }
-        if wanted or not scores:
+        if embedding or not scores:
             feats = result.frames.embeddings.numpy() if result.frames else result.embedding
             record["feats"] = feats
             if output_dir is not None and feats is not None:
@@ -75,8 +76,10 @@ class Emotions:
         return record
 
 
-def _refuse_later(arguments: Mapping[str, Any], where: str) -> dict[str, Any]:
-    for name in NAMES:
+def _check_arguments(arguments: Mapping[str, Any], where: str) -> dict[str, Any]:
+    for name in AUXILIARY:
         if arguments.get(name) is not None:
             raise UsageError(f"{where}({name}=…) is for speech recognition; emotion models have no use for it.")
-    return validate_arguments({name: value for name, value in arguments.items() if name not in NAMES}, where, _KNOWN)
+    return validate_arguments(
+        {name: value for name, value in arguments.items() if name not in AUXILIARY}, where, _KNOWN
+    )

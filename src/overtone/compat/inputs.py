@@ -1,4 +1,4 @@
-"""What `generate` is given, as FunASR takes it: paths, lists of them, samples, bytes, and their keys."""
+"""Inputs of `generate` as FunASR takes them: paths, lists of them, samples, bytes, and their keys."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def listed(path: str) -> Iterator[tuple[str, str]]:
 
 
 def samples_of(input: Any, fs: int) -> Readable:
-    """What the decoder is to read. fs: of samples. UsageError for what cannot be read."""
+    """Samples, bytes or a file object as the decoder reads them. fs: Hz, of samples. UsageError for anything else."""
     if isinstance(input, bytes):
         return input if _is_file(input) else Audio(_floats(np.frombuffer(input[: len(input) & ~1], np.int16)), fs)
     if hasattr(input, "detach") and hasattr(input, "cpu"):
@@ -83,13 +83,13 @@ def _floats(samples: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _is_file(data: bytes) -> bool:
-    """Whether bytes are a file of a format that names itself; FunASR takes any others for int16 samples."""
+    """True for bytes of a file format that names itself; FunASR takes any others for int16 samples."""
     marks: Sequence[bytes] = (b"RIFF", b"fLaC", b"OggS", b"ID3", b"FORM", b"\x1aE\xdf\xa3", b"RF64", b"caff", b"#!AMR")
     return data.startswith(tuple(marks)) or data[4:8] == b"ftyp" or data[:2] in (b"\xff\xfb", b"\xff\xf3", b"\xff\xf1")
 
 
 def random_key() -> str:
-    """A key as FunASR makes one for what has no name."""
+    """A random key, as FunASR makes one for an input without a name."""
     letters = string.ascii_letters + string.digits
     return "rand_key_" + "".join(secrets.choice(letters) for _ in range(13))
 
@@ -108,7 +108,7 @@ def texts(input: Any, key: str | None) -> Iterator[tuple[str, str]]:
 
 
 def tensor(array: npt.NDArray[Any]) -> Any:
-    """What FunASR gives as a `torch.Tensor`: one where PyTorch is installed, else the array."""
+    """The array as a `torch.Tensor`, as FunASR gives it, where PyTorch is installed; else the array."""
     if find_spec("torch") is None:
         return array
     import torch

@@ -9,15 +9,15 @@ import numpy as np
 
 from overtone.compat.arguments import validate_arguments
 from overtone.compat.inputs import tensor, texts
-from overtone.compat.standalone import StandaloneModel
+from overtone.compat.standalone import StandaloneModel, answers
 from overtone.merging.punctuation.restoration import Punctuator
 from overtone.models.checkpoints import Checkpoint
 
 _KNOWN = ("cache", "key")
 
 
-class Punctuation(StandaloneModel):
-    """A punctuation model by itself."""
+class PunctuationAdapter(StandaloneModel):
+    """FunASR's calls for a punctuation model."""
 
     def __init__(self, checkpoint: Checkpoint, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> None:
         validate_arguments(arguments, "AutoModel")
@@ -27,15 +27,14 @@ class Punctuation(StandaloneModel):
     def generate(
         self, input: Any, progress: Callable[[int, int], None] | None, arguments: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
-        """`key`, `text` and `punc_array`, ids of marks, int64 (pieces,): a tensor where PyTorch is installed; None for
-        a blank text."""
+        """`key`, `text` and `punc_array` of each text.
+
+        `punc_array`: ids of marks, int64 (pieces,), a tensor where PyTorch is installed; None for a blank text.
+        """
         wanted = validate_arguments(arguments, "generate", _KNOWN)
-        inputs = list(texts(input, wanted.get("key")))
-        results = []
-        for key, text in inputs:
-            found = self._punctuator.punctuate(text)
-            ids = tensor(np.array(self._punctuator.marks.ids(found.marks), np.int64)) if found.marks else None
-            results.append({"key": key, "text": found.text, "punc_array": ids})
-            if progress is not None:
-                progress(len(results), len(inputs))
-        return results
+        return answers(texts(input, wanted.get("key")), self._answer, progress)
+
+    def _answer(self, key: str, text: str) -> dict[str, Any]:
+        found = self._punctuator.punctuate(text)
+        ids = tensor(np.array(self._punctuator.marks.ids(found.marks), np.int64)) if found.marks else None
+        return {"key": key, "text": found.text, "punc_array": ids}

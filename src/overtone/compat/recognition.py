@@ -1,4 +1,4 @@
-"""Recognisers: SenseVoice and the Paraformers, alone or with FSMN-VAD, punctuation and speakers."""
+"""Recognizers: SenseVoice and the Paraformers, alone or with FSMN-VAD, punctuation and speakers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 
 from overtone.compat import sentences
 from overtone.compat.arguments import validate_arguments, whole_number
-from overtone.compat.beside import NAMES, vad_and_options
+from overtone.compat.auxiliary import AUXILIARY, vad_and_options
 from overtone.compat.inputs import named
-from overtone.compat.raw_transcript import Call, RawOptions, RawTranscriber, RawTranscript
+from overtone.compat.raw_transcript import Call, RawOptions, RawTranscriber
 from overtone.compat.segment_text import SegmentText, formatter_for
-from overtone.compat.vad import PER_CALL as OF_SPEECH
+from overtone.compat.vad import PER_CALL as VAD_PER_CALL
 from overtone.errors import UsageError
 from overtone.merging.segment_outputs import SegmentOutputs
 from overtone.merging.speakers.clustering import cluster
@@ -49,9 +49,9 @@ _CALL = (
     "sentence_timestamp",
     "text_norm",
     "use_itn",
-    *OF_SPEECH,
+    *VAD_PER_CALL,
 )
-"""Arguments of a call. Given with the model, they are what calls begin with."""
+"""Arguments of a call. Given with the model, they are the defaults of its calls."""
 
 _SETTLED: Mapping[str, Any] = {
     "channels": "mix",
@@ -69,64 +69,61 @@ _MERGED_S = 15.0
 """FunASR's `merge_length_s`."""
 
 
-class Recognition:
-    """One recogniser with what goes with it. options: what every pipeline has."""
+class RecognitionAdapter:
+    """FunASR's calls for a recognizer and the models beside it. options: those that every pipeline has."""
 
     def __init__(self, checkpoint: Checkpoint, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-        given = validate_arguments(arguments, "AutoModel", (*_CALL, *NAMES, "spk_mode"))
+        given = validate_arguments(arguments, "AutoModel", (*_CALL, *AUXILIARY, "spk_mode"))
         self._defaults = {name: value for name, value in given.items() if name in _CALL}
         self._mode = given.get("spk_mode") or "punc_segment"
         if self._mode not in _MODES:
             raise UsageError(f"spk_mode={self._mode!r} is not known; use {', '.join(_MODES)}.")
-        self._speech, stack = vad_and_options(given, options["hub"], float(given.get("merge_length_s") or _MERGED_S))
-        made = sources.load(TranscribeOptions, model=str(checkpoint.folder), **_SETTLED, **options, **stack)
-        known = {field.name: getattr(made, field.name) for field in dataclasses.fields(made)}
-        hearing = RawTranscriber.with_options(RawOptions(**known))
-        assert isinstance(hearing, RawTranscriber)
-        self._hearing, self._teller = hearing, formatter_for(hearing.task)
+        self._vad, auxiliary = vad_and_options(given, options["hub"], float(given.get("merge_length_s") or _MERGED_S))
+        made = sources.load(TranscribeOptions, model=str(checkpoint.folder), **_SETTLED, **options, **auxiliary)
+        self._transcriber = RawTranscriber.with_options(RawOptions(**dataclasses.asdict(made)))
+        self._formatter = formatter_for(self._transcriber.task)
         self._speakers = made.speakers
         self.folder: Path = checkpoint.folder
 
     def close(self) -> None:
         """Free the models."""
-        self._hearing.close()
+        self._transcriber.close()
 
     def generate(
         self, input: Any, progress: Callable[[int, int], None] | None, arguments: Mapping[str, Any]
     ) -> list[Result]:
-        """One dictionary for each input: `key`, `text`, and what else FunASR would give."""
+        """One dictionary for each input: `key`, `text`, and all else that FunASR would give."""
         wanted = {**self._defaults, **validate_arguments(arguments, "generate", _CALL)}
         inputs = list(named(input, wanted.get("key"), wanted.get("fs", SAMPLE_RATE)))
         call = self._call(wanted)
         results: list[Result] = []
-        for heard in self._hearing.stream((source for _, source in inputs), call=call):
-            if heard.error is not None:
-                raise heard.error
-            assert isinstance(heard, RawTranscript)
-            assert heard.gathered is not None
+        for raw in self._transcriber.stream((source for _, source in inputs), call=call):
+            if raw.error is not None:
+                raise raw.error
+            assert raw.outputs is not None
             key = inputs[len(results)][0]
-            results.append({"key": key, **self._told(heard.gathered, call, wanted)})
+            results.append({"key": key, **self._answer(raw.outputs, call, wanted)})
             if progress is not None:
                 progress(len(results), len(inputs))
         return results
 
     def _call(self, wanted: Mapping[str, Any]) -> Call:
-        """What FunASR would do with these arguments, each for the models that heed it."""
+        """The settings that these arguments stand for in FunASR, each for the models that heed it."""
         vad, merge_s = None, None
-        if self._speech is not None:
-            vad = self._speech.of_call(wanted)
+        if self._vad is not None:
+            vad = self._vad.for_call(wanted)
             if wanted.get("merge_vad"):
                 # FunASR heeds merge_length_s only where it was given with the model.
                 merge_s = float(wanted.get("merge_length_s") or _MERGED_S)
-                if merge_s > self._hearing.options.max_segment:
+                if merge_s > self._transcriber.options.max_segment:
                     raise UsageError(
                         f"merge_length_s={merge_s:g} is longer than the segments that this model was loaded for; "
                         f"give AutoModel(merge_length_s={merge_s:g}) too."
                     )
-        if isinstance(self._hearing.task, ParaformerTask):
+        if isinstance(self._transcriber.task, ParaformerTask):
             times = self._times(wanted)
             # FunASR's others take no notice of hot words.
-            hotwords = _hotwords(wanted.get("hotword")) if "seaco" in self._hearing.task.graphs else ()
+            hotwords = _hotwords(wanted.get("hotword")) if "seaco" in self._transcriber.task.graphs else ()
             return Call(times=times, hotwords=hotwords, vad=vad, merge_s=merge_s)
         style = wanted.get("text_norm") or ("withitn" if wanted.get("use_itn") else "woitn")
         if style not in ("withitn", "woitn"):
@@ -138,64 +135,64 @@ class Recognition:
 
     def _times(self, wanted: Mapping[str, Any]) -> bool:
         asked = wanted.get("output_timestamp")
-        task = self._hearing.task
+        task = self._transcriber.task
         if asked and isinstance(task, ParaformerTask) and "times" not in task.graphs:
             raise UsageError("output_timestamp: this Paraformer tells no times; paraformer-zh does.")
         return self._speakers if asked is None else bool(asked)
 
-    def _told(self, gathered: SegmentOutputs, call: Call, wanted: Mapping[str, Any]) -> Result:
-        said = [self._teller.said(heard, times=call.times) for heard in gathered.heard]
+    def _answer(self, outputs: SegmentOutputs, call: Call, wanted: Mapping[str, Any]) -> Result:
+        segments = [self._formatter.format(segment, times=call.times) for segment in outputs.recognized]
         if call.vad is None:
-            return self._whole(said[0], wanted)
-        if not said:
+            return self._whole(segments[0], wanted)
+        if not segments:
             return {"text": "", "timestamp": []}
         # FunASR gives a text that is blank no result at all, and where a Paraformer hears nothing in one segment it
         # gives no text for any of them; here they have what was heard.
-        result = {"text": " ".join(one.text for one in said if one.text), **self._parts(said)}
+        result = {"text": " ".join(segment.text for segment in segments if segment.text), **self._parts(segments)}
         if not result["text"].strip():
             return {"text": "", "timestamp": []}
-        return result | self._more(said, gathered, wanted, result["text"])
+        return result | self._punctuated(segments, outputs, wanted, result["text"])
 
-    def _parts(self, said: Sequence[SegmentText]) -> Result:
-        timed = [one for one in said if one.times is not None]
+    def _parts(self, segments: Sequence[SegmentText]) -> Result:
+        timed = [segment for segment in segments if segment.times is not None]
         parts: Result = {}
         if timed:
-            parts["timestamp"] = [list(span) for one in timed for span in one.times or []]
-            if self._teller.tells_words:
-                parts["words"] = [word for one in timed for word in one.words or []]
+            parts["timestamp"] = [list(span) for segment in timed for span in segment.times or []]
+            if self._formatter.gives_words:
+                parts["words"] = [word for segment in timed for word in segment.words or []]
         return parts
 
-    def _whole(self, said: SegmentText, wanted: Mapping[str, Any]) -> Result:
+    def _whole(self, segment: SegmentText, wanted: Mapping[str, Any]) -> Result:
         """A file without VAD. Punctuation is given all of the text then, SenseVoice's tags too, as in FunASR."""
-        result: Result = {"text": said.text, **self._parts([said])}
-        if self._hearing.punctuator is not None:
+        result: Result = {"text": segment.text, **self._parts([segment])}
+        if self._transcriber.punctuator is not None:
             if wanted.get("return_raw_text"):
-                result["raw_text"] = said.text
-            result["text"] = self._hearing.punctuator.punctuate(said.text).text
+                result["raw_text"] = segment.text
+            result["text"] = self._transcriber.punctuator.punctuate(segment.text).text
         return result
 
-    def _more(
-        self, said: Sequence[SegmentText], gathered: SegmentOutputs, wanted: Mapping[str, Any], text: str
+    def _punctuated(
+        self, segments: Sequence[SegmentText], outputs: SegmentOutputs, wanted: Mapping[str, Any], text: str
     ) -> Result:
-        """Punctuation, sentences and speakers."""
+        """The fields of punctuation, sentences and speakers."""
         more: Result = {}
         punctuated = None
-        if self._hearing.punctuator is not None:
-            before = sentences.joined([one.text for one in said])
-            punctuated = sentences.Punctuated.of(before, self._hearing.punctuator)
+        if self._transcriber.punctuator is not None:
+            before = sentences.joined([segment.text for segment in segments])
+            punctuated = sentences.Punctuated.of(before, self._transcriber.punctuator)
             if wanted.get("return_raw_text"):
                 more["raw_text"] = text
-            words = self._teller.tells_words and any(one.words for one in said)
+            words = self._formatter.gives_words and any(segment.words for segment in segments)
             more["text"] = (words and punctuated.surface()) or punctuated.text
-        if gathered.windows is not None and wanted.get("return_spk_res", True):
-            return more | self._spoken(said, gathered, wanted, punctuated)
+        if outputs.windows is not None and wanted.get("return_spk_res", True):
+            return more | self._with_speakers(segments, outputs, wanted, punctuated)
         if wanted.get("sentence_timestamp"):
-            more["sentence_info"] = self._sentences(said, wanted, punctuated, more.get("text", text))
+            more["sentence_info"] = self._sentences(segments, wanted, punctuated, more.get("text", text))
         return more
 
     def _sentences(
         self,
-        said: Sequence[SegmentText],
+        segments: Sequence[SegmentText],
         wanted: Mapping[str, Any],
         punctuated: sentences.Punctuated | None,
         text: str,
@@ -204,41 +201,41 @@ class Recognition:
             return []
         if punctuated is None:
             # With times and without punctuation FunASR gives none.
-            return [] if any(one.times for one in said) else sentences.by_segments(said)
-        return self._by_marks(said, wanted, punctuated) or sentences.by_segments(said)
+            return [] if any(segment.times for segment in segments) else sentences.by_segments(segments)
+        return self._by_punctuation(segments, wanted, punctuated) or sentences.by_segments(segments)
 
-    def _by_marks(
-        self, said: Sequence[SegmentText], wanted: Mapping[str, Any], punctuated: sentences.Punctuated
+    def _by_punctuation(
+        self, segments: Sequence[SegmentText], wanted: Mapping[str, Any], punctuated: sentences.Punctuated
     ) -> list[Result] | None:
-        by = sentences.by_pieces if self._teller.tells_words else sentences.by_words
+        by = sentences.by_pieces if self._formatter.gives_words else sentences.by_words
         english, raw = bool(wanted.get("en_post_proc")), bool(wanted.get("return_raw_text"))
-        return by(punctuated, said, english=english, raw=raw)
+        return by(punctuated, segments, english=english, raw=raw)
 
-    def _spoken(
+    def _with_speakers(
         self,
-        said: Sequence[SegmentText],
-        gathered: SegmentOutputs,
+        segments: Sequence[SegmentText],
+        outputs: SegmentOutputs,
         wanted: Mapping[str, Any],
         punctuated: sentences.Punctuated | None,
     ) -> Result:
-        """Sentences and who says them. Where FunASR cannot tell sentences it goes over to segments for this call and
+        """Sentences and their speakers. Where FunASR cannot tell sentences it goes over to segments for this call and
         all that follow, or gives a list of words for a text; here it is segments for this call."""
-        assert gathered.windows is not None
-        assert gathered.embeddings is not None
+        assert outputs.windows is not None
+        assert outputs.embeddings is not None
         found = None
         if self._mode != "vad_segment" and punctuated is not None:
-            found = self._by_marks(said, wanted, punctuated)
-        found = found or sentences.by_vad_segment(said)
+            found = self._by_punctuation(segments, wanted, punctuated)
+        found = found or sentences.by_vad_segment(segments)
         count = wanted.get("preset_spk_num")
         if count is not None:
-            whole_number("preset_spk_num", count, 1)
-        labels = cluster(gathered.embeddings, count)
-        who = speakers_of([(one["start"], one["end"]) for one in found], turns(gathered.windows, labels))
-        for one, speaker in zip(found, who, strict=True):
-            one["spk"] = speaker
+            whole_number("preset_spk_num", count, minimum=1)
+        labels = cluster(outputs.embeddings, count)
+        spans = [(sentence["start"], sentence["end"]) for sentence in found]
+        for sentence, speaker in zip(found, speakers_of(spans, turns(outputs.windows, labels)), strict=True):
+            sentence["spk"] = speaker
         result: Result = {"sentence_info": found}
         if wanted.get("return_spk_center"):
-            own = (gathered.embeddings[labels == voice] for voice in range(int(labels.max()) + 1))
+            own = (outputs.embeddings[labels == voice] for voice in range(int(labels.max()) + 1))
             result["spk_embedding_center"] = np.stack([embeddings.mean(0) for embeddings in own])
         return result
 

@@ -45,8 +45,27 @@ _BESIDE = re.compile(f" ?([{''.join(sorted(_FACES | _SOUNDS))}]) ?")
 
 
 def rich_transcription_postprocess(s: str) -> str:
-    """A SenseVoice's `text` for people to read: events as pictures before what was said, the mood after it, and neither
-    twice where what follows has the same."""
+    """A SenseVoice's `text` for people to read.
+
+    Events are shown as pictures before the words, the mood after them, and neither twice where the words that follow
+    have the same.
+
+    Parameters
+    ----------
+    s
+        Text with tags, as `AutoModel.generate` gives it.
+
+    Returns
+    -------
+    str
+        The text with pictures in the place of its tags.
+
+    Examples
+    --------
+    >>> from overtone.compat import rich_transcription_postprocess
+    >>> rich_transcription_postprocess("<|en|><|HAPPY|><|Laughter|><|withitn|>Good morning.")
+    '😀Good morning.😊'
+    """
     first, *others = (_shown(part) for part in _LANGUAGES.split(s.replace(_NOTHING, "❓")))
     text, event = " " + first, None  # what the first one begins with does not count
     for part in others:
@@ -61,7 +80,7 @@ def rich_transcription_postprocess(s: str) -> str:
 
 
 def _shown(part: str) -> str:
-    """What was said in one language: the mood that is told most often, and every event."""
+    """The words in one language, with the mood that is tagged most often and every event."""
     tags = _TAGS.findall(part)
     text = _TAGS.sub("", part)
     mood = max(("<|NEUTRAL|>", *_EMOTIONS), key=tags.count)

@@ -1,4 +1,4 @@
-"""What FunASR tells of one segment: its text, and words with their times."""
+"""FunASR's answer for one segment: its text, and words with their times."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ Times = list[list[int]]
 
 @dataclass(frozen=True, slots=True)
 class SegmentText:
-    """One segment. Milliseconds from the source's start. words, times: None where they were not asked for."""
+    """The text of one segment. Milliseconds from the source's start.
+
+    words, times: None where they were not asked for.
+    """
 
     start_ms: int
     end_ms: int
@@ -29,60 +32,60 @@ class SegmentText:
 
 
 class TextFormatter(Protocol):
-    """Tells what a kind of recogniser says of a segment."""
+    """Writes the segments of one kind of recognizer as FunASR does."""
 
-    tells_words: bool
-    """Whether FunASR gives them (`words`) beside their times."""
+    gives_words: bool
+    """True where FunASR gives the words (`words`) beside their times."""
 
-    def said(self, heard: RecognizedSegment, *, times: bool) -> SegmentText:
-        """One segment, with times where they are wanted and there are any."""
+    def format(self, segment: RecognizedSegment, *, times: bool) -> SegmentText:
+        """Write one segment, with times where they are wanted and there are any."""
 
 
 def formatter_for(task: Task) -> TextFormatter:
-    """For a recogniser."""
+    """The formatter for a recognizer's task."""
     if isinstance(task, ParaformerTask):
-        return _Characters(task.tokens)
+        return _ParaformerFormatter(task.tokens)
     assert isinstance(task, SenseVoiceTask)
-    return _Pieces(task.pieces)
+    return _SenseVoiceFormatter(task.pieces)
 
 
-class _Characters:
-    """Paraformers. Those that know times tell them always, and write a blank after each word then."""
+class _ParaformerFormatter:
+    """Writes Paraformers: those that know times give them always, and write a blank after each word then."""
 
-    tells_words = False
+    gives_words = False
 
     def __init__(self, tokens: CharTokenizer) -> None:
         self._tokens = tokens
 
-    def said(self, heard: RecognizedSegment, *, times: bool) -> SegmentText:
-        """See `TextFormatter`."""
-        answer, tokens = heard.answer, heard.answer.tokens.tolist()
+    def format(self, segment: RecognizedSegment, *, times: bool) -> SegmentText:
+        """Write one segment; see `TextFormatter`."""
+        answer, tokens = segment.answer, segment.answer.tokens.tolist()
         if answer.times is None:
-            return SegmentText(heard.start_ms, heard.end_ms, self._tokens.text(tokens))
+            return SegmentText(segment.start_ms, segment.end_ms, self._tokens.text(tokens))
         found = self._tokens.words(tokens)
         spans = answer.times.tolist()
-        told = [[spans[first][0] + heard.start_ms, spans[last][1] + heard.start_ms] for _, first, last in found]
+        times_ms = [[spans[first][0] + segment.start_ms, spans[last][1] + segment.start_ms] for _, first, last in found]
         words = [word for word, _, _ in found]
-        return SegmentText(heard.start_ms, heard.end_ms, " ".join(words), words, told)
+        return SegmentText(segment.start_ms, segment.end_ms, " ".join(words), words, times_ms)
 
 
-class _Pieces:
-    """SenseVoice. The text begins with its tags."""
+class _SenseVoiceFormatter:
+    """Writes SenseVoice: the text begins with its tags."""
 
-    tells_words = True
+    gives_words = True
 
     def __init__(self, pieces: SentencePieceTokenizer) -> None:
         self._pieces = pieces
 
-    def said(self, heard: RecognizedSegment, *, times: bool) -> SegmentText:
-        """See `TextFormatter`."""
-        answer, tokens = heard.answer, heard.answer.tokens.tolist()
+    def format(self, segment: RecognizedSegment, *, times: bool) -> SegmentText:
+        """Write one segment; see `TextFormatter`."""
+        answer, tokens = segment.answer, segment.answer.tokens.tolist()
         text = self._text(answer.tags, tokens)
         if not times or not tokens or answer.times is None:
-            return SegmentText(heard.start_ms, heard.end_ms, text)
+            return SegmentText(segment.start_ms, segment.end_ms, text)
         words, spans = _joined([self._pieces[token] for token in tokens], answer.times.tolist())
-        told = [[start + heard.start_ms, end + heard.start_ms] for start, end in spans]
-        return SegmentText(heard.start_ms, heard.end_ms, text, words, told)
+        times_ms = [[start + segment.start_ms, end + segment.start_ms] for start, end in spans]
+        return SegmentText(segment.start_ms, segment.end_ms, text, words, times_ms)
 
     def _text(self, tags: Sequence[str], tokens: list[int]) -> str:
         # Decoded together, for what a blank at the beginning becomes depends on what is before it.
@@ -93,21 +96,24 @@ class _Pieces:
 
 
 def _joined(pieces: list[str], spans: Times) -> tuple[list[str], Times]:
-    """Pieces as FunASR's `words`: a blank begins one, and so does what is no ASCII letter; the first piece keeps its
-    blank, and nothing is joined to it then. A blank that stands alone is left out and parts nothing."""
+    """FunASR's `words` of pieces, and their times.
+
+    A blank begins a word, and so does what is no ASCII letter; the first piece keeps its blank, and nothing is joined
+    to it then. A blank that stands alone is left out and parts nothing.
+    """
     words: list[str] = []
-    told: Times = []
+    times_ms: Times = []
     for place, (piece, (start, end)) in enumerate(zip(pieces, spans, strict=True)):
         if piece == BLANK:
             continue
         opens = place == 0 or piece.startswith(BLANK)
         if not opens and words and _letters(words[-1]) and _letters(piece):
             words[-1] += piece
-            told[-1][1] = end
+            times_ms[-1][1] = end
         else:
             words.append(piece if place == 0 else piece.removeprefix(BLANK))
-            told.append([start, end])
-    return words, told
+            times_ms.append([start, end])
+    return words, times_ms
 
 
 def _letters(text: str) -> bool:

@@ -20,7 +20,7 @@ _ENGLISH: Mapping[str, str] = {"，": ",", "。": ".", "？": "?", "、": ","}
 
 
 def joined(texts: Sequence[str]) -> str:
-    """Texts of segments without their tags as one, with a blank between two unless both sides are Chinese."""
+    """Texts of segments as one, without their tags, with a blank between two unless both sides are Chinese."""
     text = ""
     for part in filter(None, (untagged(text) for text in texts)):
         chinese = text and _chinese(text[-1]) and _chinese(part[0])
@@ -88,21 +88,23 @@ def _mark(mark: str, piece: str) -> str:
     return _ENGLISH.get(mark, mark) if piece[0].isascii() else mark
 
 
-def by_words(punctuated: Punctuated, said: Sequence[SegmentText], *, english: bool, raw: bool) -> list[Info] | None:
-    """Sentences of words with a mark each (FunASR ends one at commas too). None where words have no times, or
-    punctuation counts them otherwise.
+def by_words(punctuated: Punctuated, segments: Sequence[SegmentText], *, english: bool, raw: bool) -> list[Info] | None:
+    """Sentences of words with a mark each (FunASR ends one at commas too).
 
-    english: FunASR's `en_post_proc`. raw: with `raw_text`, which is what was said without marks.
+    None where words have no times, or punctuation counts them otherwise. english: FunASR's `en_post_proc`. raw: with
+    `raw_text`, the words without marks.
     """
-    words, times = _words(said)
+    words, times = _words(segments)
     if not words or len(punctuated.marks) != len(words):
         return None
     return _sentences(punctuated.marks, words, times, english=english, raw=raw)
 
 
-def by_pieces(punctuated: Punctuated, said: Sequence[SegmentText], *, english: bool, raw: bool) -> list[Info] | None:
-    """The same for SenseVoice, whose words are other pieces of the text, which is kept as it is written."""
-    words, times = _words(said)
+def by_pieces(
+    punctuated: Punctuated, segments: Sequence[SegmentText], *, english: bool, raw: bool
+) -> list[Info] | None:
+    """Sentences for SenseVoice, whose words are other pieces of the text, which is kept as it is written."""
+    words, times = _words(segments)
     if words and len(punctuated.marks) != len(words):
         words, times = punctuated.pieces, _times_of_pieces(punctuated.pieces, words, times) or []
     if not times or len(punctuated.marks) != len(times):
@@ -122,9 +124,9 @@ def by_pieces(punctuated: Punctuated, said: Sequence[SegmentText], *, english: b
     return found
 
 
-def _words(said: Sequence[SegmentText]) -> tuple[list[str], Times]:
-    words = [word for one in said for word in one.words or []]
-    return words, [list(span) for one in said for span in one.times or []]
+def _words(segments: Sequence[SegmentText]) -> tuple[list[str], Times]:
+    words = [word for segment in segments for word in segment.words or []]
+    return words, [list(span) for segment in segments for span in segment.times or []]
 
 
 def _sentences(marks: Sequence[str], words: Sequence[str], times: Times, *, english: bool, raw: bool) -> list[Info]:
@@ -143,22 +145,24 @@ def _info(text: str, times: Times) -> Info:
 
 
 def _times_of_pieces(pieces: Sequence[str], words: Sequence[str], times: Times) -> Times | None:
-    """Times of the pieces that punctuation counts, of those of words: each character has an equal part of its word's.
-    None where they are not of the same characters."""
-    told = ""
+    """Times of the pieces that punctuation counts: each character has an equal part of its word's time.
+
+    None where pieces and words are not of the same characters.
+    """
+    characters = ""
     spans: Times = []
     for word, (start, end) in zip(words, times, strict=True):
         text = _plain(word)
         if not text or end < start:
             return None
-        told += text
+        characters += text
         edges = [start + (end - start) * place // len(text) for place in range(len(text) + 1)]
         spans += [list(edge) for edge in pairwise(edges)]
     found: Times = []
     at = 0
     for piece in pieces:
         text = _plain(piece)
-        if not text or not told.startswith(text, at) or at + len(text) > len(spans):
+        if not text or not characters.startswith(text, at) or at + len(text) > len(spans):
             return None
         found.append([spans[at][0], spans[at + len(text) - 1][1]])
         at += len(text)
@@ -169,26 +173,26 @@ def _plain(text: str) -> str:
     return "".join(text.split()).replace("▁", "").casefold()
 
 
-def by_segments(said: Sequence[SegmentText]) -> list[Info]:
-    """Each segment in which something was said, without its tags."""
+def by_segments(segments: Sequence[SegmentText]) -> list[Info]:
+    """Each segment with words as a sentence, without its tags."""
     found = []
-    for one in said:
-        if text := untagged(one.text):
-            times = [list(span) for span in one.times or []]
-            start, end = (times[0][0], times[-1][1]) if times else (one.start_ms, one.end_ms)
+    for segment in segments:
+        if text := untagged(segment.text):
+            times = [list(span) for span in segment.times or []]
+            start, end = (times[0][0], times[-1][1]) if times else (segment.start_ms, segment.end_ms)
             found.append({"start": start, "end": end, "text": text, "sentence": text, "timestamp": times})
     return found
 
 
-def by_vad_segment(said: Sequence[SegmentText]) -> list[Info]:
-    """Each segment as it is, for `spk_mode="vad_segment"`."""
+def by_vad_segment(segments: Sequence[SegmentText]) -> list[Info]:
+    """Each segment as a sentence, as it is, for `spk_mode="vad_segment"`."""
     return [
         {
-            "start": one.start_ms,
-            "end": one.end_ms,
-            "text": one.text,
-            "sentence": one.text,
-            "timestamp": [list(span) for span in one.times or []],
+            "start": segment.start_ms,
+            "end": segment.end_ms,
+            "text": segment.text,
+            "sentence": segment.text,
+            "timestamp": [list(span) for span in segment.times or []],
         }
-        for one in said
+        for segment in segments
     ]

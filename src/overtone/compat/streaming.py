@@ -1,4 +1,4 @@
-"""A Paraformer for speech that is still going on: chunks in, the text that is new out."""
+"""A Paraformer for speech that is still going on: chunks in, new text out."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from overtone.audio import Decoder, Readable
 from overtone.compat.arguments import validate_arguments
 from overtone.compat.inputs import named
-from overtone.compat.standalone import StandaloneModel
-from overtone.compat.vad import STATE, samples_at_16k
+from overtone.compat.standalone import StandaloneModel, answers
+from overtone.compat.vad import STATE_KEY, samples_at_16k
 from overtone.errors import UsageError
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.paraformer.streaming_task import ParaformerStream, StreamingParaformer
@@ -20,8 +20,8 @@ _CHUNKS = ("chunk_size", "encoder_chunk_look_back", "decoder_chunk_look_back")
 _KNOWN = (*_CHUNKS, "cache", "fs", "is_final", "key")
 
 
-class StreamingRecognition(StandaloneModel):
-    """One such model. Streams are told apart by the caller's `cache`."""
+class StreamingAdapter(StandaloneModel):
+    """FunASR's calls for a streaming model. A stream is known by the caller's `cache`."""
 
     def __init__(self, checkpoint: Checkpoint, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> None:
         self._defaults = validate_arguments(arguments, "AutoModel", _CHUNKS)
@@ -31,20 +31,17 @@ class StreamingRecognition(StandaloneModel):
     def generate(
         self, input: Any, progress: Callable[[int, int], None] | None, arguments: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
-        """`key` and `text`, of what is new. A file is a stream of its own."""
+        """`key` and `text` of each input: the text that is new. A file is a whole stream."""
         wanted = {**self._defaults, **validate_arguments(arguments, "generate", _KNOWN)}
         self._check(wanted)
-        results = []
-        inputs = list(named(input, wanted.get("key"), wanted.get("fs", SAMPLE_RATE)))
-        for key, source in inputs:
-            results.append({"key": key, "text": self._text(source, wanted)})
-            if progress is not None:
-                progress(len(results), len(inputs))
-        return results
+        inputs = named(input, wanted.get("key"), wanted.get("fs", SAMPLE_RATE))
+        return answers(inputs, lambda key, source: {"key": key, "text": self._text(source, wanted)}, progress)
 
     def _check(self, wanted: Mapping[str, Any]) -> None:
-        """UsageError for a stream that is cut otherwise than the network is made for. FunASR looks back at nothing
-        unless it is told to, so that has to be said."""
+        """UsageError for a stream that is cut otherwise than the network is made for.
+
+        FunASR looks back at nothing by default, so the published values have to be given.
+        """
         chunks = self._model.chunks
         done = {
             "chunk_size": [0, chunks.size, chunks.ahead],
@@ -58,21 +55,28 @@ class StreamingRecognition(StandaloneModel):
                 raise UsageError(f"{name}={given!r} is not done here; {name}={value!r}, as published, is.")
 
     def _text(self, source: Readable, wanted: Mapping[str, Any]) -> str:
+        tokens = self._chunk(source, wanted) if isinstance(source, Audio) else self._whole(source)
+        return self._model.tokens.text(tokens)
+
+    def _whole(self, source: Readable) -> list[int]:
+        """Tokens of a whole stream."""
+        stream = self._model.stream(self._run)
         tokens: list[int] = []
-        if not isinstance(source, Audio):
-            stream = self._model.stream(self._run)
-            with Decoder(source) as decoder:
-                for block in decoder.blocks():
-                    tokens += stream.push(block).tokens.tolist()
-            tokens += stream.finish().tokens.tolist()
-            return self._model.tokens.text(tokens)
+        with Decoder(source) as decoder:
+            for block in decoder.blocks():
+                tokens += stream.push(block).tokens.tolist()
+        tokens += stream.finish().tokens.tolist()
+        return tokens
+
+    def _chunk(self, source: Audio, wanted: Mapping[str, Any]) -> list[int]:
+        """Tokens that a part of the stream in the caller's `cache` completes."""
         cache = wanted.get("cache")
         cache = {} if cache is None else cache
-        going_on: ParaformerStream = cache.get(STATE) or self._model.stream(self._run)
-        tokens += going_on.push(samples_at_16k(source)).tokens.tolist()
+        stream: ParaformerStream = cache.get(STATE_KEY) or self._model.stream(self._run)
+        tokens: list[int] = stream.push(samples_at_16k(source)).tokens.tolist()
         if wanted.get("is_final", False):
-            cache.pop(STATE, None)
-            tokens += going_on.finish().tokens.tolist()
+            cache.pop(STATE_KEY, None)
+            tokens += stream.finish().tokens.tolist()
         else:
-            cache[STATE] = going_on
-        return self._model.tokens.text(tokens)
+            cache[STATE_KEY] = stream
+        return tokens

@@ -1,4 +1,4 @@
-"""FSMN-VAD: where speech is in files, and in streams that are still going on."""
+"""FSMN-VAD: spans of speech in files, and in streams that are still going on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from overtone.audio import Decoder, Readable
 from overtone.compat.arguments import validate_arguments
 from overtone.compat.inputs import named
-from overtone.compat.standalone import StandaloneModel
+from overtone.compat.standalone import StandaloneModel, answers
 from overtone.errors import UsageError
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.features.fbank import frames_of
@@ -21,68 +21,71 @@ from overtone.segmentation.fsmn.endpoint_detector import LOOKAHEAD, EndpointDete
 from overtone.types import SAMPLE_RATE, Audio, Samples
 
 PER_CALL = ("chunk_size", "dynamic_silence", "max_end_silence_time", "silence_schedule", "speech_noise_thres")
-"""Options of the VAD that FunASR heeds in a call too."""
+"""Options of the VAD that a call may give too, as in FunASR."""
 
 _SETTLED = tuple(field.name for field in fields(VadOptions) if field.name not in PER_CALL)
 
 _STREAMS_BELOW_MS = 15_000
-"""Chunks shorter than this are those of a stream, unless it is said otherwise."""
+"""Chunks shorter than this are those of a stream, unless `is_streaming_input` says otherwise."""
 
-STATE = "overtone"
-"""Where the caller's `cache` has the stream."""
+STATE_KEY = "overtone"
+"""Key of the stream in the caller's `cache`."""
 
 
-class SpeechOptions:
-    """Options of a VAD: its checkpoint's, those it was made with, and those of a call, which have the last word."""
+class VadDefaults:
+    """Options that calls of a VAD begin with: its checkpoint's, and FunASR's `vad_kwargs`, which win over them.
+
+    Raises UsageError for an option that is not known.
+    """
 
     def __init__(self, checkpoint: Checkpoint, kwargs: Mapping[str, Any]) -> None:
-        """kwargs: FunASR's `vad_kwargs`. UsageError for what is not known."""
         known = (*PER_CALL, *_SETTLED)
         given = {name: value for name, value in kwargs.items() if name not in ("device", "hub")}
         self._given = {
             name: value for name, value in validate_arguments(given, "vad_kwargs", known).items() if value is not None
         }
         self._checkpoint = checkpoint
-        self.options = self.of_call({})
+        self.options = self.for_call({})
 
     @property
-    def longest_s(self) -> float:
-        """Seconds of a segment that is cut: it has one frame more than there may be."""
+    def max_segment_s(self) -> float:
+        """Seconds of the longest segment: a segment that is cut has one frame more than there may be."""
         return (self.options.max_single_segment_time + 10) / 1000
 
-    def of_call(self, wanted: Mapping[str, Any]) -> VadOptions:
-        """The options of one call."""
+    def for_call(self, wanted: Mapping[str, Any]) -> VadOptions:
+        """Options of one call: these, and over them those of its arguments that a call may give."""
         own = {name: wanted[name] for name in PER_CALL if wanted.get(name) is not None}
         conf, name = self._checkpoint.config.get("model_conf") or {}, self._checkpoint.name
         return VadOptions.from_config(conf, name, **{**self._given, **own})
 
 
-class VadModel(StandaloneModel):
-    """An FSMN-VAD by itself."""
+class VadAdapter(StandaloneModel):
+    """FunASR's calls for an FSMN-VAD."""
 
     def __init__(self, checkpoint: Checkpoint, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-        self._options = SpeechOptions(checkpoint, validate_arguments(arguments, "AutoModel", (*PER_CALL, *_SETTLED)))
+        self._defaults = VadDefaults(checkpoint, validate_arguments(arguments, "AutoModel", (*PER_CALL, *_SETTLED)))
         self._vad = FsmnVad(checkpoint)
         super().__init__(checkpoint, options)
 
     def generate(
         self, input: Any, progress: Callable[[int, int], None] | None, arguments: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
-        """`key` and `value`: `[[start_ms, end_ms], …]`. Of a stream its events instead: `[start, -1]`, `[-1, end]`."""
+        """`key` and `value`, `[[start_ms, end_ms], …]`, of each input.
+
+        Of a stream its events instead: `[start, -1]`, `[-1, end]`.
+        """
         for name in _SETTLED:
             if name in arguments:
                 raise UsageError(f"{name} is settled when the model is made: AutoModel({name}={arguments[name]!r}).")
         known = (*PER_CALL, "cache", "fs", "is_final", "is_streaming_input", "key")
         wanted = validate_arguments(arguments, "generate", known)
-        options = self._options.of_call(wanted)
-        results = []
-        inputs = list(named(input, wanted.get("key"), wanted.get("fs", SAMPLE_RATE)))
-        for key, source in inputs:
-            spans = self._spans(source, options, wanted)
-            results.append({"key": key, "value": [[start, end] for start, end in spans]})
-            if progress is not None:
-                progress(len(results), len(inputs))
-        return results
+        options = self._defaults.for_call(wanted)
+        inputs = named(input, wanted.get("key"), wanted.get("fs", SAMPLE_RATE))
+
+        def answer(key: str, source: Readable) -> dict[str, Any]:
+            return {"key": key, "value": [list(span) for span in self._spans(source, options, wanted)]}
+
+        return answers(inputs, answer, progress)
 
     def _spans(self, source: Readable, options: VadOptions, wanted: Mapping[str, Any]) -> Spans:
         short = options.chunk_size < _STREAMS_BELOW_MS
@@ -93,14 +96,14 @@ class VadModel(StandaloneModel):
         assert isinstance(source, Audio)
         cache = wanted.get("cache")
         cache = {} if cache is None else cache
-        going_on = cache.get(STATE) or self._stream(options, events=bool(events))
-        if going_on.options != options or going_on.events != events:
+        session = cache.get(STATE_KEY) or self._stream(options, events=bool(events))
+        if session.options != options or session.events != events:
             raise UsageError("options of a stream stay as they are until is_final=True; begin another with cache={}.")
-        spans = going_on.push(samples_at_16k(source))
+        spans = session.push(samples_at_16k(source))
         if final:
-            cache.pop(STATE, None)
-            return spans + going_on.finish()
-        cache[STATE] = going_on
+            cache.pop(STATE_KEY, None)
+            return spans + session.finish()
+        cache[STATE_KEY] = session
         return spans
 
     def _of_file(self, source: Readable, options: VadOptions) -> Spans:
@@ -114,20 +117,20 @@ class VadModel(StandaloneModel):
         return spans + detector.finish(scores.silence, scores.decibels, stream.samples)
 
     def _stream(self, options: VadOptions, *, events: bool) -> _VadSession:
-        return _VadSession(_ChunkStream(self._vad, self._run), options, events)
+        return _VadSession(_ChunkStream(self._vad, self._run), options, events=events)
 
 
 class _VadSession:
     """A stream, chunk by chunk."""
 
-    def __init__(self, scores: _ChunkStream, options: VadOptions, events: bool) -> None:
+    def __init__(self, scores: _ChunkStream, options: VadOptions, *, events: bool) -> None:
         self.options, self.events = options, events
         self._scores, self._detector = scores, _ChunkDetector(options, events=events)
         self._chunk = options.chunk_size * SAMPLE_RATE // 1000
         self._rest = np.zeros(0, np.float32)
 
     def push(self, samples: Samples) -> Spans:
-        """What the chunks tell that are now complete."""
+        """Add samples, float32 (samples,). Returns the events of the chunks that are now complete."""
         samples = np.concatenate([self._rest, samples])
         whole = len(samples) // self._chunk * self._chunk
         spans: Spans = []
@@ -137,7 +140,7 @@ class _VadSession:
         return spans
 
     def finish(self) -> Spans:
-        """What the rest tells, now that the stream has ended."""
+        """End the stream. Returns the events of the rest."""
         before, after = self._scores.chunk(self._rest), self._scores.finish()
         silence = np.concatenate([before.silence, after.silence])
         decibels = np.concatenate([before.decibels, after.decibels])
@@ -145,7 +148,7 @@ class _VadSession:
 
 
 class _ChunkStream(FsmnStream):
-    """Scores that are told with the chunk they are heard in, and not when a block is full."""
+    """Scores that come with the chunk they belong to, and not when a block is full."""
 
     def chunk(self, samples: Samples) -> Scores:
         """Scores of all frames that these samples complete, but for the two that the network looks ahead."""
@@ -155,15 +158,15 @@ class _ChunkStream(FsmnStream):
 
 
 class _ChunkDetector(EndpointDetector):
-    """A detector that is told where a chunk ends, and so tells its events at once, and not with the frame after it."""
+    """A detector that knows where a chunk ends, and so gives its events at once, and not with the frame after it."""
 
     def chunk(self, scores: Scores) -> Spans:
-        """What a whole chunk tells, with all of its frames."""
+        """Events of a whole chunk, with all of its frames."""
         return self.push(scores.silence, scores.decibels) + self._next_chunk()
 
 
 def samples_at_16k(audio: Audio) -> Samples:
-    """A part of a stream. UsageError for another rate, and for several channels."""
+    """Samples of a part of a stream, float32 (samples,). UsageError for another rate, and for several channels."""
     if audio.rate != SAMPLE_RATE:
         raise UsageError(f"fs={audio.rate}: parts of a stream are taken at {SAMPLE_RATE} Hz; resample it before.")
     if audio.samples.ndim != 1:

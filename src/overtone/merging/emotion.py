@@ -1,4 +1,4 @@
-"""Putting a source's answer together from its segments' outputs, in whatever order they come back.
+"""Pools the outputs of a source's segments, which come in any order, into its emotion.
 
 Pooling composes: every output carries the sum of its frames and their count, so the mean over a file is exact
 however it was cut, and the file's score is the head applied to that mean.
@@ -21,7 +21,7 @@ from overtone.types import SAMPLE_RATE, SILENCE, EmotionOutput, FrameResult, Seg
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PooledEmotion:
-    """What the segments of one source say together; fields as in `EmotionResult`."""
+    """The emotion of one source, over all of its segments; fields as in `EmotionResult`."""
 
     label: str | None
     score: float | None
@@ -57,14 +57,14 @@ class EmotionAggregator:
             )
 
     def add_silence(self, segment: Segment) -> None:
-        """A segment in which nobody speaks."""
+        """Add a segment without speech."""
         with self._lock:
             self._timeline.put(segment.index, segment.span, None)
             self._waiting[segment.index] = (segment.span, _NOTHING)
             self._spool()
 
     def add(self, index: int, span: Span, output: EmotionOutput) -> None:
-        """What the model said of a segment."""
+        """Add the model's output for a segment."""
         scores = self._scores(output.total / output.count)
         with self._lock:
             self._timeline.put(index, span, scores)

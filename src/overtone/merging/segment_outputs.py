@@ -1,4 +1,4 @@
-"""Collecting what every model says of a source's segments, in whatever order it comes."""
+"""Collects the outputs of every model for a source's segments, which come in any order."""
 
 from __future__ import annotations
 
@@ -16,54 +16,57 @@ from overtone.types import EmotionOutput, Segment, Span, SpeakerEmbeddings, Toke
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentOutputs:
-    """What was said of a source's segments, in order of time.
+    """The outputs of every model for one source, in order of time.
 
-    heard: what was recognised. windows: of voices, first and last second, float64 (windows, 2), and `embeddings`,
-    float32 (windows, dim), both None where nobody was asked. moods: likewise.
+    recognized: the segments with words. windows: of voices, first and last second, float64 (windows, 2), and
+    `embeddings`, float32 (windows, dim), both None without a speaker model. emotions: None without an emotion model.
     """
 
-    heard: list[RecognizedSegment]
+    recognized: list[RecognizedSegment]
     windows: npt.NDArray[np.float64] | None
     embeddings: npt.NDArray[np.float32] | None
-    moods: SentenceEmotions | None
+    emotions: SentenceEmotions | None
 
 
 class TranscriptAggregator:
-    """See `Aggregator`. speakers: whether voices are asked for. moods: where emotions are collected."""
+    """Collects words, voices and emotions of one source. Thread-safe.
 
-    def __init__(self, *, speakers: bool = False, moods: SentenceEmotions | None = None) -> None:
-        self._speakers, self._moods = speakers, moods
+    speakers: collect voices. emotions: collects the frames of an emotion model.
+    """
+
+    def __init__(self, *, speakers: bool = False, emotions: SentenceEmotions | None = None) -> None:
+        self._speakers, self._emotions = speakers, emotions
         self._lock = threading.Lock()
-        self._heard: dict[int, RecognizedSegment] = {}
+        self._recognized: dict[int, RecognizedSegment] = {}
         self._voices: dict[int, tuple[Span, SpeakerEmbeddings]] = {}
 
     def add_silence(self, segment: Segment) -> None:
-        """See `Aggregator`."""
+        """Add a segment without speech."""
         with self._lock:
-            if self._moods is not None:
-                self._moods.add_silence(segment.index)
+            if self._emotions is not None:
+                self._emotions.add_silence(segment.index)
 
     def add(self, index: int, span: Span, answer: TokenOutput | SpeakerEmbeddings | EmotionOutput) -> None:
-        """See `Aggregator`."""
+        """Add a model's output for a segment."""
         with self._lock:
             if isinstance(answer, TokenOutput):
                 if len(answer.tokens):
-                    self._heard[index] = RecognizedSegment(span, answer)
+                    self._recognized[index] = RecognizedSegment(span, answer)
             elif isinstance(answer, SpeakerEmbeddings):
                 self._voices[index] = span, answer
-            elif self._moods is not None:
-                self._moods.add(index, span, answer)
+            elif self._emotions is not None:
+                self._emotions.add(index, span, answer)
 
     def finish(self) -> SegmentOutputs:
-        """See `Aggregator`."""
+        """All outputs, once every one has been added."""
         with self._lock:
-            heard = [self._heard[index] for index in sorted(self._heard)]
+            recognized = [self._recognized[index] for index in sorted(self._recognized)]
             if not self._speakers:
-                return SegmentOutputs(heard, None, None, self._moods)
+                return SegmentOutputs(recognized, None, None, self._emotions)
             voices = [self._voices[index] for index in sorted(self._voices)]
             self._voices.clear()
             times = [seconds(span.start, answer.spans) for span, answer in voices]
             embeddings = [answer.embeddings for _, answer in voices]
             windows = np.concatenate(times) if times else np.zeros((0, 2))
             found = np.concatenate(embeddings) if embeddings else np.zeros((0, 1), np.float32)
-            return SegmentOutputs(heard, windows, found, self._moods)
+            return SegmentOutputs(recognized, windows, found, self._emotions)

@@ -28,12 +28,12 @@ class SentenceEmotions:
         self._waiting: dict[int, tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]] | None] = {}
 
     def add_silence(self, index: int) -> None:
-        """A segment in which nobody speaks."""
+        """Add a segment without speech."""
         self._waiting[index] = None
         self._move()
 
     def add(self, index: int, span: Span, output: EmotionOutput) -> None:
-        """What the model said of a segment, with its frames."""
+        """Add the model's output for a segment, with its frames."""
         assert output.frames is not None
         starts = span.start + np.arange(output.count, dtype=np.int64) * self._hop
         self._waiting[index] = starts, self._head.logits(output.frames)
@@ -49,8 +49,11 @@ class SentenceEmotions:
                 self._logits.append(rows[1])
 
     def scores(self, spans_ms: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
-        """Scores (sentences, classes) of sentences in order of time, each from the frames that begin in it; of a
-        sentence too short for one, from the frame before its end. NaN where there are no frames at all."""
+        """Scores of sentences in order of time, float32 (sentences, classes).
+
+        Each is from the frames that begin in the sentence; of a sentence too short for one, from the frame before its
+        end. NaN where there are no frames at all.
+        """
         count = len(spans_ms)
         if not count:
             return np.zeros((0, len(self.labels)), np.float32)

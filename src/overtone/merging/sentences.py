@@ -1,4 +1,4 @@
-"""Where sentences begin and end among words, and the sentences themselves, made when they are looked at."""
+"""Sentences among words: where each begins and ends, and the sentences themselves, made when they are looked at."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ Ranges = npt.NDArray[np.int32]
 
 
 def by_pause(table: WordTable) -> Ranges:
-    """What was said between two pauses is a sentence."""
+    """Sentences by pause: the words between two pauses are one."""
     starts = np.flatnonzero(np.diff(table.segment, prepend=-1))
     return _ranges(starts, len(table))
 
 
 def split_by_own_punctuation(table: WordTable) -> Ranges:
-    """A sentence ends with a word that is a mark of its end, and with what was said before a pause."""
+    """Sentences by the recognizer's punctuation: one ends with a word that is a mark of its end, and before a pause."""
     ended = [_ends(table, place, text) for place, text in enumerate(table.texts(0, len(table)))]
     after_mark = np.flatnonzero(ended) + 1
     starts = np.union1d(np.flatnonzero(np.diff(table.segment, prepend=-1)), after_mark[after_mark < len(table)])
@@ -48,7 +48,7 @@ def _ends(table: WordTable, place: int, text: str) -> bool:
 
 
 def split_by_punctuation(marks: npt.NDArray[np.uint8]) -> Ranges:
-    """A sentence ends with a word after which there is a mark of its end. marks: (words,)."""
+    """Sentences by restored punctuation: one ends with a word that a mark of its end follows. marks: uint8 (words,)."""
     ended = np.isin(marks, [place for place, mark in enumerate(MARKS) if mark and mark in ENDS])
     after = np.flatnonzero(ended) + 1
     return _ranges(np.union1d([0], after[after < len(marks)]), len(marks))
@@ -68,7 +68,7 @@ def numbered(marks: Iterable[str]) -> npt.NDArray[np.uint8]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SentenceAnnotations:
-    """What is known of every sentence beside its words; None where nobody was asked.
+    """Annotations of the sentences beside their words; None without a model for them.
 
     marks: after each word, uint8 (words,). speakers: int32 (sentences,), -1 for none. scores: of emotions, float32
     (sentences, classes), NaN for none, and their `labels`.
@@ -83,8 +83,8 @@ class SentenceAnnotations:
 class Sentences(Sequence[Sentence]):
     """The sentences of a source, in order of time."""
 
-    def __init__(self, table: WordTable, ranges: Ranges, known: SentenceAnnotations) -> None:
-        self._table, self._ranges, self._known = table, ranges, known
+    def __init__(self, table: WordTable, ranges: Ranges, annotations: SentenceAnnotations) -> None:
+        self._table, self._ranges, self._annotations = table, ranges, annotations
 
     def __len__(self) -> int:
         return len(self._ranges)
@@ -103,7 +103,7 @@ class Sentences(Sequence[Sentence]):
         first, stop = self._ranges[index].tolist()
         table = self._table
         begin, end = table.span_ms(first, stop)
-        tags = parse_tags(table.heard[table.segment[first]].answer.tags)
+        tags = parse_tags(table.segments[table.segment[first]].answer.tags)
         return Sentence(
             begin / 1000,
             end / 1000,
@@ -119,24 +119,24 @@ class Sentences(Sequence[Sentence]):
     def text(self, index: int) -> str:
         """One sentence's text."""
         first, stop = self._ranges[index].tolist()
-        if self._known.marks is None:
+        if self._annotations.marks is None:
             return self._table.text(first, stop)
-        marks = [MARKS[mark] for mark in self._known.marks[first:stop].tolist()]
+        marks = [MARKS[mark] for mark in self._annotations.marks[first:stop].tolist()]
         return Writer().write(list(self._table.texts(first, stop)), marks, opens=True).strip()
 
     def _speaker(self, index: int) -> int | None:
-        speakers = self._known.speakers
+        speakers = self._annotations.speakers
         return None if speakers is None or speakers[index] < 0 else int(speakers[index])
 
     def _emotion(self, index: int, tags: RichTags) -> Emotion | None:
-        if self._known.scores is None:
+        if self._annotations.scores is None:
             return None if tags.emotion is None else Emotion(tags.emotion)
-        scores = self._known.scores[index]
-        if not self._known.labels or np.isnan(scores[0]):
+        scores = self._annotations.scores[index]
+        if not self._annotations.labels or np.isnan(scores[0]):
             return None
         best = int(scores.argmax())
-        pairs = zip(self._known.labels, scores.astype(float).tolist(), strict=True)
-        return Emotion(self._known.labels[best], float(scores[best]), dict(pairs))
+        pairs = zip(self._annotations.labels, scores.astype(float).tolist(), strict=True)
+        return Emotion(self._annotations.labels[best], float(scores[best]), dict(pairs))
 
     def __repr__(self) -> str:
         return f"Sentences({len(self)} of them)"

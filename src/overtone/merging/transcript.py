@@ -1,4 +1,4 @@
-"""What was said in a source, once everything has been gathered: sentences, with marks, speakers and moods."""
+"""The transcript of a source, from the outputs of all models: sentences, with punctuation, speakers and emotions."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _WORDS_AT_ONCE = 512
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BuiltTranscript:
-    """See `overtone.Transcript`."""
+    """The fields of `overtone.Transcript` that are built here."""
 
     text: str
     sentences: Sentences
@@ -46,17 +46,17 @@ class BuiltTranscript:
 
 
 class TranscriptBuilder:
-    """How a source's answer is told. own_marks: the recogniser writes punctuation. speakers: how many, if known."""
+    """Builds transcripts. has_punctuation: the recognizer writes it. speakers: their number, if it is known."""
 
     def __init__(
         self, vocabulary: Vocabulary, punctuator: Punctuator | None, *, has_punctuation: bool, speakers: int | None
     ) -> None:
         self._vocabulary, self._punctuator = vocabulary, punctuator
-        self._own_marks, self._speakers = has_punctuation, speakers
+        self._has_punctuation, self._speakers = has_punctuation, speakers
 
-    def build(self, gathered: SegmentOutputs) -> BuiltTranscript:
-        """The answer for one source. ModelError where a model gave what are no numbers."""
-        table = WordTable(gathered.heard, self._vocabulary)
+    def build(self, outputs: SegmentOutputs) -> BuiltTranscript:
+        """Build the transcript of one source. ModelError where a model gave values that are no numbers."""
+        table = WordTable(outputs.recognized, self._vocabulary)
         marks = None
         if self._punctuator is not None:
             text, marks = _punctuated(table, self._punctuator)
@@ -64,26 +64,26 @@ class TranscriptBuilder:
         else:
             pauses = by_pause(table)
             text = joined(table.text(*pair) for pair in pauses.tolist())
-            ranges = split_by_own_punctuation(table) if self._own_marks else pauses
+            ranges = split_by_own_punctuation(table) if self._has_punctuation else pauses
         spans_ms = np.array([table.span_ms(*pair) for pair in ranges.tolist()], np.int32).reshape(-1, 2)
-        speakers = self._who(gathered, spans_ms)
-        moods = gathered.moods
-        known = SentenceAnnotations(
+        speakers = self._speakers_of(outputs, spans_ms)
+        emotions = outputs.emotions
+        annotations = SentenceAnnotations(
             marks,
             speakers,
-            None if moods is None else moods.scores(spans_ms),
-            () if moods is None else moods.labels,
+            None if emotions is None else emotions.scores(spans_ms),
+            () if emotions is None else emotions.labels,
         )
-        sentences = Sentences(table, ranges, known)
+        sentences = Sentences(table, ranges, annotations)
         count = None if speakers is None else len(np.unique(speakers[speakers >= 0]))
         return BuiltTranscript(text, sentences, _language(table, ranges), count)
 
-    def _who(self, gathered: SegmentOutputs, spans_ms: npt.NDArray[np.int32]) -> npt.NDArray[np.int32] | None:
+    def _speakers_of(self, outputs: SegmentOutputs, spans_ms: npt.NDArray[np.int32]) -> npt.NDArray[np.int32] | None:
         """The speaker of each sentence."""
-        if gathered.windows is None or gathered.embeddings is None:
+        if outputs.windows is None or outputs.embeddings is None:
             return None
         with _CLUSTERING:
-            turns = diarize(gathered.embeddings, gathered.windows, self._speakers)
+            turns = diarize(outputs.embeddings, outputs.windows, self._speakers)
         found = speakers_of([(start, end) for start, end in spans_ms.tolist()], turns)
         return renumbered(found)
 
@@ -103,7 +103,7 @@ def _in_parts(words: int) -> Iterator[tuple[int, int]]:
 
 
 def _language(table: WordTable, ranges: Ranges) -> str | None:
-    """What most sentences are in."""
-    heard = (table.heard[table.segment[first]] for first in ranges[:, 0].tolist())
-    counts = Counter(language for one in heard if (language := parse_tags(one.answer.tags).language) is not None)
+    """The language of most sentences."""
+    recognized = (table.segments[table.segment[first]] for first in ranges[:, 0].tolist())
+    counts = Counter(language for one in recognized if (language := parse_tags(one.answer.tags).language) is not None)
     return counts.most_common(1)[0][0] if counts else None

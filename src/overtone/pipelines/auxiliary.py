@@ -1,4 +1,4 @@
-"""What finds speech and what punctuates: small models that whoever cuts or finishes a source runs by itself."""
+"""Auxiliary models (FSMN-VAD, CT-Transformer): small, and run outside the engine, single-threaded behind a lock."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from overtone.options.transcription import TranscribeOptions
 from overtone.system.devices import resolve_device
 
 _THREADS = 1
-"""They are small, and run beside the recogniser."""
+"""They are small, and run beside the recognizer."""
 
 
 class LockedGraphs:
-    """A `Run` for any number of threads, one at a time; what it gives stays. Close it to free the model."""
+    """A `RunGraph` for any number of threads, one at a time; its outputs stay valid. Close it to free the model."""
 
     def __init__(self, graphs: Graphs) -> None:
         self._graphs = graphs
         self._lock = threading.Lock()
 
     def __call__(self, graph: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
-        """See `RunGraph`. Raises OutOfMemory where the runtime is refused memory."""
+        """Outputs of a graph by name, copied. Raises OutOfMemory where the runtime is refused memory."""
         with self._lock:
             return self._graphs.guard(lambda: _kept(self._graphs.run(graph, inputs)))
 
     def close(self) -> None:
-        """Free it."""
+        """Free the model."""
         with self._lock:
             self._graphs.close()
 
@@ -47,7 +47,7 @@ def _kept(outputs: Mapping[str, Array]) -> dict[str, Array]:
 
 
 class SpeechDetector:
-    """An FSMN-VAD that is loaded: finds speech in any number of streams. Close it to free the model.
+    """A loaded FSMN-VAD, which finds speech in any number of streams. Close it to free the model.
 
     Raises the errors of finding and loading a model.
     """
@@ -75,7 +75,10 @@ class SpeechDetector:
 
 
 class PunctuationModel:
-    """A punctuation model that is loaded. Errors and closing as for `FsmnVad`."""
+    """A loaded punctuation model. Close it to free the model.
+
+    Raises the errors of finding and loading a model.
+    """
 
     def __init__(self, model: str, options: TranscribeOptions) -> None:
         checkpoint = _found(model, "punctuation", options)

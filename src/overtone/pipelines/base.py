@@ -1,60 +1,88 @@
-"""What every pipeline is: sources in, a result for each, any number of them at once, in bounded memory."""
+"""The base of every pipeline: sources in, a result for each, any number of them at once, in bounded memory."""
 
 from __future__ import annotations
 
-import os
 import time
 import weakref
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
-from overtone.audio import Readable, name_of
+from overtone.audio import Readable
 from overtone.audio.sources import FailedInput, Input
-from overtone.engine.runtime import Runtime
-from overtone.errors import InputError, OvertoneError, UsageError
-from overtone.options.emotion import Options
+from overtone.engine.runtime import NO_RESERVE, ReservedCapacity, Runtime
+from overtone.errors import OvertoneError, UsageError, with_source
 from overtone.pipelines.channel import Aggregator
-from overtone.pipelines.ingest import Ingestor, NamedSource, SubmittedSource
-from overtone.pipelines.request import CallOptions, RequestContext
+from overtone.pipelines.ingest import Ingestor, PooledT, Source, SubmittedSource, named_source
+from overtone.pipelines.request import CallOptions, OptionsT, RequestContext
+from overtone.pipelines.result_stream import ResultStream, ResultT
 from overtone.pipelines.segmenter_factory import SegmenterFactory
 from overtone.segmentation.segmenters import Segmenter
-from overtone.system.machine import standard_input
-from overtone.types import BYTES_PER_SAMPLE, SAMPLE_RATE, Result, Samples, Timings
+from overtone.system.profiler import NULL_PROFILER, Profiler
+from overtone.types import Samples, Timings
 
-Source = Readable | Input | FailedInput
-
-_Result = TypeVar("_Result", bound=Result)
-_Pooled = TypeVar("_Pooled")
-_Self = TypeVar("_Self")  # typing.Self needs Python 3.11
-
-_AHEAD = 64
-"""Sources that may be under way in `stream`. Enough short clips to fill batches; what one holds once it is decoded
-is its share of the audio in flight, and then only its results."""
-
-_FAR_AHEAD = 1024
-"""Files that may be under way where batches are so large that it takes more of them."""
-
-_SHORT_S = 2.0
-"""Seconds of the clips that are to fill such batches."""
+_Self = TypeVar("_Self", bound="Pipeline[Any, Any, Any]")  # typing.Self needs Python 3.11
 
 
-class Pipeline(ABC, Generic[_Result, _Pooled]):
+class Pipeline(ABC, Generic[OptionsT, PooledT, ResultT]):
     """One set of models, loaded once; called from any number of threads.
 
-    What a task defines: how a channel is segmented, which models are asked, how their outputs are aggregated, and the
-    result that is built of that.
+    Generic over its options, the answer that its aggregator gives for a channel, and its result. A task defines which
+    models are loaded, how a channel is segmented, which models a segment is submitted to, how their outputs are
+    aggregated, and the result that is built of that.
     """
 
-    options: Options
+    options: OptionsT
 
     keeps_files = False
-    """Whether a source in flight may hold open files, whatever its options."""
+    """True if a source in flight may hold open files, whatever its options."""
 
-    def _begin(self, started: Runtime, *, owned: bool = True) -> None:
-        self.options = started.options
+    @classmethod
+    def with_options(
+        cls: type[_Self],
+        options: OptionsT,
+        profiler: Profiler = NULL_PROFILER,
+        *,
+        reserve: ReservedCapacity = NO_RESERVE,
+    ) -> _Self:
+        """A pipeline with exactly these options; neither environment nor config file is asked.
+
+        Parameters
+        ----------
+        options
+            Options that are made already, from whatever source.
+        profiler
+            What times each stage; a `TraceRecorder` keeps what it reads.
+        reserve
+            Capacity for what else this process does.
+
+        Raises
+        ------
+        UsageError
+            For options that the models cannot follow.
+        ModelError
+            For a model that is not found or cannot be loaded.
+        DeviceError
+            For a device that is not there.
+        BudgetError
+            If the memory given cannot hold the models.
+        """
+        pipeline = cls.__new__(cls)
+        pipeline._start(options, profiler, reserve)
+        return pipeline
+
+    def _start(
+        self, options: OptionsT, profiler: Profiler = NULL_PROFILER, reserve: ReservedCapacity = NO_RESERVE
+    ) -> None:
+        self._begin(options, self._load(options, profiler, reserve))
+
+    @abstractmethod
+    def _load(self, options: OptionsT, profiler: Profiler, reserve: ReservedCapacity) -> Runtime:
+        """Load and start every model of the pipeline."""
+
+    def _begin(self, options: OptionsT, started: Runtime, *, owned: bool = True) -> None:
+        self.options = options
         self._owned = owned
         self._runtime = started
         self._ingestor = Ingestor(started)
@@ -65,38 +93,60 @@ class Pipeline(ABC, Generic[_Result, _Pooled]):
 
     @property
     def decoded_s(self) -> float:
-        """Seconds of audio decoded since the start."""
+        """Seconds of audio decoded since the start, of all sources."""
         return self._ingestor.decoded_s
 
     @property
     def runtime(self) -> Runtime:
-        """The engine, the network and where they run."""
+        """The running models, and their share of the budget."""
         return self._runtime
 
     @property
     def min_samples(self) -> int:
-        """Samples below which there is nothing to work on."""
+        """Fewest samples, at 16 kHz, that give an answer."""
         return self._runtime.model.task.min_samples
 
-    @abstractmethod
-    def make_segmenter(self, call: CallOptions, channels: int) -> Segmenter:
-        """A segmenter for one of so many channels of a source."""
+    def submit_source(
+        self, source: Readable | Input, call: CallOptions[OptionsT], ctx: RequestContext
+    ) -> SubmittedSource[OptionsT, PooledT]:
+        """Decode a source, segment it and submit its segments; the answers are pending then."""
+        return self._ingestor.submit_source(self, named_source(source), call, ctx)
 
     @abstractmethod
-    def submit_segment(self, call: CallOptions, ctx: RequestContext, samples: Samples) -> Sequence[Future[Any]]:
-        """Submit a segment to every model that hears it, a future for each; may wait for room in the queue."""
+    def make_segmenter(self, call: CallOptions[OptionsT], channels: int) -> Segmenter:
+        """A segmenter for one channel of a source that has `channels` of them."""
 
     @abstractmethod
-    def make_aggregator(self, call: CallOptions) -> Aggregator[_Pooled]:
+    def submit_segment(
+        self, call: CallOptions[OptionsT], ctx: RequestContext, samples: Samples
+    ) -> Sequence[Future[Any]]:
+        """Submit a segment, float32 (samples,), to every model that hears it; may wait for room in the queue.
+
+        Returns a future of each model's output.
+        """
+
+    @abstractmethod
+    def make_aggregator(self, call: CallOptions[OptionsT]) -> Aggregator[PooledT]:
         """An aggregator of one channel's outputs."""
 
     @abstractmethod
-    def build_result(self, sent: SubmittedSource[_Pooled], channel: int) -> _Result:
-        """The result of one channel of a submitted source; waits for its answers. Raises what a segment met."""
+    def build_result(self, sent: SubmittedSource[OptionsT, PooledT], channel: int, pooled: PooledT) -> ResultT:
+        """The result of one channel of a submitted source, from its aggregated outputs."""
 
     @abstractmethod
-    def _failed(self, error: OvertoneError, fields: Mapping[str, Any]) -> _Result:
+    def _failed(self, error: OvertoneError, fields: Mapping[str, Any]) -> ResultT:
         """A result that has an error, and no answer."""
+
+    def channel_result(self, sent: SubmittedSource[OptionsT, PooledT], channel: int) -> ResultT:
+        """The result of one channel; waits for its answers. Raises what a segment met."""
+        try:
+            return self.build_result(sent, channel, sent.channels[channel].aggregate())
+        except OvertoneError as error:
+            raise with_source(error, sent.name) from None
+
+    def channel_error(self, sent: SubmittedSource[OptionsT, PooledT], channel: int, error: OvertoneError) -> ResultT:
+        """The result of one channel that failed."""
+        return self._failed(error, self._channel_fields(sent, channel))
 
     def _run_fields(self, name: str, id: str | None) -> dict[str, Any]:
         """The fields of `Result` that hold for whatever is run here."""
@@ -111,7 +161,7 @@ class Pipeline(ABC, Generic[_Result, _Pooled]):
             "timings": Timings(),
         }
 
-    def _channel_fields(self, sent: SubmittedSource[_Pooled], channel: int) -> dict[str, Any]:
+    def _channel_fields(self, sent: SubmittedSource[OptionsT, PooledT], channel: int) -> dict[str, Any]:
         """The fields of `Result` for one channel of a submitted source."""
         stream, split = sent.channels[channel], sent.call.split
         return self._run_fields(sent.name, sent.id) | {
@@ -122,15 +172,43 @@ class Pipeline(ABC, Generic[_Result, _Pooled]):
             "timings": stream.timings(sent.decode_s, time.perf_counter() - sent.began),
         }
 
-    def _call_options(self, options: Mapping[str, Any], envelope: bool) -> CallOptions:
+    def _call_options(self, options: Mapping[str, Any], *, envelope: bool) -> CallOptions[OptionsT]:
         return CallOptions(self.options.for_call(**options), envelope)
 
-    def __call__(self, source: Readable, *, envelope: bool = False, **options: Any) -> _Result:
-        """The result of one source: a path, bytes, a binary file object, or `Audio(samples, rate)`.
+    def __call__(self, source: Readable, *, envelope: bool = False, **options: Any) -> ResultT:
+        """The result of one source.
 
-        envelope: keep the waveform's outline, for plots. options: those that a call may have of its own, such as
-        `granularity`. Raises InputError if it cannot be used, BudgetError if it cannot be held, UsageError for
-        an option, and with `channels="split"` (use `results_for`).
+        Parameters
+        ----------
+        source
+            A path, the bytes of a file, a binary file object, or `Audio(samples, rate)`.
+        envelope
+            Keep the waveform's peaks, for plots.
+        **options
+            Options that a call may have for itself, such as `granularity`.
+
+        Returns
+        -------
+        EmotionResult or Transcript
+            The answer for all of the source; its `error` is None.
+
+        Raises
+        ------
+        InputError
+            If the source cannot be used.
+        BudgetError
+            If the memory given cannot hold it.
+        UsageError
+            For an option that a call may not have, and with `channels="split"`, which gives several results.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from overtone import Audio, EmotionRecognizer
+        >>> with EmotionRecognizer("tiny") as recognizer:
+        ...     result = recognizer(Audio(np.zeros(16_000, np.float32), 16_000))
+        >>> result.label, result.duration
+        ('silence', 1.0)
         """
         if options.get("channels", self.options.channels) == "split":
             raise UsageError("channels='split' gives several results for a source; take them from results_for(source).")
@@ -138,93 +216,98 @@ class Pipeline(ABC, Generic[_Result, _Pooled]):
 
     def results_for(
         self, source: Source, ctx: RequestContext | None = None, *, envelope: bool = False, **options: Any
-    ) -> list[_Result]:
-        """The result of each channel that was asked for of one source: one, but with `channels="split"`.
+    ) -> list[ResultT]:
+        """The result of each channel of one source: a single one, but with `channels="split"`.
 
-        ctx: cancel it to abandon the request. envelope, options, errors: as for a call; CancelledError where it was
-        cancelled before all was decoded, and ModelError (cancelled) after.
+        Parameters
+        ----------
+        source
+            As for a call, or an entry of `overtone.expand`.
+        ctx
+            Cancel it to abandon the request.
+        envelope, **options
+            As for a call.
+
+        Returns
+        -------
+        list
+            The results, in the order of the channels.
+
+        Raises
+        ------
+        InputError, BudgetError, UsageError
+            As for a call.
+        concurrent.futures.CancelledError
+            If the request was cancelled before all of the source was decoded.
+        ModelError
+            If the model failed, or (code `cancelled`) the request was cancelled after decoding.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from overtone import Audio, EmotionRecognizer
+        >>> stereo = Audio(np.zeros((2, 16_000), np.float32), 16_000)
+        >>> with EmotionRecognizer("tiny") as recognizer:
+        ...     results = recognizer.results_for(stereo, channels="split")
+        >>> [(result.channel, result.label) for result in results]
+        [(0, 'silence'), (1, 'silence')]
         """
         if isinstance(source, FailedInput):
             raise source.error
         ctx = RequestContext() if ctx is None else ctx
         try:
-            call = self._call_options(options, envelope)
-            sent = self._ingestor.submit_source(self, _named(source), call, ctx)
-            return [self.build_result(sent, channel) for channel in range(len(sent.channels))]
+            call = self._call_options(options, envelope=envelope)
+            sent = self.submit_source(source, call, ctx)
+            return [self.channel_result(sent, channel) for channel in range(len(sent.channels))]
         except BaseException:
             ctx.cancel()
             raise
 
-    def error_result(self, name: str, error: OvertoneError, id: str | None = None) -> _Result:
-        """The result of a source called `name` that cannot be used."""
+    def error_result(self, name: str, error: OvertoneError, id: str | None = None) -> ResultT:
+        """The result of a source called `name` that cannot be used: `error`, and no answer."""
         return self._failed(error, self._run_fields(name, id))
 
-    def stream(self, sources: Iterable[Source], *, envelope: bool = False, **options: Any) -> Iterator[_Result]:
+    def stream(self, sources: Iterable[Source], *, envelope: bool = False, **options: Any) -> Iterator[ResultT]:
         """The results of any number of sources, in order, in bounded memory.
 
-        A source that cannot be used gives a result with `error` set and stops nothing. With `channels="split"` each
-        channel gives a result. To list folders and lists, see `overtone.expand`. envelope, options: as for a call.
+        A source that cannot be used gives a result with `error` set and stops nothing.
+
+        Parameters
+        ----------
+        sources
+            Sources as for a call, or entries of `overtone.expand`, which lists folders and lists.
+        envelope, **options
+            As for a call.
+
+        Yields
+        ------
+        EmotionResult or Transcript
+            One result for each source, and with `channels="split"` one for each of its channels.
+
+        Raises
+        ------
+        UsageError
+            For an option that a call may not have.
+
+        Examples
+        --------
+        >>> from overtone import EmotionRecognizer
+        >>> with EmotionRecognizer("tiny") as recognizer:
+        ...     for result in recognizer.stream(["examples/angry.wav", "missing.wav"]):
+        ...         print(result.source, result.label if result.ok else result.error.code)
+        examples/angry.wav angry
+        missing.wav not_found
         """
-        call = self._call_options(options, envelope)
-        pool = ThreadPoolExecutor(self._runtime.decoders, thread_name_prefix="overtone-decode")
-        in_flight: deque[tuple[Source, RequestContext, Future[SubmittedSource[_Pooled]] | None]] = deque()
-        try:
-            for source in sources:
-                ctx, sent = RequestContext(), None
-                if not isinstance(source, FailedInput):
-                    sent = pool.submit(self._ingestor.submit_source, self, _named(source), call, ctx)
-                in_flight.append((source, ctx, sent))
-                while len(in_flight) >= self._prefetch_depth(source, call):
-                    yield from self._pop_oldest(in_flight)
-            while in_flight:
-                yield from self._pop_oldest(in_flight)
-        finally:
-            # Not waited for: one may be in the middle of a read that nobody ends.
-            pool.shutdown(wait=False, cancel_futures=True)
-            for _, ctx, _ in in_flight:
-                ctx.cancel()
-
-    def _prefetch_depth(self, source: Source, call: CallOptions) -> int:
-        """Sources that may be under way: with large batches, as many short clips as there may be audio in flight."""
-        # Audio in memory is held from when it is handed over, and a spool of frames may be an open file.
-        if call.frames or self.keeps_files or not isinstance(source, Input | FailedInput | str | os.PathLike):
-            return _AHEAD
-        plan = self._runtime.engine.plan
-        in_flight_s = (plan.audio_bytes - plan.segmenter_bytes) / (SAMPLE_RATE * BYTES_PER_SAMPLE)
-        return max(_AHEAD, min(_FAR_AHEAD, round(in_flight_s / _SHORT_S)))
-
-    def _pop_oldest(
-        self, in_flight: deque[tuple[Source, RequestContext, Future[SubmittedSource[_Pooled]] | None]]
-    ) -> Iterator[_Result]:
-        # Taken off when it is answered: a source that is left while it is waited for is dropped with the rest.
-        source, _, sending = in_flight[0]
-        yield from self._results_of(source, sending)
-        in_flight.popleft()
-
-    def _results_of(self, source: Source, sending: Future[SubmittedSource[_Pooled]] | None) -> Iterator[_Result]:
-        if isinstance(source, FailedInput):
-            yield self.error_result(source.source, source.error, source.id)
-            return
-        assert sending is not None
-        named = _named(source)
-        try:
-            sent = sending.result()
-        except OvertoneError as error:
-            yield self.error_result(named.name, error, named.id)
-            return
-        except Exception as error:  # noqa: BLE001 - our fault, and still no reason to lose the other sources
-            yield self.error_result(named.name, _internal_error(named.name, error), named.id)
-            return
-        for channel in range(len(sent.channels)):
-            try:
-                yield self.build_result(sent, channel)
-            except OvertoneError as error:
-                yield self._failed(error, self._channel_fields(sent, channel))
-            except Exception as error:  # noqa: BLE001 - as above
-                yield self._failed(_internal_error(named.name, error), self._channel_fields(sent, channel))
+        yield from ResultStream(self, self._call_options(options, envelope=envelope)).results(sources)
 
     def close(self, *, drain: bool = True) -> None:
-        """Finish what is queued (without `drain`: drop it) and free the models."""
+        """Free the models.
+
+        Parameters
+        ----------
+        drain
+            Finish the segments that are queued; if False, drop them.
+        """
         self._ingestor.close()
         if self._owned:
             self._runtime.close(drain=drain)
@@ -234,15 +317,3 @@ class Pipeline(ABC, Generic[_Result, _Pooled]):
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.close(drain=kind is None)
-
-
-def _internal_error(name: str, error: Exception) -> InputError:
-    return InputError(f"{name}: it met a fault of Overtone's own ({error!r}); please report it", code="fault")
-
-
-def _named(source: Readable | Input) -> NamedSource:
-    """What the decoder is to read, and under what name."""
-    if isinstance(source, Input):
-        readable = source.path if source.path is not None else standard_input()
-        return NamedSource(readable, source.source, source.id)
-    return NamedSource(source, os.fsdecode(source) if isinstance(source, str | os.PathLike) else name_of(source))

@@ -17,24 +17,24 @@ from overtone.segmentation.segmenters import Segmenter
 from overtone.system.profiler import NULL_PROFILER, Profiler
 from overtone.types import SAMPLE_RATE, Samples, Segment, Span, Timings
 
-_Pooled_co = TypeVar("_Pooled_co", covariant=True)
+PooledT_co = TypeVar("PooledT_co", covariant=True)
 
 
-class Aggregator(Protocol[_Pooled_co]):
-    """Puts a channel's answer together from the outputs of its segments, in whatever order they come. Thread-safe."""
+class Aggregator(Protocol[PooledT_co]):
+    """Builds a channel's answer from the outputs of its segments, which come in any order. Thread-safe."""
 
     def add_silence(self, segment: Segment) -> None:
-        """A segment in which nobody speaks."""
+        """Add a segment without speech."""
 
     def add(self, index: int, span: Span, answer: Any) -> None:
-        """What a model says of a segment; once for each model that was asked."""
+        """Add a model's output for a segment; called once for each model that the segment was submitted to."""
 
-    def finish(self) -> _Pooled_co:
+    def finish(self) -> PooledT_co:
         """The answer, once everything has been added."""
 
 
 Submit = Callable[[Samples], "Sequence[Future[Any]]"]
-"""Asks every model for what it says of a segment."""
+"""Submits a segment, float32 (samples,), to every model that hears it."""
 
 
 @dataclass(slots=True)
@@ -45,34 +45,34 @@ class _Spent:
     merge_s: float = 0.0
 
 
-class ChannelStream(Generic[_Pooled_co]):
+class ChannelStream(Generic[PooledT_co]):
     """A channel's samples on their way to its answer: `push` blocks, `finish`, then `aggregate`.
 
     Fed by one thread, answered by the engine's. Segments are submitted as they are cut, so a source of any length is
-    never held; an answer is let go as soon as it is merged. min_samples: samples below which the model has nothing
-    to work on.
+    never held; an answer is let go as soon as it is merged. min_samples: fewest samples that the model gives an answer
+    for.
     """
 
     def __init__(
         self,
         segmenter: Segmenter,
         submit: Submit,
-        aggregator: Aggregator[_Pooled_co],
+        aggregator: Aggregator[PooledT_co],
         *,
         min_samples: int,
         envelope: bool = False,
-        stages: Profiler = NULL_PROFILER,
+        profiler: Profiler = NULL_PROFILER,
     ) -> None:
         self._segmenter: Segmenter | None = segmenter
         self._submit = submit
         self._aggregator = aggregator
         self._min_samples = min_samples
         self._envelope = Envelope() if envelope else None
-        self._stages = stages
+        self._profiler = profiler
         self._spent = _Spent()
         self._notes: dict[str, None] = {}
         self._devices: set[str] = set()
-        self._owed: set[Future[Any]] = set()
+        self._pending: set[Future[Any]] = set()
         self._settled = threading.Condition()
         self.error: OvertoneError | None = None
         self.samples = 0
@@ -86,7 +86,7 @@ class ChannelStream(Generic[_Pooled_co]):
         self._send(self._segmenter.push(block))
 
     def finish(self, name: str) -> None:
-        """The source called `name` ends here. InputError if it was too short for a single frame."""
+        """End the source, called `name`. InputError if it was too short for a single frame."""
         if self.samples < self._min_samples:
             raise InputError(
                 f"{name}: it lasts {self.samples / SAMPLE_RATE:.3f} s; "
@@ -99,9 +99,9 @@ class ChannelStream(Generic[_Pooled_co]):
 
     def _send(self, segments: Iterator[Segment]) -> None:
         while self.error is None:
-            began = self._stages.begin()
+            began = self._profiler.begin()
             segment = next(segments, None)
-            self._spent.cut_s += self._stages.end("cut", began)
+            self._spent.cut_s += self._profiler.end("cut", began)
             if segment is None:
                 return
             # The rest of a file may be too short for a single frame.
@@ -110,7 +110,7 @@ class ChannelStream(Generic[_Pooled_co]):
                 continue
             answers = self._submit(segment.samples)
             with self._settled:
-                self._owed.update(answers)
+                self._pending.update(answers)
             for answer in answers:
                 answer.add_done_callback(self._on_answer(segment))
 
@@ -118,7 +118,7 @@ class ChannelStream(Generic[_Pooled_co]):
         index, span = segment.index, segment.span  # and not the samples
 
         def settle(future: Future[Any]) -> None:
-            began = self._stages.begin()
+            began = self._profiler.begin()
             error: OvertoneError | None = None
             try:
                 output = future.result()
@@ -134,35 +134,35 @@ class ChannelStream(Generic[_Pooled_co]):
                 error = ModelError("the engine was closed before this was run", code="cancelled")
             except Exception as unknown:  # noqa: BLE001 - in the engine's thread; it must reach the one who waits
                 error = ModelError(f"the model failed on {span.start_s:.1f}-{span.stop_s:.1f} s ({unknown!r})")
-            merge_s = self._stages.end("merge", began)
+            merge_s = self._profiler.end("merge", began)
             with self._settled:
                 self._spent.merge_s += merge_s
                 self.error = self.error or error
-                self._owed.discard(future)
+                self._pending.discard(future)
                 self._settled.notify_all()
 
         return settle
 
-    def aggregate(self) -> _Pooled_co:
+    def aggregate(self) -> PooledT_co:
         """Wait for every answer and aggregate them. Raises the first error that a segment met."""
         with self._settled:
-            self._settled.wait_for(lambda: not self._owed)
+            self._settled.wait_for(lambda: not self._pending)
         if self.error is not None:
             raise self.error
-        began = self._stages.begin()
+        began = self._profiler.begin()
         merged = self._aggregator.finish()
-        self._spent.merge_s += self._stages.end("merge", began)
+        self._spent.merge_s += self._profiler.end("merge", began)
         return merged
 
     def cancel(self) -> None:
-        """Nobody waits any more: what has not been run will not be."""
+        """Drop the segments that have not been run."""
         with self._settled:
-            owed = list(self._owed)
-        for answer in owed:
+            pending = list(self._pending)
+        for answer in pending:
             answer.cancel()
 
     def timings(self, decode_s: float, total_s: float) -> Timings:
-        """What this channel took; `aggregate` first."""
+        """Seconds that each stage took for this channel; call `aggregate` before."""
         spent = self._spent
         return Timings(
             decode_s, spent.cut_s, spent.wait_s, spent.run_s, spent.merge_s, total_s, notes=tuple(self._notes)
@@ -170,10 +170,10 @@ class ChannelStream(Generic[_Pooled_co]):
 
     @property
     def device(self) -> str:
-        """What its answers so far ran on, several joined by commas; empty before the first."""
+        """Devices that its answers so far ran on, joined by commas; empty before the first."""
         return ",".join(sorted(self._devices))
 
     @property
     def envelope(self) -> npt.NDArray[np.float32] | None:
-        """The waveform's outline, if it was asked for; see `EmotionResult`."""
+        """Peaks of the waveform, float32 (n, 2), if they were asked for; see `EmotionResult`."""
         return self._envelope.rows() if self._envelope else None

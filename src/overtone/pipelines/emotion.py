@@ -7,8 +7,8 @@ from concurrent.futures import Future
 from typing import Any
 
 from overtone.engine import runtime
-from overtone.engine.runtime import NO_RESERVE, ReservedCapacity, Runtime
-from overtone.errors import OvertoneError, with_source
+from overtone.engine.runtime import ReservedCapacity, Runtime
+from overtone.errors import OvertoneError
 from overtone.merging.emotion import EmotionAggregator, PooledEmotion
 from overtone.options import sources
 from overtone.options.emotion import Options
@@ -17,63 +17,90 @@ from overtone.pipelines.ingest import SubmittedSource
 from overtone.pipelines.live import LiveSession
 from overtone.pipelines.request import CallOptions, RequestContext, submit_to_model
 from overtone.segmentation.segmenters import Segmenter
-from overtone.system.profiler import NULL_PROFILER, Profiler
+from overtone.system.profiler import Profiler
 from overtone.types import FRAMES, EmotionOutput, EmotionResult, Samples
 
 
-class EmotionRecognizer(Pipeline[EmotionResult, PooledEmotion]):
-    """Tells the emotion in speech. One model, loaded once; call it from as many threads as you like.
+class EmotionRecognizer(Pipeline[Options, PooledEmotion, EmotionResult]):
+    """Recognizes the emotion in speech. One model, loaded once; call it from as many threads as you like.
 
-        recognizer = EmotionRecognizer("tiny", memory="2GiB")
-        result = recognizer("call.mp3")
-        for result in recognizer.stream(paths): ...
-
-    model: `tiny` (bundled), an alias, a hub id or a checkpoint folder. options: see `overtone.Options`, and
-    `profile`, a file that `overtone tune` wrote: what is given here wins over it, it wins over the environment.
     Close it, or use it as a context manager, to free the model.
 
-    Raises UsageError (options), ModelError (checkpoint, download), DeviceError, and BudgetError if the memory given
-    cannot hold it.
+    Parameters
+    ----------
+    model
+        `tiny` (bundled), an alias, a hub id or a checkpoint folder.
+    **options
+        Fields of `overtone.Options`, and `profile`, a file that `overtone tune` wrote: options given here win over
+        it, and it wins over the environment.
+
+    Raises
+    ------
+    UsageError
+        For an option that does not exist or does not fit.
+    ModelError
+        For a checkpoint that is not found, cannot be downloaded, or is broken.
+    DeviceError
+        For a device that is not there.
+    BudgetError
+        If the memory given cannot hold the model.
+
+    Examples
+    --------
+    >>> from overtone import EmotionRecognizer
+    >>> with EmotionRecognizer("tiny") as recognizer:
+    ...     result = recognizer("examples/angry.wav")
+    >>> result.label
+    'angry'
     """
 
     def __init__(self, model: str | None = None, **options: Any) -> None:
         given = options if model is None else {"model": model, **options}
-        self._start(sources.load(**given))
-
-    @classmethod
-    def with_options(
-        cls, options: Options, stages: Profiler = NULL_PROFILER, *, reserve: ReservedCapacity = NO_RESERVE
-    ) -> EmotionRecognizer:
-        """A recogniser with options that are made already; neither environment nor config file is asked again.
-
-        stages: what times it; a `TraceRecorder` keeps what it reads. reserve: capacity for what else this process does.
-        """
-        recognizer = cls.__new__(cls)
-        recognizer._start(options, stages, reserve)
-        return recognizer
+        self._start(sources.load(Options, **given))
 
     @classmethod
     def from_runtime(cls, started: Runtime) -> EmotionRecognizer:
-        """A recogniser over a model that runs already, as part of something else, which outlives it."""
+        """A recognizer over a model that runs already as part of something else, which outlives it."""
         recognizer = cls.__new__(cls)
-        recognizer._begin(started, owned=False)
+        recognizer._begin(started.options, started, owned=False)
         return recognizer
 
-    def _start(
-        self, options: Options, stages: Profiler = NULL_PROFILER, reserve: ReservedCapacity = NO_RESERVE
-    ) -> None:
-        self._begin(runtime.start(options, stages, reserve))
+    def _load(self, options: Options, profiler: Profiler, reserve: ReservedCapacity) -> Runtime:
+        return runtime.start(options, profiler, reserve)
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The classes, in the order of scores; empty for a model without classes."""
+        """The classes, in the order of `scores`; empty for a model without classes."""
         head = self._runtime.model.task.head
         return head.labels(as_published=self.options.labels == "published") if head else ()
 
     def live(self, ctx: RequestContext | None = None, *, name: str = "live", **options: Any) -> LiveSession:
-        """Speech that is still going on: an answer every `hop` seconds (1 unless said) for the last `window` seconds.
+        """A session for speech that is still going on: updates every `hop` seconds for the last `window` seconds.
 
-        name: what its result is to be called. ctx, options: as for `results_for`. Raises UsageError for an option.
+        Parameters
+        ----------
+        ctx
+            Cancel it to abandon the session.
+        name
+            The `source` of its result.
+        **options
+            As for a call; `hop` is 1 second if it is not given.
+
+        Raises
+        ------
+        UsageError
+            For an option that a call may not have, and for a `hop` under 0.1 seconds.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from overtone import EmotionRecognizer
+        >>> with EmotionRecognizer("tiny") as recognizer:
+        ...     session = recognizer.live(hop=0.5)
+        ...     labels = [session.poll(update).label for update in session.push(np.zeros(16_000, np.float32))]
+        ...     result = session.finish()
+        >>> labels, result.source
+        (['silence', 'silence'], 'live')
         """
         self.options.for_call(**{**options, "segment": "window"})  # the windows of its updates can be run
         call = self._call_options({**options, "segment": "vad"}, envelope=False)
@@ -81,20 +108,22 @@ class EmotionRecognizer(Pipeline[EmotionResult, PooledEmotion]):
         channel = self._ingestor.open_channel(self, call, ctx)
 
         def finished(duration: float, began: float) -> EmotionResult:
-            return self.build_result(SubmittedSource(name, None, call, [channel], duration, 0.0, began, ()), 0)
+            return self.channel_result(SubmittedSource(name, None, call, [channel], duration, 0.0, began, ()), 0)
 
         return LiveSession(self._runtime, channel, call.options, ctx, name, finished)
 
-    def make_segmenter(self, call: CallOptions, channels: int) -> Segmenter:
+    def make_segmenter(self, call: CallOptions[Options], channels: int) -> Segmenter:
         """A segmenter as the options of the call ask for it."""
         return self._segmenters.make(call.options, channels)
 
-    def submit_segment(self, call: CallOptions, ctx: RequestContext, samples: Samples) -> tuple[Future[EmotionOutput]]:
+    def submit_segment(
+        self, call: CallOptions[Options], ctx: RequestContext, samples: Samples
+    ) -> tuple[Future[EmotionOutput]]:
         """Submit a segment to the model: its frames, or their sum."""
         decode_params = FRAMES if call.frames else None
         return (submit_to_model(self._runtime.engine, ctx, samples, "emotion", decode_params),)
 
-    def make_aggregator(self, call: CallOptions) -> EmotionAggregator:
+    def make_aggregator(self, call: CallOptions[Options]) -> EmotionAggregator:
         """An aggregator that pools frames over the channel."""
         network = self._runtime.model
         return EmotionAggregator(
@@ -105,13 +134,10 @@ class EmotionRecognizer(Pipeline[EmotionResult, PooledEmotion]):
             as_published=call.options.labels == "published",
         )
 
-    def build_result(self, sent: SubmittedSource[PooledEmotion], channel: int) -> EmotionResult:
+    def build_result(
+        self, sent: SubmittedSource[Options, PooledEmotion], channel: int, pooled: PooledEmotion
+    ) -> EmotionResult:
         """The emotion of one channel."""
-        stream = sent.channels[channel]
-        try:
-            pooled = stream.aggregate()
-        except OvertoneError as error:
-            raise with_source(error, sent.name) from None
         return EmotionResult(
             label=pooled.label,
             score=pooled.score,
@@ -120,9 +146,9 @@ class EmotionRecognizer(Pipeline[EmotionResult, PooledEmotion]):
             warnings=sent.warnings,
             embedding=pooled.embedding,
             frames=pooled.frames,
-            envelope=stream.envelope,
+            envelope=sent.channels[channel].envelope,
             **self._channel_fields(sent, channel),
         )
 
     def _failed(self, error: OvertoneError, fields: Mapping[str, Any]) -> EmotionResult:
-        return EmotionResult(label=None, score=None, scores=None, segments=(), error=error, **fields)
+        return EmotionResult.failed(error, **fields)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
@@ -12,12 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.audio import Decoder, DecoderPool, Readable, name_of
+from overtone.audio.sources import FailedInput, Input
 from overtone.batching.cost_model import Shape
 from overtone.batching.memory_plan import segmenter_bytes, suggest_budget
 from overtone.engine.runtime import Runtime
 from overtone.errors import BudgetError, OvertoneError, with_source
 from overtone.pipelines.channel import ChannelStream
-from overtone.pipelines.request import CallOptions, RequestContext
+from overtone.pipelines.request import CallOptions, OptionsT, RequestContext
+from overtone.system.machine import standard_input
 from overtone.system.memory import format_size
 from overtone.system.semaphore import ByteSemaphore
 from overtone.types import SAMPLE_RATE
@@ -25,20 +28,31 @@ from overtone.types import SAMPLE_RATE
 if TYPE_CHECKING:
     from overtone.pipelines.base import Pipeline
 
-_Pooled = TypeVar("_Pooled")
+PooledT = TypeVar("PooledT")
+
+
+Source = Readable | Input | FailedInput
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NamedSource:
-    """What the decoder reads, and the name and the id that its results have."""
+    """A source as the decoder reads it, with the name and the id of its results."""
 
     readable: Readable
     name: str
     id: str | None = None
 
 
+def named_source(source: Readable | Input) -> NamedSource:
+    """A source of whatever kind, as the decoder reads it."""
+    if isinstance(source, Input):
+        readable = source.path if source.path is not None else standard_input()
+        return NamedSource(readable, source.source, source.id)
+    return NamedSource(source, os.fsdecode(source) if isinstance(source, str | os.PathLike) else name_of(source))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class SubmittedSource(Generic[_Pooled]):
+class SubmittedSource(Generic[OptionsT, PooledT]):
     """A fully decoded source whose segments are submitted: a stream for each channel asked for, its answers pending.
 
     name, id: those of its results. duration, decode_s: seconds of audio, and of decoding it. began: when decoding
@@ -47,8 +61,8 @@ class SubmittedSource(Generic[_Pooled]):
 
     name: str
     id: str | None
-    call: CallOptions
-    channels: list[ChannelStream[_Pooled]]
+    call: CallOptions[OptionsT]
+    channels: list[ChannelStream[PooledT]]
     duration: float
     decode_s: float
     began: float
@@ -56,12 +70,14 @@ class SubmittedSource(Generic[_Pooled]):
 
 
 class Ingestor:
-    """Decodes sources and submits their segments. Any number of threads may call; no more channels are cut at once than
-    planned, and those of background work have places of their own."""
+    """Decodes sources and submits their segments. Any number of threads may call.
+
+    No more channels are cut at once than planned, and those of background work have their own places.
+    """
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._stages = runtime.engine.stages
+        self._profiler = runtime.engine.stages
         self._segmenting = ByteSemaphore(runtime.decoders)
         self._background = ByteSemaphore(runtime.reserve.background or runtime.decoders)
         processes = runtime.options.decode_processes
@@ -76,20 +92,21 @@ class Ingestor:
 
     def submit_source(
         self,
-        pipeline: Pipeline[Any, _Pooled],
+        pipeline: Pipeline[OptionsT, PooledT, Any],
         source: NamedSource,
-        call: CallOptions,
+        call: CallOptions[OptionsT],
         ctx: RequestContext,
-    ) -> SubmittedSource[_Pooled]:
-        """Decode, segment and submit a whole source for a pipeline; waits for its turn, and while audio in flight is at
-        its bound.
+    ) -> SubmittedSource[OptionsT, PooledT]:
+        """Decode, segment and submit a whole source for a pipeline.
+
+        Waits for a place, and while audio in flight is at its bound.
 
         Raises InputError, BudgetError, ModelError, what `ctx.on_progress` raises, and CancelledError once the request
         is cancelled.
         """
         name = name_of(source.readable, source.name)
         try:
-            with self._stages.source(name):
+            with self._profiler.source(name):
                 return self._submit(pipeline, source, call, ctx)
         except OvertoneError as error:
             # The traceback holds the samples that were cut so far, and an error is kept as long as its result is.
@@ -99,20 +116,20 @@ class Ingestor:
 
     def _submit(
         self,
-        pipeline: Pipeline[Any, _Pooled],
+        pipeline: Pipeline[OptionsT, PooledT, Any],
         source: NamedSource,
-        call: CallOptions,
+        call: CallOptions[OptionsT],
         ctx: RequestContext,
-    ) -> SubmittedSource[_Pooled]:
-        began, decode_s = self._stages.begin(), 0.0
+    ) -> SubmittedSource[OptionsT, PooledT]:
+        began, decode_s = self._profiler.begin(), 0.0
         at = began  # opening a source is part of decoding it
-        channels: list[ChannelStream[_Pooled]] = []
+        channels: list[ChannelStream[PooledT]] = []
         try:
             with Decoder(source.readable, source.name, self._pool) as decoder:
                 blocks = decoder.channel_blocks() if call.split else (block[None] for block in decoder.blocks())
                 while True:
                     block = next(blocks, None)
-                    decode_s += self._stages.end("decode", at)
+                    decode_s += self._profiler.end("decode", at)
                     if ctx.cancelled:
                         raise CancelledError
                     if block is None:
@@ -122,7 +139,7 @@ class Ingestor:
                     _push(channels, block)
                     self._count(block.shape[1])
                     ctx.on_progress(decoder.decoded_s)
-                    at = self._stages.begin()
+                    at = self._profiler.begin()
                 for channel in channels:
                     channel.finish(decoder.name)
                 if ctx.cancelled:
@@ -145,14 +162,19 @@ class Ingestor:
         return self._background if ctx.background else self._segmenting
 
     def _open(
-        self, pipeline: Pipeline[Any, _Pooled], count: int, name: str, call: CallOptions, ctx: RequestContext
-    ) -> list[ChannelStream[_Pooled]]:
+        self,
+        pipeline: Pipeline[OptionsT, PooledT, Any],
+        count: int,
+        name: str,
+        call: CallOptions[OptionsT],
+        ctx: RequestContext,
+    ) -> list[ChannelStream[PooledT]]:
         """A stream for each channel, once there is a place for all of them."""
         if not call.options.whole:
             self._check_channels(count, name)
-        began = self._stages.begin()
+        began = self._profiler.begin()
         self._places(ctx).acquire(count)
-        self._stages.end("wait", began)
+        self._profiler.end("wait", began)
         try:
             return [self.open_channel(pipeline, call, ctx, count) for _ in range(count)]
         except BaseException:
@@ -172,8 +194,12 @@ class Ingestor:
             )
 
     def open_channel(
-        self, pipeline: Pipeline[Any, _Pooled], call: CallOptions, ctx: RequestContext, channels: int = 1
-    ) -> ChannelStream[_Pooled]:
+        self,
+        pipeline: Pipeline[OptionsT, PooledT, Any],
+        call: CallOptions[OptionsT],
+        ctx: RequestContext,
+        channels: int = 1,
+    ) -> ChannelStream[PooledT]:
         """A stream for one channel of a source. channels: of the same source, in flight at once."""
         channel = ChannelStream(
             pipeline.make_segmenter(call, channels),
@@ -181,13 +207,13 @@ class Ingestor:
             pipeline.make_aggregator(call),
             min_samples=pipeline.min_samples,
             envelope=call.envelope,
-            stages=self._stages,
+            profiler=self._profiler,
         )
         ctx.on_cancel(channel.cancel)
         return channel
 
     def close(self) -> None:
-        """Let nobody wait for a place any more."""
+        """Wake every thread that waits for a place, and end the decoding processes."""
         self._segmenting.close()
         self._background.close()
         if self._pool is not None:

@@ -1,4 +1,4 @@
-"""Speech as it comes in: an answer for the last seconds at every hop, and at the end what a file of it would get."""
+"""Speech as it comes in: an answer for the last seconds at every hop, and at the end the result of a file of it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,30 @@ from overtone.pipelines.request import RequestContext
 from overtone.segmentation.segmenters import is_silent
 from overtone.types import SAMPLE_RATE, SILENCE, EmotionOutput, EmotionResult, Granularity, Samples, SegmentResult, Span
 
-SHORTEST_HOP_S = 0.1
+MIN_HOP_S = 0.1
 """Seconds. Emotion does not change faster, and every hop runs a whole window through the model."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LiveUpdate:
-    """The last seconds at one hop. `answer`: what the model says of them, when it has; None where nobody speaks."""
+    """The last seconds at one hop of a `LiveSession`; read it with `LiveSession.poll`.
+
+    Attributes
+    ----------
+    span
+        The samples that it is about, from the session's start.
+    answer
+        The model's output for them, pending; None for silence.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from overtone import EmotionRecognizer
+    >>> with EmotionRecognizer("tiny") as recognizer:
+    ...     [update] = recognizer.live(hop=1.0).push(np.zeros(16_000, np.float32))
+    >>> update.span, update.answer
+    (Span(start=0, stop=16000), None)
+    """
 
     span: Span
     answer: Future[EmotionOutput] | None
@@ -34,8 +51,23 @@ class LiveUpdate:
 class LiveSession:
     """One channel of speech that is still going on. Used by one thread at a time; made by `EmotionRecognizer.live`.
 
-    Feed it with `push`, which gives the updates that are complete, read those with `poll`, and end with `finish`.
-    finished: makes the result, of the seconds of audio and when it began.
+    Feed it with `push`, which returns the updates that are complete, read those with `poll`, and end with `finish`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from overtone import EmotionRecognizer
+    >>> with EmotionRecognizer("tiny") as recognizer:
+    ...     session = recognizer.live(hop=1.0, name="microphone")
+    ...     for second in np.zeros((3, 16_000), np.float32):
+    ...         for update in session.push(second):
+    ...             print(update.span.stop_s, session.poll(update).label)
+    ...     result = session.finish()
+    1.0 silence
+    2.0 silence
+    3.0 silence
+    >>> result.source, result.duration
+    ('microphone', 3.0)
     """
 
     def __init__(
@@ -47,9 +79,10 @@ class LiveSession:
         name: str,
         finished: Callable[[float, float], EmotionResult],
     ) -> None:
+        # finished: makes the result, from the seconds of audio and the time when it began.
         hop_s = 1.0 if options.hop is None else options.hop
-        if hop_s < SHORTEST_HOP_S:
-            raise UsageError(f"--hop is {hop_s:g}; live answers come every {SHORTEST_HOP_S:g} s at most.")
+        if hop_s < MIN_HOP_S:
+            raise UsageError(f"--hop is {hop_s:g}; live answers come every {MIN_HOP_S:g} s at most.")
         self._runtime = runtime
         self._hop, self._window = (round(seconds * SAMPLE_RATE) for seconds in (hop_s, options.window))
         self._granularity, self._name, self._finished = options.granularity, name, finished
@@ -70,26 +103,45 @@ class LiveSession:
 
     @property
     def name(self) -> str:
-        """What its result is called."""
+        """The `source` of its result."""
         return self._name
 
     @property
     def granularity(self) -> Granularity:
-        """How fine that is."""
+        """The granularity of its result."""
         return self._granularity
 
     @property
     def realtime_factor(self) -> float:
-        """Seconds of audio that the model runs for each second of it: windows overlap, and all is heard once more."""
+        """Seconds of audio that the model runs for each second that comes in.
+
+        Windows overlap, and at the end everything is heard once more.
+        """
         return self._window / self._hop + 1
 
     @property
     def samples(self) -> int:
-        """Samples so far, at 16 kHz."""
+        """Samples taken in so far, at 16 kHz."""
         return self._channel.samples
 
     def push(self, samples: Samples) -> list[LiveUpdate]:
-        """Take in float32 (samples,) at 16 kHz; may wait for room in the queue. Returns the complete updates."""
+        """Take in samples; may wait for room in the queue.
+
+        Parameters
+        ----------
+        samples
+            Any number of them, float32 (samples,), at 16 kHz, full scale ±1.
+
+        Returns
+        -------
+        list of LiveUpdate
+            The updates that these samples complete.
+
+        Raises
+        ------
+        ModelError
+            If the model failed on an earlier segment.
+        """
         updates = []
         while len(samples) and not self._cancelled:
             until = min(len(samples), self._next - self._channel.samples)
@@ -116,7 +168,25 @@ class LiveSession:
         return LiveUpdate(span, answer)
 
     def poll(self, update: LiveUpdate) -> SegmentResult:
-        """The label of an update; waits for the model. Raises what its segment met."""
+        """The label of an update; waits for the model.
+
+        Parameters
+        ----------
+        update
+            One that `push` of this session returned.
+
+        Returns
+        -------
+        SegmentResult
+            The emotion over `update.span`; label `silence` where there is no speech.
+
+        Raises
+        ------
+        OvertoneError
+            If the model failed on it.
+        concurrent.futures.CancelledError
+            If the session was cancelled.
+        """
         if update.answer is None:
             return SegmentResult(update.span, SILENCE, None, None)
         output = update.answer.result()
@@ -125,6 +195,19 @@ class LiveSession:
         return SegmentResult(update.span, *top_label(self._labels, scores))
 
     def finish(self) -> EmotionResult:
-        """It ends here: what a file of it would get. InputError if there was too little of it."""
+        """End the session; waits for the model.
+
+        Returns
+        -------
+        EmotionResult
+            The result that a file of all its samples would get.
+
+        Raises
+        ------
+        InputError
+            If there was too little audio for an answer.
+        ModelError
+            If the model failed, or (code `cancelled`) the session was cancelled.
+        """
         self._channel.finish(self._name)
         return self._finished(self._channel.samples / SAMPLE_RATE, self._began)

@@ -1,4 +1,4 @@
-"""One request: its context, its options, and how its segments are submitted."""
+"""One request: its context, its options, and the submission of its segments."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from types import MethodType
-from typing import Any
+from typing import Any, Generic, TypeVar
 from weakref import WeakMethod
 
 from overtone.engine.engine import Engine
@@ -16,14 +16,33 @@ from overtone.models.family import Role
 from overtone.options.emotion import Options
 from overtone.types import FRAMES, ModelOutput, Samples
 
+OptionsT = TypeVar("OptionsT", bound=Options)
+
 
 class RequestContext:
     """Cancellation, progress and answer cache of one request. Thread-safe.
 
-    This one only cancels. Subclasses hear of progress, keep answers, or give way to all other work (`background`).
+    This class only cancels. Override `on_progress` to follow the decoding, `cache_get` and `cache_put` to keep answers,
+    and `background` to give way to all other work.
+
+    Examples
+    --------
+    >>> from overtone import RequestContext
+    >>> class Progress(RequestContext):
+    ...     def on_progress(self, seconds):
+    ...         print(f"{seconds:.0f} s decoded")
+    >>> ctx = Progress()
+    >>> ctx.on_cancel(lambda: print("abandoned"))
+    >>> ctx.on_progress(2.0)
+    2 s decoded
+    >>> ctx.cancel()
+    abandoned
+    >>> ctx.cancelled
+    True
     """
 
     background = False
+    """True for work that runs only while nothing else waits."""
 
     def __init__(self) -> None:
         self._cancelled = False
@@ -32,56 +51,88 @@ class RequestContext:
 
     @property
     def cancelled(self) -> bool:
-        """Whether the request was abandoned."""
+        """True once the request was abandoned."""
         return self._cancelled
 
     def cancel(self) -> None:
-        """Abandon the request: what has not been run will not be."""
+        """Abandon the request: segments that have not been run are dropped."""
         with self._lock:
             self._cancelled = True
             todo, self._callbacks = self._callbacks, []
         for callback in todo:
-            if (work := callback()) is not None:
-                work()
+            if (function := callback()) is not None:
+                function()
 
-    def on_cancel(self, work: Callable[[], None]) -> None:
-        """Call `work` when the request is cancelled; at once if it is already.
+    def on_cancel(self, function: Callable[[], None]) -> None:
+        """Call a function when the request is cancelled; at once if it is already.
 
         An object's method does not keep the object: what works for a request knows it, and the two would hold each
         other, with all their audio, until Python's collector comes by.
+
+        Parameters
+        ----------
+        function
+            Called once, from the thread that cancels.
         """
         with self._lock:
             if not self._cancelled:
-                self._callbacks.append(WeakMethod(work) if isinstance(work, MethodType) else lambda: work)
+                self._callbacks.append(WeakMethod(function) if isinstance(function, MethodType) else lambda: function)
                 return
-        work()
+        function()
 
     def on_progress(self, seconds: float) -> None:
-        """Progress hook: seconds of audio decoded so far. Raise an OvertoneError to abandon the source."""
+        """Progress hook, called by the thread that decodes. Does nothing unless overridden.
+
+        Parameters
+        ----------
+        seconds
+            Audio decoded so far.
+
+        Raises
+        ------
+        OvertoneError
+            From an override, to abandon the source.
+        """
 
     def cache_get(self, cache_key: str, samples: Samples) -> ModelOutput | None:
-        """The cached answer for (cache_key, samples), or None."""
+        """The cached answer of a segment, or None. Always None unless overridden.
+
+        Parameters
+        ----------
+        cache_key
+            The model's role and its decode parameters.
+        samples
+            The segment, float32 (samples,), at 16 kHz.
+        """
         return None
 
     def cache_put(self, cache_key: str, samples: Samples, answer: ModelOutput) -> None:
-        """Cache the answer for (cache_key, samples)."""
+        """Cache the answer of a segment. Does nothing unless overridden.
+
+        Parameters
+        ----------
+        cache_key, samples
+            As for `cache_get`.
+        answer
+            The output of the model.
+        """
 
 
 @dataclass(frozen=True, slots=True)
-class CallOptions:
-    """Options of one call: those of the pipeline with the call's own; envelope: keep the waveform's outline."""
+class CallOptions(Generic[OptionsT]):
+    """Options of one call, those of the pipeline included. envelope: keep the waveform's peaks."""
 
-    options: Options
+    options: OptionsT
     envelope: bool = False
 
     @property
     def frames(self) -> bool:
-        """Whether frames are kept."""
+        """True if the embedding of every frame is kept."""
         return self.options.granularity == "frame"
 
     @property
     def split(self) -> bool:
-        """Whether each channel is answered by itself."""
+        """True if each channel has its own result."""
         return self.options.channels == "split"
 
 
@@ -90,7 +141,7 @@ def submit_to_model(
 ) -> Future[Any]:
     """Submit one segment to one model, unless the request's cache has its answer; may wait for room in the queue.
 
-    role: what the model is for. Frames are never cached: they are too many to be kept by anybody.
+    role: of the model. Frames are never cached: they are too many to be kept by anybody.
     """
     cache_key = f"{role} {decode_params!r}"
     if decode_params != FRAMES and (known := ctx.cache_get(cache_key, samples)) is not None:

@@ -21,18 +21,18 @@ class SegmenterFactory:
         self._vad = SileroVad()
 
     def make(self, options: Options, channels: int) -> Segmenter:
-        """A segmenter for one of so many channels of a source."""
+        """A segmenter for one channel of a source that has `channels` of them."""
         if options.whole:
             return WholeFileSegmenter(partial(self._admit, channels), keep_silence=options.keep_silence)
         if options.segment == "window":
             window, hop = (round(s * SAMPLE_RATE) for s in (options.window, options.hop or options.window))
             return FixedWindowSegmenter(window, hop, keep_silence=options.keep_silence)
-        longest = longest_segment(options.longest_s, options.batch_size_s)
-        return PauseSegmenter(longest, self._vad, keep_silence=options.keep_silence)
+        max_samples = longest_segment(options.longest_s, options.batch_size_s)
+        return PauseSegmenter(max_samples, self._vad, keep_silence=options.keep_silence)
 
     def _admit(self, channels: int, samples: int) -> None:
         """BudgetError if a file that is to run whole is longer than the budget can hold."""
-        engines = (self._runtime.engine, *(unit.engine for unit in self._runtime.auxiliary.values()))
+        engines = (self._runtime.engine, *(model.engine for model in self._runtime.auxiliary.values()))
         if any(whole_file_bytes(engine.plan, samples, channels) > engine.plan.audio_bytes for engine in engines):
             # What it holds was not planned for beside a batch: those of the files before it end first.
             for engine in engines:

@@ -17,7 +17,7 @@ from helpers.oracles import ct_transformer as oracle
 from helpers.oracles.run import openvino_run, torch_run
 from overtone.errors import CheckpointError
 from overtone.merging.punctuation import restoration
-from overtone.merging.punctuation.restoration import LONGEST, PATIENCE, Punctuated, Punctuator
+from overtone.merging.punctuation.restoration import COMMA_LIMIT, MAX_WINDOW, Punctuated, Punctuator
 from overtone.models import checkpoints
 from overtone.models.ct_transformer import network
 from overtone.models.ct_transformer.config import PunctuationLabels, read_vocabulary
@@ -101,19 +101,19 @@ def test_texts_without_an_end_are_those_of_funasr(never: str, tmp_path: Path, pu
     # Beyond the longest window marks that end nothing may be others than FunASR's, whose windows grow on.
     longest = 480 if never == "，。？" else 700
     same_as_funasr(folder, punctuator, [oracle.text(count, seed=count) for count in (205, 470, longest)])
-    assert PATIENCE < max(sizes) <= LONGEST
-    assert (max(sizes) == LONGEST) == (never == "。？、，")
+    assert COMMA_LIMIT < max(sizes) <= MAX_WINDOW
+    assert (max(sizes) == MAX_WINDOW) == (never == "。？、，")
 
 
 def test_text_is_settled_when_the_longest_window_is_full(tmp_path: Path, punctuator: Of) -> None:
     """Where nothing tells sentences apart, memory is bounded all the same, and nothing else changes."""
     ours = punctuator(oracle.publish(tmp_path / "model", never="。？、，"))
     stream = ours.stream()
-    first = stream.push(["word"] * (LONGEST + 1))
-    assert len(first.marks) == LONGEST - restoration.WINDOW
+    first = stream.push(["word"] * (MAX_WINDOW + 1))
+    assert len(first.marks) == MAX_WINDOW - restoration.WINDOW
     rest = stream.finish()
-    assert first.text + rest.text == " Word" + " word" * LONGEST + "."
-    assert first.marks + rest.marks == [""] * LONGEST + ["。"]
+    assert first.text + rest.text == " Word" + " word" * MAX_WINDOW + "."
+    assert first.marks + rest.marks == [""] * MAX_WINDOW + ["。"]
 
 
 CHARACTERS = st.sampled_from([*oracle.CHINESE[:40], "한", "é"])
@@ -163,7 +163,7 @@ def test_what_waits_is_little(by_characters: Path, punctuator: Of) -> None:
         given += len(words)
         given -= len(stream.push(words).marks)
         waiting = max(waiting, given)
-    assert waiting <= PATIENCE + 2 * restoration.WINDOW
+    assert waiting <= COMMA_LIMIT + 2 * restoration.WINDOW
 
 
 def test_both_runtimes_punctuate_alike(by_characters: Path) -> None:
@@ -184,7 +184,7 @@ def test_few_shapes_are_run(by_characters: Path) -> None:
         return run(graph, inputs)
 
     Punctuator(checkpoint, counted).punctuate(oracle.text(1500, seed=2))
-    assert len(shapes) <= (PATIENCE + 2 * restoration.WINDOW) // 8
+    assert len(shapes) <= (COMMA_LIMIT + 2 * restoration.WINDOW) // 8
 
 
 def tokens(folder: Path, text: str) -> Path:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from helpers.paths import TESTS
 from helpers.speaking import shares_right, speaking
-from overtone.merging.speakers.clustering import EXACT, FEWEST, cluster, joined, renumbered
+from overtone.merging.speakers.clustering import EXACT, MIN_WINDOWS, cluster, joined, renumbered
 from overtone.merging.speakers.kmeans import kmeans
 from overtone.merging.speakers.spectral import spectral
 
@@ -75,7 +75,7 @@ def test_voices_too_much_alike_are_joined_as_by_funasr(
 
 
 def test_fewer_windows_than_that_are_one_voice() -> None:
-    embeddings, _ = speaking(FEWEST - 1, 2, seed=0)
+    embeddings, _ = speaking(MIN_WINDOWS - 1, 2, seed=0)
     assert not cluster(embeddings).any()
     assert not cluster(embeddings, 2).any()
     assert len(cluster(embeddings[:0])) == 0

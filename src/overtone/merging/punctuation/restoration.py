@@ -33,10 +33,10 @@ from overtone.models.task import RunGraph
 WINDOW = 20
 """Pieces looked at for the first time, as FunASR has it (`split_size`)."""
 
-PATIENCE = 200
+COMMA_LIMIT = 200
 """Pieces in a window beyond which a comma ends a sentence (`cache_pop_trigger_limit`)."""
 
-LONGEST = 500
+MAX_WINDOW = 500
 """Pieces in a window. FunASR has no such limit, so text without so much as a comma takes it memory and time that grow
 with the square of its length; here all but the last `WINDOW` of them are then settled as they are."""
 
@@ -85,15 +85,15 @@ class Punctuator:
         return Punctuated("".join(part.text for part in parts), [mark for part in parts for mark in part.marks])
 
     def stream(self) -> PunctuationStream:
-        """A new text, which comes word by word."""
+        """A stream for a new text, which comes word by word."""
         return PunctuationStream(self)
 
     def splitter(self) -> Splitter:
-        """What cuts the words of one text."""
+        """A splitter of one text's words into pieces."""
         return Characters() if self._lexicon is None else Dictionary(self._lexicon)
 
     def vectors(self, pieces: Sequence[str]) -> Vectors:
-        """What the model is given for pieces, float32 (pieces, dim)."""
+        """Embeddings of pieces, float32 (pieces, dim)."""
         unknown = self._vocabulary[UNKNOWN]
         return self._table.rows([self._vocabulary.get(piece, unknown) for piece in pieces])
 
@@ -109,11 +109,11 @@ class Punctuator:
 class PunctuationStream:
     """One text on its way: give words as they come, get them back with marks as these are settled.
 
-    Up to `LONGEST` words wait to be settled, some thirty as a rule. However words are given, the same comes back.
+    Up to `MAX_WINDOW` words wait to be settled, some thirty as a rule. However words are given, the same comes back.
     """
 
     def __init__(self, punctuator: Punctuator, *, whole: bool = False) -> None:
-        """whole: marks are told of pieces, as FunASR counts them, and not of the words given."""
+        """whole: marks are of pieces, as FunASR counts them, and not of the words given."""
         self._model = punctuator
         self._splitter = punctuator.splitter()
         self._writer = Writer()
@@ -157,7 +157,7 @@ class PunctuationStream:
         self._held = self._held + new
 
     def _settle(self, texts: list[str], marks: list[str], *, last: bool) -> None:
-        """Ask the model for the marks of what is held, and let go of what that settles."""
+        """Ask the model for the marks of the pieces that are held, and let go of those that they settle."""
         known = self._model.marks
         best = self._model.best(self._vectors)
         done = len(best) if last else _settled(best, known)
@@ -184,11 +184,11 @@ class PunctuationStream:
 
 
 def _settled(best: Ids, known: PunctuationLabels) -> int:
-    """How many pieces of a window its marks settle. A comma that ends a sentence is made a full stop."""
+    """Number of pieces of a window that its marks settle. A comma that ends a sentence is made a full stop."""
     inner = best[2:-1]  # neither the first two pieces nor the last one end a sentence
     if len(ends := np.flatnonzero(known.ends[inner])):
         return int(ends[-1]) + 3
-    if len(best) > PATIENCE and len(commas := np.flatnonzero(known.commas[inner])):
+    if len(best) > COMMA_LIMIT and len(commas := np.flatnonzero(known.commas[inner])):
         best[commas[-1] + 2] = known.stop
         return int(commas[-1]) + 3
-    return len(best) - WINDOW if len(best) >= LONGEST else 0
+    return len(best) - WINDOW if len(best) >= MAX_WINDOW else 0

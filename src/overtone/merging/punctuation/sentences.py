@@ -24,7 +24,7 @@ class TimedWord(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TimedSentence:
-    """What was said up to a mark, with it. Milliseconds, half-open."""
+    """The words up to a mark, with it. Milliseconds, half-open."""
 
     text: str
     start_ms: int

@@ -17,7 +17,7 @@ class Writer:
         self._ended = False
 
     def write(self, pieces: Sequence[str], marks: Sequence[str], *, opens: bool) -> str:
-        """The next pieces, each with the mark after it. `opens`: whether they begin what the model settles at a time.
+        """The next pieces, each with the mark after it. `opens`: they begin the part that the model settles at a time.
 
         English is set apart by a blank from English before it, and at an opening from anything; the first word of a
         sentence is capitalised.

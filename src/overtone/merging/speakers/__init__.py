@@ -1,1 +1,1 @@
-"""Who speaks when: windows' embeddings into voices told apart, voices into turns, turns to sentences."""
+"""Speaker diarization: embeddings of windows clustered into voices, voices into turns, turns to sentences."""

@@ -1,4 +1,4 @@
-"""Voices told apart by windows' embeddings, in bounded time and memory."""
+"""Embeddings of windows clustered into voices, in bounded time and memory."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy.typing as npt
 from overtone.merging.speakers.kmeans import Labels, Points, means
 from overtone.merging.speakers.spectral import spectral, unit
 
-FEWEST = 20
-"""Windows, of 0.75 s, below which FunASR tells nobody apart."""
+MIN_WINDOWS = 20
+"""Windows, of 0.75 s, below which FunASR finds a single speaker."""
 EXACT = 2047
 """Windows up to which FunASR's own method is used, on all of them: 25 minutes of speech."""
 SAME_VOICE = 0.78
@@ -17,22 +17,22 @@ SAME_VOICE = 0.78
 
 
 WORKING_BYTES = 240 << 20
-"""What clustering takes at most while it runs, with the vectors of ten hours: most of it is an eigenvalue problem of
+"""Most bytes that clustering takes while it runs, with the vectors of ten hours: most of it is an eigenvalue problem of
 2,047 windows, of which more are never taken (measured with 2,047, 48,000 and 480,000)."""
 
 
 def cluster(embeddings: Points, speakers: int | None = None) -> npt.NDArray[np.int32]:
-    """Whose voice each window has: labels, int32 (n,), 0 for the first heard, then 1 and so on.
+    """The voice of each window: labels, int32 (n,), 0 for the first heard, then 1 and so on.
 
-    embeddings: float32 (n, dim), in order of time. speakers: how many there are, where that is known; fewer are found
-    where windows do not tell so many apart. The same embeddings give the same labels.
+    embeddings: float32 (n, dim), in order of time. speakers: their number, where that is known; fewer are found
+    where windows do not separate so many. The same embeddings give the same labels.
 
     Up to `EXACT` windows it is FunASR's spectral clustering. Beyond them FunASR takes UMAP and HDBSCAN, which draw at
     random, or k-means; here so many windows, evenly spaced, are clustered as ever, and each window gets the voice it is
     nearest to: time and memory beyond the embeddings' own hardly grow any more. A voice that is heard in a few of many
     thousand windows may be missed.
     """
-    if len(embeddings) < FEWEST:
+    if len(embeddings) < MIN_WINDOWS:
         return np.zeros(len(embeddings), np.int32)
     if len(embeddings) <= EXACT:
         labels = spectral(embeddings, speakers)

@@ -13,7 +13,7 @@ from overtone.merging.speakers.clustering import cluster, renumbered
 from overtone.merging.speakers.kmeans import Points
 from overtone.types import SAMPLE_RATE
 
-SHORTEST_S = 0.7
+MIN_TURN_S = 0.7
 """Turns shorter than this go to a neighbour."""
 _OVERLAP_S = 1e-4
 """Turns that overlap by no more are left alone."""
@@ -33,17 +33,18 @@ class Turn:
 def seconds(start: int, spans: npt.NDArray[np.int32]) -> Times:
     """First and last second of windows, float64 (windows, 2), counted from the source's start.
 
-    start: sample of the source where their segment begins. spans: the windows' samples in the segment, as `Voices` has.
+    start: sample of the source where their segment begins. spans: the windows' samples in the segment, as
+    `SpeakerEmbeddings` has.
     """
     # Two quotients, since that is how FunASR adds: later roundings to 10 ms depend on the last bit.
     return spans / SAMPLE_RATE + start / SAMPLE_RATE
 
 
 def diarize(embeddings: Points, times: Times, speakers: int | None = None) -> list[Turn]:
-    """Who speaks when: turns in order of time.
+    """Turns of the speakers, in order of time.
 
-    embeddings: float32 (windows, dim). times: their seconds, in order, as `seconds` has them. speakers: how many there
-    are, where that is known.
+    embeddings: float32 (windows, dim). times: their seconds, in order, as `seconds` has them. speakers: their
+    number, where that is known.
     """
     return turns(times, cluster(embeddings, speakers))
 
@@ -51,26 +52,26 @@ def diarize(embeddings: Points, times: Times, speakers: int | None = None) -> li
 def turns(times: Times, labels: npt.ArrayLike) -> list[Turn]:
     """Turns from windows' times, (windows, 2) in order of time, and labels, (windows,).
 
-    Neighbours with one label are joined; overlaps of two speakers are halved; what is left of less than 0.7 s goes to
+    Neighbours with one label are joined; overlaps of two speakers are halved; a rest of less than 0.7 s goes to
     the nearer neighbour; neighbours are joined again. Speakers are numbered as they first appear among the labels, so
     one who had nothing but short turns leaves a gap.
     """
     drafts = [[start, stop] for start, stop in times.tolist()]
-    who = renumbered(labels).tolist()
+    speakers = renumbered(labels).tolist()
     if not drafts:
         return []
-    drafts, who = _joined(drafts, who)
+    drafts, speakers = _joined(drafts, speakers)
     for before, after in pairwise(drafts):
         if before[1] > after[0] + _OVERLAP_S:
             before[1] = after[0] = (after[0] + before[1]) / 2
     if len(drafts) > 1:
-        _give_away_short(drafts, who)
-        drafts, who = _joined(drafts, who)
-    return [Turn(start, stop, speaker) for (start, stop), speaker in zip(drafts, who, strict=True)]
+        _give_away_short(drafts, speakers)
+        drafts, speakers = _joined(drafts, speakers)
+    return [Turn(start, stop, speaker) for (start, stop), speaker in zip(drafts, speakers, strict=True)]
 
 
 def speakers_of(sentences: Sequence[tuple[float, float]], given: Sequence[Turn]) -> list[int]:
-    """The speaker of each sentence, (start, end) in milliseconds: who has the turn that overlaps it most.
+    """The speaker of each sentence, (start, end) in milliseconds: that of the turn that overlaps it most.
 
     FunASR's rule: of turns in order, one takes over if it alone overlaps more than all counted so far for the speaker
     in the lead, whose first overlap counts twice. 0 where no turn overlaps.
@@ -80,36 +81,36 @@ def speakers_of(sentences: Sequence[tuple[float, float]], given: Sequence[Turn])
     found = []
     for first, last in sentences:
         overlaps = np.minimum(stops, last) - np.maximum(starts, first)
-        leader, most = 0, 0.0
+        leader, longest_overlap = 0, 0.0
         for index in np.flatnonzero(overlaps > 0).tolist():
             speaker, overlap = given[index].speaker, float(overlaps[index])
-            if overlap > most:
-                leader, most = speaker, overlap
+            if overlap > longest_overlap:
+                leader, longest_overlap = speaker, overlap
             if leader == speaker:
-                most += overlap
+                longest_overlap += overlap
         found.append(leader)
     return found
 
 
-def _joined(drafts: list[list[float]], who: list[int]) -> tuple[list[list[float]], list[int]]:
+def _joined(drafts: list[list[float]], speakers: list[int]) -> tuple[list[list[float]], list[int]]:
     """Neighbours of one speaker as one, unless there is a pause between them."""
-    kept, speakers = [drafts[0]], [who[0]]
-    for draft, speaker in zip(drafts[1:], who[1:], strict=True):
-        if speaker != speakers[-1] or draft[0] > kept[-1][1]:
+    kept, kept_speakers = [drafts[0]], [speakers[0]]
+    for draft, speaker in zip(drafts[1:], speakers[1:], strict=True):
+        if speaker != kept_speakers[-1] or draft[0] > kept[-1][1]:
             kept.append(draft)
-            speakers.append(speaker)
+            kept_speakers.append(speaker)
         else:
             kept[-1][1] = draft[1]
-    return kept, speakers
+    return kept, kept_speakers
 
 
-def _give_away_short(drafts: list[list[float]], who: list[int]) -> None:
+def _give_away_short(drafts: list[list[float]], speakers: list[int]) -> None:
     """Round to 10 ms and give short turns to the neighbour across the shorter pause, one after another, in place."""
     last = len(drafts) - 1
     for i, draft in enumerate(drafts):
         draft[:] = round(draft[0], 2), round(draft[1], 2)
-        if draft[1] - draft[0] >= SHORTEST_S:
+        if draft[1] - draft[0] >= MIN_TURN_S:
             continue
         # What comes after is not rounded yet, as in FunASR.
         before = i > 0 and (i == last or draft[0] - drafts[i - 1][1] <= drafts[i + 1][0] - draft[1])
-        who[i] = who[i - 1] if before else who[i + 1]
+        speakers[i] = speakers[i - 1] if before else speakers[i + 1]

@@ -24,11 +24,11 @@ def kmeans(points: Points, count: int) -> Labels:
     if count <= 1:
         return np.zeros(len(points), np.intp)
     random = np.random.default_rng(0)
-    best, least = np.zeros(len(points), np.intp), math.inf
+    best, best_error = np.zeros(len(points), np.intp), math.inf
     for _ in range(_STARTS):
         labels, error = _settle(points, _spread(points, min(count, len(points)), random))
-        if error < least:
-            best, least = labels, error
+        if error < best_error:
+            best, best_error = labels, error
     return np.unique(best, return_inverse=True)[1].reshape(-1)
 
 

@@ -1,4 +1,4 @@
-"""Spectral clustering of embeddings: voices are told apart by who resembles whom, and counted by it too.
+"""Spectral clustering of embeddings: voices are separated, and counted, by their resemblance.
 
 As FunASR does it: cosine similarities, of which each window keeps the largest few; the Laplacian of that graph, not
 normalised; as many voices as there are eigenvalues before the widest gap; k-means on their eigenvectors.
@@ -10,12 +10,12 @@ import numpy as np
 
 from overtone.merging.speakers.kmeans import Labels, Points, kmeans
 
-MOST_SPEAKERS = 15
+MAX_SPEAKERS = 15
 """Voices found by the gap, at most."""
 _KEPT = 0.022
 """Share of the windows that each is tied to."""
-_FEWEST_KEPT = 6
-"""And how many at least."""
+_MIN_KEPT = 6
+"""Fewest windows that each is tied to."""
 
 
 def spectral(embeddings: Points, speakers: int | None = None) -> Labels:
@@ -26,7 +26,7 @@ def spectral(embeddings: Points, speakers: int | None = None) -> Labels:
     laplacian = _laplacian(embeddings)
     values, vectors = np.linalg.eigh(laplacian)
     if speakers is None:
-        speakers = int(np.argmax(np.diff(values[: MOST_SPEAKERS + 1]))) + 1
+        speakers = int(np.argmax(np.diff(values[: MAX_SPEAKERS + 1]))) + 1
     return kmeans(np.ascontiguousarray(vectors[:, :speakers]), speakers)
 
 
@@ -42,7 +42,7 @@ def _laplacian(embeddings: Points) -> Points:
     directions = unit(embeddings)
     ties: Points = directions @ directions.T
     count = len(ties)
-    share = _FEWEST_KEPT / count if count * _KEPT < _FEWEST_KEPT else _KEPT
+    share = _MIN_KEPT / count if count * _KEPT < _MIN_KEPT else _KEPT
     dropped = int((1 - share) * count)
     for row in ties:  # a row at a time, for memory
         row[np.argpartition(row, dropped)[:dropped]] = 0

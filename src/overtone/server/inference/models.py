@@ -14,7 +14,8 @@ from overtone.errors import UsageError
 from overtone.models import checkpoints, registry
 from overtone.options.transcription import TranscribeOptions
 from overtone.pipelines.emotion import EmotionRecognizer
-from overtone.pipelines.transcription import SILERO, Transcriber
+from overtone.pipelines.recognition import SILERO
+from overtone.pipelines.transcription import Transcriber
 
 Task = Literal["emotion", "transcribe"]
 """What can be asked of audio."""
