@@ -15,7 +15,7 @@ from overtone.output.records import SECOND_DIGITS, rounded
 from overtone.pipelines.transcription import Transcriber
 from overtone.server.api.params import InferenceRequest
 from overtone.server.auth import Owner
-from overtone.server.inference.models import supports
+from overtone.server.inference.models import supported_options
 from overtone.server.uploads.form import SEPARATOR
 from overtone.types import Sentence, Transcript
 
@@ -104,23 +104,23 @@ def _check_model(name: str, transcriber: Transcriber) -> None:
 
 
 def _options(texts: Mapping[str, str], transcriber: Transcriber) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """What the recogniser is told, and what it could not be told."""
+    """The options that the recogniser takes, and a warning for each one that it does not."""
     options: dict[str, Any] = {"channels": "mix"}
+    supported = supported_options(transcriber)
     warnings = []
     if language := texts.get("language", ""):
         if language not in LANGUAGES:
             raise ParameterError(
                 f"language is {language!r}; it can be {', '.join(LANGUAGES)}, or left out.", param="language"
             )
-        if supports(transcriber, language=language):
+        if "language" in supported:
             options["language"] = language
         else:
             warnings.append("language was left out: this recogniser knows only the language that it was made for.")
     words = [*texts.get("prompt", "").split(), *texts.get("keywords[]", "").split()]
     if words:
-        hotwords = " ".join(dict.fromkeys(words))
-        if supports(transcriber, hotwords=hotwords):
-            options["hotwords"] = hotwords
+        if "hotwords" in supported:
+            options["hotwords"] = " ".join(dict.fromkeys(words))
         else:
             warnings.append("prompt and keywords were left out: this recogniser listens for no words.")
     return options, tuple(warnings)

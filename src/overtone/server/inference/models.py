@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 from overtone.conversion import fingerprint
 from overtone.engine.engine import Engine
-from overtone.errors import UsageError
 from overtone.models import checkpoints, registry
 from overtone.options.transcription import TranscribeOptions
 from overtone.pipelines.emotion import EmotionRecognizer
@@ -56,29 +54,13 @@ class ModelSet:
 
 def check_wish(transcriber: Transcriber, **options: Any) -> None:
     """UsageError for options of a call that the recogniser can do nothing with, such as words to listen for."""
-    registry.check_decode_params(_kind(transcriber.runtime.model.folder), transcriber.options.for_call(**options))
-
-
-@lru_cache(maxsize=8)
-def _kind(folder: Path) -> str:
-    """Of the network in a folder, which is read once."""
-    return checkpoints.read(folder, name=folder.name).kind
-
-
-def supports(transcriber: Transcriber, **options: Any) -> bool:
-    """Whether it can do something with them."""
-    try:
-        check_wish(transcriber, **options)
-    except UsageError:
-        return False
-    return True
+    registry.check_decode_params(transcriber.kind, transcriber.options.for_call(**options))
 
 
 def supported_options(transcriber: Transcriber) -> frozenset[str]:
-    """Those of language, hotwords and num_speakers that it can do something with."""
-    sure = {"num_speakers"} if transcriber.options.speakers else set()
-    tried = {"language": "zh", "hotwords": "-"}
-    return frozenset(sure | {name for name, value in tried.items() if supports(transcriber, **{name: value})})
+    """Names of the options, of language, itn, hotwords and num_speakers, that it can do something with."""
+    declared = registry.decode_options(transcriber.kind)
+    return declared | {"num_speakers"} if transcriber.options.speakers else declared
 
 
 def _of_emotion(recognizer: EmotionRecognizer) -> str:
@@ -91,7 +73,6 @@ def _of_transcriber(transcriber: Transcriber, emotion: str) -> str:
     """The recogniser's, and those of whatever else has a say in the text."""
     runtime, options = transcriber.runtime, transcriber.options
     strict = not options.ignore_unknown_tensors
-    _kind(runtime.model.folder)  # known before anybody waits for it
     folders = {"recognizer": runtime.model.folder}
     folders |= {role: unit.folder for role, unit in runtime.auxiliary.items() if role != "emotion"}
     folders |= {role: _folder(name, options) for role, name in transcriber.models.items() if _is_beside(role, name)}
