@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Generator, Mapping, Sequence
-from typing import Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_type_hints
 
+from fastapi import Depends
 from starlette.concurrency import iterate_in_threadpool
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import StreamingResponse
@@ -26,6 +27,16 @@ from overtone.server.state import Server
 _T = TypeVar("_T")
 
 
+async def get_server(connection: HTTPConnection) -> Server:
+    """The server whose app got a request."""
+    server: Server = connection.app.state.server
+    return server
+
+
+ServerState = Annotated[Server, Depends(get_server)]
+"""The server, as a parameter of a route."""
+
+
 def owner_of(connection: HTTPConnection, keyring: Keyring | None) -> Owner | None:
     """Whose key a request has; None where none is asked for. RefusedError (unauthorized)."""
     if keyring is None:
@@ -36,6 +47,15 @@ def owner_of(connection: HTTPConnection, keyring: Keyring | None) -> Owner | Non
         raise RefusedError("a key is needed, as `Authorization: Bearer KEY`, and this is none.", code="unauthorized")
     connection.state.owner = owner.name
     return owner
+
+
+async def get_owner(request: Request, server: ServerState) -> Owner | None:
+    """The owner of a request's key, as `owner_of`."""
+    return owner_of(request, server.keyring)
+
+
+RequestOwner = Annotated[Owner | None, Depends(get_owner)]
+"""The owner of the key, as a parameter of a route; the request is refused where it needs a key and has none."""
 
 
 KNOWN: Mapping[Task, tuple[str, ...]] = {

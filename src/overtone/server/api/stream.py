@@ -24,7 +24,7 @@ from overtone.output.records import rounded, seconds, to_json, to_record
 from overtone.pipelines.live import LiveSession, LiveUpdate
 from overtone.pipelines.request import RequestContext
 from overtone.server.api import problems
-from overtone.server.api.dependencies import owner_of
+from overtone.server.api.dependencies import ServerState, owner_of
 from overtone.server.api.params import boolean
 from overtone.server.inference.live_audio import Reader, open_reader
 from overtone.server.observability.logs import request_id
@@ -50,35 +50,31 @@ _CODES: Mapping[str, int] = {"busy": 1013, "not_ready": 1013, "upload_timeout": 
 """How a stream is closed for an error: RFC 6455, section 7.4.1, and 4000 and more are an application's own."""
 
 
-def routes(server: Server) -> APIRouter:
-    """The route, of this server."""
-    router = APIRouter()
+router = APIRouter()
 
-    @router.websocket("/v1/stream")
-    async def stream(socket: WebSocket) -> None:
-        try:
-            owner = owner_of(socket, server.keyring)
-            asked = _asked(socket)
-            server.service.check_open()
-            reader = open_reader(asked.form, asked.rate, asked.channels)
-            rate = server.host.rate
-            ctx = RequestContext()
-            live = server.host.recognizer.live(ctx, name=asked.name, **asked.options)
-            place = server.service.admission.open_live(
-                live.realtime_factor, rate, None if owner is None else owner.name
-            )
-        except OvertoneError as error:
-            socket.state.refused = problems.code_of(error)
-            await socket.send_denial_response(problems.problem_response(error, request_id() or ""))
-            return
-        try:
-            await socket.accept()
-            await _Conversation(server, socket, live, reader).run()
-        finally:
-            place.release()
-            ctx.cancel()
 
-    return router
+@router.websocket("/v1/stream")
+async def stream(socket: WebSocket, server: ServerState) -> None:
+    """Emotion while it is spoken; `docs/server.md` describes the messages."""
+    try:
+        owner = owner_of(socket, server.keyring)
+        asked = _asked(socket)
+        server.service.check_open()
+        reader = open_reader(asked.form, asked.rate, asked.channels)
+        rate = server.host.rate
+        ctx = RequestContext()
+        live = server.host.recognizer.live(ctx, name=asked.name, **asked.options)
+        place = server.service.admission.open_live(live.realtime_factor, rate, None if owner is None else owner.name)
+    except OvertoneError as error:
+        socket.state.refused = problems.code_of(error)
+        await socket.send_denial_response(problems.problem_response(error, request_id() or ""))
+        return
+    try:
+        await socket.accept()
+        await _Conversation(server, socket, live, reader).run()
+    finally:
+        place.release()
+        ctx.cancel()
 
 
 @dataclass(frozen=True, slots=True)

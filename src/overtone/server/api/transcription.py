@@ -14,6 +14,7 @@ from overtone.server.api.dependencies import (
     LINES,
     UPLOAD_PARAMETERS,
     UPLOADED,
+    ServerState,
     call_of,
     error_responses,
     option_parameters,
@@ -21,38 +22,36 @@ from overtone.server.api.dependencies import (
 )
 from overtone.server.api.transcription_schemas import Transcription
 from overtone.server.api.upload_request import RouteSpec, record_of, with_upload
-from overtone.server.state import Server
 
 _FILE = upload_body({"type": "string", "format": "binary", "description": "What FFmpeg reads."})
 
 
-def routes(server: Server) -> APIRouter:
-    """The route, of this server."""
-    router = APIRouter(tags=["transcription"])
-    own = ("name",)
-    asking = RouteSpec(
-        (*KNOWN["transcribe"], *own), lambda owner, texts: call_of(server, owner, texts, own, "transcribe")
-    )
+router = APIRouter(tags=["transcription"])
 
-    @router.post(
-        "/v1/transcribe",
-        summary="What is said in a file",
-        responses={
-            200: {
-                "model": Transcription,
-                "description": "The record; with `channels=split` a line of JSON for each channel.",
-                "content": {LINES: {"schema": {"type": "string"}}},
-            },
-            **error_responses(*UPLOADED),
-        },
-        openapi_extra={
-            "requestBody": _FILE,
-            "parameters": [*UPLOAD_PARAMETERS, DETAIL, *option_parameters(*TRANSCRIBE_PER_CALL, task="transcribe")],
-        },
-    )
-    async def transcribe(request: Request) -> Response:
-        """Send a file as `multipart/form-data` (field `file`) or as the body. Options go into the query or the form.
-        404 where the service was started without a transcriber."""
-        return await with_upload(server, request, asking, partial(record_of, server, request))
+_OWN = ("name",)
+_ROUTE = RouteSpec(
+    (*KNOWN["transcribe"], *_OWN),
+    lambda server, owner, texts: call_of(server, owner, texts, _OWN, "transcribe"),
+)
 
-    return router
+
+@router.post(
+    "/v1/transcribe",
+    summary="What is said in a file",
+    responses={
+        200: {
+            "model": Transcription,
+            "description": "The record; with `channels=split` a line of JSON for each channel.",
+            "content": {LINES: {"schema": {"type": "string"}}},
+        },
+        **error_responses(*UPLOADED),
+    },
+    openapi_extra={
+        "requestBody": _FILE,
+        "parameters": [*UPLOAD_PARAMETERS, DETAIL, *option_parameters(*TRANSCRIBE_PER_CALL, task="transcribe")],
+    },
+)
+async def transcribe(request: Request, server: ServerState) -> Response:
+    """Send a file as `multipart/form-data` (field `file`) or as the body. Options go into the query or the form.
+    404 where the service was started without a transcriber."""
+    return await with_upload(server, request, _ROUTE, partial(record_of, server, request))

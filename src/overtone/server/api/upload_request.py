@@ -28,7 +28,7 @@ class RouteSpec:
     asked twice, as fields are known only after the upload."""
 
     known: tuple[str, ...]
-    call: Callable[[Owner | None, Mapping[str, str]], InferenceRequest]
+    call: Callable[[Server, Owner | None, Mapping[str, str]], InferenceRequest]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ async def with_upload(
     request.state.began = time.perf_counter()
     owner = owner_of(request, server.keyring)
     asked = parameters(request, asking.known)
-    place = server.service.reserve(asking.call(owner, asked), announced_bytes(request))
+    place = server.service.reserve(asking.call(server, owner, asked), announced_bytes(request))
     received: Received | None = None
     try:
         received = await receive(server.spool, request)
@@ -60,7 +60,7 @@ async def with_upload(
         if twice := asked.keys() & received.fields.keys():
             raise UsageError(f"{min(twice)} is given twice.")
         texts = {**asked, **received.fields}
-        given = UploadRequest(received.files[0], texts, asking.call(owner, texts), place)
+        given = UploadRequest(received.files[0], texts, asking.call(server, owner, texts), place)
         return await cancel_on_disconnect(request, answered(given))
     finally:
         place.release()
