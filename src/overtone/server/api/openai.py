@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from overtone.output.records import expect_type
@@ -23,7 +23,8 @@ from overtone.server.api.openai_format import (
 )
 from overtone.server.api.record_formats import convert_records, parse_record
 from overtone.server.api.transcription_schemas import OpenaiError, OpenaiTranscription
-from overtone.server.api.upload_request import RouteSpec, UploadRequest, with_timing_headers, with_upload
+from overtone.server.api.upload_request import UploadRequest, receive_upload, with_timing_headers
+from overtone.server.state import Server
 from overtone.types import Transcript
 
 _TEXTS: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
@@ -66,7 +67,13 @@ def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 router = APIRouter(tags=["transcription"])
-_ROUTE = RouteSpec(FIELDS, lambda server, owner, texts: OpenAIParams.of(texts, server.host.transcriber, owner).call)
+
+_Upload = Annotated[
+    UploadRequest,
+    Depends(
+        receive_upload(FIELDS, lambda server, owner, texts: OpenAIParams.of(texts, server.host.transcriber, owner).call)
+    ),
+]
 
 
 @router.post(
@@ -81,24 +88,9 @@ _ROUTE = RouteSpec(FIELDS, lambda server, owner, texts: OpenAIParams.of(texts, s
     },
     openapi_extra={"requestBody": _BODY},
 )
-async def transcriptions(request: Request, server: ServerState) -> Response:
+async def transcriptions(server: ServerState, given: _Upload) -> Response:
     """For OpenAI's clients: their `base_url` is this service's address and `/v1`. Errors have OpenAI's form."""
-
-    async def answered(given: UploadRequest) -> Response:
-        asked = OpenAIParams.of(given.texts, server.host.transcriber, given.call.owner)
-        answer = await server.service.answer(given.upload, given.call, given.place)
-        line, headers = (
-            next(answer.lines(given.upload.name)),
-            with_timing_headers(answer.timings, request, answer.found),
-        )
-        if asked.form in ("srt", "vtt"):
-            path = server.spool.new_path()
-            pieces = await asyncio.to_thread(convert_records, [line.encode()], path, asked.form, "word", ())
-            return BodyChunks(pieces, TYPES[asked.form], headers)
-        body = await asyncio.to_thread(lambda: body_of(expect_type(parse_record(json.loads(line)), Transcript), asked))
-        return Response(body, media_type=TYPES[asked.form], headers=headers)
-
-    return await with_upload(server, request, _ROUTE, answered)
+    return await given.respond(_answered(server, given))
 
 
 @router.post(
@@ -114,3 +106,17 @@ async def translations(owner: RequestOwner) -> Response:
     raise ParameterError(
         "no model here translates; POST /v1/audio/transcriptions writes down what is said in its own language."
     )
+
+
+async def _answered(server: Server, given: UploadRequest) -> Response:
+    """The transcript in the form that was asked for."""
+    asked = OpenAIParams.of(given.texts, server.host.transcriber, given.call.owner)
+    answer = await server.service.answer(given.upload, given.call, given.ticket)
+    line = next(answer.lines(given.upload.name))
+    headers = with_timing_headers(answer.timings, given.request, answer.found)
+    if asked.form in ("srt", "vtt"):
+        path = server.spool.new_path()
+        pieces = await asyncio.to_thread(convert_records, [line.encode()], path, asked.form, "word", ())
+        return BodyChunks(pieces, TYPES[asked.form], headers)
+    body = await asyncio.to_thread(lambda: body_of(expect_type(parse_record(json.loads(line)), Transcript), asked))
+    return Response(body, media_type=TYPES[asked.form], headers=headers)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from overtone.options.transcription import TRANSCRIBE_PER_CALL
@@ -21,7 +21,7 @@ from overtone.server.api.dependencies import (
     upload_body,
 )
 from overtone.server.api.transcription_schemas import Transcription
-from overtone.server.api.upload_request import RouteSpec, record_of, with_upload
+from overtone.server.api.upload_request import UploadRequest, receive_upload, record_of
 
 _FILE = upload_body({"type": "string", "format": "binary", "description": "What FFmpeg reads."})
 
@@ -29,10 +29,15 @@ _FILE = upload_body({"type": "string", "format": "binary", "description": "What 
 router = APIRouter(tags=["transcription"])
 
 _OWN = ("name",)
-_ROUTE = RouteSpec(
-    (*KNOWN["transcribe"], *_OWN),
-    lambda server, owner, texts: call_of(server, owner, texts, _OWN, "transcribe"),
-)
+_Upload = Annotated[
+    UploadRequest,
+    Depends(
+        receive_upload(
+            (*KNOWN["transcribe"], *_OWN),
+            lambda server, owner, texts: call_of(server, owner, texts, _OWN, "transcribe"),
+        )
+    ),
+]
 
 
 @router.post(
@@ -51,7 +56,7 @@ _ROUTE = RouteSpec(
         "parameters": [*UPLOAD_PARAMETERS, DETAIL, *option_parameters(*TRANSCRIBE_PER_CALL, task="transcribe")],
     },
 )
-async def transcribe(request: Request, server: ServerState) -> Response:
+async def transcribe(server: ServerState, given: _Upload) -> Response:
     """Send a file as `multipart/form-data` (field `file`) or as the body. Options go into the query or the form.
     404 where the service was started without a transcriber."""
-    return await with_upload(server, request, _ROUTE, partial(record_of, server, request))
+    return await given.respond(record_of(server, given))
