@@ -116,7 +116,7 @@ async def _answered(server: Server, given: UploadRequest) -> Response:
     headers = with_timing_headers(answer.timings, given.request, answer.found)
     if asked.form in ("srt", "vtt"):
         path = server.spool.new_path()
-        pieces = await asyncio.to_thread(convert_records, [line.encode()], path, asked.form, "word", ())
+        pieces = await asyncio.to_thread(convert_records, [line], path, asked.form, "word", ())
         return BodyChunks(pieces, TYPES[asked.form], headers)
     body = await asyncio.to_thread(lambda: body_of(expect_type(parse_record(json.loads(line)), Transcript), asked))
     return Response(body, media_type=TYPES[asked.form], headers=headers)

@@ -101,33 +101,39 @@ def boolean(name: str, text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class CachedAnswer:
-    """The records of one file, as text that begins after the source's name, so that one answer serves all names.
+    """The records of one file, each encoded, without its beginning up to the source's name, so that one answer serves
+    all names.
 
     duration_s: seconds of audio. timings: of the work that was done for it, whenever that was.
     """
 
-    records: tuple[str, ...]
+    records: tuple[bytes, ...]
     duration_s: float
     timings: Timings
     found: Found = "miss"
 
-    def lines(self, source: str) -> Iterator[str]:
+    def lines(self, source: str) -> Iterator[bytes]:
         """The records, of a file called `source`, each one line of JSON without its end."""
-        head = '{"source": ' + to_json(source) + ", "
+        head = _beginning(source).encode()
         for record in self.records:
             yield head + record
 
     def kept(self) -> bytes:
         """As a cache keeps it."""
         about = {"duration_s": self.duration_s, "timings": dataclasses.asdict(self.timings)}
-        return "\n".join([json.dumps(about), *self.records]).encode()
+        return b"\n".join([json.dumps(about).encode(), *self.records])
 
     @classmethod
     def from_kept(cls, value: bytes, found: Found) -> CachedAnswer:
         """What `kept` gave."""
-        first, *records = value.decode().split("\n")
+        first, *records = value.split(b"\n")
         about = json.loads(first)
         return cls(tuple(records), about["duration_s"], Timings(**about["timings"]), found)
+
+
+def _beginning(source: str) -> str:
+    """The start of a record, up to what is the same for every name."""
+    return '{"source": ' + to_json(source) + ", "
 
 
 def answer_of(results: Sequence[Result], call: InferenceRequest, base: Options) -> CachedAnswer:
@@ -136,8 +142,8 @@ def answer_of(results: Sequence[Result], call: InferenceRequest, base: Options) 
     records = []
     for result in results:
         text = "".join(json_chunks(result, level))
-        text = text.removeprefix('{"source": ' + to_json(result.source) + ", ")
-        records.append(with_embedding(text, result) if call.embedding else text)
+        text = text.removeprefix(_beginning(result.source))
+        records.append((with_embedding(text, result) if call.embedding else text).encode())
     return CachedAnswer(tuple(records), results[0].duration, results[0].timings)
 
 

@@ -82,7 +82,7 @@ async def record_of(server: Server, given: UploadRequest) -> Response:
     lines = list(answer.lines(given.upload.name))
     headers = with_timing_headers(answer.timings, given.request, answer.found)
     if len(lines) > 1:
-        return Response("".join(f"{line}\n" for line in lines), media_type=LINES, headers=headers)
+        return Response(b"".join(line + b"\n" for line in lines), media_type=LINES, headers=headers)
     return Response(lines[0], media_type="application/json", headers=headers)
 
 
