@@ -66,14 +66,10 @@ _FILES = upload_body({"type": "array", "items": {"type": "string", "format": "bi
 router = APIRouter(tags=["jobs"])
 
 
-def _name(owner: Owner | None) -> str | None:
-    return None if owner is None else owner.name
-
-
 async def require_owned_job(server: ServerState, owner: RequestOwner, id: Id) -> Job:
     """A job, for who handed it in. RefusedError (unknown) for everybody else."""
     job = await asyncio.to_thread(server.store.get, id)
-    if job is None or job.owner != _name(owner):
+    if job is None or job.owner != Owner.name_of(owner):
         raise RefusedError("there is no such job, or it has expired.", code="unknown")
     return job
 
@@ -99,7 +95,7 @@ async def hand_in(request: Request, server: ServerState, owner: RequestOwner) ->
     server.service.check_open()
     if "task" in asked or asked.keys() <= {*KNOWN["emotion"], *_OWN}:  # else the task may come in the form
         _call(server, owner, asked)
-    await server.jobs.check_room(_name(owner), 0.0, announced_bytes(request))
+    await server.jobs.check_room(Owner.name_of(owner), 0.0, announced_bytes(request))
     received = await receive(server.spool, request)
     try:
         if twice := asked.keys() & received.fields.keys():
@@ -109,7 +105,7 @@ async def hand_in(request: Request, server: ServerState, owner: RequestOwner) ->
         kept: dict[str, Any] = {"options": dict(call.options), "embedding": call.embedding}
         if call.task != "emotion":
             kept |= {"task": call.task, "detail": call.detail}
-        job = await server.jobs.add(_name(owner), kept, files)
+        job = await server.jobs.add(Owner.name_of(owner), kept, files)
     finally:
         for upload in received.files:
             await asyncio.to_thread(upload.remove)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, TypeVar, get_type_hints
 
 from overtone.errors import UsageError
 from overtone.options.check import WORDS, flag, kinds_of
@@ -15,6 +15,8 @@ from overtone.output.records import DETAILS, Detail, Level, expect_type, json_ch
 from overtone.server.auth import Owner
 from overtone.server.inference.models import Task
 from overtone.types import EmotionResult, Result, Timings
+
+_N = TypeVar("_N", int, float)
 
 MOST_OVERLAP = 16
 """Of windows: 4 s every quarter of a second. Nobody is to have hours run of a minute."""
@@ -76,12 +78,16 @@ def _value(name: str, text: str, kinds: tuple[Any, ...]) -> Any:
         return boolean(flag(name), text)
     for kind in (int, float):
         if kind in kinds:
-            try:
-                return kind(text)
-            except ValueError:
-                wanted = "a number of seconds" if kind is float else WORDS[kind]
-                raise UsageError(f"{flag(name)} is {text!r}; it has to be {wanted}.") from None
+            return number(kind, flag(name), text, "a number of seconds" if kind is float else WORDS[kind])
     return text
+
+
+def number(kind: Callable[[str], _N], name: str, text: str, wanted: str) -> _N:
+    """The number that a parameter is. UsageError for a text that is none. wanted: a number of that kind, in words."""
+    try:
+        return kind(text)
+    except ValueError:
+        raise UsageError(f"{name} is {text!r}; it has to be {wanted}.") from None
 
 
 def detail_of(text: str) -> Detail:

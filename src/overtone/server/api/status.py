@@ -13,6 +13,7 @@ from overtone.pipelines.emotion import EmotionRecognizer
 from overtone.server.api import openai_format
 from overtone.server.api.dependencies import RequestOwner, ServerState, error_responses, owner_of
 from overtone.server.api.schemas import Health, ListedModel, ModelInfo, Models, Plan, PlannedMemory, Readiness
+from overtone.server.auth import Owner
 from overtone.server.inference.models import AnyPipeline, Task
 from overtone.server.state import Server
 from overtone.system.machine import rss_bytes
@@ -89,8 +90,7 @@ async def plan(
         refusal = RefusedError(f"{service.bounds.most_audio_s:g} s are the most that is answered at once.")
     else:
         try:
-            own_s = None if owner is None else owner.limit_s
-            service.admission.check(owner.name if owner else None, rate, seconds, own_s)
+            service.admission.check(Owner.name_of(owner), rate, seconds, Owner.limit_of(owner))
         except RefusedError as busy:
             refusal = busy
     longest = min(seconds, budget.longest_s)

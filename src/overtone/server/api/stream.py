@@ -25,7 +25,8 @@ from overtone.pipelines.live import LiveSession, LiveUpdate
 from overtone.pipelines.request import RequestContext
 from overtone.server.api import problems
 from overtone.server.api.dependencies import ServerState, owner_of
-from overtone.server.api.params import boolean
+from overtone.server.api.params import boolean, number
+from overtone.server.auth import Owner
 from overtone.server.inference.live_audio import Reader, open_reader
 from overtone.server.observability.logs import request_id
 from overtone.server.state import Server
@@ -64,7 +65,7 @@ async def stream(socket: WebSocket, server: ServerState) -> None:
         rate = server.host.rate
         ctx = RequestContext()
         live = server.host.recognizer.live(ctx, name=asked.name, **asked.options)
-        place = server.service.admission.open_live(live.realtime_factor, rate, None if owner is None else owner.name)
+        place = server.service.admission.open_live(live.realtime_factor, rate, Owner.name_of(owner))
     except OvertoneError as error:
         socket.state.refused = problems.code_of(error)
         await socket.send_denial_response(problems.problem_response(error, request_id() or ""))
@@ -113,10 +114,7 @@ def _asked(socket: WebSocket) -> StreamParams:
 
 
 def _number(name: str, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise UsageError(f"{name} is {text!r}; it has to be a number.") from None
+    value = number(float, name, text, "a number")
     if not 0 < value < 1e9:
         raise UsageError(f"{name} is {text!r}; it has to be above 0.")
     return value

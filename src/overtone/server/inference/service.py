@@ -16,6 +16,7 @@ from typing import TypeVar
 from overtone.errors import InputError, ModelError, OvertoneError, RefusedError
 from overtone.pipelines.request import RequestContext
 from overtone.server.api.params import CachedAnswer, InferenceRequest, answer_of, work_s
+from overtone.server.auth import Owner
 from overtone.server.cache import ResultCache, key_of
 from overtone.server.inference.admission import Admission, Ticket
 from overtone.server.inference.model_host import ModelSupervisor, was_unavailable
@@ -88,7 +89,7 @@ class Service:
         """
         self.check_open(call.task)
         expected_s = min(self._typical_s, announced_bytes / LEAST_RATE) if announced_bytes else self._typical_s
-        ticket = self.admission.admit(_owner(call), expected_s, self.host.rate, _own_s(call))
+        ticket = self.admission.admit(Owner.name_of(call.owner), expected_s, self.host.rate, Owner.limit_of(call.owner))
         asyncio.get_running_loop().call_later(_COMING_S, ticket.lapse)
         return ticket
 
@@ -169,7 +170,7 @@ class Service:
         work = partial(work_s, answering.options.for_call(**call.options), channels=said.channels)
         self._typical_s += _TYPICAL_SHARE * (work(said.seconds) - self._typical_s)
         if ticket is None:
-            ticket = Ticket(self.admission, _owner(call), _own_s(call))
+            ticket = Ticket(self.admission, Owner.name_of(call.owner), Owner.limit_of(call.owner))
         ticket.correct(work(said.seconds), self.host.rate)
 
         def told(seconds: float) -> None:
@@ -229,11 +230,3 @@ def _ended(ticket: Ticket, done: asyncio.Future[_T]) -> None:
     ticket.release()
     if not done.cancelled():
         done.exception()  # looked at, also where nobody waits for it any more
-
-
-def _owner(call: InferenceRequest) -> str | None:
-    return None if call.owner is None else call.owner.name
-
-
-def _own_s(call: InferenceRequest) -> float | None:
-    return None if call.owner is None else call.owner.limit_s
