@@ -1,4 +1,4 @@
-"""What routes share: who asks, what is asked for, and whether anybody still waits."""
+"""The dependencies that routes share: the server, the owner of a key, the request's parameters, its client."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ServerState = Annotated[Server, Depends(get_server)]
 
 
 def owner_of(connection: HTTPConnection, keyring: Keyring | None) -> Owner | None:
-    """Whose key a request has; None where none is asked for. RefusedError (unauthorized)."""
+    """The owner of a request's key; None where the service has no keys. RefusedError (unauthorized)."""
     if keyring is None:
         return None
     scheme, _, key = connection.headers.get("authorization", "").partition(" ")
@@ -160,7 +160,7 @@ _TITLES = {
 }
 
 UPLOADED = (400, 401, 404, 408, 413, 415, 422, 429, 503, 504)
-"""What a route with an upload may answer with."""
+"""The problems that a route with an upload may answer with."""
 
 
 def option_parameters(*names: str, task: Task = "emotion") -> list[dict[str, Any]]:
@@ -194,7 +194,7 @@ UPLOAD_PARAMETERS = (
     query("name", "What the answer calls the file, where the body is the file itself.", type="string"),
     query("model", "The model that is served, to be sure of it; see /v1/models.", type="string"),
 )
-"""What every route with an upload takes."""
+"""The parameters of every route with an upload."""
 
 EMBEDDINGS = query(
     "embeddings", "Put the embedding, the mean over all frames, into the record.", type="boolean", default=False

@@ -144,7 +144,7 @@ async def cancel(server: ServerState, job: OwnedJob) -> Response:
 
 
 def _call(server: Server, owner: Owner | None, texts: Mapping[str, str]) -> InferenceRequest:
-    """What a job asks for. UsageError, and RefusedError (unknown) for what is not served."""
+    """The request that a job stands for. UsageError, and RefusedError (unknown) for what is not served."""
     named = texts.get("task", "emotion")
     task = next((task for task in _TASKS if task == named), None)
     if task is None:

@@ -32,7 +32,7 @@ TYPES: Mapping[Form, str] = {
 }
 
 NAMES = ("whisper-1",)
-"""What clients call the model where nobody has told them otherwise."""
+"""The names that clients call the model by default."""
 
 LANGUAGES = {"zh": "chinese", "en": "english", "yue": "cantonese", "ja": "japanese", "ko": "korean"}
 """ISO 639 codes, and what OpenAI calls them in answers."""
@@ -183,7 +183,7 @@ def _verbose(told: Transcript, asked: OpenAIParams) -> dict[str, Any]:
 
 
 def _segment(at: int, said: Sentence, temperature: float) -> dict[str, Any]:
-    """What of Whisper's own numbers there is; and who speaks in what mood, where that was told."""
+    """A segment with those of Whisper's numbers that there are, and its speaker and mood, where they are known."""
     confidence = _LEAST_PROBABILITY if said.confidence is None else max(said.confidence, _LEAST_PROBABILITY)
     written = said.text.encode()
     body: dict[str, Any] = {
@@ -206,7 +206,7 @@ def _segment(at: int, said: Sentence, temperature: float) -> dict[str, Any]:
 
 
 def _words(said: Sentence) -> list[dict[str, Any]]:
-    """Words whose times nobody told have those of their sentence."""
+    """The words, with the times of their sentence where they have none."""
     return [
         {
             "word": word.text,

@@ -19,18 +19,18 @@ from overtone.types import EmotionResult, Result, Timings
 _N = TypeVar("_N", int, float)
 
 MOST_OVERLAP = 16
-"""Of windows: 4 s every quarter of a second. Nobody is to have hours run of a minute."""
+"""Of windows: 4 s every quarter of a second. A minute must not become hours of work."""
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 Found = Literal["hit", "shared", "miss"]
-"""Whether an answer was kept, was being made for somebody else, or was made for this request."""
+"""The origin of an answer: kept, being made for another request, or made for this one."""
 
 
 @dataclass(frozen=True, slots=True)
 class InferenceRequest:
-    """task: what is asked. options: those that were given of what a call of that task may set (`Options.per_call`).
-    embedding: whether the record holds the vector. detail: how fine a transcript is told."""
+    """One request for one file. options: those given, of those that a call of its task may set (`Options.per_call`).
+    embedding: whether the record holds the vector. detail: how fine a transcript is."""
 
     options: Mapping[str, Any] = field(default_factory=dict)
     embedding: bool = False
@@ -40,11 +40,11 @@ class InferenceRequest:
 
     @property
     def cache_identity(self) -> Mapping[str, object]:
-        """What an answer depends on, beside the audio and the models."""
+        """The values that an answer depends on, beside the audio and the models."""
         return {**self.options, "embedding": self.embedding, "task": self.task, "detail": self.detail}
 
     def detail_level(self, base: Options) -> Level:
-        """How fine its records are. base: the options that hold where it says nothing."""
+        """The detail of its records. base: the options that hold where it says nothing."""
         return self.detail if self.task == "transcribe" else base.for_call(**self.options).granularity
 
 
@@ -62,7 +62,7 @@ def options_of(given: Mapping[str, str], base: Options) -> dict[str, Any]:
 
 
 def overlap_factor(options: Options) -> float:
-    """How often each second of a source is run: once, but where windows overlap."""
+    """The number of times that each second of a source is run: once, but where windows overlap."""
     if options.segment != "window" or options.hop is None:
         return 1.0
     return max(1.0, options.window / options.hop)
@@ -91,7 +91,7 @@ def number(kind: Callable[[str], _N], name: str, text: str, wanted: str) -> _N:
 
 
 def detail_of(text: str) -> Detail:
-    """How fine a transcript is to be told. UsageError for a word that is none of them."""
+    """The detail of a transcript. UsageError for a word that is none of them."""
     found = next((detail for detail in DETAILS if detail == text), None)
     if found is None:
         raise UsageError(f"--detail is {text!r}; it can be {', '.join(DETAILS)}.")
@@ -99,7 +99,7 @@ def detail_of(text: str) -> Detail:
 
 
 def boolean(name: str, text: str) -> bool:
-    """What a parameter says. UsageError where it is neither true nor false."""
+    """The truth value of a parameter. UsageError where it is neither true nor false."""
     if text.lower() not in _BOOLEANS:
         raise UsageError(f"{name} is {text!r}; it is true or false.")
     return _BOOLEANS[text.lower()]
@@ -131,7 +131,7 @@ class CachedAnswer:
 
     @classmethod
     def from_kept(cls, value: bytes, found: Found) -> CachedAnswer:
-        """What `kept` gave."""
+        """The answer that `kept` encoded."""
         first, *records = value.split(b"\n")
         about = json.loads(first)
         return cls(tuple(records), about["duration_s"], Timings(**about["timings"]), found)

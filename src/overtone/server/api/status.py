@@ -1,4 +1,4 @@
-"""What the service says of itself: models, health, readiness, metrics, and what a request would cost."""
+"""The service about itself: models, health, readiness, metrics, and what a request would cost."""
 
 from __future__ import annotations
 

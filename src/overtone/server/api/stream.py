@@ -48,7 +48,7 @@ _SEND_S = 10.0
 """Seconds that a reader may take for one answer."""
 
 _CODES: Mapping[str, int] = {"busy": 1013, "not_ready": 1013, "upload_timeout": 4408, "fault": 1011, "too_long": 1009}
-"""How a stream is closed for an error: RFC 6455, section 7.4.1, and 4000 and more are an application's own."""
+"""The codes that end a stream for an error: RFC 6455, section 7.4.1, and 4000 and more are an application's own."""
 
 
 router = APIRouter()
@@ -80,7 +80,7 @@ async def stream(socket: WebSocket, server: ServerState) -> None:
 
 @dataclass(frozen=True, slots=True)
 class StreamParams:
-    """What a client asks of a stream: the form and the rate of its samples, and the options of the call."""
+    """The parameters of a stream: the form and the rate of its samples, and the options of the call."""
 
     form: str
     rate: int

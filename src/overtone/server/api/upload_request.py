@@ -87,7 +87,7 @@ async def record_of(server: Server, given: UploadRequest) -> Response:
 
 
 def with_timing_headers(timings: Timings, request: Request, found: str) -> dict[str, str]:
-    """What took how long, as headers. An answer that was kept took none of it."""
+    """The timings as headers. An answer that was kept took none of it."""
     request.state.timings = timings if found == "miss" else None
     total = time.perf_counter() - request.state.began
     spent = server_timing(timings, {"service": total}) if found == "miss" else f"service;dur={1000 * total:.1f}"

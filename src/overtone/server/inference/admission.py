@@ -1,4 +1,4 @@
-"""Who is let in: policy over seconds of audio, not over numbers of requests. Pure: no clock, no I/O.
+"""Admission by seconds of audio, not by numbers of requests. Pure: no clock, no I/O.
 
 Everything under way is counted by the seconds of audio it is known or claimed to have, until more is known.
 """
@@ -14,12 +14,14 @@ _MARGIN = 0.9
 """Of the time until a deadline: rates are estimates, and an answer that comes just too late was for nothing."""
 
 _LONGEST_WAIT_S = 3600.0
-"""Nobody is told to come back later than that."""
+"""The longest `Retry-After`."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdmissionLimits:
-    """queue_s: most seconds of audio under way. owner_s: of one owner, where there are several; None for no such bound
+    """The bounds of admission.
+
+    queue_s: most seconds of audio under way. owner_s: of one owner, where there are several; None for no such bound
     (with one, an owner has half of the live streams at most).
     deadline_s: seconds of the clock within which an answer is wanted. live: most live streams."""
 
@@ -62,7 +64,7 @@ class Admission:
         return self.queued_s / max(rate - self.live_load, 1e-9) if self.queued_s else 0.0
 
     def check(self, owner: str | None, rate: float, seconds: float = 0.0, own_s: float | None = None) -> None:
-        """RefusedError (busy) where so much more cannot be let in now. `own_s`: a bound of this owner's own.
+        """RefusedError (busy) where so much more cannot be let in now. `own_s`: a bound for this owner alone.
 
         One that alone is more than the room is let in when nothing else is under way.
         """

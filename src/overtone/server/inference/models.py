@@ -1,4 +1,4 @@
-"""`ModelSet`: what a service answers with, and what it can be asked for."""
+"""`ModelSet`: the models of a service, and the options that they support."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from overtone.pipelines.emotion import EmotionRecognizer
 from overtone.pipelines.transcription import SILERO, Transcriber
 
 Task = Literal["emotion", "transcribe"]
-"""What can be asked of audio."""
+"""The tasks that a request can name."""
 
 AnyPipeline = EmotionRecognizer | Transcriber
-"""What answers one of them."""
+"""The pipeline of a task."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelSet:
-    """What a service answers with. transcriber: None where nothing is written down; else `emotion` is its own emotion
+    """The models of a service. transcriber: None where nothing is written down; else `emotion` is its own emotion
     model, so that all models are in one budget."""
 
     emotion: EmotionRecognizer
@@ -39,7 +39,7 @@ class ModelSet:
         return (self.emotion.runtime.engine, runtime.engine, *others)
 
     def fingerprints(self) -> Mapping[Task, str]:
-        """What tells the models of each task from any others; reads their weights, where they were not read before."""
+        """Hashes that tell the models of each task from any others; reads their weights, if that was not done."""
         found: dict[Task, str] = {"emotion": _of_emotion(self.emotion)}
         if self.transcriber is not None:
             found["transcribe"] = _of_transcriber(self.transcriber, found["emotion"])

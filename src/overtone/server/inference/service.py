@@ -34,7 +34,7 @@ MOST_WAITING = 64
 """Threads that wait for answers at once: enough short clips to fill batches. More requests wait for a thread."""
 
 _NAMELESS = "upload"
-"""What a file is called while its answer is made, which others may get too."""
+"""The name of a file while its answer is made, which others may get too."""
 
 _LARGE_BYTES = 256 << 10
 
@@ -45,7 +45,7 @@ _COMING_S = 2.0
 """Seconds for which a place is kept. Who sends slowly takes none from others, and may find none when it is done."""
 
 _TYPICAL_SHARE = 0.05
-"""Of the last request in what is typical: some twenty of them."""
+"""The weight of the last request in the typical length: some twenty count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ class Service:
         return CachedAnswer.from_kept(await self._make(upload, call, ticket), "miss")
 
     def _models_of(self, task: Task) -> str:
-        """What answers depend on beside the audio and the call."""
+        """The state that answers depend on, beside the audio and the call."""
         answering = self.check_open(task)
         runtime, options = answering.runtime, answering.options
         return repr((self.host.fingerprints[task], runtime.engine.precision, runtime.engine.backend_name, options))
@@ -157,7 +157,7 @@ class Service:
     async def results(
         self, upload: Upload, call: InferenceRequest, ticket: Ticket | None = None, *, envelope: bool = False
     ) -> list[Result]:
-        """What the models say of a file, a result for each channel asked for, once it is let in; never cached.
+        """The results for a file, one for each channel asked for, once it is let in; never cached.
 
         ticket: as for `answer`. envelope: keep the waveform's outline. Raises as `answer`, but for the deadline, which
         is its caller's.
@@ -187,7 +187,7 @@ class Service:
         return results
 
     async def _run(self, work: Callable[[], _T], ctx: RequestContext, ticket: Ticket) -> _T:
-        """Do the work in a thread, and stop it where nobody waits for it any more."""
+        """Do the work in a thread, and stop it when its request is given up."""
         begun = self._threads.submit(work)
         running = asyncio.wrap_future(begun)
         # What it holds is given back when it ends, and not when nobody waits for it any more.
