@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -142,7 +144,7 @@ def test_correcting_a_ticket_is_leaving_and_being_admitted_anew(
                 ticket.lapse()  # its length is known, so this gives nothing back
                 other = answer
             else:
-                assert str(refused(lambda: ticket.correct(found, RATE))) == str(answer)
+                assert str(refused(partial(ticket.correct, found, RATE))) == str(answer)
         if ends:
             ticket.release()
             other.release()
