@@ -72,7 +72,7 @@ def test_every_route_is_named_and_no_other(server):
     app = create_app(server)
     paths: Mapping[str, Mapping[str, Any]] = app.openapi()["paths"]
     there = {f"{method.upper()} {path}" for path, operations in paths.items() for method in operations}
-    there |= {f"WS {route.path}" for route in stream.routes(server).routes}
+    there |= {f"WS {route.path}" for route in stream.router.routes}
     there.add(f"GET {app.openapi_url}")
     first, _, _ = TEXT.partition("\n## ")
     assert {row[0].strip("`") for row in rows(first)} == there

@@ -36,8 +36,9 @@ _CODES = {404: "unknown", 405: "method"}
 def create_app(server: Server) -> FastAPI:
     """The app of a server, which whoever runs it opens and closes."""
     app = FastAPI(title="Overtone", version=overtone.__version__, description=_ABOUT, docs_url=None, redoc_url=None)
+    app.state.server = server
     for part in (emotion, transcription, openai, jobs, results, status, stream):
-        app.include_router(part.routes(server))
+        app.include_router(part.router)
     app.add_exception_handler(OvertoneError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)

@@ -55,6 +55,16 @@ class Owner:
     name: str
     limit_s: float | None
 
+    @staticmethod
+    def name_of(owner: Owner | None) -> str | None:
+        """The name of an owner; None where there are no keys."""
+        return None if owner is None else owner.name
+
+    @staticmethod
+    def limit_of(owner: Owner | None) -> float | None:
+        """The limit of an owner, if it has one of its own."""
+        return None if owner is None else owner.limit_s
+
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:

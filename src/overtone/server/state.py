@@ -123,6 +123,8 @@ class Server:
         except BaseException:
             self.spool.close()
             raise
+        self.tabling = asyncio.Lock()
+        """Held while a job's records become a table: a record of many frames is large while it is read back."""
         self.jobs = JobRunner(self.service, self.store, settings)
 
     async def open(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -108,3 +110,55 @@ def test_what_is_counted_is_what_is_under_way(requests: list[tuple[str, float, f
     for _, _, ticket in under_way:
         ticket.release()
     assert door.queued_s == 0.0
+
+
+_STEPS = st.tuples(
+    st.sampled_from(["a", "b"]),
+    st.floats(0.0, 60.0),
+    st.booleans(),
+    st.one_of(st.none(), st.floats(0.0, 150.0)),
+    st.booleans(),
+)
+
+
+@given(st.lists(_STEPS))
+def test_correcting_a_ticket_is_leaving_and_being_admitted_anew(
+    requests: list[tuple[str, float, bool, float | None, bool]],
+) -> None:
+    corrected, anew = admission(owner_s=70.0), admission(owner_s=70.0)
+    under_way = list[tuple[Ticket, Ticket]]()
+    for owner, expected, lapses, found, ends in requests:
+        outcomes = [outcome(door, owner, expected) for door in (corrected, anew)]
+        assert str(outcomes[0]) == str(outcomes[1]) or all(isinstance(one, Ticket) for one in outcomes)
+        if not isinstance(outcomes[0], Ticket) or not isinstance(outcomes[1], Ticket):
+            continue
+        ticket, other = outcomes[0], outcomes[1]
+        if lapses:
+            ticket.lapse()
+            other.release()
+        if found is not None:
+            other.release()
+            answer = outcome(anew, owner, found)
+            if isinstance(answer, Ticket):
+                ticket.correct(found, RATE)
+                ticket.lapse()  # its length is known, so this gives nothing back
+                other = answer
+            else:
+                assert str(refused(partial(ticket.correct, found, RATE))) == str(answer)
+        if ends:
+            ticket.release()
+            other.release()
+        under_way.append((ticket, other))
+        assert corrected.queued_s == anew.queued_s
+        assert [corrected.queued_of(name) for name in "ab"] == [anew.queued_of(name) for name in "ab"]
+    for ticket, other in under_way:
+        ticket.release()
+        other.release()
+    assert corrected.queued_s == anew.queued_s == 0.0
+
+
+def outcome(door: Admission, owner: str, seconds: float) -> Ticket | RefusedError:
+    try:
+        return door.admit(owner, seconds, RATE)
+    except RefusedError as error:
+        return error

@@ -1,11 +1,12 @@
-"""What routes share: who asks, what is asked for, and whether anybody still waits."""
+"""The dependencies that routes share: the server, the owner of a key, the request's parameters, its client."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Generator, Mapping, Sequence
-from typing import Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_type_hints
 
+from fastapi import Depends
 from starlette.concurrency import iterate_in_threadpool
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import StreamingResponse
@@ -26,8 +27,18 @@ from overtone.server.state import Server
 _T = TypeVar("_T")
 
 
+async def get_server(connection: HTTPConnection) -> Server:
+    """The server whose app got a request."""
+    server: Server = connection.app.state.server
+    return server
+
+
+ServerState = Annotated[Server, Depends(get_server)]
+"""The server, as a parameter of a route."""
+
+
 def owner_of(connection: HTTPConnection, keyring: Keyring | None) -> Owner | None:
-    """Whose key a request has; None where none is asked for. RefusedError (unauthorized)."""
+    """The owner of a request's key; None where the service has no keys. RefusedError (unauthorized)."""
     if keyring is None:
         return None
     scheme, _, key = connection.headers.get("authorization", "").partition(" ")
@@ -36,6 +47,15 @@ def owner_of(connection: HTTPConnection, keyring: Keyring | None) -> Owner | Non
         raise RefusedError("a key is needed, as `Authorization: Bearer KEY`, and this is none.", code="unauthorized")
     connection.state.owner = owner.name
     return owner
+
+
+async def get_owner(request: Request, server: ServerState) -> Owner | None:
+    """The owner of a request's key, as `owner_of`."""
+    return owner_of(request, server.keyring)
+
+
+RequestOwner = Annotated[Owner | None, Depends(get_owner)]
+"""The owner of the key, as a parameter of a route; the request is refused where it needs a key and has none."""
 
 
 KNOWN: Mapping[Task, tuple[str, ...]] = {
@@ -140,7 +160,7 @@ _TITLES = {
 }
 
 UPLOADED = (400, 401, 404, 408, 413, 415, 422, 429, 503, 504)
-"""What a route with an upload may answer with."""
+"""The problems that a route with an upload may answer with."""
 
 
 def option_parameters(*names: str, task: Task = "emotion") -> list[dict[str, Any]]:
@@ -174,7 +194,7 @@ UPLOAD_PARAMETERS = (
     query("name", "What the answer calls the file, where the body is the file itself.", type="string"),
     query("model", "The model that is served, to be sure of it; see /v1/models.", type="string"),
 )
-"""What every route with an upload takes."""
+"""The parameters of every route with an upload."""
 
 EMBEDDINGS = query(
     "embeddings", "Put the embedding, the mean over all frames, into the record.", type="boolean", default=False

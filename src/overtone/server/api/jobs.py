@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timezone
 from typing import Annotated, Any, get_args
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from overtone.errors import InputError, RefusedError, UsageError
@@ -20,10 +20,11 @@ from overtone.server.api.dependencies import (
     KNOWN,
     UPLOAD_PARAMETERS,
     UPLOADED,
+    RequestOwner,
+    ServerState,
     call_of,
     error_responses,
     option_parameters,
-    owner_of,
     parameters,
     query,
     upload_body,
@@ -62,98 +63,93 @@ Id = Annotated[str, Path(description="The job's id.")]
 _FILES = upload_body({"type": "array", "items": {"type": "string", "format": "binary"}})
 
 
-def routes(server: Server) -> APIRouter:
-    """The routes, of this server."""
-    router = APIRouter(tags=["jobs"])
+router = APIRouter(tags=["jobs"])
 
-    @router.post(
-        "/v1/jobs",
-        status_code=202,
-        summary="Hand in files",
-        response_model=JobInfo,
-        responses=error_responses(*UPLOADED),
-        openapi_extra={
-            "requestBody": _FILES,
-            "parameters": [*UPLOAD_PARAMETERS, _TASK, EMBEDDINGS, DETAIL, *_OPTIONS],
-        },
-    )
-    async def hand_in(request: Request) -> Response:
-        """Send one or many files, as parts called `file` or as the body. They are answered behind live requests."""
-        owner = owner_of(request, server.keyring)
-        asked = parameters(request, _KNOWN)
-        server.service.check_open()
-        if "task" in asked or asked.keys() <= {*KNOWN["emotion"], *_OWN}:  # else the task may come in the form
-            _call(server, owner, asked)
-        await server.jobs.check_room(_name(owner), 0.0, announced_bytes(request))
-        received = await receive(server.spool, request)
-        try:
-            if twice := asked.keys() & received.fields.keys():
-                raise UsageError(f"{min(twice)} is given twice.")
-            call = _call(server, owner, {**asked, **received.fields})
-            files = await asyncio.to_thread(_files, received)
-            kept: dict[str, Any] = {"options": dict(call.options), "embedding": call.embedding}
-            if call.task != "emotion":
-                kept |= {"task": call.task, "detail": call.detail}
-            job = await server.jobs.add(_name(owner), kept, files)
-        finally:
-            for upload in received.files:
-                await asyncio.to_thread(upload.remove)
-        location = f"/v1/jobs/{job.id}"
-        return JSONResponse((await _info(server, job)).model_dump(), 202, {"Location": location})
 
-    @router.get("/v1/jobs/{id}", summary="A job as it is now", responses=error_responses(401, 404))
-    async def status(request: Request, id: Id) -> JobDetail:
-        """Its state, how far it is, and its files (the first thousand)."""
-        job = await require_owned_job(server, request, id)
-        files = await asyncio.to_thread(server.store.files, id, 0, 1000)
-        inputs = [
-            JobFileInfo(number=f.number, name=f.name, state=f.state, claimed_s=f.claimed_s, size_bytes=f.size_bytes)
-            for f in files
-        ]
-        return JobDetail(**(await _info(server, job)).model_dump(), inputs=inputs)
+async def require_owned_job(server: ServerState, owner: RequestOwner, id: Id) -> Job:
+    """A job, for who handed it in. RefusedError (unknown) for everybody else."""
+    job = await asyncio.to_thread(server.store.get, id)
+    if job is None or job.owner != Owner.name_of(owner):
+        raise RefusedError("there is no such job, or it has expired.", code="unknown")
+    return job
 
-    @router.get(
-        "/v1/jobs/{id}/events",
-        summary="A job's progress as it happens",
-        response_class=StreamingResponse,
-        responses={200: {"content": {"text/event-stream": {}}}, **error_responses(401, 404)},
-    )
-    async def events(request: Request, id: Id) -> Response:
-        """Server-sent events: `progress` with the job whenever it changes, and `end` when it is finished."""
-        await require_owned_job(server, request, id)
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(_events(server, id), media_type="text/event-stream", headers=headers)
 
-    @router.delete("/v1/jobs/{id}", status_code=204, summary="Cancel a job", responses=error_responses(401, 404))
-    async def cancel(request: Request, id: Id) -> Response:
-        """What runs is stopped, and uploads and results are deleted at once; also of a finished job."""
-        await require_owned_job(server, request, id)
-        await server.jobs.cancel(id)
-        return Response(status_code=204)
+OwnedJob = Annotated[Job, Depends(require_owned_job)]
+"""The job of the path, as a parameter of a route."""
 
-    return router
+
+@router.post(
+    "/v1/jobs",
+    status_code=202,
+    summary="Hand in files",
+    response_model=JobInfo,
+    responses=error_responses(*UPLOADED),
+    openapi_extra={
+        "requestBody": _FILES,
+        "parameters": [*UPLOAD_PARAMETERS, _TASK, EMBEDDINGS, DETAIL, *_OPTIONS],
+    },
+)
+async def hand_in(request: Request, server: ServerState, owner: RequestOwner) -> Response:
+    """Send one or many files, as parts called `file` or as the body. They are answered behind live requests."""
+    asked = parameters(request, _KNOWN)
+    server.service.check_open()
+    if "task" in asked or asked.keys() <= {*KNOWN["emotion"], *_OWN}:  # else the task may come in the form
+        _call(server, owner, asked)
+    await server.jobs.check_room(Owner.name_of(owner), 0.0, announced_bytes(request))
+    received = await receive(server.spool, request)
+    try:
+        if twice := asked.keys() & received.fields.keys():
+            raise UsageError(f"{min(twice)} is given twice.")
+        call = _call(server, owner, {**asked, **received.fields})
+        files = await asyncio.to_thread(_files, received)
+        kept: dict[str, Any] = {"options": dict(call.options), "embedding": call.embedding}
+        if call.task != "emotion":
+            kept |= {"task": call.task, "detail": call.detail}
+        job = await server.jobs.add(Owner.name_of(owner), kept, files)
+    finally:
+        for upload in received.files:
+            await asyncio.to_thread(upload.remove)
+    location = f"/v1/jobs/{job.id}"
+    return JSONResponse((await _info(server, job)).model_dump(), 202, {"Location": location})
+
+
+@router.get("/v1/jobs/{id}", summary="A job as it is now", responses=error_responses(401, 404))
+async def status(server: ServerState, job: OwnedJob) -> JobDetail:
+    """Its state, how far it is, and its files (the first thousand)."""
+    files = await asyncio.to_thread(server.store.files, job.id, 0, 1000)
+    inputs = [
+        JobFileInfo(number=f.number, name=f.name, state=f.state, claimed_s=f.claimed_s, size_bytes=f.size_bytes)
+        for f in files
+    ]
+    return JobDetail(**(await _info(server, job)).model_dump(), inputs=inputs)
+
+
+@router.get(
+    "/v1/jobs/{id}/events",
+    summary="A job's progress as it happens",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {}}}, **error_responses(401, 404)},
+)
+async def events(server: ServerState, job: OwnedJob) -> Response:
+    """Server-sent events: `progress` with the job whenever it changes, and `end` when it is finished."""
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(_events(server, job.id), media_type="text/event-stream", headers=headers)
+
+
+@router.delete("/v1/jobs/{id}", status_code=204, summary="Cancel a job", responses=error_responses(401, 404))
+async def cancel(server: ServerState, job: OwnedJob) -> Response:
+    """What runs is stopped, and uploads and results are deleted at once; also of a finished job."""
+    await server.jobs.cancel(job.id)
+    return Response(status_code=204)
 
 
 def _call(server: Server, owner: Owner | None, texts: Mapping[str, str]) -> InferenceRequest:
-    """What a job asks for. UsageError, and RefusedError (unknown) for what is not served."""
+    """The request that a job stands for. UsageError, and RefusedError (unknown) for what is not served."""
     named = texts.get("task", "emotion")
     task = next((task for task in _TASKS if task == named), None)
     if task is None:
         raise UsageError(f"task is {named!r}; it is {' or '.join(_TASKS)}.")
     return call_of(server, owner, texts, _OWN, task)
-
-
-def _name(owner: Owner | None) -> str | None:
-    return None if owner is None else owner.name
-
-
-async def require_owned_job(server: Server, request: Request, id: str) -> Job:
-    """A job, for who handed it in. RefusedError (unknown) for everybody else."""
-    owner = owner_of(request, server.keyring)
-    job = await asyncio.to_thread(server.store.get, id)
-    if job is None or job.owner != _name(owner):
-        raise RefusedError("there is no such job, or it has expired.", code="unknown")
-    return job
 
 
 def _files(received: Received) -> list[NewFile]:

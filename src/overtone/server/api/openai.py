@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from overtone.output.records import expect_type
-from overtone.server.api.dependencies import BodyChunks, owner_of
+from overtone.server.api.dependencies import BodyChunks, RequestOwner, ServerState
 from overtone.server.api.openai_format import (
     FIELDS,
     FORMS,
@@ -23,7 +23,7 @@ from overtone.server.api.openai_format import (
 )
 from overtone.server.api.record_formats import convert_records, parse_record
 from overtone.server.api.transcription_schemas import OpenaiError, OpenaiTranscription
-from overtone.server.api.upload_request import RouteSpec, UploadRequest, with_timing_headers, with_upload
+from overtone.server.api.upload_request import UploadRequest, receive_upload, with_timing_headers
 from overtone.server.state import Server
 from overtone.types import Transcript
 
@@ -66,57 +66,57 @@ def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": OpenaiError, "description": _STATUSES[status]} for status in statuses}
 
 
-def routes(server: Server) -> APIRouter:
-    """The routes, of this server."""
-    router = APIRouter(tags=["transcription"])
-    asking = RouteSpec(FIELDS, lambda owner, texts: OpenAIParams.of(texts, server.host.transcriber, owner).call)
+router = APIRouter(tags=["transcription"])
 
-    @router.post(
-        "/v1/audio/transcriptions",
-        summary="What is said in a file, as OpenAI's API has it",
-        responses={
-            200: {
-                "model": OpenaiTranscription,
-                "content": {kind: {"schema": {"type": "string"}} for kind in TYPES.values() if "json" not in kind},
-            },
-            **_errors(*_STATUSES),
+_Upload = Annotated[
+    UploadRequest,
+    Depends(
+        receive_upload(FIELDS, lambda server, owner, texts: OpenAIParams.of(texts, server.host.transcriber, owner).call)
+    ),
+]
+
+
+@router.post(
+    "/v1/audio/transcriptions",
+    summary="What is said in a file, as OpenAI's API has it",
+    responses={
+        200: {
+            "model": OpenaiTranscription,
+            "content": {kind: {"schema": {"type": "string"}} for kind in TYPES.values() if "json" not in kind},
         },
-        openapi_extra={"requestBody": _BODY},
+        **_errors(*_STATUSES),
+    },
+    openapi_extra={"requestBody": _BODY},
+)
+async def transcriptions(server: ServerState, given: _Upload) -> Response:
+    """For OpenAI's clients: their `base_url` is this service's address and `/v1`. Errors have OpenAI's form."""
+    return await given.respond(_answered(server, given))
+
+
+@router.post(
+    "/v1/audio/translations",
+    status_code=400,
+    summary="Not here",
+    response_model=OpenaiError,
+    response_description="Nothing is translated here.",
+    responses=_errors(401),
+)
+async def translations(owner: RequestOwner) -> Response:
+    """Always refused: what is said is written down in its own language, by `/v1/audio/transcriptions`."""
+    raise ParameterError(
+        "no model here translates; POST /v1/audio/transcriptions writes down what is said in its own language."
     )
-    async def transcriptions(request: Request) -> Response:
-        """For OpenAI's clients: their `base_url` is this service's address and `/v1`. Errors have OpenAI's form."""
 
-        async def answered(given: UploadRequest) -> Response:
-            asked = OpenAIParams.of(given.texts, server.host.transcriber, given.call.owner)
-            answer = await server.service.answer(given.upload, given.call, given.place)
-            line, headers = (
-                next(answer.lines(given.upload.name)),
-                with_timing_headers(answer.timings, request, answer.found),
-            )
-            if asked.form in ("srt", "vtt"):
-                path = server.spool.new_path()
-                pieces = await asyncio.to_thread(convert_records, [line.encode()], path, asked.form, "word", ())
-                return BodyChunks(pieces, TYPES[asked.form], headers)
-            body = await asyncio.to_thread(
-                lambda: body_of(expect_type(parse_record(json.loads(line)), Transcript), asked)
-            )
-            return Response(body, media_type=TYPES[asked.form], headers=headers)
 
-        return await with_upload(server, request, asking, answered)
-
-    @router.post(
-        "/v1/audio/translations",
-        status_code=400,
-        summary="Not here",
-        response_model=OpenaiError,
-        response_description="Nothing is translated here.",
-        responses=_errors(401),
-    )
-    async def translations(request: Request) -> Response:
-        """Always refused: what is said is written down in its own language, by `/v1/audio/transcriptions`."""
-        owner_of(request, server.keyring)
-        raise ParameterError(
-            "no model here translates; POST /v1/audio/transcriptions writes down what is said in its own language."
-        )
-
-    return router
+async def _answered(server: Server, given: UploadRequest) -> Response:
+    """The transcript in the form that was asked for."""
+    asked = OpenAIParams.of(given.texts, server.host.transcriber, given.call.owner)
+    answer = await server.service.answer(given.upload, given.call, given.ticket)
+    line = next(answer.lines(given.upload.name))
+    headers = with_timing_headers(answer.timings, given.request, answer.found)
+    if asked.form in ("srt", "vtt"):
+        path = server.spool.new_path()
+        pieces = await asyncio.to_thread(convert_records, [line], path, asked.form, "word", ())
+        return BodyChunks(pieces, TYPES[asked.form], headers)
+    body = await asyncio.to_thread(lambda: body_of(expect_type(parse_record(json.loads(line)), Transcript), asked))
+    return Response(body, media_type=TYPES[asked.form], headers=headers)

@@ -15,7 +15,7 @@ from overtone.output.records import SECOND_DIGITS, rounded
 from overtone.pipelines.transcription import Transcriber
 from overtone.server.api.params import InferenceRequest
 from overtone.server.auth import Owner
-from overtone.server.inference.models import supports
+from overtone.server.inference.models import supported_options
 from overtone.server.uploads.form import SEPARATOR
 from overtone.types import Sentence, Transcript
 
@@ -32,7 +32,7 @@ TYPES: Mapping[Form, str] = {
 }
 
 NAMES = ("whisper-1",)
-"""What clients call the model where nobody has told them otherwise."""
+"""The names that clients call the model by default."""
 
 LANGUAGES = {"zh": "chinese", "en": "english", "yue": "cantonese", "ja": "japanese", "ko": "korean"}
 """ISO 639 codes, and what OpenAI calls them in answers."""
@@ -104,23 +104,23 @@ def _check_model(name: str, transcriber: Transcriber) -> None:
 
 
 def _options(texts: Mapping[str, str], transcriber: Transcriber) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """What the recogniser is told, and what it could not be told."""
+    """The options that the recogniser takes, and a warning for each one that it does not."""
     options: dict[str, Any] = {"channels": "mix"}
+    supported = supported_options(transcriber)
     warnings = []
     if language := texts.get("language", ""):
         if language not in LANGUAGES:
             raise ParameterError(
                 f"language is {language!r}; it can be {', '.join(LANGUAGES)}, or left out.", param="language"
             )
-        if supports(transcriber, language=language):
+        if "language" in supported:
             options["language"] = language
         else:
             warnings.append("language was left out: this recogniser knows only the language that it was made for.")
     words = [*texts.get("prompt", "").split(), *texts.get("keywords[]", "").split()]
     if words:
-        hotwords = " ".join(dict.fromkeys(words))
-        if supports(transcriber, hotwords=hotwords):
-            options["hotwords"] = hotwords
+        if "hotwords" in supported:
+            options["hotwords"] = " ".join(dict.fromkeys(words))
         else:
             warnings.append("prompt and keywords were left out: this recogniser listens for no words.")
     return options, tuple(warnings)
@@ -183,7 +183,7 @@ def _verbose(told: Transcript, asked: OpenAIParams) -> dict[str, Any]:
 
 
 def _segment(at: int, said: Sentence, temperature: float) -> dict[str, Any]:
-    """What of Whisper's own numbers there is; and who speaks in what mood, where that was told."""
+    """A segment with those of Whisper's numbers that there are, and its speaker and mood, where they are known."""
     confidence = _LEAST_PROBABILITY if said.confidence is None else max(said.confidence, _LEAST_PROBABILITY)
     written = said.text.encode()
     body: dict[str, Any] = {
@@ -206,7 +206,7 @@ def _segment(at: int, said: Sentence, temperature: float) -> dict[str, Any]:
 
 
 def _words(said: Sentence) -> list[dict[str, Any]]:
-    """Words whose times nobody told have those of their sentence."""
+    """The words, with the times of their sentence where they have none."""
     return [
         {
             "word": word.text,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, TypeVar, get_type_hints
 
 from overtone.errors import UsageError
 from overtone.options.check import WORDS, flag, kinds_of
@@ -16,19 +16,21 @@ from overtone.server.auth import Owner
 from overtone.server.inference.models import Task
 from overtone.types import EmotionResult, Result, Timings
 
+_N = TypeVar("_N", int, float)
+
 MOST_OVERLAP = 16
-"""Of windows: 4 s every quarter of a second. Nobody is to have hours run of a minute."""
+"""Of windows: 4 s every quarter of a second. A minute must not become hours of work."""
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 Found = Literal["hit", "shared", "miss"]
-"""Whether an answer was kept, was being made for somebody else, or was made for this request."""
+"""The origin of an answer: kept, being made for another request, or made for this one."""
 
 
 @dataclass(frozen=True, slots=True)
 class InferenceRequest:
-    """task: what is asked. options: those that were given of what a call of that task may set (`Options.per_call`).
-    embedding: whether the record holds the vector. detail: how fine a transcript is told."""
+    """One request for one file. options: those given, of those that a call of its task may set (`Options.per_call`).
+    embedding: whether the record holds the vector. detail: how fine a transcript is."""
 
     options: Mapping[str, Any] = field(default_factory=dict)
     embedding: bool = False
@@ -38,11 +40,11 @@ class InferenceRequest:
 
     @property
     def cache_identity(self) -> Mapping[str, object]:
-        """What an answer depends on, beside the audio and the models."""
+        """The values that an answer depends on, beside the audio and the models."""
         return {**self.options, "embedding": self.embedding, "task": self.task, "detail": self.detail}
 
     def detail_level(self, base: Options) -> Level:
-        """How fine its records are. base: the options that hold where it says nothing."""
+        """The detail of its records. base: the options that hold where it says nothing."""
         return self.detail if self.task == "transcribe" else base.for_call(**self.options).granularity
 
 
@@ -60,7 +62,7 @@ def options_of(given: Mapping[str, str], base: Options) -> dict[str, Any]:
 
 
 def overlap_factor(options: Options) -> float:
-    """How often each second of a source is run: once, but where windows overlap."""
+    """The number of times that each second of a source is run: once, but where windows overlap."""
     if options.segment != "window" or options.hop is None:
         return 1.0
     return max(1.0, options.window / options.hop)
@@ -76,16 +78,20 @@ def _value(name: str, text: str, kinds: tuple[Any, ...]) -> Any:
         return boolean(flag(name), text)
     for kind in (int, float):
         if kind in kinds:
-            try:
-                return kind(text)
-            except ValueError:
-                wanted = "a number of seconds" if kind is float else WORDS[kind]
-                raise UsageError(f"{flag(name)} is {text!r}; it has to be {wanted}.") from None
+            return number(kind, flag(name), text, "a number of seconds" if kind is float else WORDS[kind])
     return text
 
 
+def number(kind: Callable[[str], _N], name: str, text: str, wanted: str) -> _N:
+    """The number that a parameter is. UsageError for a text that is none. wanted: a number of that kind, in words."""
+    try:
+        return kind(text)
+    except ValueError:
+        raise UsageError(f"{name} is {text!r}; it has to be {wanted}.") from None
+
+
 def detail_of(text: str) -> Detail:
-    """How fine a transcript is to be told. UsageError for a word that is none of them."""
+    """The detail of a transcript. UsageError for a word that is none of them."""
     found = next((detail for detail in DETAILS if detail == text), None)
     if found is None:
         raise UsageError(f"--detail is {text!r}; it can be {', '.join(DETAILS)}.")
@@ -93,7 +99,7 @@ def detail_of(text: str) -> Detail:
 
 
 def boolean(name: str, text: str) -> bool:
-    """What a parameter says. UsageError where it is neither true nor false."""
+    """The truth value of a parameter. UsageError where it is neither true nor false."""
     if text.lower() not in _BOOLEANS:
         raise UsageError(f"{name} is {text!r}; it is true or false.")
     return _BOOLEANS[text.lower()]
@@ -101,33 +107,39 @@ def boolean(name: str, text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class CachedAnswer:
-    """The records of one file, as text that begins after the source's name, so that one answer serves all names.
+    """The records of one file, each encoded, without its beginning up to the source's name, so that one answer serves
+    all names.
 
     duration_s: seconds of audio. timings: of the work that was done for it, whenever that was.
     """
 
-    records: tuple[str, ...]
+    records: tuple[bytes, ...]
     duration_s: float
     timings: Timings
     found: Found = "miss"
 
-    def lines(self, source: str) -> Iterator[str]:
+    def lines(self, source: str) -> Iterator[bytes]:
         """The records, of a file called `source`, each one line of JSON without its end."""
-        head = '{"source": ' + to_json(source) + ", "
+        head = _beginning(source).encode()
         for record in self.records:
             yield head + record
 
     def kept(self) -> bytes:
         """As a cache keeps it."""
         about = {"duration_s": self.duration_s, "timings": dataclasses.asdict(self.timings)}
-        return "\n".join([json.dumps(about), *self.records]).encode()
+        return b"\n".join([json.dumps(about).encode(), *self.records])
 
     @classmethod
     def from_kept(cls, value: bytes, found: Found) -> CachedAnswer:
-        """What `kept` gave."""
-        first, *records = value.decode().split("\n")
+        """The answer that `kept` encoded."""
+        first, *records = value.split(b"\n")
         about = json.loads(first)
         return cls(tuple(records), about["duration_s"], Timings(**about["timings"]), found)
+
+
+def _beginning(source: str) -> str:
+    """The start of a record, up to what is the same for every name."""
+    return '{"source": ' + to_json(source) + ", "
 
 
 def answer_of(results: Sequence[Result], call: InferenceRequest, base: Options) -> CachedAnswer:
@@ -136,8 +148,8 @@ def answer_of(results: Sequence[Result], call: InferenceRequest, base: Options) 
     records = []
     for result in results:
         text = "".join(json_chunks(result, level))
-        text = text.removeprefix('{"source": ' + to_json(result.source) + ", ")
-        records.append(with_embedding(text, result) if call.embedding else text)
+        text = text.removeprefix(_beginning(result.source))
+        records.append((with_embedding(text, result) if call.embedding else text).encode())
     return CachedAnswer(tuple(records), results[0].duration, results[0].timings)
 
 

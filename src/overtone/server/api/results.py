@@ -11,8 +11,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
 from overtone.errors import RefusedError, UsageError
-from overtone.server.api.dependencies import LINES, BodyChunks, error_responses, query
-from overtone.server.api.jobs import Id, require_owned_job
+from overtone.server.api.dependencies import LINES, BodyChunks, ServerState, error_responses, query
+from overtone.server.api.jobs import OwnedJob
 from overtone.server.api.record_formats import Form, convert_records
 from overtone.server.inference.upload_reader import in_pieces
 from overtone.server.jobs.executor import call_of
@@ -35,49 +35,44 @@ _FRAMES_S = 1800.0
 """Seconds of audio. Their frames are some 7 MB of JSON, and ten times that as Python has them."""
 
 
-def routes(server: Server) -> APIRouter:
-    """The route, of this server."""
-    router = APIRouter(tags=["jobs"])
-    tabling = asyncio.Lock()  # a record of many frames is large while it is read back
+router = APIRouter(tags=["jobs"])
 
-    @router.get(
-        "/v1/jobs/{id}/result",
-        summary="The records of a job",
-        response_class=StreamingResponse,
-        responses={
-            200: {"content": {kind: {"schema": {"type": "string"}} for kind in (LINES, *_TYPES.values())}},
-            **error_responses(400, 401, 404, 422),
-        },
-        openapi_extra={
-            "parameters": [
-                query("format", "Of the answer.", type="string", enum=list(_FORMATS), default=_FORMATS[0]),
-                query("file", "Of this file alone, by its number.", type="integer", minimum=0),
-            ]
-        },
-    )
-    async def result(request: Request, id: Id) -> Response:
-        """JSON lines, a table, or subtitles (of one file), of the files that are done so far; the header
-        `X-Overtone-Job` says its state."""
-        job = await require_owned_job(server, request, id)
-        form = next((one for one in _FORMATS if one == request.query_params.get("format", _FORMATS[0])), None)
-        if form is None:
-            raise UsageError(f"format is {request.query_params['format']!r}; it is one of {', '.join(_FORMATS)}.")
-        if job.state == "cancelled":
-            raise RefusedError(f"job {id} was cancelled; nothing is kept of it.", code="unknown")
-        headers = {"X-Overtone-Job": job.state}
-        records = await asyncio.to_thread(_records, server, id, request.query_params.get("file"))
-        if form == "jsonl":
-            return BodyChunks(records, LINES, headers)
-        call, recognizer = call_of(job), server.host.recognizer
-        level = call.detail_level(recognizer.options)
-        if level == "frame" and (await asyncio.to_thread(server.store.seconds, id))[1] > _FRAMES_S:
-            raise UsageError(f"Of frames, {form} is made of up to {_FRAMES_S:.0f} s of audio; take JSON lines.")
-        async with tabling:
-            path = server.spool.new_path()
-            pieces = await asyncio.to_thread(convert_records, records, path, form, level, recognizer.labels)
-        return BodyChunks(pieces, _TYPES[form], headers)
 
-    return router
+@router.get(
+    "/v1/jobs/{id}/result",
+    summary="The records of a job",
+    response_class=StreamingResponse,
+    responses={
+        200: {"content": {kind: {"schema": {"type": "string"}} for kind in (LINES, *_TYPES.values())}},
+        **error_responses(400, 401, 404, 422),
+    },
+    openapi_extra={
+        "parameters": [
+            query("format", "Of the answer.", type="string", enum=list(_FORMATS), default=_FORMATS[0]),
+            query("file", "Of this file alone, by its number.", type="integer", minimum=0),
+        ]
+    },
+)
+async def result(request: Request, server: ServerState, job: OwnedJob) -> Response:
+    """JSON lines, a table, or subtitles (of one file), of the files that are done so far; the header
+    `X-Overtone-Job` says its state."""
+    form = next((one for one in _FORMATS if one == request.query_params.get("format", _FORMATS[0])), None)
+    if form is None:
+        raise UsageError(f"format is {request.query_params['format']!r}; it is one of {', '.join(_FORMATS)}.")
+    if job.state == "cancelled":
+        raise RefusedError(f"job {job.id} was cancelled; nothing is kept of it.", code="unknown")
+    headers = {"X-Overtone-Job": job.state}
+    records = await asyncio.to_thread(_records, server, job.id, request.query_params.get("file"))
+    if form == "jsonl":
+        return BodyChunks(records, LINES, headers)
+    call, recognizer = call_of(job), server.host.recognizer
+    level = call.detail_level(recognizer.options)
+    if level == "frame" and (await asyncio.to_thread(server.store.seconds, job.id))[1] > _FRAMES_S:
+        raise UsageError(f"Of frames, {form} is made of up to {_FRAMES_S:.0f} s of audio; take JSON lines.")
+    async with server.tabling:
+        path = server.spool.new_path()
+        pieces = await asyncio.to_thread(convert_records, records, path, form, level, recognizer.labels)
+    return BodyChunks(pieces, _TYPES[form], headers)
 
 
 def _records(server: Server, id: str, number: str | None) -> Generator[bytes, None, None]:

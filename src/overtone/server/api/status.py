@@ -1,4 +1,4 @@
-"""What the service says of itself: models, health, readiness, metrics, and what a request would cost."""
+"""The service about itself: models, health, readiness, metrics, and what a request would cost."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from overtone.batching.cost_model import Shape
 from overtone.errors import OvertoneError, RefusedError
 from overtone.pipelines.emotion import EmotionRecognizer
 from overtone.server.api import openai_format
-from overtone.server.api.dependencies import error_responses, owner_of
+from overtone.server.api.dependencies import RequestOwner, ServerState, error_responses, owner_of
 from overtone.server.api.schemas import Health, ListedModel, ModelInfo, Models, Plan, PlannedMemory, Readiness
+from overtone.server.auth import Owner
 from overtone.server.inference.models import AnyPipeline, Task
 from overtone.server.state import Server
 from overtone.system.machine import rss_bytes
@@ -20,96 +21,96 @@ from overtone.system.machine import rss_bytes
 _DAY_S = 86_400.0
 
 
-def routes(server: Server) -> APIRouter:
-    """The routes, of this server."""
-    router = APIRouter(tags=["service"])
+router = APIRouter(tags=["service"])
 
-    @router.head("/healthz", include_in_schema=False)
-    @router.get("/healthz", summary="Whether the process lives")
-    async def healthz() -> Health:
-        """Answers as long as the event loop turns."""
-        return Health(status="ok")
 
-    @router.head("/readyz", include_in_schema=False)
-    @router.get(
-        "/readyz",
-        summary="Whether requests are taken",
-        response_model=Readiness,
-        responses={503: {"model": Readiness, "description": "Not now."}},
+@router.head("/healthz", include_in_schema=False)
+@router.get("/healthz", summary="Whether the process lives")
+async def healthz() -> Health:
+    """Answers as long as the event loop turns."""
+    return Health(status="ok")
+
+
+@router.head("/readyz", include_in_schema=False)
+@router.get(
+    "/readyz",
+    summary="Whether requests are taken",
+    response_model=Readiness,
+    responses={503: {"model": Readiness, "description": "Not now."}},
+)
+async def readyz(server: ServerState) -> Response:
+    """Ready only when the model answers: it has just done so, or is asked now."""
+    draining = server.service.draining.is_set()
+    ready = not draining and await server.host.answers()
+    said = Readiness(
+        ready=ready,
+        state="draining" if draining else server.host.state,
+        restarts=server.host.restarts,
+        cache="healthy" if server.service.answers.healthy else "in trouble",
     )
-    async def readyz() -> Response:
-        """Ready only when the model answers: it has just done so, or is asked now."""
-        draining = server.service.draining.is_set()
-        ready = not draining and await server.host.answers()
-        said = Readiness(
-            ready=ready,
-            state="draining" if draining else server.host.state,
-            restarts=server.host.restarts,
-            cache="healthy" if server.service.answers.healthy else "in trouble",
-        )
-        return JSONResponse(said.model_dump(), 200 if ready else 503)
+    return JSONResponse(said.model_dump(), 200 if ready else 503)
 
-    @router.get(
-        "/metrics",
-        summary="Metrics for Prometheus",
-        response_class=Response,
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **error_responses(401)},
+
+@router.get(
+    "/metrics",
+    summary="Metrics for Prometheus",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **error_responses(401)},
+)
+async def metrics(server: ServerState, owner: RequestOwner) -> Response:
+    """In Prometheus' text format. Needs a key where the service has keys."""
+    body, kind = server.metrics.exposition()
+    return Response(body, headers={"Content-Type": kind})
+
+
+@router.get("/v1/models", summary="What is served", responses=error_responses(401, 503))
+async def models(server: ServerState, owner: RequestOwner) -> Models:
+    """The models, what they can say, and where they run."""
+    known = [_info(server, "emotion", server.host.recognizer)]
+    named = [known[0].id]
+    if server.settings.transcriber is not None:
+        known.append(_info(server, "transcribe", server.host.transcriber))
+        named += [known[1].id, *openai_format.NAMES]
+    created = round(server.started)
+    return Models(models=known, data=[ListedModel(id=name, created=created, owned_by="overtone") for name in named])
+
+
+@router.get("/v1/plan", summary="What a request would cost now", responses=error_responses(400, 401, 503))
+async def plan(
+    request: Request,
+    server: ServerState,
+    seconds: Annotated[float, Query(gt=0, le=_DAY_S, description="Of audio.", examples=[60])],
+) -> Plan:
+    """What a request of so many seconds of audio would wait, run and take now, and whether it would be let in."""
+    owner = owner_of(request, server.keyring)  # here, so that a wrong number is refused as one before a wrong key
+    recognizer, service, rate = server.service.check_open(), server.service, server.host.rate
+    budget = recognizer.runtime.engine.plan
+    refusal: OvertoneError | None = None
+    if seconds > service.bounds.most_audio_s:
+        refusal = RefusedError(f"{service.bounds.most_audio_s:g} s are the most that is answered at once.")
+    else:
+        try:
+            service.admission.check(Owner.name_of(owner), rate, seconds, Owner.limit_of(owner))
+        except RefusedError as busy:
+            refusal = busy
+    longest = min(seconds, budget.longest_s)
+    return Plan(
+        seconds=seconds,
+        admitted=refusal is None,
+        reason=None if refusal is None else str(refusal),
+        retry_after_s=refusal.retry_after_s if isinstance(refusal, RefusedError) else None,
+        wait_s=service.wait_s,
+        run_s=seconds / rate,
+        rate=rate,
+        queued_s=service.admission.queued_s,
+        room_s=service.admission.room_s(rate),
+        memory=PlannedMemory(
+            budget_bytes=budget.budget_bytes,
+            planned_bytes=budget.planned_bytes,
+            resident_bytes=rss_bytes(),
+            batch_bytes=min(budget.largest_batch_bytes, budget.cost.predict(Shape(1, longest))),
+        ),
     )
-    async def metrics(request: Request) -> Response:
-        """In Prometheus' text format. Needs a key where the service has keys."""
-        owner_of(request, server.keyring)
-        body, kind = server.metrics.exposition()
-        return Response(body, headers={"Content-Type": kind})
-
-    @router.get("/v1/models", summary="What is served", responses=error_responses(401, 503))
-    async def models(request: Request) -> Models:
-        """The models, what they can say, and where they run."""
-        owner_of(request, server.keyring)
-        known = [_info(server, "emotion", server.host.recognizer)]
-        named = [known[0].id]
-        if server.settings.transcriber is not None:
-            known.append(_info(server, "transcribe", server.host.transcriber))
-            named += [known[1].id, *openai_format.NAMES]
-        created = round(server.started)
-        return Models(models=known, data=[ListedModel(id=name, created=created, owned_by="overtone") for name in named])
-
-    @router.get("/v1/plan", summary="What a request would cost now", responses=error_responses(400, 401, 503))
-    async def plan(
-        request: Request, seconds: Annotated[float, Query(gt=0, le=_DAY_S, description="Of audio.", examples=[60])]
-    ) -> Plan:
-        """What a request of so many seconds of audio would wait, run and take now, and whether it would be let in."""
-        owner = owner_of(request, server.keyring)
-        recognizer, service, rate = server.service.check_open(), server.service, server.host.rate
-        budget = recognizer.runtime.engine.plan
-        refusal: OvertoneError | None = None
-        if seconds > service.bounds.most_audio_s:
-            refusal = RefusedError(f"{service.bounds.most_audio_s:g} s are the most that is answered at once.")
-        else:
-            try:
-                own_s = None if owner is None else owner.limit_s
-                service.admission.check(owner.name if owner else None, rate, seconds, own_s)
-            except RefusedError as busy:
-                refusal = busy
-        longest = min(seconds, budget.longest_s)
-        return Plan(
-            seconds=seconds,
-            admitted=refusal is None,
-            reason=None if refusal is None else str(refusal),
-            retry_after_s=refusal.retry_after_s if isinstance(refusal, RefusedError) else None,
-            wait_s=service.wait_s,
-            run_s=seconds / rate,
-            rate=rate,
-            queued_s=service.admission.queued_s,
-            room_s=service.admission.room_s(rate),
-            memory=PlannedMemory(
-                budget_bytes=budget.budget_bytes,
-                planned_bytes=budget.planned_bytes,
-                resident_bytes=rss_bytes(),
-                batch_bytes=min(budget.largest_batch_bytes, budget.cost.predict(Shape(1, longest))),
-            ),
-        )
-
-    return router
 
 
 def _info(server: Server, task: Task, answering: AnyPipeline) -> ModelInfo:

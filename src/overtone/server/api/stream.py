@@ -24,8 +24,9 @@ from overtone.output.records import rounded, seconds, to_json, to_record
 from overtone.pipelines.live import LiveSession, LiveUpdate
 from overtone.pipelines.request import RequestContext
 from overtone.server.api import problems
-from overtone.server.api.dependencies import owner_of
-from overtone.server.api.params import boolean
+from overtone.server.api.dependencies import ServerState, owner_of
+from overtone.server.api.params import boolean, number
+from overtone.server.auth import Owner
 from overtone.server.inference.live_audio import Reader, open_reader
 from overtone.server.observability.logs import request_id
 from overtone.server.state import Server
@@ -47,43 +48,39 @@ _SEND_S = 10.0
 """Seconds that a reader may take for one answer."""
 
 _CODES: Mapping[str, int] = {"busy": 1013, "not_ready": 1013, "upload_timeout": 4408, "fault": 1011, "too_long": 1009}
-"""How a stream is closed for an error: RFC 6455, section 7.4.1, and 4000 and more are an application's own."""
+"""The codes that end a stream for an error: RFC 6455, section 7.4.1, and 4000 and more are an application's own."""
 
 
-def routes(server: Server) -> APIRouter:
-    """The route, of this server."""
-    router = APIRouter()
+router = APIRouter()
 
-    @router.websocket("/v1/stream")
-    async def stream(socket: WebSocket) -> None:
-        try:
-            owner = owner_of(socket, server.keyring)
-            asked = _asked(socket)
-            server.service.check_open()
-            reader = open_reader(asked.form, asked.rate, asked.channels)
-            rate = server.host.rate
-            ctx = RequestContext()
-            live = server.host.recognizer.live(ctx, name=asked.name, **asked.options)
-            place = server.service.admission.open_live(
-                live.realtime_factor, rate, None if owner is None else owner.name
-            )
-        except OvertoneError as error:
-            socket.state.refused = problems.code_of(error)
-            await socket.send_denial_response(problems.problem_response(error, request_id() or ""))
-            return
-        try:
-            await socket.accept()
-            await _Conversation(server, socket, live, reader).run()
-        finally:
-            place.release()
-            ctx.cancel()
 
-    return router
+@router.websocket("/v1/stream")
+async def stream(socket: WebSocket, server: ServerState) -> None:
+    """Emotion while it is spoken; `docs/server.md` describes the messages."""
+    try:
+        owner = owner_of(socket, server.keyring)
+        asked = _asked(socket)
+        server.service.check_open()
+        reader = open_reader(asked.form, asked.rate, asked.channels)
+        rate = server.host.rate
+        ctx = RequestContext()
+        live = server.host.recognizer.live(ctx, name=asked.name, **asked.options)
+        place = server.service.admission.open_live(live.realtime_factor, rate, Owner.name_of(owner))
+    except OvertoneError as error:
+        socket.state.refused = problems.code_of(error)
+        await socket.send_denial_response(problems.problem_response(error, request_id() or ""))
+        return
+    try:
+        await socket.accept()
+        await _Conversation(server, socket, live, reader).run()
+    finally:
+        place.release()
+        ctx.cancel()
 
 
 @dataclass(frozen=True, slots=True)
 class StreamParams:
-    """What a client asks of a stream: the form and the rate of its samples, and the options of the call."""
+    """The parameters of a stream: the form and the rate of its samples, and the options of the call."""
 
     form: str
     rate: int
@@ -117,10 +114,7 @@ def _asked(socket: WebSocket) -> StreamParams:
 
 
 def _number(name: str, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise UsageError(f"{name} is {text!r}; it has to be a number.") from None
+    value = number(float, name, text, "a number")
     if not 0 < value < 1e9:
         raise UsageError(f"{name} is {text!r}; it has to be above 0.")
     return value

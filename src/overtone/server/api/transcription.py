@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from overtone.options.transcription import TRANSCRIBE_PER_CALL
@@ -14,45 +14,49 @@ from overtone.server.api.dependencies import (
     LINES,
     UPLOAD_PARAMETERS,
     UPLOADED,
+    ServerState,
     call_of,
     error_responses,
     option_parameters,
     upload_body,
 )
 from overtone.server.api.transcription_schemas import Transcription
-from overtone.server.api.upload_request import RouteSpec, record_of, with_upload
-from overtone.server.state import Server
+from overtone.server.api.upload_request import UploadRequest, receive_upload, record_of
 
 _FILE = upload_body({"type": "string", "format": "binary", "description": "What FFmpeg reads."})
 
 
-def routes(server: Server) -> APIRouter:
-    """The route, of this server."""
-    router = APIRouter(tags=["transcription"])
-    own = ("name",)
-    asking = RouteSpec(
-        (*KNOWN["transcribe"], *own), lambda owner, texts: call_of(server, owner, texts, own, "transcribe")
-    )
+router = APIRouter(tags=["transcription"])
 
-    @router.post(
-        "/v1/transcribe",
-        summary="What is said in a file",
-        responses={
-            200: {
-                "model": Transcription,
-                "description": "The record; with `channels=split` a line of JSON for each channel.",
-                "content": {LINES: {"schema": {"type": "string"}}},
-            },
-            **error_responses(*UPLOADED),
-        },
-        openapi_extra={
-            "requestBody": _FILE,
-            "parameters": [*UPLOAD_PARAMETERS, DETAIL, *option_parameters(*TRANSCRIBE_PER_CALL, task="transcribe")],
-        },
-    )
-    async def transcribe(request: Request) -> Response:
-        """Send a file as `multipart/form-data` (field `file`) or as the body. Options go into the query or the form.
-        404 where the service was started without a transcriber."""
-        return await with_upload(server, request, asking, partial(record_of, server, request))
+_OWN = ("name",)
+_Upload = Annotated[
+    UploadRequest,
+    Depends(
+        receive_upload(
+            (*KNOWN["transcribe"], *_OWN),
+            lambda server, owner, texts: call_of(server, owner, texts, _OWN, "transcribe"),
+        )
+    ),
+]
 
-    return router
+
+@router.post(
+    "/v1/transcribe",
+    summary="What is said in a file",
+    responses={
+        200: {
+            "model": Transcription,
+            "description": "The record; with `channels=split` a line of JSON for each channel.",
+            "content": {LINES: {"schema": {"type": "string"}}},
+        },
+        **error_responses(*UPLOADED),
+    },
+    openapi_extra={
+        "requestBody": _FILE,
+        "parameters": [*UPLOAD_PARAMETERS, DETAIL, *option_parameters(*TRANSCRIBE_PER_CALL, task="transcribe")],
+    },
+)
+async def transcribe(server: ServerState, given: _Upload) -> Response:
+    """Send a file as `multipart/form-data` (field `file`) or as the body. Options go into the query or the form.
+    404 where the service was started without a transcriber."""
+    return await given.respond(record_of(server, given))

@@ -1,4 +1,4 @@
-"""Who is let in: policy over seconds of audio, not over numbers of requests. Pure: no clock, no I/O.
+"""Admission by seconds of audio, not by numbers of requests. Pure: no clock, no I/O.
 
 Everything under way is counted by the seconds of audio it is known or claimed to have, until more is known.
 """
@@ -14,12 +14,14 @@ _MARGIN = 0.9
 """Of the time until a deadline: rates are estimates, and an answer that comes just too late was for nothing."""
 
 _LONGEST_WAIT_S = 3600.0
-"""Nobody is told to come back later than that."""
+"""The longest `Retry-After`."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdmissionLimits:
-    """queue_s: most seconds of audio under way. owner_s: of one owner, where there are several; None for no such bound
+    """The bounds of admission.
+
+    queue_s: most seconds of audio under way. owner_s: of one owner, where there are several; None for no such bound
     (with one, an owner has half of the live streams at most).
     deadline_s: seconds of the clock within which an answer is wanted. live: most live streams."""
 
@@ -32,7 +34,7 @@ class AdmissionLimits:
 class Admission:
     """Counts what is under way, and lets in or refuses. Used by one thread, the event loop's.
 
-        ticket = admission.admit(owner, seconds, rate); ...; ticket.leave()
+        ticket = admission.admit(owner, expected_s, rate); ...; ticket.correct(seconds, rate); ...; ticket.release()
 
     `rate`: seconds of audio answered in a second, as far as is known now.
     """
@@ -62,7 +64,7 @@ class Admission:
         return self.queued_s / max(rate - self.live_load, 1e-9) if self.queued_s else 0.0
 
     def check(self, owner: str | None, rate: float, seconds: float = 0.0, own_s: float | None = None) -> None:
-        """RefusedError (busy) where so much more cannot be let in now. `own_s`: a bound of this owner's own.
+        """RefusedError (busy) where so much more cannot be let in now. `own_s`: a bound for this owner alone.
 
         One that alone is more than the room is let in when nothing else is under way.
         """
@@ -86,7 +88,7 @@ class Admission:
     def admit(self, owner: str | None, seconds: float, rate: float, own_s: float | None = None) -> Ticket:
         """Let in so many seconds of audio. RefusedError (busy) where that is too much now. own_s: as `check`."""
         self.check(owner, rate, seconds, own_s)
-        ticket = Ticket(self, owner)
+        ticket = Ticket(self, owner, own_s)
         ticket.update(seconds)
         return ticket
 
@@ -115,26 +117,45 @@ class Admission:
 
 
 class Ticket:
-    """Somebody's audio under way. `leave` it when it is answered or given up; leaving twice does nothing."""
+    """The place of one request among the audio under way: expected at first, corrected once its length is known.
 
-    def __init__(self, admission: Admission, owner: str | None) -> None:
-        self._admission, self._owner = admission, owner
+    `release` it when it is answered or given up. What has happened once does nothing when it is asked for again.
+    """
+
+    def __init__(self, admission: Admission, owner: str | None, own_s: float | None = None) -> None:
+        self._admission, self._owner, self._own_s = admission, owner, own_s
         self._held_ms = 0
+        self._corrected = False
         self._left = False
+
+    def correct(self, seconds: float, rate: float) -> None:
+        """Hold so many seconds, its real length, instead of those expected; from now on it is held until `release`.
+
+        RefusedError (busy) where so much could not be let in beside all others; then it holds nothing.
+        """
+        self.update(0.0)
+        self._admission.check(self._owner, rate, seconds, self._own_s)
+        self.update(seconds)
+        self._corrected = True
+
+    def lapse(self) -> None:
+        """Give back what is only expected. It may still be corrected, if there is room then."""
+        if not self._corrected:
+            self.update(0.0)
 
     def update(self, seconds: float) -> None:
         """It has so many seconds, as is known now."""
         if not self._left:
-            held = round(seconds * 1000)
-            self._admission._held[self._owner] += held - self._held_ms
+            held, counted = round(seconds * 1000), self._admission._held
+            counted[self._owner] += held - self._held_ms
+            if not counted[self._owner]:
+                del counted[self._owner]
             self._held_ms = held
 
     def release(self) -> None:
         """It is not under way any more."""
         self.update(0.0)
         self._left = True
-        if not self._admission._held[self._owner]:
-            del self._admission._held[self._owner]
 
 
 class StreamSlot:

@@ -29,7 +29,7 @@ class Reader(Protocol):
 
 
 def open_reader(form: str, rate: int, channels: int) -> Reader:
-    """What reads messages of a form. UsageError for a form, rate or number of channels that is not taken."""
+    """A reader for messages of a form. UsageError for a form, rate or number of channels that is not taken."""
     if form not in FORMATS:
         raise UsageError(f"the format is {form!r}; a stream is {' or '.join(FORMATS)}.")
     if not 1 <= channels <= _MOST_CHANNELS:
@@ -50,7 +50,7 @@ class PcmReader:
         self._rest = b""
 
     def read(self, message: bytes) -> Samples:
-        """See Reader."""
+        """The mean of the channels of all samples that are whole by now, at 16 kHz."""
         data = self._rest + message
         whole = len(data) - len(data) % (2 * self._channels)
         self._rest = data[whole:]
@@ -70,7 +70,7 @@ class OpusReader:
         self._resampler = Resampler(1, _OPUS_RATE, "the stream")
 
     def read(self, message: bytes) -> Samples:
-        """See Reader."""
+        """The mean of the channels of one packet, at 16 kHz. InputError for a message that is none."""
         with _refused():
             frames = self._decoder.decode(av.Packet(message)) if message else []
             arrays = [frame.to_ndarray().reshape(-1, frame.samples) for frame in frames]

@@ -1,16 +1,14 @@
-"""`ModelSet`: what a service answers with, and what it can be asked for."""
+"""`ModelSet`: the models of a service, and the options that they support."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 from overtone.conversion import fingerprint
 from overtone.engine.engine import Engine
-from overtone.errors import UsageError
 from overtone.models import checkpoints, registry
 from overtone.options.transcription import TranscribeOptions
 from overtone.pipelines.emotion import EmotionRecognizer
@@ -18,15 +16,15 @@ from overtone.pipelines.recognition import SILERO
 from overtone.pipelines.transcription import Transcriber
 
 Task = Literal["emotion", "transcribe"]
-"""What can be asked of audio."""
+"""The tasks that a request can name."""
 
 AnyPipeline = EmotionRecognizer | Transcriber
-"""What answers one of them."""
+"""The pipeline of a task."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelSet:
-    """What a service answers with. transcriber: None where nothing is written down; else `emotion` is its own emotion
+    """The models of a service. transcriber: None where nothing is written down; else `emotion` is its own emotion
     model, so that all models are in one budget."""
 
     emotion: EmotionRecognizer
@@ -42,7 +40,7 @@ class ModelSet:
         return (self.emotion.runtime.engine, runtime.engine, *others)
 
     def fingerprints(self) -> Mapping[Task, str]:
-        """What tells the models of each task from any others; reads their weights, where they were not read before."""
+        """Hashes that tell the models of each task from any others; reads their weights, if that was not done."""
         found: dict[Task, str] = {"emotion": _of_emotion(self.emotion)}
         if self.transcriber is not None:
             found["transcribe"] = _of_transcriber(self.transcriber, found["emotion"])
@@ -57,29 +55,13 @@ class ModelSet:
 
 def check_wish(transcriber: Transcriber, **options: Any) -> None:
     """UsageError for options of a call that the recogniser can do nothing with, such as words to listen for."""
-    registry.check_decode_params(_kind(transcriber.runtime.model.folder), transcriber.options.for_call(**options))
-
-
-@lru_cache(maxsize=8)
-def _kind(folder: Path) -> str:
-    """Of the network in a folder, which is read once."""
-    return checkpoints.read(folder, name=folder.name).kind
-
-
-def supports(transcriber: Transcriber, **options: Any) -> bool:
-    """Whether it can do something with them."""
-    try:
-        check_wish(transcriber, **options)
-    except UsageError:
-        return False
-    return True
+    registry.check_decode_params(transcriber.kind, transcriber.options.for_call(**options))
 
 
 def supported_options(transcriber: Transcriber) -> frozenset[str]:
-    """Those of language, hotwords and num_speakers that it can do something with."""
-    sure = {"num_speakers"} if transcriber.options.speakers else set()
-    tried = {"language": "zh", "hotwords": "-"}
-    return frozenset(sure | {name for name, value in tried.items() if supports(transcriber, **{name: value})})
+    """Names of the options, of language, itn, hotwords and num_speakers, that it can do something with."""
+    declared = registry.decode_options(transcriber.kind)
+    return declared | {"num_speakers"} if transcriber.options.speakers else declared
 
 
 def _of_emotion(recognizer: EmotionRecognizer) -> str:
@@ -92,7 +74,6 @@ def _of_transcriber(transcriber: Transcriber, emotion: str) -> str:
     """The recogniser's, and those of whatever else has a say in the text."""
     runtime, options = transcriber.runtime, transcriber.options
     strict = not options.ignore_unknown_tensors
-    _kind(runtime.model.folder)  # known before anybody waits for it
     folders = {"recognizer": runtime.model.folder}
     folders |= {role: unit.folder for role, unit in runtime.auxiliary.items() if role != "emotion"}
     folders |= {role: _folder(name, options) for role, name in transcriber.models.items() if _is_beside(role, name)}

@@ -16,6 +16,7 @@ from typing import TypeVar
 from overtone.errors import InputError, ModelError, OvertoneError, RefusedError
 from overtone.pipelines.request import RequestContext
 from overtone.server.api.params import CachedAnswer, InferenceRequest, answer_of, work_s
+from overtone.server.auth import Owner
 from overtone.server.cache import ResultCache, key_of
 from overtone.server.inference.admission import Admission, Ticket
 from overtone.server.inference.model_host import ModelSupervisor, was_unavailable
@@ -33,7 +34,7 @@ MOST_WAITING = 64
 """Threads that wait for answers at once: enough short clips to fill batches. More requests wait for a thread."""
 
 _NAMELESS = "upload"
-"""What a file is called while its answer is made, which others may get too."""
+"""The name of a file while its answer is made, which others may get too."""
 
 _LARGE_BYTES = 256 << 10
 
@@ -44,7 +45,7 @@ _COMING_S = 2.0
 """Seconds for which a place is kept. Who sends slowly takes none from others, and may find none when it is done."""
 
 _TYPICAL_SHARE = 0.05
-"""Of the last request in what is typical: some twenty of them."""
+"""The weight of the last request in the typical length: some twenty count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,41 +81,42 @@ class Service:
         return self.host.answering(task)
 
     def reserve(self, call: InferenceRequest, announced_bytes: int) -> Ticket:
-        """A place for an upload that is about to come, which is taken for as long as others of late.
+        """A ticket for an upload that is about to come, which is taken for as long as others of late.
 
         RefusedError (busy) before anything of it is read, where it could not be let in: many that come at once would
-        all be received only for most of them to be refused. Leave it, whatever comes of it.
+        all be received only for most of them to be refused. Let it `lapse`, whatever comes of it: an answer that is
+        under way keeps it until it ends.
         """
         self.check_open(call.task)
         expected_s = min(self._typical_s, announced_bytes / LEAST_RATE) if announced_bytes else self._typical_s
-        place = self.admission.admit(_owner(call), expected_s, self.host.rate, _own_s(call))
-        asyncio.get_running_loop().call_later(_COMING_S, place.release)
-        return place
+        ticket = self.admission.admit(Owner.name_of(call.owner), expected_s, self.host.rate, Owner.limit_of(call.owner))
+        asyncio.get_running_loop().call_later(_COMING_S, ticket.lapse)
+        return ticket
 
     @property
     def wait_s(self) -> float:
         """Seconds until what is under way now is answered."""
         return self.admission.wait_s(self.host.rate)
 
-    async def answer(self, upload: Upload, call: InferenceRequest, place: Ticket | None = None) -> CachedAnswer:
-        """The answer for a file that has been received. place: what `expect` gave for it.
+    async def answer(self, upload: Upload, call: InferenceRequest, ticket: Ticket | None = None) -> CachedAnswer:
+        """The answer for a file that has been received. ticket: what `reserve` gave for it.
 
         Raises InputError, UsageError and RefusedError: busy, too_long, deadline, not_ready. Where it is cancelled, its
         work ends, unless somebody else waits for the same.
         """
         key = key_of(upload.digest, self._models_of(call.task), call.cache_identity)
-        answer = await self.with_deadline(self._answer(key, upload, call, place))
+        answer = await self.with_deadline(self._answer(key, upload, call, ticket))
         self.metrics.audio(answer.duration_s, "interactive", call.task)
         return answer
 
-    async def _answer(self, key: str, upload: Upload, call: InferenceRequest, place: Ticket | None) -> CachedAnswer:
+    async def _answer(self, key: str, upload: Upload, call: InferenceRequest, ticket: Ticket | None) -> CachedAnswer:
         """From the cache, from who is being answered the same just now, or made."""
         own = False
 
         def make() -> Awaitable[bytes]:
             nonlocal own
             own = True
-            return self._make(upload, call, place)
+            return self._make(upload, call, ticket)
 
         try:
             kept, found = await self.answers.get_or_make(key, make)
@@ -129,10 +131,10 @@ class Service:
                 raise
         # What the other's request ended with was its own: its upload gone, its key's share used up; or what was kept
         # cannot be read any more.
-        return CachedAnswer.from_kept(await self._make(upload, call, place), "miss")
+        return CachedAnswer.from_kept(await self._make(upload, call, ticket), "miss")
 
     def _models_of(self, task: Task) -> str:
-        """What answers depend on beside the audio and the call."""
+        """The state that answers depend on, beside the audio and the call."""
         answering = self.check_open(task)
         runtime, options = answering.runtime, answering.options
         return repr((self.host.fingerprints[task], runtime.engine.precision, runtime.engine.backend_name, options))
@@ -147,29 +149,29 @@ class Service:
                 code="deadline",
             ) from None
 
-    async def _make(self, upload: Upload, call: InferenceRequest, place: Ticket | None) -> bytes:
+    async def _make(self, upload: Upload, call: InferenceRequest, ticket: Ticket | None) -> bytes:
         options = self.host.answering(call.task).options
-        results = await self.results(replace(upload, name=_NAMELESS), call, place)
+        results = await self.results(replace(upload, name=_NAMELESS), call, ticket)
         return await asyncio.to_thread(lambda: answer_of(results, call, options).kept())
 
     async def results(
-        self, upload: Upload, call: InferenceRequest, place: Ticket | None = None, *, envelope: bool = False
+        self, upload: Upload, call: InferenceRequest, ticket: Ticket | None = None, *, envelope: bool = False
     ) -> list[Result]:
-        """What the models say of a file, a result for each channel asked for, once it is let in; never cached.
+        """The results for a file, one for each channel asked for, once it is let in; never cached.
 
-        place: as for `answer`. envelope: keep the waveform's outline. Raises as `answer`, but for the deadline, which
+        ticket: as for `answer`. envelope: keep the waveform's outline. Raises as `answer`, but for the deadline, which
         is its caller's.
         """
-        # Who has a place was let in, also where the service has been told to end since.
-        answering = self.check_open(call.task) if place is None else self.host.answering(call.task)
+        # Who has a ticket was let in, also where the service has been told to end since.
+        answering = self.check_open(call.task) if ticket is None else self.host.answering(call.task)
         loop = asyncio.get_running_loop()
         said = await asyncio.to_thread(claimed, upload.path, upload.name, upload.size_bytes)
         check_length(said.seconds, self.bounds.most_audio_s)
         work = partial(work_s, answering.options.for_call(**call.options), channels=said.channels)
         self._typical_s += _TYPICAL_SHARE * (work(said.seconds) - self._typical_s)
-        if place is not None:
-            place.release()  # for one of the right size
-        ticket = self.admission.admit(_owner(call), work(said.seconds), self.host.rate, _own_s(call))
+        if ticket is None:
+            ticket = Ticket(self.admission, Owner.name_of(call.owner), Owner.limit_of(call.owner))
+        ticket.correct(work(said.seconds), self.host.rate)
 
         def told(seconds: float) -> None:
             loop.call_soon_threadsafe(ticket.update, work(seconds))
@@ -185,7 +187,7 @@ class Service:
         return results
 
     async def _run(self, work: Callable[[], _T], ctx: RequestContext, ticket: Ticket) -> _T:
-        """Do the work in a thread, and stop it where nobody waits for it any more."""
+        """Do the work in a thread, and stop it when its request is given up."""
         begun = self._threads.submit(work)
         running = asyncio.wrap_future(begun)
         # What it holds is given back when it ends, and not when nobody waits for it any more.
@@ -228,11 +230,3 @@ def _ended(ticket: Ticket, done: asyncio.Future[_T]) -> None:
     ticket.release()
     if not done.cancelled():
         done.exception()  # looked at, also where nobody waits for it any more
-
-
-def _owner(call: InferenceRequest) -> str | None:
-    return None if call.owner is None else call.owner.name
-
-
-def _own_s(call: InferenceRequest) -> float | None:
-    return None if call.owner is None else call.owner.limit_s
