@@ -1,7 +1,7 @@
-"""What the user typed → the list of inputs: files, folders, `-`, `@list.txt` and Kaldi `wav.scp`.
+"""Command-line arguments → the list of inputs: files, folders, `-`, `@list.txt` and Kaldi `wav.scp`.
 
-Nothing is decoded here and no command is ever run. What cannot be used becomes a `FailedInput` in its place,
-so that one bad line never stops the others. A file really called `-` or `@name` is written `./-`, `./@name`.
+Nothing is decoded here and no command is ever run. An argument that cannot be used becomes a `FailedInput` in its
+place, so that one bad line never stops the others. A file really called `-` or `@name` is written `./-`, `./@name`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,17 @@ _LONGEST_LINE = 65_536  # characters; a list with longer lines is some other fil
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One source. `source`: as records show it; `path`: None for standard input; `id`: Kaldi utterance id."""
+    """One input to run.
+
+    Parameters
+    ----------
+    source
+        Name of the input in records.
+    path
+        File to open; None for standard input.
+    id
+        Kaldi utterance id, where a `wav.scp` gives one.
+    """
 
     source: str
     path: str | None
@@ -39,7 +49,17 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class FailedInput:
-    """Something named that cannot be used, and why."""
+    """An input that cannot be used, with the error that says why.
+
+    Parameters
+    ----------
+    source
+        Name of the input in records.
+    error
+        Reason, with the same code as in a record.
+    id
+        Kaldi utterance id, where a `wav.scp` gives one.
+    """
 
     source: str
     error: InputError
@@ -52,7 +72,7 @@ Entry = Input | FailedInput
 def expand(items: Iterable[str]) -> Iterator[Entry]:
     """Yield the inputs that `items` name, in the order named, folders sorted; each path and id once.
 
-    Lazy: one folder is listed at a time. What is remembered of an input is 16 bytes, to know it again.
+    Lazy: one folder is listed at a time, and 16 bytes are kept of each input, to recognize it when it comes again.
     Never raises `InputError`; it is yielded, with the code not_found, unreadable, no_audio (a folder without
     audio), directory_loop, bad_list (a line that is refused) or empty (a list without a line).
     """
@@ -68,12 +88,12 @@ def expand(items: Iterable[str]) -> Iterator[Entry]:
 
 
 def is_list_file(item: str) -> bool:
-    """Whether an item names a list of inputs rather than an input."""
+    """True for an item that names a list of inputs rather than an input."""
     return item.startswith("@") or item.lower().endswith(".scp")
 
 
 def is_collection(item: str) -> bool:
-    """Whether an item may stand for several inputs: a list or a folder."""
+    """True for an item that may stand for several inputs: a list or a folder."""
     return is_list_file(item) or os.path.isdir(item)
 
 
@@ -108,7 +128,7 @@ def _from_path(path: str, source: str | None = None) -> Iterator[Entry]:
 
 
 def _from_folder(top: str) -> Iterator[Entry]:
-    """Depth first. A stack, not recursion: folders nest deeper than Python's stack."""
+    """Yield the inputs below a folder, depth first. A stack, not recursion: folders nest deeper than Python's stack."""
     nothing = True
     todo = [(top, iter([""]))]
     ancestors: list[tuple[int, int]] = []  # of the folders being listed: one fewer than `todo`
