@@ -1,4 +1,4 @@
-"""Where to cut speech, pure: probabilities and levels of 32 ms frames in, spans of frames out.
+"""Cut points of speech, pure: probabilities and levels of 32 ms frames in, spans of frames out.
 
 The spans partition the stream: each is speech (at most `longest` frames) or silence. Decisions depend on the frames
 alone, not on how they arrive.
@@ -17,7 +17,7 @@ ON, OFF = 0.5, 0.35
 
 @dataclass(frozen=True, slots=True)
 class FrameSpan:
-    """Half-open range of frames, and whether nobody speaks in it."""
+    """Half-open range of frames. `silent`: True if no speech is in it."""
 
     start: int
     stop: int
@@ -26,8 +26,14 @@ class FrameSpan:
 
 @dataclass(frozen=True, slots=True)
 class PauseRules:
-    """All in frames. `longest`: of a speech span. `pause`: silence that ends a span. `shortest`: voiced frames that
-    make speech of a noise. `pad`: kept around speech. `longest_silence`: of a silent span; None for any."""
+    """Limits on spans, all in frames.
+
+    - `longest`: of a speech span.
+    - `pause`: silence that ends a span.
+    - `shortest`: voiced frames that make speech of a noise.
+    - `pad`: kept around speech.
+    - `longest_silence`: of a silent span; None for any.
+    """
 
     longest: int
     longest_silence: int | None = None
@@ -41,7 +47,7 @@ class PauseRules:
 
 
 class PauseDetector:
-    """Feed frames with `push`, then call `finish`; both give spans as soon as they are decided, in order."""
+    """Streaming detector: feed it with `push`, then `finish`; both give spans as soon as they are decided, in order."""
 
     def __init__(self, rules: PauseRules) -> None:
         self._rules = rules
@@ -57,7 +63,7 @@ class PauseDetector:
 
     @property
     def decided_until(self) -> int:
-        """Frames before this one have been given out."""
+        """First frame that has not been given out."""
         return self._settled
 
     @property
@@ -68,7 +74,7 @@ class PauseDetector:
         return max(self._settled, self._now - self._rules.pause - self._rules.pad)
 
     def push(self, probability: float, level: float) -> Iterator[FrameSpan]:
-        """One frame: its speech probability, and its level (any monotone measure of loudness)."""
+        """Add one frame: its speech probability, and its level (any monotone measure of loudness)."""
         rules, frame = self._rules, self._now
         self._now += 1
         self._speaking = probability >= (OFF if self._speaking else ON)
@@ -89,7 +95,7 @@ class PauseDetector:
             yield from self._split()
 
     def finish(self) -> Iterator[FrameSpan]:
-        """The stream ends here."""
+        """End the stream."""
         if self._start is not None:
             yield from self._close(min(self._now, self._last_voiced + 1 + self._rules.pad))
         if self._settled < self._now:
@@ -124,7 +130,7 @@ class PauseDetector:
         self._settled = stop
 
     def _split(self) -> Iterator[FrameSpan]:
-        """The open speech is as long as it may be: cut it at its best pause, or where it is quietest."""
+        """Cut the open speech, which is as long as it may be, at its best pause, or where it is quietest."""
         assert self._start is not None
         half = len(self._probabilities) // 2
         cut = half + best_split(self._probabilities[half:], self._levels[half:])

@@ -1,8 +1,8 @@
-"""From the probability of silence in every 10 ms to where speech starts and ends, as FunASR's FSMN-VAD decides it.
+"""End-points of speech from the probability of silence in every 10 ms, by the rules of FunASR's FSMN-VAD.
 
-Speech begins when 150 ms of the last 200 are speech, and reaches back over those 200 ms and 200 more. It pauses when no
-more than 150 ms of the last 200 are, and is over when that lasts for long enough (`patience.py`); 100 ms of the pause
-still belong to it. It is cut when it has lasted for `max_single_segment_time`. All these times are options.
+Speech begins when 150 ms of the last 200 are speech, and reaches back over those 200 ms and 200 more. It pauses when
+no more than 150 ms of the last 200 are, and is over when that lasts for long enough (`end_silence.py`); 100 ms of the
+pause still belong to it. It is cut when it has lasted for `max_single_segment_time`. All these times are options.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from overtone.segmentation.fsmn.frame_classifier import FrameClassifier
 from overtone.types import SAMPLE_RATE
 
 LOOKAHEAD = 2
-"""Frames that the network hears beyond the one it tells of, so those before the end of a chunk are told in the next."""
+"""Frames beyond the scored one that the network needs, so those before the end of a chunk are scored in the next."""
 
 Spans = list[tuple[int, int]]
 """Half-open, in ms from the start of the stream; -1 where an event does not say that end."""
 
 
 class EndpointDetector:
-    """Finds the speech in one stream. Holds a few numbers, however long the stream.
+    """Detector of the speech in one stream. Holds a few numbers, however long the stream.
 
-    events: give FunASR's events, once for each chunk of audio, as its `generate(cache=…)` does, and not segments:
-    `(start, -1)` for speech that has begun, `(-1, end)` for its end, `(start, end)` for both at once. Speech that
-    begins with the last frame of the stream gets no end there, in FunASR neither.
+    `events` asks for FunASR's events, once for each chunk of audio, as its `generate(cache=…)` does, and not
+    segments: `(start, -1)` for speech that has begun, `(-1, end)` for its end, `(start, end)` for both at once.
+    Speech that begins with the last frame of the stream gets no end there, in FunASR neither.
     """
 
     def __init__(self, options: VadOptions, *, events: bool = False) -> None:
@@ -56,8 +56,9 @@ class EndpointDetector:
 
     @property
     def settled_ms(self) -> int:
-        """What is before this is decided: a segment that is going on reaches from its start to here at least, and one
-        that is yet to come starts no sooner."""
+        """Time before which all is decided: a segment that is going on reaches from its start to here at least, and one
+        that is yet to come starts no sooner.
+        """
         if self._start is not None:
             return self._taken * FRAME_MS
         return max(self._taken, self._frames if self._ended else self._frames - self._lookback) * FRAME_MS
@@ -70,7 +71,8 @@ class EndpointDetector:
     def push(self, silence: npt.NDArray[np.float32], decibels: npt.NDArray[np.float32]) -> Spans:
         """Take in the next frames, not the stream's last; get the segments that are now complete, or the events.
 
-        silence: probability that there is no speech. decibels: the frame's energy. Both float32 (frames,).
+        - `silence`: probability that there is no speech, float32 (frames,).
+        - `decibels`: the frame's energy, float32 (frames,).
         """
         return self._take(silence, decibels, None)
 
@@ -156,7 +158,7 @@ class EndpointDetector:
             self._taken = frame + 1
 
     def _wait(self, frame: int) -> None:
-        """One frame outside of speech, or the first that makes it speech."""
+        """Take in one frame outside of speech, or the first that makes it speech."""
         if self._ended:
             return
         if self._voiced:
@@ -166,7 +168,7 @@ class EndpointDetector:
             self._ended = self._silence * FRAME_MS > self._options.max_start_silence_time
 
     def _end(self, frame: int) -> None:
-        """The segment's last frame is this."""
+        """End the segment at this frame."""
         assert self._start is not None
         self._closed.append((self._start * FRAME_MS, (frame + 1) * FRAME_MS))
         # FunASR spends a frame twice where a segment ends with one that was its own already (only without extension).
