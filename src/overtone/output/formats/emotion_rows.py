@@ -12,9 +12,9 @@ from overtone.types import SILENCE, EmotionResult, FrameResult, Granularity, Res
 
 
 class EmotionRows(Table):
-    """Label and score, and after them the classes of the model, the caller's and in the caller's order.
+    """Table of label and score, then the classes of the model, or the caller's in the caller's order.
 
-    A class named as another column is gets the prefix `score_`.
+    A class with the name of another column gets the prefix `score_`.
     """
 
     def __init__(self, granularity: Granularity, labels: Sequence[str]) -> None:

@@ -27,7 +27,7 @@ def base_name(result: Result) -> str:
 
 
 class OutputNames:
-    """Gives each result its own name: `call`, then `call-2` for the second input of that name.
+    """Names for the files of results, none twice: `call`, then `call-2` for the second input of that name.
 
     A result of the same source, id and channel gets the same name again.
     """

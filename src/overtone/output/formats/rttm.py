@@ -1,4 +1,4 @@
-"""NIST RTTM: who speaks when, or in what mood."""
+"""NIST RTTM: turns of speakers, or of emotions."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _turns(result: Result) -> Iterator[_Turn]:
 
 
 def _speakers(result: Transcript) -> Iterator[_Turn]:
-    """Sentences that follow on each other, by one speaker, are one turn. UsageError where nobody was told apart."""
+    """Turns of a transcript: sentences that follow on each other, by one speaker. UsageError without speakers."""
     if result.speakers is None:
         raise UsageError(NO_SPEAKERS, code="no_speakers")
     turn: _Turn | None = None

@@ -31,7 +31,7 @@ _COLUMNS = {"text": _TEXT, "sentence": _SENTENCE, "word": (*_SENTENCE, Column("w
 
 
 class TranscriptRows(Table):
-    """What was said; a transcript without sentences has one row, which spans it."""
+    """Table of sentences; a transcript without sentences has one row, which spans it."""
 
     def __init__(self, detail: Detail) -> None:
         super().__init__(detail, _COLUMNS[detail])

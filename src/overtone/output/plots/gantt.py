@@ -1,4 +1,4 @@
-"""Who did what from when to when: a lane for each thread, its stages in colour, time to the right."""
+"""Gantt chart of a run: a lane for each thread, its stages in color, time to the right."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_SHOWN = 16
 """Lanes in a picture; those that did most."""
 
 _NAMED = 60
-"""Batches that are told apart by lines and, where there is room, by their shape; more would only be noise."""
+"""Batches that are marked by lines and, where there is room, by their shape; more would only be noise."""
 
 _LANE_INCHES, _TOP_INCHES, _BOTTOM_INCHES = 0.42, 0.74, 0.74
 _LEFT, _RIGHT = 0.1, 0.985
@@ -68,7 +68,7 @@ def columns_of(recording: Recording, lane: str, stage: Stage, columns: int = COL
 
 
 class Threads:
-    """Draws one recording into one figure, whose height it sets."""
+    """Drawing of one recording into one figure, whose height it sets."""
 
     def __init__(self, figure: Any, recording: Recording, caption: str) -> None:
         from matplotlib.font_manager import FontProperties
@@ -115,7 +115,7 @@ class Threads:
         self._batches(axes, row, self._recording.stints(lane, "run"))
 
     def _batches(self, axes: Any, row: int, stints: tuple[Interval, ...]) -> None:
-        """A line before each batch, and its shape where there is room, as long as there are few."""
+        """Draw a line before each batch, and its shape where there is room, as long as there are few."""
         if len(stints) > _NAMED:
             return
         scale = (_RIGHT - _LEFT) / self._length_s
@@ -158,7 +158,7 @@ class Threads:
             )  # fmt: skip
 
     def _title(self) -> None:
-        """And, to the right, what share of the time the model ran in: how well all else is hidden behind it."""
+        """Draw the title and, right, the share of time that the model ran: how well all else is hidden behind it."""
         at = 1 - 0.32 / self._inches
         style: dict[str, Any] = {"fontproperties": self._bold, "color": INK, "parse_math": False}
         self._figure.text(_LEFT, at, "who did what, when", **style)

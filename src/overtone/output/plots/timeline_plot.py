@@ -15,7 +15,7 @@ from overtone.output.plots.curves import curves_of, shown_seconds, stretches_of,
 from overtone.types import SILENCE, EmotionResult
 
 MAX_TITLE = 54
-"""Latin letters that fit beside the verdict; an ideograph counts as two."""
+"""Latin letters that fit beside the top label; an ideograph counts as two."""
 
 _SHORTEST_S = 0.02
 """No picture shows less, so that its time axis has a length."""
@@ -31,7 +31,7 @@ _CJK_FONTS = (
 
 
 class Picture:
-    """Draws one result into one figure."""
+    """Drawing of one result into one figure."""
 
     def __init__(self, figure: Any, result: EmotionResult) -> None:
         from matplotlib.font_manager import FontProperties
@@ -47,7 +47,7 @@ class Picture:
         self._bold = FontProperties(family=families, size=12, weight="bold")
 
     def draw(self) -> None:
-        """Both panels, title, legend and caption."""
+        """Draw both panels, title, legend and caption."""
         grid = self._figure.add_gridspec(
             2,
             1,
@@ -87,7 +87,7 @@ class Picture:
         self._label(axes.set_ylabel, "waveform")
 
     def _spans(self, axes: Any, peak: float) -> None:
-        """Colour behind the waveform, and strong along the bottom, one collection per label."""
+        """Draw color behind the waveform, and strong along the bottom, one collection per label."""
         by_label: dict[str, list[tuple[float, float]]] = {}
         for stretch in self._stretches:
             by_label.setdefault(stretch.label, []).append((stretch.start, stretch.stop - stretch.start))
@@ -191,7 +191,7 @@ class Picture:
 
 
 def shown_text(text: str, glyphs: set[int]) -> str:
-    """What no font here can draw becomes a box, so that nothing is missing without being seen."""
+    """`text` with a box for each character that no font here can draw, so that nothing is missing unseen."""
     return "".join(c if ord(c) in glyphs else "\u25a1" for c in text)
 
 
