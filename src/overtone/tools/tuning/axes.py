@@ -1,4 +1,4 @@
-"""What there is to try on a device: the axes of the search."""
+"""Axes of the search: the values to try on a device."""
 
 from __future__ import annotations
 
@@ -16,23 +16,25 @@ TUNED = ("precision", "threads", "batch_size_s", "max_segment")
 _PRECISIONS = {"cpu": ("fp32", "bf16", "int8"), "cuda": ("fp32", "tf32", "bf16", "fp16")}
 
 _SEGMENTS_S = (30.0, 20.0, 10.0)
-"""Seconds. Nothing longer than the default: what attention costs for a second of audio grows with the length."""
+"""Seconds. Nothing longer than the default: the cost of attention for a second of audio grows with the length."""
 
 
 @dataclass(frozen=True, slots=True)
 class SampleStats:
-    """How much audio the trials have: seconds in all, and of the longest source."""
+    """Amount of audio in the trials: seconds in all, and of the longest source."""
 
     audio_s: float
     longest_s: float
 
 
 def axes_for(options: Options, fixed: Collection[str], device: str, cores: int, heard: SampleStats) -> Axes:
-    """What to try on `device` (`cpu`, `cuda:N`, or several of those joined by commas).
+    """Axes to try on `device` (`cpu`, `cuda:N`, or several of those joined by commas).
 
-    fixed: names of options that are given and stay as they are. cores: those this process may use. What could make no
-    difference is left out: threads on a GPU, batches and segments where files run whole, batches that hold all of the
-    audio, segments that hold every source.
+    Values that could make no difference are left out: threads on a GPU, batches and segments where files run whole,
+    batches that hold all of the audio, segments that hold every source.
+
+    - `fixed`: names of options that are given and stay as they are.
+    - `cores`: those this process may use.
     """
     on_cpu = device == "cpu"
     return Axes(

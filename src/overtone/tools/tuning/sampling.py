@@ -1,4 +1,4 @@
-"""Some of the user's own audio: the same for every trial, and no more than was asked for."""
+"""Sample of the user's own audio: the same for every trial, and no more than was asked for."""
 
 from __future__ import annotations
 
@@ -17,8 +17,13 @@ from overtone.types import SAMPLE_RATE
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """paths: files to run. heard: how much audio they hold. cut: whether there was more. failed: inputs that could not
-    be used."""
+    """Audio for the trials.
+
+    - `paths`: files to run.
+    - `heard`: the amount of audio in them.
+    - `cut`: True if there was more.
+    - `failed`: inputs that could not be used.
+    """
 
     paths: tuple[str, ...]
     heard: SampleStats
@@ -27,10 +32,10 @@ class Sample:
 
 
 def take_sample(entries: Iterable[Entry], most_s: float, folder: Path, complain: Callable[[str], object]) -> Sample:
-    """The first `most_s` seconds of what `entries` hold.
+    """Take the first `most_s` seconds of the inputs in `entries`.
 
-    Files are used where they are. What has to be cut, and standard input, is written into `folder`, 16-bit at 16 kHz
-    with its channels. complain: told of each input that cannot be used.
+    Files are used where they are. Files that have to be cut, and standard input, are written into `folder`, 16-bit at
+    16 kHz with their channels. `complain` is called with each input that cannot be used.
     """
     paths: list[str] = []
     lengths: list[float] = []
@@ -59,7 +64,7 @@ def take_sample(entries: Iterable[Entry], most_s: float, folder: Path, complain:
 
 
 def _copied(path: str | None, name: str, copy: Path, most_s: float) -> tuple[float, bool]:
-    """Write the first `most_s` seconds of a source to a WAV; its seconds, and whether that was all."""
+    """Write the first `most_s` seconds of a source to a WAV; return its seconds, and True if that was all."""
     most, written, whole = round(most_s * SAMPLE_RATE), 0, True
     with Decoder(path if path is not None else standard_input(), name) as decoder, wave.open(str(copy), "wb") as file:
         file.setnchannels(decoder.channels)

@@ -17,12 +17,12 @@ from overtone.tools.tuning.search import Axes, Row, Trial
 from overtone.tools.tuning.trial import Answer, Found, TrialError
 
 Runner = Callable[..., Found]
-"""`trial.run`, or what stands for it in a test."""
+"""`trial.run`, or a stand-in for it in a test."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A row of the search, and what else is shown of it. code: of the error, where it failed."""
+    """A row of the search, with the rest that is shown of it. `code`: of the error, where it failed."""
 
     row: Row
     agreement: Agreement | None = None
@@ -31,10 +31,11 @@ class Measured:
 
 @dataclass(slots=True)
 class Session:
-    """The trials of one tuning and what came of them.
+    """The trials of one tuning and their rows.
 
-    base: the options of every trial, apart from what is tried. time_s: for all trials together, from the first one on.
-    least_agreement: share of segments that have to keep their label of fp32.
+    - `base`: the options of every trial, apart from those that are tried.
+    - `time_s`: for all trials together, from the first one on.
+    - `least_agreement`: share of segments that have to keep their label of fp32.
     """
 
     base: Options
@@ -49,7 +50,7 @@ class Session:
 
     @property
     def rows(self) -> list[Row]:
-        """What the search knows."""
+        """The rows that the search knows."""
         return [measured.row for measured in self.measured]
 
     def best(self) -> Measured | None:
@@ -62,9 +63,9 @@ class Session:
         return self.base.replace(**asdict(chosen))
 
     def run(self, tell: Callable[[Trial, Measured | None], object]) -> bool:
-        """Make the trials. tell: called before each, and with what came of it after.
+        """Make the trials; True if there was time for all of them.
 
-        Returns whether there was time for all of them. A KeyboardInterrupt leaves what was measured so far in place.
+        A KeyboardInterrupt leaves the rows so far in place. `tell` is called before each trial, and with its row after.
         """
         began = time.perf_counter()
         while True:
@@ -110,12 +111,12 @@ class Session:
 
 
 def _share(agreement: Agreement) -> float:
-    """What is held against the floor: labels, or where a model has none, how far embeddings point the same way."""
+    """The agreement that is held against the floor: of labels or, where a model has none, the cosine of embeddings."""
     return (agreement.cosine or 0.0) if agreement.labels is None else agreement.labels
 
 
 def compare(expected: Sequence[Answer], found: Sequence[Answer]) -> Agreement | None:
-    """How far answers agree with those of fp32, over the segments that both have; None where they have none.
+    """Agreement of answers with those of fp32, over the segments that both have; None where they have none.
 
     A segment that only one of them has counts as one whose label differs.
     """
