@@ -1,4 +1,4 @@
-"""What every command that writes a result for each input does: from its inputs to its output."""
+"""Run of a command that writes a result for each input: from its inputs to its output."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _Result = TypeVar("_Result", bound=Result)
 
 @dataclass(frozen=True, slots=True)
 class BatchRun:
-    """What the command line asked for, beside the options."""
+    """Arguments of such a command, beside its options."""
 
     inputs: list[str]
     output: str | None
@@ -47,7 +47,7 @@ class BatchRun:
     quiet: bool
 
     def check(self) -> None:
-        """UsageError for options that are at odds, before anything is loaded."""
+        """Raise UsageError for options that are at odds, before anything is loaded."""
         appendable = self.output is not None and self.output.endswith(".jsonl") and "{name}" not in self.output
         if self.resume and not appendable:
             raise UsageError("--resume goes on with a .jsonl file; name it with -o.")
@@ -63,7 +63,7 @@ class BatchRun:
 
     @property
     def is_interactive(self) -> bool:
-        """Whether results are shown to a person."""
+        """True if results are shown to a person."""
         return self.output is None and self.format is None and sys.stdout.isatty()
 
     @property
@@ -73,20 +73,20 @@ class BatchRun:
 
     @property
     def is_multi_input(self) -> bool:
-        """Whether there may be more than one input."""
+        """True if there may be more than one input."""
         return len(set(self.inputs)) > 1 or any(map(is_collection, self.inputs))
 
     def sink_options(self, *, split: bool) -> dict[str, Any]:
-        """What `open_sink` is told of the output; split: each channel has a result of its own."""
+        """Arguments of `open_sink` for this output; `split`: each channel has a separate result."""
         return {"format": self.kind, "append": self.resume, "many": split or self.is_multi_input}
 
     def check_form(self, form: Mapping[str, Any]) -> None:
-        """UsageError for an output that cannot be as it is asked for, before anything is loaded."""
+        """Raise UsageError for an output that cannot be as it is asked for, before anything is loaded."""
         if not self.is_interactive:
             check_sink(self.output, **form)
 
     def entries(self, done: set[str]) -> Iterator[Entry]:
-        """The inputs that are not among those done before (`overtone.output.resume.recover`)."""
+        """The inputs that are not among those done before (`overtone.output.resume.resume_from`)."""
         return (entry for entry in expand(self.inputs) if journal.key_of(entry.source, entry.id) not in done)
 
     def write(
@@ -98,8 +98,11 @@ class BatchRun:
         decoded_s: Callable[[], float],
         first: Callable[[_Result], None] = lambda _: None,
     ) -> int:
-        """Write every result, and give the exit code. run: begins the run. first: done with a result before its line
-        is written: where that stands, everything of the input stands."""
+        """Write every result, and return the exit code.
+
+        - `run`: begins the run.
+        - `first`: called with a result before its line is written: where that stands, everything of the input stands.
+        """
         shown = not self.quiet and not self.is_interactive and sys.stderr.isatty()
         with ProgressBar(self._counted(done), decoded_s, shown=shown) as meter:
             for result in run():
@@ -114,7 +117,7 @@ class BatchRun:
             return 1 if meter.failed else 0
 
     def _counted(self, done: set[str]) -> Iterator[Entry] | None:
-        """What is to be done, to be counted beside the run; None where a list comes through a pipe, to be read once."""
+        """The inputs of this run, to be counted beside it; None where a list comes through a pipe, to be read once."""
         if not all(os.path.isfile(item.removeprefix("@")) for item in self.inputs if is_list_file(item)):
             return None
         return self.entries(done)

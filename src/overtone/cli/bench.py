@@ -98,7 +98,7 @@ def _longest_s(options: Options) -> float:
 
 
 def _check_funasr(options: Options) -> None:
-    """UsageError where FunASR cannot be measured against, before anything is loaded."""
+    """Raise UsageError where FunASR cannot be measured against, before anything is loaded."""
     if importlib.util.find_spec("funasr") is None:
         raise UsageError("--funasr: FunASR is not installed here (pip install funasr).", code="missing_extra")
     found = checkpoints.find(options.model, hub=options.hub)
@@ -107,7 +107,7 @@ def _check_funasr(options: Options) -> None:
 
 
 def _load(name: str, contender: BenchmarkWorker, options: Options, overtone: Mapping[str, Any]) -> dict[str, Any]:
-    """What it runs on, and the seconds that loading took, imports included; without what is done once in a lifetime."""
+    """The device of a contender, and seconds of loading, imports included, without work done once in a lifetime."""
     try:
         if name == "funasr":
             folder = str(checkpoints.find(options.model, hub=options.hub).folder)
@@ -140,7 +140,7 @@ def _named(files: list[str]) -> Iterator[_Clip]:
 
 
 def _row_of(clip: _Clip, contenders: Mapping[str, BenchmarkWorker], repeats: int, until: float) -> dict[str, Any]:
-    """What was measured with a clip; where it cannot be used, the error stands in Overtone's place.
+    """Measurements with a clip; where it cannot be used, the error stands in Overtone's place.
 
     Clips come from short to long, so that the highest memory so far is that clip's.
     """

@@ -1,4 +1,4 @@
-"""`overtone models convert`: a checkpoint as a model for the CPU, with what its precision costs."""
+"""`overtone models convert`: a checkpoint as a model for the CPU, with the agreement that its precision keeps."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def convert(
 
 
 def _check(precision: CpuPrecision, calibrate: list[str], onnx: bool) -> None:
-    """What cannot be is refused before anything is fetched or converted. UsageError, or ModelError for what lacks."""
+    """Refuse impossible options before anything is fetched. UsageError, or ModelError for missing packages."""
     if onnx and precision != "fp32":
         raise UsageError("--onnx writes float32 models; leave it out, or take --precision fp32.")
     if onnx and any(importlib.util.find_spec(name) is None for name in _ONNX_TAKES):

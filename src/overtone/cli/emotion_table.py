@@ -1,4 +1,4 @@
-"""Results for a person at a terminal: a row for each input as it is done, and its timeline under it."""
+"""Table for a person at a terminal: a row for each input as it is done, and its timeline under it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COLOURS = {
 
 
 def heading(result: Result) -> str:
-    """The markup of what a result is of, and how long that is or what was wrong with it."""
+    """Markup of a result's source, with its length or its error."""
     channel = "" if result.channel is None else f" [dim]channel {result.channel}[/]"
     name = f"[bold]{escape(console.printable(result.source))}[/]{channel}"
     if result.error is not None:
@@ -32,13 +32,13 @@ def heading(result: Result) -> str:
 
 
 def show_warnings(result: Result) -> None:
-    """What was wrong with the source and did not stop it."""
+    """Print the warnings about a source."""
     for warning in result.warnings:
         console.out.print(f"  [yellow]{escape(console.printable(warning))}[/]")
 
 
 class TableSink(Closing):
-    """A sink (see `overtone.output.formats`) that prints."""
+    """Sink (see `overtone.output.formats`) that prints."""
 
     def __init__(self, granularity: Granularity) -> None:
         self._timeline = granularity != "utterance"
@@ -58,7 +58,7 @@ class TableSink(Closing):
                 console.out.print(f"  [dim]… {more} more; -o timeline.csv or .srt holds them all[/]")
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: nothing is held."""
 
 
 def colour(label: str) -> str:

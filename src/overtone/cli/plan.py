@@ -1,4 +1,4 @@
-"""`overtone plan`: what a run would do and need. The model is loaded and measured; nothing goes through it."""
+"""`overtone plan`: time and memory of a run. The model is loaded and measured; nothing goes through it."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ _SHOWN = 40
 
 @dataclass(frozen=True, slots=True)
 class _Forecast:
-    """What one input would need. `seconds` is None where the header does not say.
+    """Needs of one input. `seconds` is None where the header does not say.
 
-    segments: of all its tracks; at the least that many, unless `exact`. run_s: seconds for the model at the most, with
-    every track, and what overlapping windows share as often as they share it.
+    - `segments`: of all its tracks; at the least that many, unless `exact`.
+    - `run_s`: seconds for the model at the most, with every track, and the overlap of windows as often as they share
+      it.
     """
 
     source: str
@@ -99,7 +100,7 @@ def _forecast(source: str, seconds: float, tracks: int, started: runtime.Runtime
 
 
 def _refusal(samples: int, tracks: int, started: runtime.Runtime) -> str | None:
-    """Why a file that is to run whole will not be; None if it will."""
+    """Reason why a file that is to run whole will not; None if it will."""
     if not started.options.whole:
         return None
     try:

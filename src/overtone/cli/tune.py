@@ -45,7 +45,7 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", "--force", help="Replace
 
 @dataclass(frozen=True, slots=True)
 class TuneRequest:
-    """What the command line asked for, beside the options. Seconds."""
+    """Arguments of the command, beside the options. Seconds."""
 
     output: str
     time_s: float
@@ -53,7 +53,7 @@ class TuneRequest:
     least_agreement: float
 
     def check(self, overwrite: bool) -> None:
-        """UsageError for what cannot be, before anything runs."""
+        """Raise UsageError for arguments that cannot be, before anything runs."""
         if not self.audio_s >= 1:
             raise UsageError(f"--audio-s is {self.audio_s:g}; give 1 or more seconds.")
         if not 0 <= self.least_agreement <= 1:
@@ -124,7 +124,7 @@ def _check(sample: Sample, request: TuneRequest, quiet: bool) -> None:
 
 
 def _teller(quiet: bool) -> Callable[[Trial, Measured | None], None]:
-    """Says on standard error which trial is made, and on the same line how it went."""
+    """Printer to standard error of the trial that is made and, on the same line, of its outcome."""
 
     def tell(trial: Trial, measured: Measured | None) -> None:
         if quiet:
@@ -139,7 +139,7 @@ def _teller(quiet: bool) -> Callable[[Trial, Measured | None], None]:
 
 
 def _report(session: Session, request: TuneRequest, given: Mapping[str, Any], remarks: list[str]) -> None:
-    """Print what was found and write the profile. Raises what says why there is none to write."""
+    """Print the settings found and write the profile. Raises the error that says why there is none to write."""
     table, chosen = report.table(session), session.best()
     console.out.print(table)
     console.out.print(f"[dim]{report.LEGEND}[/]", soft_wrap=True)
@@ -163,7 +163,7 @@ def _report(session: Session, request: TuneRequest, given: Mapping[str, Any], re
 
 
 def _values(session: Session, chosen: Trial, given: Mapping[str, Any]) -> dict[str, profile.Value]:
-    """What the profile says: what was typed, what was tried, and on which model and device it was."""
+    """Values of the profile: those typed, those tried, and the model and device they are for."""
     options = session.options(chosen)
     tuned = asdict(chosen)
     if options.whole or options.segment != "vad":

@@ -1,4 +1,4 @@
-"""What a person wants to know of a running service, from two scrapes of it. Pure: no network, no clock, no drawing."""
+"""Dashboard of a running service, from two scrapes of it. Pure: no network, no clock, no drawing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STREAMS: Final = "WEBSOCKET"
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Half of the requests, and 95 of 100, took no longer; None where there were none."""
+    """Latency of requests: half of them, and 95 of 100, took no longer; None where there were none."""
 
     p50_s: float | None = None
     p95_s: float | None = None
@@ -39,9 +39,10 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class WorkRates:
-    """What the model does. None where nothing ran.
+    """Rates of the model's work. None where nothing ran.
 
-    busy: share of the time, over all devices. fill: share of the seconds run that was audio and no padding.
+    - `busy`: share of the time, over all devices.
+    - `fill`: share of the seconds run that was audio and no padding.
     """
 
     busy: float | None
@@ -62,7 +63,9 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """hits: share of the answers that were not computed, lately (None: there were none) and since the start."""
+    """Hit rates of the cache. `hits`: share of the answers that were not computed, lately (None: there were none)
+    and since the start.
+    """
 
     hits: float | None
     hits_ever: float
@@ -74,10 +77,14 @@ class Cache:
 class DashboardModel:
     """A service at a glance.
 
-    over_s: what rates are over; None at the first look, when nothing that needs two scrapes is known.
-    requests: per second, by class of status (`2xx`). stages: mean seconds of a source. queue_s: seconds of audio, by
-    class. splits, restarts, refused (by code): since the start. Probes are left out of requests, latency and routes,
-    and streams, which last as long as somebody speaks, out of latency.
+    Probes are left out of requests, latency and routes, and streams, which last as long as somebody speaks, out of
+    latency.
+
+    - `over_s`: the interval of rates; None at the first look, when nothing that needs two scrapes is known.
+    - `requests`: per second, by class of status (`2xx`).
+    - `stages`: mean seconds of a source.
+    - `queue_s`: seconds of audio, by class.
+    - `splits`, `restarts`, `refused` (by code): since the start.
     """
 
     about: Mapping[str, str]
@@ -103,14 +110,14 @@ class DashboardModel:
 
 
 class MetricsWindow:
-    """The scrapes of the last while, to compare each new one with."""
+    """Recent scrapes, to compare each new one with."""
 
     def __init__(self, seconds: float = WINDOW_S) -> None:
         self._seconds = seconds
         self._scrapes: deque[MetricSamples] = deque()
 
     def add(self, now: MetricSamples) -> DashboardModel:
-        """What there is to see, from this scrape and the oldest that still counts."""
+        """The dashboard from this scrape and the oldest that still counts."""
         if self._scrapes and _started(self._scrapes[-1]) != _started(now):
             self._scrapes.clear()  # another process: nothing continues
         self._scrapes.append(now)
@@ -120,7 +127,7 @@ class MetricsWindow:
 
 
 def view(before: MetricSamples | None, now: MetricSamples) -> DashboardModel:
-    """The service between two scrapes, or at a single one."""
+    """The dashboard between two scrapes, or at a single one."""
     since = None if before is None or now.at_s <= before.at_s else before
     return DashboardModel(
         about=now.labels("overtone_build_info"),
@@ -162,7 +169,7 @@ def _requests(before: MetricSamples, now: MetricSamples) -> dict[str, float]:
 
 
 def _latency(before: MetricSamples, now: MetricSamples, only: tuple[str, str] | None = None) -> Latency:
-    """Of one method and route, or of all but probes and streams."""
+    """Latency of one method and route, or of all but probes and streams."""
     buckets: dict[float, float] = {}
     for labels, grown in now.increase_since(before, "overtone_request_seconds_bucket"):
         method, route = labels.get("method", ""), labels.get("route", "")

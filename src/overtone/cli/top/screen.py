@@ -23,7 +23,7 @@ _NEAR, _OVER = 0.9, 1.0
 
 
 def frame(view: DashboardModel, url: str, problem: str | None = None) -> RenderableType:
-    """The frame. problem: why the last look failed, where it did; what is shown is then from the one before."""
+    """Render a frame. `problem`: why the last look failed, where it did; the rest is then from the one before."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column()
@@ -122,7 +122,7 @@ def _cache(view: DashboardModel) -> str:
 
 
 def _so_far(view: DashboardModel) -> str:
-    """What went wrong since the start."""
+    """Problems since the start."""
     refused = ", ".join(f"[yellow]{count:.0f}[/] {escape(code)}" for code, count in _most_first(view.refused))
     parts = (
         _count(view.splits, "batch halved" if view.splits == 1 else "batches halved", "yellow"),
@@ -153,7 +153,7 @@ def _percent(share: float) -> str:
 
 
 def _count(count: float, what: str, colour: str = "none") -> str:
-    """Nothing of anything is nothing to look at."""
+    """A count and its noun, dim for none of anything, which is nothing to look at."""
     return f"[{colour}]{count:.0f}[/] {what}" if count else f"[dim]0 {what}[/]"
 
 
