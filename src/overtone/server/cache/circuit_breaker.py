@@ -1,4 +1,4 @@
-"""Not asking, for a while, what has just failed."""
+"""Circuit breaker: no calls, for a while, to a service that has just failed."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ _log = logging.getLogger("overtone.server.cache")
 
 
 class CircuitBreaker:
-    """Whether something that can fail is worth asking: not for `pause_s` after it failed; then one asks for all.
+    """Circuit breaker: open for `pause_s` after a failure; then one caller asks for all.
 
-    Trouble is said once when it comes and once when it is over, both as warnings: who has read the one wants the other.
-    Whoever asks gets a turn and tells how it went. Turns from before the trouble decide nothing any more, so requests
-    that were on their way together, some of which still got through, do not make it come and go.
+    Trouble is logged once when it comes and once when it is over, both as warnings: a reader of the one wants the
+    other. A caller gets a turn and reports its outcome. Turns from before the trouble decide nothing any more, so
+    requests that were on their way together, some of which still got through, do not make it come and go.
     """
 
     def __init__(self, name: str, pause_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.name = name
         self.failures = 0
-        """How often asking failed."""
+        """Failed calls so far."""
         self.trouble: str | None = None
-        """What was said of the last failure; None while all is well."""
+        """Text of the last failure; None while all is well."""
         self._pause_s = pause_s
         self._clock = clock
         self._turn = 0
@@ -38,7 +38,7 @@ class CircuitBreaker:
         return self._turn
 
     def record_failure(self, turn: int, why: str) -> None:
-        """Asking failed."""
+        """Record that a call failed."""
         self.failures += 1
         if turn != self._turn:
             return
@@ -54,7 +54,7 @@ class CircuitBreaker:
         self._next_s = self._clock() + self._pause_s
 
     def record_success(self, turn: int) -> None:
-        """Asking did not fail."""
+        """Record that a call succeeded."""
         if turn == self._turn and self.trouble is not None:
             self.trouble = None
             _log.warning("%s is well again.", self.name)
