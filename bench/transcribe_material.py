@@ -1,4 +1,5 @@
-"""What transcription is measured with: checkpoints of the published shapes with seeded random weights, and real speech.
+"""Material of the transcription benchmarks: checkpoints of the published shapes with seeded random weights, and real
+speech.
 
 The checkpoints come from `tests/helpers/oracles`, which makes them with FunASR's own classes, laid out as published.
 """
@@ -19,7 +20,7 @@ from overtone.tools.benchmark import write_wav
 from overtone.types import Samples
 
 MODELS = ("sensevoice", "paraformer")
-"""What recognises words."""
+"""Models that recognize words."""
 
 _ORACLES: dict[str, tuple[str, dict[str, str]]] = {
     "sensevoice": ("sense_voice", {}),
@@ -28,7 +29,7 @@ _ORACLES: dict[str, tuple[str, dict[str, str]]] = {
     "punctuation": ("ct_transformer", {}),
     "speakers": ("campplus", {}),
 }
-"""Module of `tests/helpers/oracles`, and what its `publish` is told beside the size."""
+"""Module of `tests/helpers/oracles`, and the arguments of its `publish` beside the size."""
 
 PUBLISH = """
 import importlib
@@ -66,7 +67,7 @@ def checkpoint(folder: Path, name: str, size: str, threads: int = 1) -> str:
 
 
 def with_models(folder: Path, model: str, size: str, punctuation: str, threads: int = 1) -> dict[str, Any]:
-    """A recogniser with what it takes beside it, as `TranscribeOptions` names them."""
+    """A recognizer with its auxiliary models, as `TranscribeOptions` names them."""
     found = {"model": checkpoint(folder, model, size, threads), "vad": checkpoint(folder, "vad", size, threads)}
     if model == "paraformer":
         found["punctuation"] = checkpoint(folder, "punctuation", punctuation, threads)
