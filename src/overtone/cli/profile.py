@@ -182,7 +182,7 @@ def _lines(run: _Run) -> dict[str, str]:
         + (f"{format_size(first)} after the first batch, " if (first := recording.first_bytes.get("run")) else "")
         + f"{format_size(run.peak_bytes)} at the peak ({'running' if running else 'loading'}), "
         f"{format_size(run.whole.bytes)} at the end"
-        + (f"; a batch took up to {format_size(grown)}" if (grown := recording.most_grown.get("run")) else "")
+        + (f"; a batch took up to {format_size(grown)}" if (grown := recording.max_growth.get("run")) else "")
         + f"; budget {format_size(run.budget_bytes)}",
         "gpu": run.gpu,
     }

@@ -29,10 +29,10 @@ Stage = Literal["decode", "cut", "wait", "batch", "run", "merge", "write", "idle
 STAGES: tuple[Stage, ...] = ("decode", "cut", "wait", "batch", "run", "merge", "write", "idle")
 """In the order in which a source meets them."""
 
-MOST_STINTS = 8192
-"""Stints that a recording holds; with more, neighbors become one. Some 2 MB."""
+MAX_INTERVALS = 8192
+"""Intervals that a recording holds; with more, neighbors become one. Some 2 MB."""
 
-MOST_LANES = 64
+MAX_LANES = 64
 """Threads with a lane each; the rest share one, so that no number of them makes a recording grow."""
 
 _FINEST_S = 1e-4
@@ -75,7 +75,7 @@ NULL_PROFILER = Profiler()
 
 @dataclass(slots=True)
 class Interval:
-    """Time of one lane spent on one stage: `count` stints of `busy_s` seconds in all, the first of them on `label`.
+    """Time of one lane spent on one stage: `count` intervals of `busy_s` seconds in all, the first of them on `label`.
 
     One that was not joined with others has a count of 1 and is busy from `start` to `stop`.
     """
@@ -87,7 +87,7 @@ class Interval:
     count: int = 1
 
     def join(self, later: Interval) -> None:
-        """Make this and a later one the same stint."""
+        """Make this and a later one the same interval."""
         self.start, self.stop = min(self.start, later.start), max(self.stop, later.stop)
         self.busy_s += later.busy_s
         self.count += later.count
@@ -95,43 +95,43 @@ class Interval:
 
 @dataclass(slots=True)
 class StageTotal:
-    """All stints of one lane on one stage. `cpu_s`: seconds that the lane's thread spent on a processor."""
+    """All intervals of one lane on one stage. `cpu_s`: seconds that the lane's thread spent on a processor."""
 
     count: int = 0
     busy_s: float = 0.0
     cpu_s: float = 0.0
     longest: Interval | None = None
 
-    def add(self, stint: Interval, cpu_s: float) -> None:
-        """Add one stint."""
+    def add(self, interval: Interval, cpu_s: float) -> None:
+        """Add one interval."""
         self.count += 1
-        self.busy_s += stint.busy_s
+        self.busy_s += interval.busy_s
         self.cpu_s += cpu_s
-        if self.longest is None or stint.busy_s > self.longest.busy_s:
-            self.longest = Interval(stint.start, stint.stop, stint.busy_s, stint.label)
+        if self.longest is None or interval.busy_s > self.longest.busy_s:
+            self.longest = Interval(interval.start, interval.stop, interval.busy_s, interval.label)
 
 
 @dataclass(slots=True)
 class _Series:
     total: StageTotal = field(default_factory=StageTotal)
-    stints: list[Interval] = field(default_factory=list)
+    intervals: list[Interval] = field(default_factory=list)
 
-    def put(self, stint: Interval, width_s: float) -> bool:
+    def put(self, interval: Interval, width_s: float) -> bool:
         """Add one; False if it could be joined to the one before, both within `width_s`."""
-        if self.stints:
-            last = self.stints[-1]
-            if max(last.stop, stint.stop) - min(last.start, stint.start) <= width_s:
-                last.join(stint)
+        if self.intervals:
+            last = self.intervals[-1]
+            if max(last.stop, interval.stop) - min(last.start, interval.start) <= width_s:
+                last.join(interval)
                 return False
-        self.stints.append(stint)
+        self.intervals.append(interval)
         return True
 
 
 class Recording:
-    """Stints by lane and stage. Pure: no clock, no threads.
+    """Intervals by lane and stage. Pure: no clock, no threads.
 
-    Totals are exact however long it gets. Stints are at most `MOST_STINTS`: with more, neighbors of the same lane and
-    stage are joined where both lie within `resolution_s`, which doubles until half of that is left.
+    Totals are exact however long it gets. Intervals are at most `MAX_INTERVALS`: with more, neighbors of the same lane
+    and stage are joined where both lie within `resolution_s`, which doubles until half of that is left.
     """
 
     def __init__(self) -> None:
@@ -139,10 +139,10 @@ class Recording:
         self.started = 0.0
         """Start of the recording; anything begun before is counted from then on."""
         self.stopped = 0.0
-        """End of the last stint."""
+        """End of the last interval."""
         self.starved_s = 0.0
         """Seconds of `idle` during which a source was being read: the model waited for it."""
-        self.most_grown: dict[Stage, int] = {}
+        self.max_growth: dict[Stage, int] = {}
         """The most bytes that a stage was seen to take at once."""
         self.first_bytes: dict[Stage, int] = {}
         """Bytes in use when a stage was first done."""
@@ -150,23 +150,23 @@ class Recording:
         self._lanes: dict[str, None] = {}
         self._held = 0
 
-    def add(self, lane: str, stage: Stage, stint: Interval, cpu_s: float = 0.0) -> None:
-        """Add one stint of a lane and a stage; those of the same two come in order."""
-        lane = lane if lane in self._lanes or len(self._lanes) < MOST_LANES else "others"
+    def add(self, lane: str, stage: Stage, interval: Interval, cpu_s: float = 0.0) -> None:
+        """Add one interval of a lane and a stage; those of the same two come in order."""
+        lane = lane if lane in self._lanes or len(self._lanes) < MAX_LANES else "others"
         self._lanes[lane] = None
-        self.stopped = max(self.stopped, stint.stop)
+        self.stopped = max(self.stopped, interval.stop)
         series = self._series.setdefault((lane, stage), _Series())
-        series.total.add(stint, cpu_s)
-        self._held += series.put(stint, self.resolution_s)
-        if self._held > MOST_STINTS:
+        series.total.add(interval, cpu_s)
+        self._held += series.put(interval, self.resolution_s)
+        if self._held > MAX_INTERVALS:
             self._coarsen()
 
     def _coarsen(self) -> None:
-        while self._held > MOST_STINTS // 2:
+        while self._held > MAX_INTERVALS // 2:
             self.resolution_s = max(_FINEST_S, 2 * self.resolution_s)
             for series in self._series.values():
-                stints, series.stints = series.stints, []
-                self._held -= sum(not series.put(stint, self.resolution_s) for stint in stints)
+                intervals, series.intervals = series.intervals, []
+                self._held -= sum(not series.put(interval, self.resolution_s) for interval in intervals)
 
     @property
     def lanes(self) -> tuple[str, ...]:
@@ -191,10 +191,10 @@ class Recording:
         series = self._series.get((lane, stage))
         return series.total if series else StageTotal()
 
-    def stints(self, lane: str, stage: Stage) -> tuple[Interval, ...]:
-        """The stints of one lane on one stage, in order."""
+    def intervals(self, lane: str, stage: Stage) -> tuple[Interval, ...]:
+        """The intervals of one lane on one stage, in order."""
         series = self._series.get((lane, stage))
-        return tuple(series.stints) if series else ()
+        return tuple(series.intervals) if series else ()
 
 
 class _ThreadState(threading.local):
@@ -255,7 +255,7 @@ class TraceRecorder(Profiler):
 
     def record_allocation(self, stage: Stage, size: int) -> None:
         with self._lock:
-            most = self._recording.most_grown
+            most = self._recording.max_growth
             most[stage] = max(most.get(stage, 0), size)
 
     @contextmanager
@@ -280,7 +280,7 @@ class TraceRecorder(Profiler):
 
 
 def lane_of(thread: str) -> str:
-    """`decode 2` for the second decoder's thread, a device for its own, `ctx` for those that are not Overtone's."""
+    """`decode 2` for the second decoder's thread, a device for its own, `caller` for those that are not Overtone's."""
     if not thread.startswith("overtone-"):
         return "caller"
     name, underscore, number = thread.removeprefix("overtone-").rpartition("_")

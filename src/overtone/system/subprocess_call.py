@@ -83,8 +83,8 @@ def _end_with_the_caller() -> None:
 def _portable(error: Exception) -> bytes:
     """An error as the other process can raise it; some cannot be pickled, and become a ModelError with their text."""
     try:
-        told = pickle.dumps(error)
-        pickle.loads(told)
+        pickled = pickle.dumps(error)
+        pickle.loads(pickled)
     except Exception:  # noqa: BLE001 - whatever a class of errors makes of it
         return pickle.dumps(RuntimeError(f"{type(error).__name__}: {error}"))
-    return told
+    return pickled
