@@ -1,6 +1,6 @@
 """Cut points of speech, pure: probabilities and levels of 32 ms frames in, spans of frames out.
 
-The spans partition the stream: each is speech (at most `longest` frames) or silence. Decisions depend on the frames
+The spans partition the stream: each is speech (at most `max_frames`) or silence. Decisions depend on the frames
 alone, not on how they arrive.
 """
 
@@ -28,21 +28,21 @@ class FrameSpan:
 class PauseRules:
     """Limits on spans, all in frames.
 
-    - `longest`: of a speech span.
+    - `max_frames`: of a speech span.
     - `pause`: silence that ends a span.
-    - `shortest`: voiced frames that make speech of a noise.
+    - `min_voiced`: voiced frames that make speech of a noise.
     - `pad`: kept around speech.
-    - `longest_silence`: of a silent span; None for any.
+    - `max_silence`: of a silent span; None for any.
     """
 
-    longest: int
-    longest_silence: int | None = None
+    max_frames: int
+    max_silence: int | None = None
     pause: int = 16
-    shortest: int = 8
+    min_voiced: int = 8
     pad: int = 3
 
     def __post_init__(self) -> None:
-        if self.longest < 4 or self.pad > self.pause:
+        if self.max_frames < 4 or self.pad > self.pause:
             raise ValueError(f"rules that cannot hold: {self}")
 
 
@@ -91,7 +91,7 @@ class PauseDetector:
         assert self._start is not None
         if frame - self._last_voiced >= rules.pause:
             yield from self._close(self._last_voiced + 1 + rules.pad)
-        elif self._now - self._start >= rules.longest:
+        elif self._now - self._start >= rules.max_frames:
             yield from self._split()
 
     def finish(self) -> Iterator[FrameSpan]:
@@ -114,15 +114,15 @@ class PauseDetector:
         self._levels = [float("inf")] * before
 
     def _silence(self) -> Iterator[FrameSpan]:
-        longest = self._rules.longest_silence
-        if longest is not None and self.keep_from - self._settled >= longest:
+        max_silence = self._rules.max_silence
+        if max_silence is not None and self.keep_from - self._settled >= max_silence:
             yield FrameSpan(self._settled, self.keep_from, silent=True)
             self._settled = self.keep_from
 
     def _close(self, stop: int) -> Iterator[FrameSpan]:
         assert self._start is not None
         start, self._start = self._start, None
-        if sum(self._voiced) < self._rules.shortest:
+        if sum(self._voiced) < self._rules.min_voiced:
             return  # a click; it stays part of the silence around it
         if self._settled < start:
             yield FrameSpan(self._settled, start, silent=True)
@@ -135,7 +135,7 @@ class PauseDetector:
         half = len(self._probabilities) // 2
         cut = half + best_split(self._probabilities[half:], self._levels[half:])
         start = self._start
-        if sum(self._voiced[:cut]) >= self._rules.shortest:
+        if sum(self._voiced[:cut]) >= self._rules.min_voiced:
             if self._settled < start:
                 yield FrameSpan(self._settled, start, silent=True)
             yield FrameSpan(start, start + cut, silent=False)

@@ -77,14 +77,14 @@ class WholeFileSegmenter:
         self._buffer.drop(self._buffer.stop)
 
 
-def _shortest_tail(hop: int) -> int:
+def _min_tail(hop: int) -> int:
     """Samples beyond a window that have to be left over for another window to begin."""
     return min(int(SHORTEST_TAIL_S * SAMPLE_RATE), hop)
 
 
 def window_count(samples: int, window: int, hop: int) -> int:
     """Number of windows that `FixedWindowSegmenter` cuts so many samples into. All in samples."""
-    return 1 + max(0, (samples - window - _shortest_tail(hop)) // hop + 1)
+    return 1 + max(0, (samples - window - _min_tail(hop)) // hop + 1)
 
 
 class FixedWindowSegmenter:
@@ -92,7 +92,7 @@ class FixedWindowSegmenter:
 
     def __init__(self, window: int, hop: int, *, keep_silence: bool = False) -> None:
         self._window, self._hop = window, hop
-        self._tail = _shortest_tail(hop)
+        self._tail = _min_tail(hop)
         self._buffer = SampleBuffer()
         self._builder = SegmentBuilder(self._buffer, keep_silence=keep_silence)
         self._next = 0
@@ -112,27 +112,27 @@ class FixedWindowSegmenter:
 
 
 class PauseSegmenter:
-    """Segments of at most `longest` samples: longer audio is cut where speech pauses.
+    """Segments of at most `max_samples`: longer audio is cut where speech pauses.
 
     Stretches without speech become silent segments; with `keep_silence` they go to the model too.
     """
 
-    def __init__(self, longest: int, vad: SileroVad, *, keep_silence: bool = False) -> None:
-        self._longest = longest
+    def __init__(self, max_samples: int, vad: SileroVad, *, keep_silence: bool = False) -> None:
+        self._max_samples = max_samples
         self._vad = vad
         self._keep = keep_silence
         self._buffer = SampleBuffer()
         self._builder = SegmentBuilder(self._buffer, keep_silence=keep_silence)
-        frames = longest // FRAME
+        frames = max_samples // FRAME
         # Silence that is kept is held until it is given out, so it may not grow without bound.
-        self._pauses = PauseDetector(PauseRules(longest=frames, longest_silence=frames if keep_silence else None))
+        self._pauses = PauseDetector(PauseRules(max_frames=frames, max_silence=frames if keep_silence else None))
         self._stream: VadStream | None = None
         self._judged = 0  # samples whose frames the pause detector has seen
 
     def push(self, samples: Samples) -> Iterator[Segment]:
         self._buffer.add(samples)
         if self._stream is None:
-            if self._buffer.stop <= self._longest:
+            if self._buffer.stop <= self._max_samples:
                 return
             self._stream = self._vad.stream()
             samples = self._buffer.take(0, self._buffer.stop)

@@ -52,7 +52,7 @@ class EndpointDetector:
         self._window, self._voiced = 0, False  # one bit for each of the last frames, and what they amount to
         self._silence = 0  # frames since speech paused
         self._closed: Spans = []  # segments not yet given out
-        self._told = False  # whether an event has told the start of the segment that is going on
+        self._start_given = False  # whether an event has given the start of the segment that is going on
 
     @property
     def settled_ms(self) -> int:
@@ -94,7 +94,7 @@ class EndpointDetector:
             if samples is None or self._chunk * self._chunk_samples <= samples:
                 stop = min(stop, at + self._chunk_stop - self._frames)
             for speech in self._judge(silence[at:stop], decibels[at:stop], self._patience.threshold):
-                self._step(speech)
+                self._step(speech=speech)
             at = stop
             if not self._events:
                 found += self._give_out()
@@ -124,16 +124,16 @@ class EndpointDetector:
 
     def _chunk_events(self) -> Spans:
         events, self._closed = self._closed, []
-        if events and self._told:
-            events[0], self._told = (-1, events[0][1]), False
-        if self._start is not None and not self._told:
+        if events and self._start_given:
+            events[0], self._start_given = (-1, events[0][1]), False
+        if self._start is not None and not self._start_given:
             events.append((self._start * FRAME_MS, -1))
-            self._told = True
+            self._start_given = True
         if events:
             self._patience.segment_emitted()
         return events
 
-    def _step(self, speech: bool) -> None:
+    def _step(self, *, speech: bool) -> None:
         frame = self._frames
         self._frames += 1
         self._window = (self._window << 1 | speech) & self._mask
