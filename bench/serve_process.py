@@ -22,7 +22,7 @@ END_S = 20.0
 
 _LISTENING = re.compile(rb"listening on http://127\.0\.0\.1:(\d+)\s")
 
-_TOLD = 800
+_LOG_CHARACTERS = 800
 """Characters of its last output that are worth showing when it dies."""
 
 
@@ -79,7 +79,7 @@ class Served:
 
     def last_words(self) -> str:
         """The end of its output."""
-        return " ".join(self._log.read_text(encoding="utf-8", errors="replace").split())[-_TOLD:]
+        return " ".join(self._log.read_text(encoding="utf-8", errors="replace").split())[-_LOG_CHARACTERS:]
 
     def fetch(self, path: str, data: bytes | None = None, kind: str | None = None) -> bytes:
         """Its answer to a GET, or to a POST of `data`. urllib's HTTPError for a refusal."""

@@ -131,13 +131,13 @@ def main() -> None:
                     name,
                     figures,
                     *tables.tables(figures),
-                    command=f"python bench/{Path(__file__).name} {_told()}".strip(),
+                    command=f"python bench/{Path(__file__).name} {_amounts()}".strip(),
                 )
                 with (RESULTS / f"{name}.md").open("a", encoding="utf-8") as page:
                     page.write("\n" + tables.notes(figures))
 
 
-def _told() -> str:
+def _amounts() -> str:
     """The arguments that say how much was measured, without any folder of this machine."""
     said = sys.argv[1:]
     if "--checkpoints" in said:

@@ -29,7 +29,7 @@ def printable(text: str) -> str:
     return text.encode(encoding, "backslashreplace").decode(encoding, "replace")
 
 
-def plural(name: str, width: int = 40) -> str:
+def last_characters(name: str, width: int = 40) -> str:
     """A name by its last characters, in which files of one folder differ."""
     return name if len(name) <= width else "…" + name[1 - width :]
 

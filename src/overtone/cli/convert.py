@@ -48,7 +48,7 @@ def convert(
 
     bf16 and int8 are measured against float32 on audio that was not calibrated on; what was found is printed and kept.
     """
-    _check(precision, calibrate or [], onnx)
+    _check(precision, calibrate or [], onnx=onnx)
     found = checkpoints.find(model, hub=hub)
     if onnx and not found.published:
         raise CheckpointError(f"{model}: --onnx takes the published checkpoint, and this folder holds a converted one.")
@@ -71,7 +71,7 @@ def convert(
     return 0
 
 
-def _check(precision: CpuPrecision, calibrate: list[str], onnx: bool) -> None:
+def _check(precision: CpuPrecision, calibrate: list[str], *, onnx: bool) -> None:
     """Refuse impossible options before anything is fetched. UsageError, or ModelError for missing packages."""
     if onnx and precision != "fp32":
         raise UsageError("--onnx writes float32 models; leave it out, or take --precision fp32.")

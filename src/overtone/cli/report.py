@@ -78,7 +78,7 @@ def _remark(session: Session, measured: Measured) -> str:
         return "failed"
     if row.peak_bytes > row.budget_bytes:
         return f"over the budget of {format_size(row.budget_bytes)}"
-    if not is_acceptable(session.axes, row, session.rows, session.least_agreement):
+    if not is_acceptable(session.axes, row, session.rows, session.min_agreement):
         return "differs" if row.agreement is not None else "not compared"
     return ""
 

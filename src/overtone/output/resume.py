@@ -33,7 +33,7 @@ _TAIL_STARTS = b', "model": "'
 _IN_TRANSCRIPTS: dict[str, type] = {"models": dict, "sentences": list}
 
 
-def key_of(source: str, id: str | None = None) -> str:
+def key_of(source: str, utt_id: str | None = None) -> str:
     """Key of an input for a resumed run: its source, and its id if it has one.
 
     `./a.wav` and `a.wav` are the same source; a source with a scheme (`https://`) is taken as it is.
@@ -41,7 +41,7 @@ def key_of(source: str, id: str | None = None) -> str:
     if source != "-" and "://" not in source:
         source = os.path.normpath(source)
     # No file name contains NUL, so an id can never read as part of a source.
-    return source if id is None else f"{id}\0{source}"
+    return source if utt_id is None else f"{utt_id}\0{source}"
 
 
 def resume_from(

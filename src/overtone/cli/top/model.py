@@ -20,7 +20,7 @@ _STREAMS: Final = "WEBSOCKET"
 
 
 @dataclass(frozen=True, slots=True)
-class Latency:
+class RequestLatency:
     """Latency of requests: half of them, and 95 of 100, took no longer; None where there were none."""
 
     p50_s: float | None = None
@@ -28,12 +28,12 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class RouteRates:
     """One route's requests per second, its latency, and the share that was answered with 4xx or 5xx."""
 
     name: str
     rate: float
-    latency: Latency
+    latency: RequestLatency
     failed: float
 
 
@@ -52,7 +52,7 @@ class WorkRates:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class MemoryUsage:
     """Bytes: in use now, at the peak, as planned, and as given."""
 
     now: float
@@ -62,7 +62,7 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class Cache:
+class CacheRates:
     """Hit rates of the cache. `hits`: share of the answers that were not computed, lately (None: there were none)
     and since the start.
     """
@@ -93,15 +93,15 @@ class DashboardModel:
     up_s: float
     over_s: float | None
     requests: Mapping[str, float]
-    latency: Latency
-    routes: tuple[Route, ...]
+    latency: RequestLatency
+    routes: tuple[RouteRates, ...]
     stages: Mapping[str, float]
     work: WorkRates
     queue_s: Mapping[str, float]
     queue_bytes: float
     uploads_bytes: float
-    memory: Memory
-    cache: Cache
+    memory: MemoryUsage
+    cache: CacheRates
     jobs: Mapping[str, float]
     live_streams: float
     splits: float
@@ -136,14 +136,14 @@ def view(before: MetricSamples | None, now: MetricSamples) -> DashboardModel:
         up_s=max(0.0, now.unix_s - _started(now)),
         over_s=None if since is None else now.at_s - since.at_s,
         requests={} if since is None else _requests(since, now),
-        latency=Latency() if since is None else _latency(since, now),
+        latency=RequestLatency() if since is None else _latency(since, now),
         routes=() if since is None else _routes(since, now),
         stages={} if since is None else _stages(since, now),
         work=_work(since, now),
         queue_s=now.values_by_label("overtone_queue_audio_seconds", "class"),
         queue_bytes=now.value("overtone_queue_bytes"),
         uploads_bytes=now.value("overtone_uploads_bytes"),
-        memory=Memory(
+        memory=MemoryUsage(
             *(now.value(f"overtone_memory_{what}_bytes") for what in ("resident", "peak", "planned", "budget"))
         ),
         cache=_cache(since, now),
@@ -168,7 +168,7 @@ def _requests(before: MetricSamples, now: MetricSamples) -> dict[str, float]:
     return dict(sorted(rates.items()))
 
 
-def _latency(before: MetricSamples, now: MetricSamples, only: tuple[str, str] | None = None) -> Latency:
+def _latency(before: MetricSamples, now: MetricSamples, only: tuple[str, str] | None = None) -> RequestLatency:
     """Latency of one method and route, or of all but probes and streams."""
     buckets: dict[float, float] = {}
     for labels, grown in now.increase_since(before, "overtone_request_seconds_bucket"):
@@ -176,10 +176,10 @@ def _latency(before: MetricSamples, now: MetricSamples, only: tuple[str, str] | 
         if (method, route) == only or (only is None and route not in PROBES and method != _STREAMS):
             bound = float(labels.get("le", math.inf))
             buckets[bound] = buckets.get(bound, 0.0) + grown
-    return Latency(quantile(0.5, buckets), quantile(0.95, buckets))
+    return RequestLatency(quantile(0.5, buckets), quantile(0.95, buckets))
 
 
-def _routes(before: MetricSamples, now: MetricSamples) -> tuple[Route, ...]:
+def _routes(before: MetricSamples, now: MetricSamples) -> tuple[RouteRates, ...]:
     """Routes with requests, those with the most first."""
     asked: dict[tuple[str, str], float] = {}
     failed: dict[tuple[str, str], float] = {}
@@ -190,7 +190,7 @@ def _routes(before: MetricSamples, now: MetricSamples) -> tuple[Route, ...]:
             failed[key] = failed.get(key, 0.0) + (grown if labels.get("status", "") >= "400" else 0.0)
     most_first = sorted(asked.items(), key=lambda item: (-item[1], item[0]))
     return tuple(
-        Route(" ".join(key), count / (now.at_s - before.at_s), _latency(before, now, key), failed[key] / count)
+        RouteRates(" ".join(key), count / (now.at_s - before.at_s), _latency(before, now, key), failed[key] / count)
         for key, count in most_first
     )
 
@@ -223,13 +223,13 @@ def _work(before: MetricSamples | None, now: MetricSamples) -> WorkRates:
     )
 
 
-def _cache(before: MetricSamples | None, now: MetricSamples) -> Cache:
+def _cache(before: MetricSamples | None, now: MetricSamples) -> CacheRates:
     name = "overtone_cache_lookups_total"
     grown = (
         {} if before is None else {labels.get("result"): count for labels, count in now.increase_since(before, name)}
     )
     asked = sum(grown.values())
-    return Cache(
+    return CacheRates(
         hits=1 - grown.get("miss", 0.0) / asked if asked else None,
         hits_ever=now.value("overtone_cache_hit_ratio"),
         bytes=now.value("overtone_cache_bytes"),

@@ -14,7 +14,7 @@ from overtone.cli import console
 from overtone.system.memory import format_size
 
 if TYPE_CHECKING:
-    from overtone.cli.top.model import DashboardModel, Latency, Memory
+    from overtone.cli.top.model import DashboardModel, MemoryUsage, RequestLatency
 
 _BAR = 24
 _ROUTES_SHOWN = 8
@@ -85,7 +85,7 @@ def _requests(view: DashboardModel) -> str:
     return "   ".join((total, *parts))
 
 
-def _latency(latency: Latency) -> str:
+def _latency(latency: RequestLatency) -> str:
     if latency.p50_s is None or latency.p95_s is None:
         return _NONE
     return f"[dim]p50[/] {_seconds(latency.p50_s)}   [dim]p95[/] {_seconds(latency.p95_s)}"
@@ -97,7 +97,7 @@ def _queue(view: DashboardModel) -> str:
     return f"{waiting}\n{held}"
 
 
-def _memory(memory: Memory) -> str:
+def _memory(memory: MemoryUsage) -> str:
     """A bar up to the budget: in use, up to the peak, and a mark where the plan ends."""
     most = max(memory.budget, memory.peak, memory.now, 1.0)
     used = memory.now / memory.budget if memory.budget else 0.0

@@ -115,13 +115,13 @@ class SinkPerInput(Closing):
 def _destination(path: str | None, format: str | None) -> tuple[str, str | None]:
     """The format, and the template of the files where there is one for each input."""
     folder = path is not None and NAME not in path and (path.endswith(os.sep) or os.path.isdir(path))
-    kind = _kind(path, format, folder)
+    kind = _kind(path, format, folder=folder)
     if path is None or not (folder or NAME in path):
         return kind, None
     return kind, os.path.join(path, f"{NAME}.{kind}") if folder else path
 
 
-def _kind(path: str | None, format: str | None, folder: bool) -> str:
+def _kind(path: str | None, format: str | None, *, folder: bool) -> str:
     known = "known formats: " + ", ".join(FORMATS)
     if format is not None:
         kind = format.lower().removeprefix(".")

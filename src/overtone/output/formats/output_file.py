@@ -89,9 +89,9 @@ class Target:
         self.closed = False
         if path is not None:
             with map_write_errors(path):
-                self._open(path, in_place or append, append)
+                self._open(path, in_place=in_place or append, append=append)
 
-    def _open(self, path: str, in_place: bool, append: bool) -> None:
+    def _open(self, path: str, *, in_place: bool, append: bool) -> None:
         # The target of a link is replaced, not the link; a device or a pipe cannot be replaced at all.
         final = os.path.realpath(path)
         make_parent(final)

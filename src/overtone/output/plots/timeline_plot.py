@@ -17,7 +17,7 @@ from overtone.types import SILENCE, EmotionResult
 MAX_TITLE = 54
 """Latin letters that fit beside the top label; an ideograph counts as two."""
 
-_SHORTEST_S = 0.02
+_MIN_S = 0.02
 """No picture shows less, so that its time axis has a length."""
 
 INK, FAINT = "#2B2B2B", "#6E6E6E"
@@ -38,7 +38,7 @@ class Picture:
 
         self._figure = figure
         self._result = result
-        self._end = max(result.duration, _SHORTEST_S)
+        self._end = max(result.duration, _MIN_S)
         self._curves = curves_of(result)
         self._stretches, self._bin_s = stretches_of(result.segments, self._end)
         families, self._glyphs = shown_fonts()
@@ -139,10 +139,10 @@ class Picture:
         if result.channel is not None:
             name += f", channel {result.channel}"
         self._text(0.065, 0.925, name, self._bold, color=INK)
-        verdict = "" if result.label is None else short_label(result.label)
+        top_label = "" if result.label is None else short_label(result.label)
         if result.score is not None:
-            verdict += f" {result.score:.2f}"
-        self._text(0.845, 0.925, verdict, self._bold, color=INK, ha="right")
+            top_label += f" {result.score:.2f}"
+        self._text(0.845, 0.925, top_label, self._bold, color=INK, ha="right")
 
     def _legend(self) -> None:
         from matplotlib.patches import Patch
@@ -238,11 +238,11 @@ def tick_step(seconds: float) -> float:
     return 7200.0 * math.ceil(seconds / 7200 / 11)
 
 
-def _shortened(text: str, most: int) -> str:
-    """`text` with its middle left out if it is wider than `most` letters."""
+def _shortened(text: str, max_letters: int) -> str:
+    """`text` with its middle left out if it is wider than `max_letters`."""
     keep = len(text)
     short = text
-    while _width(short) > most:
+    while _width(short) > max_letters:
         keep -= 1
         short = f"{text[: (keep + 1) // 2]}…{text[len(text) - keep // 2 :]}"
     return short

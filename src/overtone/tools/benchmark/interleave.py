@@ -23,7 +23,7 @@ SETTLE_S = 0.3
 
 _CHILD = "from overtone.tools.benchmark.worker import main; main()"
 
-_TOLD = 600
+_LOG_CHARACTERS = 600
 """Characters of a contender's last output that are worth showing once it died."""
 
 
@@ -87,7 +87,7 @@ class BenchmarkWorker:
         if self._log.closed:
             return "stopped before"
         self._log.seek(0)
-        said = " ".join(self._log.read().decode("utf-8", "replace").split())[-_TOLD:]
+        said = " ".join(self._log.read().decode("utf-8", "replace").split())[-_LOG_CHARACTERS:]
         why = f"killed by signal {-code}" if code < 0 else f"ended with {code}"
         return f"{why}: {said}" if said else why
 
@@ -126,7 +126,7 @@ class Timed:
 
 
 def take_turns(
-    work: Mapping[str, tuple[BenchmarkWorker, Mapping[str, Any]]],
+    commands: Mapping[str, tuple[BenchmarkWorker, Mapping[str, Any]]],
     *,
     repeats: int,
     warm_up: bool = True,
@@ -137,13 +137,13 @@ def take_turns(
 
     A contender that fails keeps its `error`, and its measurements so far; Overtone's own errors are raised.
 
-    - `work`: a contender and the fields of its command, by name.
+    - `commands`: a contender and the fields of its command, by name.
     - `until`: on the clock of `time.perf_counter`; no turn starts after it, and one that is not done by then ends its
       contender.
     """
-    found = {name: Timed() for name in work}
+    found = {name: Timed() for name in commands}
     for turn in range(repeats + warm_up):
-        for name, (contender, command) in work.items():
+        for name, (contender, command) in commands.items():
             timed = found[name]
             if timed.error is not None:
                 continue

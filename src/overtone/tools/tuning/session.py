@@ -35,14 +35,14 @@ class Session:
 
     - `base`: the options of every trial, apart from those that are tried.
     - `time_s`: for all trials together, from the first one on.
-    - `least_agreement`: share of segments that have to keep their label of fp32.
+    - `min_agreement`: share of segments that have to keep their label of fp32.
     """
 
     base: Options
     axes: Axes
     sample: Sample
     time_s: float
-    least_agreement: float = search.LEAST_AGREEMENT
+    min_agreement: float = search.MIN_AGREEMENT
     runner: Runner = trial.run
     measured: list[Measured] = field(default_factory=list)
     _answers: dict[Trial, tuple[Answer, ...]] = field(default_factory=dict)
@@ -55,17 +55,18 @@ class Session:
 
     def best(self) -> Measured | None:
         """The trial that wins, None if none can."""
-        row = search.best(self.axes, self.rows, self.least_agreement)
+        row = search.best(self.axes, self.rows, self.min_agreement)
         return next((measured for measured in self.measured if measured.row is row), None)
 
     def options(self, chosen: Trial) -> Options:
         """The options of a trial."""
         return self.base.replace(**asdict(chosen))
 
-    def run(self, tell: Callable[[Trial, Measured | None], object]) -> bool:
+    def run(self, on_trial: Callable[[Trial, Measured | None], object]) -> bool:
         """Make the trials; True if there was time for all of them.
 
-        A KeyboardInterrupt leaves the rows so far in place. `tell` is called before each trial, and with its row after.
+        A KeyboardInterrupt leaves the rows so far in place. `on_trial` is called before each trial, and with its row
+        after.
         """
         began = time.perf_counter()
         while True:
@@ -73,12 +74,12 @@ class Session:
             following = self._next(left_s)
             if following is None:
                 return self._next(float("inf")) is None
-            tell(following, None)
+            on_trial(following, None)
             self.measured.append(self._made(following, left_s))
-            tell(following, self.measured[-1])
+            on_trial(following, self.measured[-1])
 
     def _next(self, left_s: float) -> Trial | None:
-        return search.next_trial(self.axes, self.rows, left_s=left_s, least_agreement=self.least_agreement)
+        return search.next_trial(self.axes, self.rows, left_s=left_s, min_agreement=self.min_agreement)
 
     def _made(self, made: Trial, left_s: float) -> Measured:
         began = time.perf_counter()
