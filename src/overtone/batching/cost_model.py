@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-_MOST_MARGIN = 2.5
+_MAX_MARGIN = 2.5
 """A surprise larger than this was not the batch's: something else in the process took memory meanwhile."""
 
 
@@ -56,7 +56,7 @@ class CostModel:
         predicted = self.predict(shape)
         if measured <= predicted:
             return self
-        return replace(self, margin=min(_MOST_MARGIN, self.margin * measured / predicted * 1.02))
+        return replace(self, margin=min(_MAX_MARGIN, self.margin * measured / predicted * 1.02))
 
     @classmethod
     def fit(cls, probes: Iterable[tuple[Shape, int]], *, row_s: float = 0.0, quadratic: bool = True) -> CostModel:

@@ -12,7 +12,7 @@ PREEMPT_AFTER_S = 5.0
 left to run when some comes, gives way: it is begun again later. One with less is nearly done, and its work would be
 lost."""
 
-_MOST_EARNED_S = 60.0
+_MAX_EARNED_S = 60.0
 """Seconds of audio. Credit that background work earned an hour ago is no reason to make all other work wait now."""
 
 
@@ -44,4 +44,4 @@ class BackgroundShare:
         if not others:
             return
         earned = -seconds if background else seconds * BACKGROUND_SHARE / (1 - BACKGROUND_SHARE)
-        self.earned_s = min(max(_MOST_EARNED_S, self.needed_s), max(0.0, self.earned_s + earned))
+        self.earned_s = min(max(_MAX_EARNED_S, self.needed_s), max(0.0, self.earned_s + earned))

@@ -37,7 +37,7 @@ def longest_segment(longest_s: float, batch_s: float | None) -> int:
     return min(longest, cap // _step(cap) * _step(cap))
 
 
-LEAST_FILL = 0.8
+MIN_FILL = 0.8
 """The shortest of a batch is at least this share of the longest, so that padding never costs more than it gains."""
 
 
@@ -78,7 +78,7 @@ def take_batch(waiting: Sequence[int], limits: BatchLimits) -> tuple[int, ...]:
 
     The oldest is always taken, so nothing starves, and it is taken even where it alone breaks a limit: the caller
     has checked the size of single segments. It is joined by those nearest to it in length, which waste the least
-    padding, as long as the batch keeps to the limits and to `LEAST_FILL`. Returns () for no waiting segments.
+    padding, as long as the batch keeps to the limits and to `MIN_FILL`. Returns () for no waiting segments.
     """
     if not waiting:
         return ()
@@ -88,7 +88,7 @@ def take_batch(waiting: Sequence[int], limits: BatchLimits) -> tuple[int, ...]:
     shortest = longest = buckets[0]
     for i in by_nearness:
         low, high = min(shortest, buckets[i]), max(longest, buckets[i])
-        fits = low >= LEAST_FILL * high and limits.fits(Shape(len(batch) + 1, high / SAMPLE_RATE))
+        fits = low >= MIN_FILL * high and limits.fits(Shape(len(batch) + 1, high / SAMPLE_RATE))
         if fits:
             batch.append(i)
             shortest, longest = low, high

@@ -38,7 +38,7 @@ CONVERTED = "overtone.json"
 _LARGEST_TEXT = 4 << 20
 """Bytes. No config or label list comes near; a bigger one is not read."""
 
-_MOST_VALUES = 1 << 20
+_MAX_VALUES = 1 << 20
 """Values in a config, some of which list a vocabulary."""
 
 _LARGEST_VOCABULARY = 64 << 20
@@ -160,12 +160,12 @@ def _read_config(folder: Path, name: str) -> Mapping[str, Any]:
         raise CheckpointError(f"{name}: config.yaml is not readable YAML ({error}).") from error
     if not isinstance(config, Mapping):
         raise CheckpointError(f"{name}: config.yaml is not a mapping.")
-    if _is_larger(config, _MOST_VALUES):
-        raise CheckpointError(f"{name}: config.yaml holds more than {_MOST_VALUES} values, or itself; fetch it again.")
+    if _is_larger(config, _MAX_VALUES):
+        raise CheckpointError(f"{name}: config.yaml holds more than {_MAX_VALUES} values, or itself; fetch it again.")
     return config
 
 
-def _is_larger(value: object, most: int) -> bool:
+def _is_larger(value: object, max_values: int) -> bool:
     """True if there are more values in it than that.
 
     Each is counted wherever it stands: a few lines of YAML can name one another many times over, and readers
@@ -176,7 +176,7 @@ def _is_larger(value: object, most: int) -> bool:
         found = left.pop()
         within = found.values() if isinstance(found, Mapping) else found if isinstance(found, list) else ()
         seen += 1
-        if seen + len(left) + len(within) > most:
+        if seen + len(left) + len(within) > max_values:
             return True
         left.extend(within)
     return False
@@ -203,10 +203,10 @@ def _inside(folder: Path, named: str | None, default: str, name: str) -> Path:
     return path
 
 
-def _text(path: Path, name: str, most: int = _LARGEST_TEXT) -> str:
+def _text(path: Path, name: str, max_bytes: int = _LARGEST_TEXT) -> str:
     try:
-        if path.stat().st_size > most:
-            raise CheckpointError(f"{name}: {path.name} is larger than {most >> 20} MiB; it cannot be right.")
+        if path.stat().st_size > max_bytes:
+            raise CheckpointError(f"{name}: {path.name} is larger than {max_bytes >> 20} MiB; it cannot be right.")
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{name}: {path.name} cannot be read ({error}).") from error

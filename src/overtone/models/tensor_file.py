@@ -43,7 +43,7 @@ _LARGEST_INDEX = 2 << 20
 """Bytes of a file's index of its tensors; read, it may take fifty times as much. Published ones have some hundred
 thousand."""
 
-_MOST_BITS = 62
+_MAX_BITS = 62
 """Of a tensor's bytes and strides, so that NumPy can count them."""
 
 
@@ -164,7 +164,7 @@ def _checked(kind: str, shape: Any, start: int, strides: Any = None) -> StoredTe
     # Where there is one of something, the way to the next says nothing, and may be anything.
     strides = tuple(row if size == 1 else stride for size, stride, row in zip(shape, strides, rows, strict=True))
     numbers = math.prod(max(size, 1) for size in shape)
-    if max(numbers, *strides, start, 1).bit_length() + 3 > _MOST_BITS:
+    if max(numbers, *strides, start, 1).bit_length() + 3 > _MAX_BITS:
         raise TensorFileError("a tensor is larger than anything can be")
     return StoredTensor(kind, shape, start, strides)
 

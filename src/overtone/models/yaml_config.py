@@ -24,7 +24,7 @@ _FLOAT = re.compile(
 )
 """Texts that OmegaConf 2.3 reads as floats."""
 
-_LONGEST_PLAIN = 4000
+_MAX_PLAIN = 4000
 """Characters of a value without quotes. A possible number is made one, in time that grows with their square."""
 
 _PREFIX = "tag:yaml.org,2002:"
@@ -45,7 +45,7 @@ class _Loader(yaml.SafeLoader):
         reason = ""
         if (tag := getattr(event, "tag", None)) is not None:
             reason = f"the tag {tag!r} is not read"
-        elif isinstance(event, yaml.ScalarEvent) and event.style is None and len(event.value) > _LONGEST_PLAIN:
+        elif isinstance(event, yaml.ScalarEvent) and event.style is None and len(event.value) > _MAX_PLAIN:
             reason = f"a value of {len(event.value)} characters is not read without quotes"
         if reason:
             raise yaml.composer.ComposerError(None, None, reason, event.start_mark)

@@ -23,10 +23,10 @@ AttendBy = Callable[..., torch.Tensor]
 """An implementation of attention, with the arguments of `attend` and its answers."""
 
 BIAS_BYTES = 8 << 20
-"""Bytes that the bias of some blocks may take, or `_LEAST_QUERIES` of it if that is more (beyond some 2 minutes). Large
+"""Bytes that the bias of some blocks may take, or `_MIN_QUERIES` of it if that is more (beyond some 2 minutes). Large
 enough that the matrix products dominate: 32 MiB were no faster at any length, and took 50 to 150 MiB more at 30 s."""
 
-_LEAST_QUERIES, _QUERIES, _QUERIES_GPU = 32, 64, 256
+_MIN_QUERIES, _QUERIES, _QUERIES_GPU = 32, 64, 256
 """Queries of a block, multiples of `attention_span.UNIT`. On a CPU PyTorch's kernel takes 32 at a time, and more
 than 64 only widen the windows; a GPU has more to do at once, and pays for every call."""
 
@@ -185,7 +185,7 @@ def _sizes(query: torch.Tensor, valid: torch.Tensor | None, extra: int, band: He
         return window + copies * window
 
     size = _QUERIES_GPU if query.is_cuda else _QUERIES
-    while size > _LEAST_QUERIES and size * columns(size) > most:
+    while size > _MIN_QUERIES and size * columns(size) > most:
         size -= UNIT
     if size + 2 * reach + extra <= tokens:
         return size, -(-tokens // size) * size  # the window is the same everywhere

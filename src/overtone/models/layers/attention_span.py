@@ -41,7 +41,7 @@ SKIPPED_SHARE = 1e-7
 UNIT = 16
 """Tokens whose queries share a window. The mass within 16 tokens bounded that of all keys nearly as well as of 32."""
 
-LEAST_TOKENS = 768
+MIN_TOKENS = 768
 """Shorter sequences are not asked: windows could save less there than finding them costs."""
 
 _CHUNK_TOKENS = 512
@@ -89,7 +89,7 @@ def bands(
     - `valid`: (batch, tokens), or None if all are real.
     """
     heads, tokens = query.shape[1:3]
-    if share <= 0 or tokens < LEAST_TOKENS or tokens <= extra:
+    if share <= 0 or tokens < MIN_TOKENS or tokens <= extra:
         return [HeadGroup.of_all(heads, tokens, extra)]
     with np.errstate(all="ignore"):  # numbers that are none see everything
         found = attention_spans(score_margin(query, key, slopes, valid, extra), slopes, tokens - extra, share)

@@ -63,10 +63,10 @@ class SanmConfig:
             if key in conf and conf[key] not in allowed:
                 raise CheckpointError(f"{name}: encoder_conf.{key} is {conf[key]!r}; only {allowed[0]!r} is known.")
 
-        def number(key: str, default: int, least: int = 1) -> int:
+        def number(key: str, default: int, minimum: int = 1) -> int:
             value = conf.get(key, default)
-            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= 1 << 16:
-                raise CheckpointError(f"{name}: encoder_conf.{key} is {value!r}, not a number of at least {least}.")
+            if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value <= 1 << 16:
+                raise CheckpointError(f"{name}: encoder_conf.{key} is {value!r}, not a number of at least {minimum}.")
             return value
 
         positions = second
@@ -81,9 +81,9 @@ class SanmConfig:
             heads=number("attention_heads", 4),
             units=number("linear_units", 2048),
             blocks=number("num_blocks", 6),
-            more_blocks=number("tp_blocks", 0, least=0) if second else None,
+            more_blocks=number("tp_blocks", 0, minimum=0) if second else None,
             kernel=number("kernel_size", 11),
-            shift=number("sanm_shfit", 0, least=0),
+            shift=number("sanm_shfit", 0, minimum=0),
             positions=positions,
             epsilon=KINDS[kind],
         )
