@@ -58,20 +58,20 @@ async def _send(
     - `planned_s`: when it was to go.
     """
     request = marked(body.request, number)
-    began, told, pause_s = time.perf_counter(), None, 0.0
+    began, retry_after, pause_s = time.perf_counter(), None, 0.0
     late_s = began - planned_s if planned_s else 0.0
     status: int | str
     try:
         reply = await connection.ask(request)
-        status, told = reply.status, reply.headers.get("retry-after")
+        status, retry_after = reply.status, reply.headers.get("retry-after")
         if status == OK and SCORES not in reply.body:
             status = "no scores"
     except (OSError, EOFError) as error:
         status = type(error).__name__
     if status != OK:
-        pause_s = min(float(told), MOST_PAUSE_S) if told and told.isdigit() else PAUSE_S
+        pause_s = min(float(retry_after), MOST_PAUSE_S) if retry_after and retry_after.isdigit() else PAUSE_S
     ended = time.perf_counter()
-    return SubmittedSource(body.kind, body.audio_s, began, ended, status, told is not None, late_s), pause_s
+    return SubmittedSource(body.kind, body.audio_s, began, ended, status, retry_after is not None, late_s), pause_s
 
 
 async def _metrics(port: int, wanted: bool) -> dict[str, float]:

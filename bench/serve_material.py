@@ -61,14 +61,14 @@ def material(folder: Path, files: int, corpus: Path | None, spoken: Path | None)
     if not paths:
         raise SystemExit(f"{corpus} holds no .wav files.")
     joined = _joined(paths)
-    told = speech() if spoken is None else _joined(path for path in sorted(spoken.rglob("*")) if path.is_file())
+    spoken_audio = speech() if spoken is None else _joined(path for path in sorted(spoken.rglob("*")) if path.is_file())
     return Material(
         clips,
         "the example call" if corpus is None else "/".join(corpus.resolve().parts[-2:]),
         tuple((str(path), _seconds(path)) for path in paths),
         (str(write_wav(folder / "five.wav", joined, CLIP_S)), CLIP_S),
         (str(write_wav(folder / "long.wav", joined, LONG_S)), LONG_S),
-        write_wav(folder / "hour.wav", told, HOUR_S),
+        write_wav(folder / "hour.wav", spoken_audio, HOUR_S),
     )
 
 

@@ -38,7 +38,7 @@ from pathlib import Path
 torch.set_num_threads(arguments["threads"])
 sys.path.insert(0, arguments["tests"])
 oracle = importlib.import_module("helpers.oracles." + arguments["oracle"])
-oracle.publish(Path(arguments["folder"]), size=arguments["size"], **arguments["told"])
+oracle.publish(Path(arguments["folder"]), size=arguments["size"], **arguments["options"])
 answer()
 """
 
@@ -57,11 +57,11 @@ def checkpoint(folder: Path, name: str, size: str, threads: int = 1) -> str:
     """
     made = folder / f"{name}-{size}"
     if not made.is_dir():
-        oracle, told = _ORACLES[name]
+        oracle, options = _ORACLES[name]
         part = made.with_name(made.name + ".part")
         shutil.rmtree(part, ignore_errors=True)
         tests = str(ROOT / "tests")
-        child(PUBLISH, oracle=oracle, told=told, size=size, folder=str(part), tests=tests, threads=threads)
+        child(PUBLISH, oracle=oracle, options=options, size=size, folder=str(part), tests=tests, threads=threads)
         part.rename(made)
     return str(made)
 

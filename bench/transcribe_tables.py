@@ -160,13 +160,13 @@ def _cell(found: Figures | None) -> str:
     if found["rtf"] is None:
         return "died" if "signal" in str(found.get("error")) else "failed"
     seconds = found["seconds"]
-    told = [f"{seconds:.3f} s" if seconds < 1 else f"{seconds:.1f} s", f"RTF {found['rtf']:.4f}"]
+    parts = [f"{seconds:.3f} s" if seconds < 1 else f"{seconds:.1f} s", f"RTF {found['rtf']:.4f}"]
     if found["ratio"] is not None:
-        told.append(f"{found['ratio']:.2f} ×")
-    told.append(mib(found["peak_bytes"]))
+        parts.append(f"{found['ratio']:.2f} ×")
+    parts.append(mib(found["peak_bytes"]))
     if found.get("device_bytes"):
-        told.append(f"{mib(found['device_bytes'])} on the GPU")
-    return ", ".join(told)
+        parts.append(f"{mib(found['device_bytes'])} on the GPU")
+    return ", ".join(parts)
 
 
 def _written(found: Figures | None) -> str:

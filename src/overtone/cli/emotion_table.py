@@ -45,16 +45,16 @@ class TableSink(Closing):
 
     def write(self, result: Result) -> None:
         """Print one result."""
-        told = expect_type(result, EmotionResult)
-        if not told.ok:
-            console.out.print(heading(told))
+        emotion = expect_type(result, EmotionResult)
+        if not emotion.ok:
+            console.out.print(heading(emotion))
             return
-        console.out.print(f"{heading(told)}  {_verdict(told.label, told.score)}")
-        show_warnings(told)
-        if self._timeline and len(told.segments) > 1:
-            for segment in told.segments[:_SEGMENTS_SHOWN]:
+        console.out.print(f"{heading(emotion)}  {_verdict(emotion.label, emotion.score)}")
+        show_warnings(emotion)
+        if self._timeline and len(emotion.segments) > 1:
+            for segment in emotion.segments[:_SEGMENTS_SHOWN]:
                 console.out.print(_row(segment))
-            if (more := len(told.segments) - _SEGMENTS_SHOWN) > 0:
+            if (more := len(emotion.segments) - _SEGMENTS_SHOWN) > 0:
                 console.out.print(f"  [dim]… {more} more; -o timeline.csv or .srt holds them all[/]")
 
     def close(self) -> None:

@@ -26,14 +26,14 @@ class TranscriptTable(Closing):
 
     def write(self, result: Result) -> None:
         """Print one transcript."""
-        told = expect_type(result, Transcript)
-        if not told.ok:
-            console.out.print(heading(told))
+        transcript = expect_type(result, Transcript)
+        if not transcript.ok:
+            console.out.print(heading(transcript))
             return
-        console.out.print(f"{heading(told)}[dim]{_about(told)}[/]")
-        show_warnings(told)
-        shown: Iterator[Sentence] = (s for s in told.sentences if s.text or s.event)
-        widths = _widths(told.sentences)
+        console.out.print(f"{heading(transcript)}[dim]{_about(transcript)}[/]")
+        show_warnings(transcript)
+        shown: Iterator[Sentence] = (s for s in transcript.sentences if s.text or s.event)
+        widths = _widths(transcript.sentences)
         # In pieces, as a table is laid out in memory as a whole.
         while some := list(islice(shown, _AT_ONCE)):
             console.out.print(_table(some, widths))

@@ -205,14 +205,14 @@ def _both_ends(head: bytes, tail: bytes) -> dict[str, Any]:
     if not starts or tail_start < 0:
         raise ValueError("a long line that does not begin and end as a record does")
     record: dict[str, Any] = json.loads(head[: min(starts)] + tail[tail_start:])
-    told = tail[:tail_start]
+    content = tail[:tail_start]
     if "models" not in record:
         # The frames are an object, the segments before them an array.
-        return record | ({"segments": []} if told.endswith(b"]") else {"segments": [], "frames": None})
-    if not told.endswith(b"]"):
+        return record | ({"segments": []} if content.endswith(b"]") else {"segments": [], "frames": None})
+    if not content.endswith(b"]"):
         return record
     # The words are an array at the end of each sentence.
-    return record | {"sentences": [{"words": []} if told.endswith(b"]}]") else {}]}
+    return record | {"sentences": [{"words": []} if content.endswith(b"]}]") else {}]}
 
 
 def _check(record: dict[str, Any], wanted: dict[str, str], path: str, number: int) -> None:

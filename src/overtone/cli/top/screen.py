@@ -75,11 +75,11 @@ def _rows(view: DashboardModel) -> Iterator[tuple[str, str]]:
 def _requests(view: DashboardModel) -> str:
     if view.over_s is None:
         return _NONE
-    colours = {"4xx": "yellow", "5xx": "bold red"}
+    colors = {"4xx": "yellow", "5xx": "bold red"}
     total = f"{_rate(sum(view.requests.values()))} [dim]a second[/]"
     kinds = {"2xx": 0.0, "4xx": 0.0, "5xx": 0.0, **view.requests}
     parts = (
-        f"[dim]{escape(kind)}[/] [{colours.get(kind, 'none') if rate else 'none'}]{_rate(rate)}[/]"
+        f"[dim]{escape(kind)}[/] [{colors.get(kind, 'none') if rate else 'none'}]{_rate(rate)}[/]"
         for kind, rate in sorted(kinds.items())
     )
     return "   ".join((total, *parts))
@@ -101,9 +101,9 @@ def _memory(memory: MemoryUsage) -> str:
     """A bar up to the budget: in use, up to the peak, and a mark where the plan ends."""
     most = max(memory.budget, memory.peak, memory.now, 1.0)
     used = memory.now / memory.budget if memory.budget else 0.0
-    colour = "red" if used > _OVER else "yellow" if used > _NEAR else "green"
+    color = "red" if used > _OVER else "yellow" if used > _NEAR else "green"
     now, peak, planned = (round(_BAR * size / most) for size in (memory.now, memory.peak, memory.planned))
-    cells = [f"[{colour}]█[/]"] * now + ["[dim]▒[/]"] * max(0, peak - now)
+    cells = [f"[{color}]█[/]"] * now + ["[dim]▒[/]"] * max(0, peak - now)
     cells += ["[dim]░[/]"] * (_BAR - len(cells))
     if now < planned < _BAR:
         cells[planned] = "[bold]│[/]"
@@ -152,9 +152,9 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def _count(count: float, what: str, colour: str = "none") -> str:
+def _count(count: float, what: str, color: str = "none") -> str:
     """A count and its noun, dim for none of anything, which is nothing to look at."""
-    return f"[{colour}]{count:.0f}[/] {what}" if count else f"[dim]0 {what}[/]"
+    return f"[{color}]{count:.0f}[/] {what}" if count else f"[dim]0 {what}[/]"
 
 
 def _listed(parts: Iterator[str]) -> str:

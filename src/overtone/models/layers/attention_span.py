@@ -105,14 +105,14 @@ def score_margin(
     """
     hidden = None if valid is None else ~valid[:, None]
     pieces = _chunks(query.shape[0], query.shape[2], extra)
-    longest, centre, spread = _extent(key, hidden, pieces)
+    longest, center, spread = _extent(key, hidden, pieces)
     fixed = np.asarray(key[:, :, :extra], np.float32)
     widest = np.concatenate([longest, _norm(fixed)], axis=-1).max(-1, keepdims=True)
     found = []
     for piece in pieces:
         some = np.asarray(query[:, :, piece], np.float32) / math.sqrt(query.shape[-1])
         norm = _norm(some)
-        upper = np.minimum(norm * longest, (some @ centre.swapaxes(-1, -2))[..., 0] + norm * spread)
+        upper = np.minimum(norm * longest, (some @ center.swapaxes(-1, -2))[..., 0] + norm * spread)
         outside = None if hidden is None else hidden[:, :, piece]
         kept = _near(some, np.asarray(key[:, :, piece], np.float32), slopes, outside)
         if extra:
@@ -184,11 +184,11 @@ def _extent(
         sums.append(some.sum(2, keepdims=True))
         longest.append(_norm(some).max(-1, keepdims=True))
     # Any vector would do; padding in the count only moves it.
-    centre = np.stack(sums).sum(0) / np.float32(sum(piece.stop - piece.start for piece in pieces))
+    center = np.stack(sums).sum(0) / np.float32(sum(piece.stop - piece.start for piece in pieces))
     for piece in pieces:
-        norm = _norm(np.asarray(key[:, :, piece], np.float32) - centre)
+        norm = _norm(np.asarray(key[:, :, piece], np.float32) - center)
         spread.append(real(norm, piece).max(-1, keepdims=True))
-    return np.stack(longest).max(0), centre, np.stack(spread).max(0)
+    return np.stack(longest).max(0), center, np.stack(spread).max(0)
 
 
 def _norm(x: Floats) -> Floats:
