@@ -39,13 +39,13 @@ _PAGES = "/gradio_api/"
 class RequestMiddleware:
     """Wrapper of an ASGI app.
 
-    - `neighbours`: the check of callers from a browser.
-    - `under_way`: requests that are not answered yet.
+    - `origins`: the check of callers from a browser.
+    - `in_flight`: requests that are not answered yet.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, neighbours: OriginPolicy) -> None:
-        self._app, self._metrics, self._neighbours = app, metrics, neighbours
-        self.under_way = 0
+    def __init__(self, app: ASGIApp, metrics: Metrics, origins: OriginPolicy) -> None:
+        self._app, self._metrics, self._origins = app, metrics, origins
+        self.in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -57,9 +57,9 @@ class RequestMiddleware:
         set_request_id(request.id)
         began = time.perf_counter()
         counts = scope["path"].startswith("/v1/")  # the page's own connections last as long as it is looked at
-        self.under_way += counts
+        self.in_flight += counts
         try:
-            self._neighbours.check(scope)
+            self._origins.check(scope)
             await self._app(scope, request.receive, request.send)
         except asyncio.CancelledError:
             # By the end of the service and nothing else: the time to finish what was admitted is over.
@@ -73,7 +73,7 @@ class RequestMiddleware:
                 _LOG.exception("a fault of the service")
             await request.refuse(error)
         finally:
-            self.under_way -= counts
+            self.in_flight -= counts
             self._told(scope, request, time.perf_counter() - began)
             set_request_id(None)
 
