@@ -62,7 +62,7 @@ class TableSink(Closing):
 
 
 def colour(label: str) -> str:
-    """The colour of an emotion."""
+    """Color of an emotion."""
     return _COLOURS.get(label, "white")
 
 
