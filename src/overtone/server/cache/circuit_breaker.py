@@ -19,9 +19,9 @@ class CircuitBreaker:
 
     def __init__(self, name: str, pause_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.name = name
-        self.failures = 0
+        self.failure_count = 0
         """Failed calls so far."""
-        self.trouble: str | None = None
+        self.last_error: str | None = None
         """Text of the last failure; None while all is well."""
         self._pause_s = pause_s
         self._clock = clock
@@ -30,7 +30,7 @@ class CircuitBreaker:
 
     def try_acquire(self) -> int | None:
         """A turn to ask, or None while it is no use. In trouble one in every pause gets it, come back or not."""
-        if self.trouble is not None:
+        if self.last_error is not None:
             now_s = self._clock()
             if now_s < self._next_s:
                 return None
@@ -39,10 +39,10 @@ class CircuitBreaker:
 
     def record_failure(self, turn: int, why: str) -> None:
         """Record that a call failed."""
-        self.failures += 1
+        self.failure_count += 1
         if turn != self._turn:
             return
-        if self.trouble is None:
+        if self.last_error is None:
             self._turn += 1
             _log.warning(
                 "%s is in trouble: %s. Answers are computed without it; it is asked again every %g s.",
@@ -50,11 +50,11 @@ class CircuitBreaker:
                 why,
                 self._pause_s,
             )
-        self.trouble = why
+        self.last_error = why
         self._next_s = self._clock() + self._pause_s
 
     def record_success(self, turn: int) -> None:
         """Record that a call succeeded."""
-        if turn == self._turn and self.trouble is not None:
-            self.trouble = None
+        if turn == self._turn and self.last_error is not None:
+            self.last_error = None
             _log.warning("%s is well again.", self.name)

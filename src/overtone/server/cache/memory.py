@@ -37,8 +37,8 @@ class MemoryStore:
     """
 
     healthy = True
-    trouble = None
-    failures = 0
+    last_error = None
+    failure_count = 0
 
     def __init__(
         self, capacity_bytes: int, ttl_s: float | None = None, *, clock: Callable[[], float] = time.monotonic

@@ -71,19 +71,19 @@ class RedisStore:
     @property
     def healthy(self) -> bool:
         """True if Redis answered, and did as it was asked, the last time."""
-        return self.trouble is None
+        return self.last_error is None
 
     @property
-    def trouble(self) -> str | None:
+    def last_error(self) -> str | None:
         for breaker in (self._link, self._reading, self._writing):
-            if breaker.trouble is not None:
-                return f"{breaker.name}: {breaker.trouble}"
+            if breaker.last_error is not None:
+                return f"{breaker.name}: {breaker.last_error}"
         return None
 
     @property
-    def failures(self) -> int:
+    def failure_count(self) -> int:
         """Failed commands so far, not counting those not sent during a pause."""
-        return self._link.failures + self._reading.failures + self._writing.failures
+        return self._link.failure_count + self._reading.failure_count + self._writing.failure_count
 
     async def get(self, key: str) -> bytes | None:
         """The value under the key; None where there is none, it is too large, or Redis does not say."""
@@ -114,7 +114,7 @@ class RedisStore:
         except ResponseError as error:
             self._link.record_success(link_turn)
             if str(error).startswith("WRONGTYPE"):
-                way.failures += 1  # somebody else's value, which says nothing of Redis; putting ours replaces it
+                way.failure_count += 1  # somebody else's value, which says nothing of Redis; putting ours replaces it
             else:
                 way.record_failure(turn, self._said(error))
             return None
@@ -126,7 +126,7 @@ class RedisStore:
         return answer
 
     async def _send(self, command: tuple[str | bytes | int, ...]) -> Any:
-        if self._link.trouble is not None:
+        if self._link.last_error is not None:
             # Those that lie in the pool are likely to be as dead as the one that failed.
             await self._pool.disconnect(inuse_connections=False)
         return await self._redis.execute_command(*command)

@@ -59,14 +59,14 @@ class ResultCache:
         return self._store.healthy
 
     @property
-    def trouble(self) -> str | None:
+    def last_error(self) -> str | None:
         """Text of the store's last failure; None while nothing is wrong. Shows no password."""
-        return self._store.trouble
+        return self._store.last_error
 
     @property
-    def failures(self) -> int:
+    def failure_count(self) -> int:
         """Failed commands of the store so far."""
-        return self._store.failures
+        return self._store.failure_count
 
     @property
     def held_bytes(self) -> int:

@@ -18,11 +18,11 @@ class Store(Protocol):
         """True if it did its last command."""
 
     @property
-    def trouble(self) -> str | None:
+    def last_error(self) -> str | None:
         """Text of its last failure; None while nothing is wrong. Shows no password."""
 
     @property
-    def failures(self) -> int:
+    def failure_count(self) -> int:
         """Failed commands so far."""
 
     @property

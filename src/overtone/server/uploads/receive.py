@@ -106,12 +106,12 @@ def announced_bytes(request: Request) -> int:
 
 async def _next(stream: AsyncGenerator[bytes, None], pace: RateLimit) -> bytes | None:
     """The next piece of a body; None after the last. RefusedError: upload_timeout, gone."""
-    patience_s = pace.timeout_s
-    if patience_s <= 0:
+    timeout_s = pace.timeout_s
+    if timeout_s <= 0:
         raise pace.refusal()
     since = time.monotonic()
     try:
-        with anyio.fail_after(patience_s):
+        with anyio.fail_after(timeout_s):
             piece = await anext(stream)
     except StopAsyncIteration:
         return None
