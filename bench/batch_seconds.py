@@ -1,4 +1,4 @@
-"""How large a batch should be: padded seconds against speed and peak memory, on short clips.
+"""Size of a batch: padded seconds against speed and peak memory, on short clips.
 
     python bench/batch_seconds.py
 

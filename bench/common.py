@@ -1,4 +1,4 @@
-"""What every benchmark shares: material, processes whose peak memory is their own, results with their hardware."""
+"""Shared parts of the benchmarks: material, processes with a separate peak memory, results with their hardware."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def answer(**values):
 
 
 def child(code: str, **arguments: Any) -> dict[str, Any]:
-    """Run code in a process of its own and return what it gives to `answer`, with its peak memory in `peak_bytes`.
+    """Run code in a child process and return what it gives to `answer`, with its peak memory in `peak_bytes`.
 
-    RuntimeError, with the end of what it wrote, if it dies; a killed process shows a negative code.
+    RuntimeError, with the end of its output, if it dies; a killed process shows a negative code.
     """
     command = [sys.executable, "-W", "ignore", "-c", PRELUDE + code, json.dumps(arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -50,7 +50,7 @@ def child(code: str, **arguments: Any) -> dict[str, Any]:
 
 
 def prepare(**options: Any) -> None:
-    """Do what is done once for a model, with these options, in a process of its own: convert it, measure its costs."""
+    """Do the work done once for a model with these options, in a child process: convert it, measure its costs."""
     child("from overtone import EmotionRecognizer\nEmotionRecognizer(**arguments).close()\nanswer()", **options)
 
 
@@ -150,14 +150,15 @@ answer(rates=found)
 
 
 def machine_rates(threads: int) -> dict[str, float | None]:
-    """Operations per second of a product of two 2048 × 2048 matrices through PyTorch, by precision: what this machine
-    gives at this moment. None where PyTorch has no such product here."""
+    """Operations per second of a product of two 2048 × 2048 matrices through PyTorch, by precision: the rate of this
+    machine at this moment. None where PyTorch has no such product here.
+    """
     rates: dict[str, float | None] = child(RATES, threads=threads)["rates"]
     return rates
 
 
 def hardware() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """The hardware and versions that figures were measured on."""
     import psutil
 
     from overtone.system.machine import processor_name, usable_cpus
@@ -201,7 +202,7 @@ def markdown(table: Table) -> str:
 
 
 def save(name: str, figures: dict[str, Any], *tables: Table, command: str | None = None) -> None:
-    """Write `results/<name>.json` and `.md`, and show the tables. command: what made them, if not `name`'s script."""
+    """Write `results/<name>.json` and `.md`, and show the tables. `command`: the one used, if not `name`'s script."""
     machine = hardware()
     RESULTS.mkdir(exist_ok=True)
     text = json.dumps({"hardware": machine, "figures": figures}, indent=1) + "\n"

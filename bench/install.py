@@ -1,8 +1,8 @@
-"""What installing takes: the core in a fresh environment, its size, its time, and how soon it gives a first result.
+"""Cost of installing: the core in a fresh environment, its size, its time, and how soon it gives a first result.
 
     python bench/install.py [--repeats 5]
 
-Takes the package registry, with the versions of constraints.txt; what pip has in its cache is not fetched again, so the
+Takes the package registry, with the versions of constraints.txt; packages in pip's cache are not fetched again, so the
 first run's time is the network's. The core has no PyTorch; this environment, which has it, starts beside it.
 """
 
@@ -26,7 +26,7 @@ LARGEST = 8
 
 
 def run(*command: str | Path, cwd: Path | None = None) -> float:
-    """Seconds that a command takes. RuntimeError, with the end of what it wrote, if it fails."""
+    """Seconds that a command takes. RuntimeError, with the end of its output, if it fails."""
     began = time.perf_counter()
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, cwd=cwd)
     seconds = time.perf_counter() - began

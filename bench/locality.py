@@ -1,4 +1,4 @@
-"""What leaving out far keys saves when a file is run whole, and what it changes.
+"""Savings from leaving out far keys when a file is run whole, and the change in its result.
 
     python bench/locality.py [--seconds 30 120 600] [--repeats 3] [--backends openvino torch]
 

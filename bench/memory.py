@@ -2,8 +2,8 @@
 
     python bench/memory.py [--hours 10] [--files 2000]
 
-Each run is a process of its own, so its peak is its own. Targets: the long input's peak at most 1.05 × the short one's,
-everything under the budget that was given.
+Each run is a separate process, so its peak counts nothing else. Targets: the long input's peak at most 1.05 × the short
+one's, everything under the budget that was given.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ answer(audio_s=seconds, files=files, wall_s=time.perf_counter() - began, budget_
 
 
 def run(folder: Path, inputs: list[Path], model: str = "tiny", memory: str = "1GiB") -> dict[str, Any]:
-    """One process over some inputs."""
+    """Run one process over some inputs."""
     return child(RUN, model=model, memory=memory, inputs=[str(path) for path in inputs], out=str(folder / "out.jsonl"))
 
 

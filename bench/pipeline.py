@@ -1,9 +1,9 @@
-"""What is around the model: the time of a folder over the time in which the model ran.
+"""Overhead around the model: the time of a folder over the time in which the model ran.
 
     python bench/pipeline.py [--model tiny base] [--files 400] [--repeats 3] [--precision fp32|bf16|int8]
 
-Short clips to JSON lines as the command line does it, in one warm process. Decoding goes on beside the model, so what
-is left is what it has to wait for. Target: at most 1.1 times the model's own time.
+Short clips to JSON lines as the command line does it, in one warm process. Decoding goes on beside the model, so the
+rest is the time that the model has to wait for. Target: at most 1.1 times the model's own time.
 """
 
 from __future__ import annotations

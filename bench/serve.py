@@ -3,8 +3,8 @@
     python bench/serve.py [--only throughput,plain,mixed,overload,latency] [--shape base|tiny] [--precision fp32]
                           [--corpus FOLDER] [--speech FOLDER] [--keep FOLDER] [--seconds 40] [--minutes 5]
 
-Each server and each load is a process of its own. Every service has its cache off, and no two requests carry the same
-bytes, so each is computed. The checkpoint has a published shape and seeded random weights. What is not measured now is
+Each server and each load is a separate process. Every service has its cache off, and no two requests carry the same
+bytes, so each is computed. The checkpoint has a published shape and seeded random weights. Parts not measured now are
 kept from an earlier run, if that was on the same machine, with the same versions and options. About 20 minutes in all.
 
 throughput: 1 to 128 clients that send clips one after the other, and a folder of the same clips through the engine
@@ -41,7 +41,7 @@ def _parts(text: str) -> list[str]:
 
 
 def arguments() -> argparse.Namespace:
-    """What the command line says."""
+    """The arguments of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", type=_parts, default=list(PARTS), help="parts to measure, joined by commas")
     parser.add_argument("--shape", choices=("base", "large", "small", "tiny"), default="base")

@@ -1,4 +1,4 @@
-"""The arithmetic of load: when requests are sent, what each was answered, and what that comes to. Pure."""
+"""Arithmetic of load: times of requests, their answers, and the figures made of them. Pure."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ BUSY = 429
 
 @dataclass(frozen=True, slots=True)
 class SubmittedSource:
-    """One request. began_s, ended_s: seconds of one clock, from its first byte sent to the last of its answer received.
+    """One request.
 
-    kind: what was sent, `short` or `long`. status: of HTTP, or the name of what went wrong. late_s: how much later than
-    planned it was sent.
+    - `began_s`, `ended_s`: seconds of one clock, from its first byte sent to the last of its answer received.
+    - `kind`: `short` or `long`.
+    - `status`: of HTTP, or the name of the failure.
+    - `late_s`: how much later than planned it was sent.
     """
 
     kind: str
@@ -52,9 +54,9 @@ def spread(values: Sequence[float]) -> Figures:
 def figures_of(
     sent: Iterable[SubmittedSource], began_s: float, ended_s: float, deadline_s: float = math.inf
 ) -> Figures:
-    """What was answered between two moments, whenever it was sent.
+    """Figures of the answers between two moments, whenever their requests were sent.
 
-    What is under way at the beginning counts and what is at the end does not, so in a steady state neither is missed.
+    Requests under way at the beginning count and those at the end do not, so in a steady state neither is missed.
     Answers that took longer than the deadline are none.
     """
     seen = [one for one in sent if began_s < one.ended_s <= ended_s]
@@ -78,7 +80,7 @@ def figures_of(
 
 
 def failures(statuses: dict[str, int], *allowed: int) -> dict[str, int]:
-    """Those that are not 200 nor allowed, by status."""
+    """Answers that are not 200 nor allowed, by status."""
     fine = {str(status) for status in (OK, *allowed)}
     return {status: count for status, count in sorted(statuses.items()) if status not in fine}
 
@@ -92,7 +94,7 @@ def arrivals(rate: float, seconds: float, seed: int = 0) -> list[float]:
 
 
 def turns(clips: int, *, long_in: int = 0, seed: int = 0) -> Iterator[int]:
-    """Which clip each request sends, without end: all in a shuffled order, again and again.
+    """Index of the clip that each request sends, without end: all in a shuffled order, again and again.
 
     The number after the last clip's stands for the long file: once in every `long_in` requests, first in the middle of
     those.
@@ -115,7 +117,7 @@ def exposed(text: str) -> dict[str, float]:
 
 
 def engine_share(before: dict[str, float], after: dict[str, float], seconds: float) -> Figures:
-    """What the model did between two scrapes: its share of the time, what it ran, and how it was batched."""
+    """Work of the model between two scrapes: its share of the time, the audio it ran, and how it was batched."""
     grown = {name: after[name] - before.get(name, 0.0) for name in after if name.startswith("overtone_engine_")}
     padded = grown.get("overtone_engine_padded_seconds_total", 0.0)
     batches = grown.get("overtone_engine_batches_total", 0.0)

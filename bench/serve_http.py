@@ -22,7 +22,7 @@ class Reply:
 
 
 def multipart(files: Iterable[tuple[str, bytes]]) -> tuple[str, bytes]:
-    """The content type, and the body that carries files as fields called `file`. files: name, content."""
+    """The content type, and the body that carries files, each a name and its content, as fields called `file`."""
     parts = []
     for name, content in files:
         head = f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'

@@ -1,9 +1,9 @@
-"""Load for a server on this machine, as a process of its own makes it: requests in a closed or in an open loop.
+"""Load for a server on this machine, made by a child process: requests in a closed or in an open loop.
 
-    child("from serve_load import closed\nanswer(**closed(**arguments))", port=…, clips=…, clients=32, seconds=40)
+    child("from serve_load import closed\\nanswer(**closed(**arguments))", port=…, clips=…, clients=32, seconds=40)
 
 One thread, plain streams, requests put together beforehand. It runs on the cores that the server has, so its own CPU
-time stands beside what it found.
+time stands beside its figures.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ CODE = "from serve_load import {0}\nanswer(**{0}(**arguments))"
 """For `common.child`, with `closed` or `open_loop`."""
 
 SCORES = b'"scores"'
-"""What an answer has to hold to count as one."""
+"""Keys that an answer has to hold to count as one."""
 
 PAUSE_S = 0.2
-"""Seconds that a client waits after a failure before it asks again; after a refusal as long as it was told."""
+"""Seconds that a client waits after a failure before it asks again; after a refusal as long as `Retry-After` says."""
 
 MOST_PAUSE_S = 5.0
 
@@ -37,7 +37,7 @@ Clip = Sequence[Any]
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """What requests send; each is marked, so that no two are the same and every one is computed."""
+    """Bodies of requests; each is marked, so that no two are the same and every one is computed."""
 
     kind: str
     audio_s: float
@@ -52,22 +52,26 @@ class _Body:
 async def _send(
     connection: Connection, body: _Body, number: int, planned_s: float = 0.0
 ) -> tuple[SubmittedSource, float]:
-    """One request, and the seconds to wait before the next. number: another for each. planned_s: when it was to go."""
+    """Send one request; return it and the seconds to wait before the next.
+
+    - `number`: another for each.
+    - `planned_s`: when it was to go.
+    """
     request = marked(body.request, number)
-    began, told, pause_s = time.perf_counter(), None, 0.0
+    began, retry_after, pause_s = time.perf_counter(), None, 0.0
     late_s = began - planned_s if planned_s else 0.0
     status: int | str
     try:
         reply = await connection.ask(request)
-        status, told = reply.status, reply.headers.get("retry-after")
+        status, retry_after = reply.status, reply.headers.get("retry-after")
         if status == OK and SCORES not in reply.body:
             status = "no scores"
     except (OSError, EOFError) as error:
         status = type(error).__name__
     if status != OK:
-        pause_s = min(float(told), MOST_PAUSE_S) if told and told.isdigit() else PAUSE_S
+        pause_s = min(float(retry_after), MOST_PAUSE_S) if retry_after and retry_after.isdigit() else PAUSE_S
     ended = time.perf_counter()
-    return SubmittedSource(body.kind, body.audio_s, began, ended, status, told is not None, late_s), pause_s
+    return SubmittedSource(body.kind, body.audio_s, began, ended, status, retry_after is not None, late_s), pause_s
 
 
 async def _metrics(port: int, wanted: bool) -> dict[str, float]:
@@ -84,9 +88,11 @@ async def _metrics(port: int, wanted: bool) -> dict[str, float]:
 class Closed:
     """Clients that each send a request, wait for its answer and send the next.
 
-    warm_s: seconds before anything counts; then until each client has had an answer, most_warm_s at most. After that,
-    for `seconds`, or until so many `requests` are answered. pause_s: of a client from an answer to its next request.
-    long: sent once in `long_in` requests. scrape: whether the server tells metrics.
+    - `warm_s`: seconds before anything counts; then until each client has had an answer, `most_warm_s` at most. After
+      that, for `seconds`, or until so many `requests` are answered.
+    - `pause_s`: of a client from an answer to its next request.
+    - `long`: sent once in `long_in` requests.
+    - `scrape`: True if the server has metrics.
     """
 
     port: int
@@ -159,7 +165,7 @@ async def _wait(tasks: list[asyncio.Task[None]], seconds: float) -> None:
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> list[BaseException]:
-    """Stop them, and tell of their own faults."""
+    """Stop the clients; return their own faults."""
     for task in tasks:
         task.cancel()
     found = await asyncio.gather(*tasks, return_exceptions=True)
@@ -170,8 +176,10 @@ async def _end(tasks: list[asyncio.Task[None]]) -> list[BaseException]:
 class Open:
     """Requests that are sent at their times, whether those before are answered or not.
 
-    rate: of requests in a second. connections: the most at once; a request that finds none free is not sent, and
-    counted. warm_s: seconds before anything counts. deadline_s: an answer that takes longer is none.
+    - `rate`: of requests in a second.
+    - `connections`: the most at once; a request that finds none free is not sent, and counted.
+    - `warm_s`: seconds before anything counts.
+    - `deadline_s`: an answer that takes longer is none.
     """
 
     port: int

@@ -1,4 +1,4 @@
-"""What is sent: short clips, and longer files joined from real speech."""
+"""Material of requests: short clips, and longer files joined from real speech."""
 
 from __future__ import annotations
 
@@ -28,7 +28,11 @@ Clip = tuple[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """Files in a folder of the benchmark's own. clips: short ones, in `folder`; long: 10 minutes of them joined."""
+    """Files in a folder of this benchmark.
+
+    - `clips`: short ones, in `folder`.
+    - `long`: 10 minutes of them joined.
+    """
 
     folder: Path
     name: str
@@ -39,9 +43,10 @@ class Material:
 
 
 def material(folder: Path, files: int, corpus: Path | None, spoken: Path | None) -> Material:
-    """Make it. corpus: a folder of short .wav files, of which `files` are taken from all over; else the example call.
+    """Make the material.
 
-    spoken: a folder of recordings of any form, joined to the hour; else the example call, again and again.
+    - `corpus`: a folder of short .wav files, of which `files` are taken from all over; else the example call.
+    - `spoken`: a folder of recordings of any form, joined to the hour; else the example call, again and again.
     """
     shutil.rmtree(folder, ignore_errors=True)
     clips = folder / "clips"
@@ -56,14 +61,14 @@ def material(folder: Path, files: int, corpus: Path | None, spoken: Path | None)
     if not paths:
         raise SystemExit(f"{corpus} holds no .wav files.")
     joined = _joined(paths)
-    told = speech() if spoken is None else _joined(path for path in sorted(spoken.rglob("*")) if path.is_file())
+    spoken_audio = speech() if spoken is None else _joined(path for path in sorted(spoken.rglob("*")) if path.is_file())
     return Material(
         clips,
         "the example call" if corpus is None else "/".join(corpus.resolve().parts[-2:]),
         tuple((str(path), _seconds(path)) for path in paths),
         (str(write_wav(folder / "five.wav", joined, CLIP_S)), CLIP_S),
         (str(write_wav(folder / "long.wav", joined, LONG_S)), LONG_S),
-        write_wav(folder / "hour.wav", told, HOUR_S),
+        write_wav(folder / "hour.wav", spoken_audio, HOUR_S),
     )
 
 
@@ -73,7 +78,7 @@ def _seconds(path: Path) -> float:
 
 
 def _joined(paths: Iterable[Path]) -> Samples:
-    """One after the other: float32 (samples,), 16 kHz. What cannot be decoded is left out."""
+    """Files one after the other: float32 (samples,), 16 kHz. Those that cannot be decoded are left out."""
     pieces = []
     for path in paths:
         try:

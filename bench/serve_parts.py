@@ -1,4 +1,4 @@
-"""What is measured of the service, part by part; see `serve.py`."""
+"""Measurements of the service, part by part; see `serve.py`."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ MOST_WARM_S = 120.0
 MIXED_CLIENTS = 32
 LONG_IN = 50
 MIXED_DEADLINE_S = 300.0
-"""Of each request, where ten minutes of audio have to share two cores with 31 clients."""
+"""Seconds for each request, where ten minutes of audio have to share two cores with 31 clients."""
 
 CAPACITY_CLIENTS = 64
-"""Enough that the model is never without work."""
+"""Clients, enough that the model is never without work."""
 
 CONNECTIONS = 256
 DEADLINE_S = 10.0
@@ -51,7 +51,7 @@ LATENCY_WARM_UP = 3
 
 @dataclass(frozen=True)
 class Bench:
-    """What is measured, where, and for how long."""
+    """Settings of the measurements: the material, the server, and the seconds."""
 
     folder: Path
     model: str
@@ -69,12 +69,12 @@ class Bench:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Of the engine, whoever starts it."""
+        """Options of the engine, for every process that starts it."""
         return {"model": self.model, "precision": self.precision, "memory": self.memory, "threads": self.threads}
 
     @contextmanager
     def service(self, **settings: Any) -> Iterator[Served]:
-        """The service, ready, with a folder of its own. settings: of `overtone serve`."""
+        """Start the service with a folder of its working files; yields it ready. `settings`: of `overtone serve`."""
         with tempfile.TemporaryDirectory(dir=self.folder) as own:
             given = {**self.options, "port": 0, "cache": "off", "jobs": Path(own) / "jobs", **settings}
             flags = [text for name, value in given.items() for text in (f"--{name.replace('_', '-')}", str(value))]
@@ -85,7 +85,7 @@ class Bench:
 
     @contextmanager
     def plain(self) -> Iterator[Served]:
-        """FunASR behind FastAPI. It would answer everyone who has gone before it ends, so it is not waited for."""
+        """Start FunASR behind FastAPI. Its end is not waited for: it would first answer clients that have gone."""
         script = str(Path(__file__).with_name("serve_plain.py"))
         with tempfile.TemporaryDirectory(dir=self.folder) as own:
             command = [sys.executable, "-W", "ignore", script, self.model, str(self.threads)]
@@ -94,7 +94,7 @@ class Bench:
 
 
 def load(kind: str, served: Served, bench: Bench, **given: Any) -> Figures:
-    """The figures of a load from a process of its own, and of the server's memory. kind: `closed` or `open_loop`."""
+    """Figures of a load by a child process, and of the server's memory. `kind`: `closed` or `open_loop`."""
     found = child(CODE.format(kind), **{"port": served.port, "clips": bench.material.clips, **given})
     found["load_peak_bytes"] = found.pop("peak_bytes")
     found["peak_bytes"] = served.peak_bytes
@@ -170,7 +170,7 @@ def mixed(bench: Bench) -> Figures:
 
 
 def overload(bench: Bench) -> Figures:
-    """What can be answered, measured first, and then several times as much at a service with a short queue."""
+    """Measure the rate that can be answered, then send several times as much to a service with a short queue."""
     with bench.service() as served:
         able = _clients(served, bench, CAPACITY_CLIENTS, bench.seconds / 2)
     clip_s = sum(seconds for _, seconds in bench.material.clips) / len(bench.material.clips)

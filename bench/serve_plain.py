@@ -25,7 +25,7 @@ from fastapi import FastAPI, UploadFile
 
 
 def app_of(model: Any, folder: Path) -> FastAPI:
-    """The application. model: FunASR's. folder: where uploads are saved."""
+    """The application. `model`: FunASR's; `folder`: where uploads are saved."""
     app = FastAPI()
 
     @app.post("/v1/emotion")

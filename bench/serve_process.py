@@ -18,18 +18,18 @@ START_S = 300.0
 """Seconds that a server has to load its model."""
 
 END_S = 20.0
-"""Seconds that it has to end when it is told to, unless said otherwise; after them it is killed."""
+"""Seconds that it has to end after SIGTERM, unless said otherwise; after them it is killed."""
 
 _LISTENING = re.compile(rb"listening on http://127\.0\.0\.1:(\d+)\s")
 
-_TOLD = 800
-"""Characters of what it wrote that are worth showing when it dies."""
+_LOG_CHARACTERS = 800
+"""Characters of its last output that are worth showing when it dies."""
 
 
 class Served:
     """A running server. Its standard error is to say `listening on http://127.0.0.1:PORT` once it takes requests.
 
-    folder: its own, for temporary files and its log; it is made. RuntimeError if it does not listen in time, or ends.
+    `folder` is made for its temporary files and its log. RuntimeError if it does not listen in time, or ends.
     """
 
     def __init__(self, command: Sequence[str], folder: Path, end_s: float = END_S) -> None:
@@ -64,12 +64,12 @@ class Served:
 
     @property
     def alive(self) -> bool:
-        """Whether it still runs."""
+        """True while it runs."""
         return self._process.poll() is None
 
     @property
     def peak_bytes(self) -> int | None:
-        """Its highest resident memory since it began; None where the system does not tell, or it is gone."""
+        """Its highest resident memory since it began; None where the system does not say, or it is gone."""
         try:
             status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="utf-8")
         except OSError:
@@ -78,11 +78,11 @@ class Served:
         return int(found[1]) * 1024 if found else None
 
     def last_words(self) -> str:
-        """The end of what it wrote."""
-        return " ".join(self._log.read_text(encoding="utf-8", errors="replace").split())[-_TOLD:]
+        """The end of its output."""
+        return " ".join(self._log.read_text(encoding="utf-8", errors="replace").split())[-_LOG_CHARACTERS:]
 
     def fetch(self, path: str, data: bytes | None = None, kind: str | None = None) -> bytes:
-        """What it answers to a GET, or to a POST of `data`. urllib's HTTPError for a refusal."""
+        """Its answer to a GET, or to a POST of `data`. urllib's HTTPError for a refusal."""
         headers = {} if kind is None else {"Content-Type": kind}
         asked = urllib.request.Request(f"http://{HOST}:{self.port}{path}", data, headers)
         with urllib.request.urlopen(asked, timeout=120) as reply:

@@ -1,4 +1,4 @@
-"""What `serve.py` has measured, as tables; a part that was not measured has none."""
+"""Figures of `serve.py` as tables; a part that was not measured has none."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ TARGET_CLIENTS = "32"
 FOLDER_SHARE = 0.95
 GOODPUT_SHARE = 0.9
 REFUSED_S = 0.05
-"""Within which 95 of 100 refusals are told."""
+"""Seconds within which 95 of 100 refusals are to be sent."""
 BUSY_OVER_IDLE = 3.0
 
 LOAD_HEAD = ("audio s/s", "requests/s", "p50", "p95", "p99", "failed", "peak memory", "model busy", "load's CPU")
 
 
 def tables_of(figures: Mapping[str, Any]) -> list[Rows]:
-    """Those that there are figures for."""
+    """The tables that there are figures for."""
     made = (throughput_of(figures), mixed_of(figures), overload_of(figures), latency_of(figures))
     return [table for table in made if len(table) > 1]
 
@@ -139,7 +139,7 @@ NOTES = {
 
 
 def notes_of(figures: Mapping[str, Any]) -> Rows:
-    """How each part was measured."""
+    """Notes on how each part was measured."""
     rows: Rows = [("part", "how")]
     for name, text in NOTES.items():
         if found := figures.get(name):

@@ -1,4 +1,4 @@
-"""Where a model's time goes through OpenVINO, and how near each part is to this machine's own rate.
+"""Time of a model by part through OpenVINO, and how near each part is to this machine's own rate.
 
     python bench/stages.py [--shape base|large|small] [--repeats 10] [--precisions fp32 bf16 int8]
 

@@ -3,10 +3,10 @@
     python bench/transcribe.py [--only clips,files,hour,memory,steady] [--models sensevoice,paraformer] [--quick]
                                [--checkpoints FOLDER] [--corpus FOLDER ...] [--device cuda:0] [--small]
 
-Each contender is a process of its own: FunASR in fp32, Overtone in fp32, bf16 (where the processor has it) and int8; on
+Each contender is a separate process: FunASR in fp32, Overtone in fp32, bf16 (where the processor has it) and int8; on
 CUDA in fp32, bf16 and fp16. Only one computes at a time. The checkpoints have the published shapes and seeded random
-weights; they are made once, into --checkpoints, and take FunASR, pytest and the tests of this project. What is not
-measured now is kept from an earlier run, if that was on the same machine, with the same versions.
+weights; they are made once, into --checkpoints, and take FunASR, pytest and the tests of this project. Parts not
+measured now are kept from an earlier run, if that was on the same machine, with the same versions.
 
 clips: short clips one by one. files: a folder of files of 3 to 12 s, in some groups that are taken in turn. hour: one
 long file. memory: Overtone's peak over a long file beside that over a short one. steady: many calls in one process.
@@ -43,7 +43,7 @@ PARTS: dict[str, Callable[[Bench, str], Figures]] = {
 
 
 def measure(bench: Bench, model: str, part: str) -> Figures:
-    """One part, with what it was measured on."""
+    """Measure one part, and note the circumstances."""
     given = bench.given
     before = os.getloadavg()[0]
     found = PARTS[part](bench, model)
@@ -66,7 +66,7 @@ _MARKS = {"published": "Chinese one of 272,727 words", "large": "Chinese and Eng
 
 
 def listed(known: Sequence[str]) -> Callable[[str], list[str]]:
-    """For argparse: names with commas between them."""
+    """Parser for argparse of names with commas between them."""
 
     def chosen(text: str) -> list[str]:
         names = text.split(",")
@@ -131,14 +131,14 @@ def main() -> None:
                     name,
                     figures,
                     *tables.tables(figures),
-                    command=f"python bench/{Path(__file__).name} {_told()}".strip(),
+                    command=f"python bench/{Path(__file__).name} {_amounts()}".strip(),
                 )
                 with (RESULTS / f"{name}.md").open("a", encoding="utf-8") as page:
                     page.write("\n" + tables.notes(figures))
 
 
-def _told() -> str:
-    """What of the command line says how much was measured, and no folder of this machine."""
+def _amounts() -> str:
+    """The arguments that say how much was measured, without any folder of this machine."""
     said = sys.argv[1:]
     if "--checkpoints" in said:
         at = said.index("--checkpoints")

@@ -1,4 +1,4 @@
-"""What Overtone's transcription is measured for by itself: memory over long files, and steadiness over many calls."""
+"""Transcription by Overtone alone: memory over long files, and steadiness over many calls."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ WINDOW = 50
 
 
 def long_file(source: Path, options: Mapping[str, Any]) -> dict[str, Any]:
-    """One file to JSON lines in a process of its own: seconds, words, and the peak of its memory."""
+    """Run one file to JSON lines in a child process: seconds, words, and the peak of its memory."""
     return child(LONG, source=str(source), out=str(source.with_suffix(".jsonl")), options=options)
 
 
 def many_calls(sources: Sequence[Path], calls: int, warm_up: int, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The same clips over and over in one process, and how the end compares with what followed the warm-up.
+    """Run the same clips over and over in one process, and compare the end with the calls after the warm-up.
 
-    After each call comes a piece of work that never changes, `machine_s`: what it drifts by, the machine drifts by.
+    After each call comes a piece of work that never changes, `machine_s`: its drift is the machine's.
     """
     found = child(MANY, sources=[str(path) for path in sources], calls=warm_up + calls, options=options)
     kept = {name: found[name][warm_up:] for name in ("times_s", "machine_s", "resident_bytes", "threads")}

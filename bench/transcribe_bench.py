@@ -1,4 +1,4 @@
-"""How much `transcribe.py` measures, on what, and the contenders that are ready for it."""
+"""Settings of `transcribe.py`: the amounts, the material, and the contenders that are ready for it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FULL: dict[str, Any] = {
     "calls": 200,
 }
 QUICK = FULL | {"repeats": 1, "files": 60, "hour_s": 900.0, "funasr_hour_s": 300.0, "memory_shape": "small"}
-"""What `--quick` stands for. Each can be set by itself as well."""
+"""Numbers that `--quick` stands for. Each can be set by itself as well."""
 
 
 Figures = dict[str, Any]
@@ -44,7 +44,7 @@ answer(seconds=time.perf_counter() - began)
 
 
 def load_once(options: dict[str, Any]) -> float:
-    """Seconds of loading a transcriber in a process of its own, with all that is done once in a lifetime.
+    """Seconds of loading a transcriber in a child process, with all work done once in a lifetime.
 
     RuntimeError, with its last words, if it cannot be loaded.
     """
@@ -54,7 +54,7 @@ def load_once(options: dict[str, Any]) -> float:
 
 @dataclass
 class Bench:
-    """What is compared, where, and how much. `given`: numbers of `FULL`, and more of the command line."""
+    """Settings of the comparison. `given`: numbers of `FULL`, and more of the command line."""
 
     place: Path
     checkpoints: Path
@@ -67,7 +67,7 @@ class Bench:
     gpu: str | None = None
 
     def models(self, model: str, size: str | None = None) -> dict[str, Any]:
-        """The folders of a recogniser and of what it takes beside it, and where they run."""
+        """The folders of a recognizer and of its auxiliary models, and where they run."""
         size = size or self.size
         punctuation = "small" if size == "small" else self.given.punctuation
         found = with_models(self.checkpoints, model, size, punctuation, self.threads)

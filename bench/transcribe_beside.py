@@ -75,9 +75,10 @@ def take(
 def as_rows(
     turns: Mapping[str, Sequence[Timed]], audio_s: Sequence[float], *, theirs_s: Sequence[float] | None = None
 ) -> Figures:
-    """Turns as figures, by contender; of one that failed in any of them only why.
+    """Turns as figures, by contender; of one that failed in any of them only the reason.
 
-    audio_s: seconds of each turn. theirs_s: of FunASR's, where they differ; then its texts are not compared.
+    - `audio_s`: seconds of each turn.
+    - `theirs_s`: of FunASR's, where they differ; then its texts are not compared.
     """
     errors = {name: next((timed.error for timed in some if timed.error), None) for name, some in turns.items()}
     done = {name: [] if errors[name] else list(some) for name, some in turns.items()}

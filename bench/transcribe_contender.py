@@ -1,7 +1,7 @@
-"""Transcription as a contender: Overtone and FunASR, each in a process of its own (`tools/benchmark/worker.py`).
+"""Transcription as a contender: Overtone and FunASR, each in a separate process (`tools/benchmark/worker.py`).
 
-An answer holds, beside what every contender's does, `characters` of text, tags and blanks left out, and `device_bytes`,
-the most that PyTorch has held on a GPU.
+An answer holds, beside the values that every contender's has, `characters` of text, tags and blanks left out, and
+`device_bytes`, the most that PyTorch has held on a GPU.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from overtone.tools.benchmark.worker import Answer
 _CHILD = "from transcribe_contender import main; main()"
 
 LONGEST_S = 30
-"""Seconds of the longest stretch of speech that goes through a recogniser; both cut there."""
+"""Seconds of the longest stretch of speech that goes through a recognizer; both cut there."""
 
 _TAG = re.compile(r"<\|[^|]*\|>")
 
@@ -32,10 +32,10 @@ class Process(BenchmarkWorker):
 
 
 class Overtone:
-    """As `overtone transcribe` runs it."""
+    """Overtone as `overtone transcribe` runs it."""
 
     def load(self, **given: Any) -> Answer:
-        """given: fields of `TranscribeOptions`."""
+        """Load with the fields of `TranscribeOptions` in `given`."""
         from overtone.options.transcription import TranscribeOptions
         from overtone.pipelines.transcription import Transcriber
 
@@ -44,12 +44,12 @@ class Overtone:
         return {name: getattr(used, name) for name in ("backend", "device", "precision", "threads")}
 
     def clip(self, source: str, **_: Any) -> Answer:
-        """`text`: without blanks."""
+        """Run one file; `text` in the answer: without blanks."""
         text = plain(self._transcriber(source).text)
         return {"text": text, "characters": len(text), **_device()}
 
     def folder(self, inputs: list[str], output: str, **_: Any) -> Answer:
-        """All there is to tell, words and their times."""
+        """Run many files to full records, words and their times."""
         from overtone.audio.sources import expand
         from overtone.output.formats import open_sink
 
@@ -67,7 +67,7 @@ class Funasr:
     """FunASR's own `AutoModel`, with times of words and with figures and marks, as Overtone gives them."""
 
     def load(self, **given: Any) -> Answer:
-        """given: `model`, `vad` and maybe `punctuation`, folders; `device`; `threads`."""
+        """Load with `given`: `model`, `vad` and maybe `punctuation`, folders; `device`; `threads`."""
         import logging
 
         import funasr
@@ -90,13 +90,13 @@ class Funasr:
         return {"device": self._model.kwargs["device"], "threads": torch.get_num_threads(), **gpu}
 
     def clip(self, source: str, times: bool = True) -> Answer:
-        """times: of SenseVoice's words; a Paraformer always tells them."""
+        """Run one file. `times`: of SenseVoice's words; a Paraformer always gives them."""
         found = self._generate(source, times)
         text = plain("".join(each["text"] for each in found))
         return {"text": text, "characters": len(text), **_device()}
 
     def folder(self, inputs: list[str], output: str, **_: Any) -> Answer:
-        """As it is told to do many: all of them in one call."""
+        """Run many files in one call, FunASR's way for many."""
         found = self._generate(inputs, True)
         with open(output, "w", encoding="utf-8") as lines:
             for each in found:
@@ -122,6 +122,6 @@ def _device() -> Answer:
 
 
 def main() -> None:
-    """The process: answer until there are no more questions."""
+    """Answer commands until there are no more."""
     worker.KINDS.update(overtone=Overtone, funasr=Funasr)
     worker.main()

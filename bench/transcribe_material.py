@@ -1,4 +1,5 @@
-"""What transcription is measured with: checkpoints of the published shapes with seeded random weights, and real speech.
+"""Material of the transcription benchmarks: checkpoints of the published shapes with seeded random weights, and real
+speech.
 
 The checkpoints come from `tests/helpers/oracles`, which makes them with FunASR's own classes, laid out as published.
 """
@@ -19,7 +20,7 @@ from overtone.tools.benchmark import write_wav
 from overtone.types import Samples
 
 MODELS = ("sensevoice", "paraformer")
-"""What recognises words."""
+"""Models that recognize words."""
 
 _ORACLES: dict[str, tuple[str, dict[str, str]]] = {
     "sensevoice": ("sense_voice", {}),
@@ -28,7 +29,7 @@ _ORACLES: dict[str, tuple[str, dict[str, str]]] = {
     "punctuation": ("ct_transformer", {}),
     "speakers": ("campplus", {}),
 }
-"""Module of `tests/helpers/oracles`, and what its `publish` is told beside the size."""
+"""Module of `tests/helpers/oracles`, and the arguments of its `publish` beside the size."""
 
 PUBLISH = """
 import importlib
@@ -37,7 +38,7 @@ from pathlib import Path
 torch.set_num_threads(arguments["threads"])
 sys.path.insert(0, arguments["tests"])
 oracle = importlib.import_module("helpers.oracles." + arguments["oracle"])
-oracle.publish(Path(arguments["folder"]), size=arguments["size"], **arguments["told"])
+oracle.publish(Path(arguments["folder"]), size=arguments["size"], **arguments["options"])
 answer()
 """
 
@@ -56,17 +57,17 @@ def checkpoint(folder: Path, name: str, size: str, threads: int = 1) -> str:
     """
     made = folder / f"{name}-{size}"
     if not made.is_dir():
-        oracle, told = _ORACLES[name]
+        oracle, options = _ORACLES[name]
         part = made.with_name(made.name + ".part")
         shutil.rmtree(part, ignore_errors=True)
         tests = str(ROOT / "tests")
-        child(PUBLISH, oracle=oracle, told=told, size=size, folder=str(part), tests=tests, threads=threads)
+        child(PUBLISH, oracle=oracle, options=options, size=size, folder=str(part), tests=tests, threads=threads)
         part.rename(made)
     return str(made)
 
 
 def with_models(folder: Path, model: str, size: str, punctuation: str, threads: int = 1) -> dict[str, Any]:
-    """A recogniser with what it takes beside it, as `TranscribeOptions` names them."""
+    """A recognizer with its auxiliary models, as `TranscribeOptions` names them."""
     found = {"model": checkpoint(folder, model, size, threads), "vad": checkpoint(folder, "vad", size, threads)}
     if model == "paraformer":
         found["punctuation"] = checkpoint(folder, "punctuation", punctuation, threads)

@@ -1,4 +1,4 @@
-"""What `transcribe.py` has measured, as tables and as notes."""
+"""Figures of `transcribe.py` as tables and as notes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TITLES = {"clips": "{pieces} clips of {piece_s:g} s, one by one", "files": "{pi
 def row(
     times_s: Sequence[float], audio_s: Sequence[float], theirs: tuple[Sequence[float], Sequence[float]] | None
 ) -> dict[str, Any]:
-    """Turns of one contender as figures. theirs: times and seconds of audio of FunASR's turns.
+    """Turns of one contender as figures. `theirs`: times and seconds of audio of FunASR's turns.
 
     `rtf`: seconds per second of audio, over all turns. `ratio`: FunASR's over this one's, the median of turns, each
     beside the turn of FunASR's that came just before; None where that has not finished all of them.
@@ -42,7 +42,7 @@ def row(
 
 
 def alike(some: Sequence[str], others: Sequence[str]) -> float | None:
-    """How alike two lots of texts are, 0 to 1, the mean over those texts; None without any."""
+    """Similarity of two lots of texts, 0 to 1, the mean over those texts; None without any."""
     both = list(zip(some, others, strict=False))
     if not both:
         return None
@@ -67,7 +67,7 @@ def of_funasr(figures: Figures) -> Table:
 
 
 def of_texts(figures: Figures) -> Table:
-    """What each contender wrote: characters per second of audio, and how alike the texts of clips are to FunASR's."""
+    """Texts of each contender: characters per second of audio, and their similarity to FunASR's over clips."""
     names = _precisions(figures)
     rows: list[tuple[str, ...]] = [("characters per second of audio; alike to FunASR's", "FunASR", *names)]
     for model, part, found in _parts(figures):
@@ -104,13 +104,13 @@ def of_steadiness(figures: Figures) -> Table:
 
 
 def tables(figures: Figures) -> list[Table]:
-    """Those that have something to tell."""
+    """The tables that have any rows."""
     made = [of_funasr(figures), of_texts(figures), of_memory(figures), of_steadiness(figures)]
     return [table for table in made if len(table) > 1]
 
 
 def notes(figures: Figures) -> str:
-    """How it was measured, and what is not as with trained weights."""
+    """Notes on how it was measured, and on the differences from trained weights."""
     said = [
         "FunASR in fp32, through `AutoModel` with the same checkpoints. It and Overtone take turns, each in a "
         "process of its own, whose peak is told. Seconds of a clip are the median; the ratio is the median of "
@@ -160,13 +160,13 @@ def _cell(found: Figures | None) -> str:
     if found["rtf"] is None:
         return "died" if "signal" in str(found.get("error")) else "failed"
     seconds = found["seconds"]
-    told = [f"{seconds:.3f} s" if seconds < 1 else f"{seconds:.1f} s", f"RTF {found['rtf']:.4f}"]
+    parts = [f"{seconds:.3f} s" if seconds < 1 else f"{seconds:.1f} s", f"RTF {found['rtf']:.4f}"]
     if found["ratio"] is not None:
-        told.append(f"{found['ratio']:.2f} ×")
-    told.append(mib(found["peak_bytes"]))
+        parts.append(f"{found['ratio']:.2f} ×")
+    parts.append(mib(found["peak_bytes"]))
     if found.get("device_bytes"):
-        told.append(f"{mib(found['device_bytes'])} on the GPU")
-    return ", ".join(told)
+        parts.append(f"{mib(found['device_bytes'])} on the GPU")
+    return ", ".join(parts)
 
 
 def _written(found: Figures | None) -> str:

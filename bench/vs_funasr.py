@@ -5,8 +5,8 @@
 
 Each contender is a process that stays: FunASR in fp32, Overtone in fp32, bf16 (where the processor has it) and int8.
 They take turns at every clip, so a busy moment hits all; medians of repeats after a warm-up; only one computes at a
-time. The checkpoint has a published shape (small: a trial of this script) and seeded random weights. What is not
-measured now is kept from an earlier run, if that was on the same machine, with the same versions.
+time. The checkpoint has a published shape (small: a trial of this script) and seeded random weights. Parts not
+measured now are kept from an earlier run, if that was on the same machine, with the same versions.
 
 clips: 5 to 120 s, files to results. folder: 400 short clips to JSON lines. hour: Overtone's time per second of audio
 for an hour beside that for 15 s. cold: from starting a process to the result of a clip of 5 s.
@@ -70,7 +70,7 @@ main()
 
 @dataclass(frozen=True)
 class Bench:
-    """What is compared, where, and how often."""
+    """Settings of the comparison."""
 
     folder: Path
     shape: str
@@ -145,7 +145,7 @@ def _add_fraction(found: dict[str, Any], precision: str, seconds: int, bench: Be
 
 
 def row(timed: Timed) -> dict[str, Any]:
-    """What is kept of turns."""
+    """Figures kept of turns."""
     names = ("segments_s", "run_s", "files")
     kept: dict[str, Any] = {name: timed.answer[name] for name in names if name in timed.answer}
     return {
@@ -213,7 +213,7 @@ def hour(bench: Bench) -> dict[str, Any]:
 
 
 def cold(bench: Bench) -> dict[str, Any]:
-    """Whole processes, one after the other, in turns. What is done once in a lifetime was done by a start before."""
+    """Whole processes, one after the other, in turns. Work done once in a lifetime was done by a start before."""
     wav = str(write_wav(bench.folder / "5.wav", 5))
     threads = str(bench.threads)
     ours = ["emotion", wav, "-q", "--format", "jsonl", "--threads", threads]

@@ -1,4 +1,4 @@
-"""What `vs_funasr.py` has measured, as tables and as a picture; and earlier measurements kept beside new ones."""
+"""Figures of `vs_funasr.py` as tables and as a picture; and earlier measurements kept beside new ones."""
 
 from __future__ import annotations
 
@@ -32,8 +32,7 @@ HEAD = ("work", "FunASR", "fp32", "bf16", "int8", "target, fp32 / bf16 / int8")
 def merged(before: Mapping[str, Any], now: Figures) -> Figures:
     """Earlier works that were not measured now, with those that were.
 
-    Each work holds `measured`, what it was measured on and with; works for which that differs in more than the date
-    are left out.
+    Each work holds `measured`, its circumstances; works for which that differs in more than the date are left out.
     """
 
     def setting(work: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,7 +96,7 @@ def _hour_cells(found: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def fractions_of(figures: Figures) -> list[tuple[str, ...]]:
-    """Which part of the machine's rate of matrix products each clip reached, with that rate in the head."""
+    """Part of the machine's rate of matrix products that each clip reached, with that rate in the head."""
     clips = figures.get("clips", {})
     rates = clips.get("rates", {})
 
@@ -119,7 +118,7 @@ _LINES = {
     "bf16": ("Overtone, bf16", "happy", "D"),
     "int8": ("Overtone, int8", "angry", "^"),
 }
-"""Name, colour (of the palette that pictures of results have) and marker, so that neither alone has to tell."""
+"""Name, color (of the palette of results) and marker of each line: either is enough to know it by."""
 
 
 def draw(figures: Figures, path: Path) -> None:

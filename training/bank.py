@@ -19,7 +19,7 @@ class Bank:
 
     utterances: list[Utterance]
     waves: list[list[torch.Tensor]]
-    """[utterance][copy]: (samples,) float16, normalised."""
+    """[utterance][copy]: (samples,) float16, normalized."""
     local: list[list[torch.Tensor]]
     """[utterance][copy]: (frames, CHANNELS) bfloat16, the front end's features."""
     functionals: torch.Tensor
@@ -49,7 +49,7 @@ class Bank:
 def build_bank(
     utterances: list[Utterance], extractor: FeatureExtractor, augmentation: Augmentation, copies: int, seed: int
 ) -> Bank:
-    """Perturb and measure every utterance; each copy has a random generator of its own."""
+    """Perturb and measure every utterance; each copy has a separate random generator."""
     waves, local, measured = [], [], []
     for index, utterance in enumerate(utterances):
         versions = [
@@ -66,7 +66,7 @@ def build_bank(
 
 
 def local_features(extractor: FeatureExtractor, wave: torch.Tensor) -> torch.Tensor:
-    """(samples,) normalised to (frames, CHANNELS)."""
+    """(samples,) normalized to (frames, CHANNELS)."""
     features: torch.Tensor = extractor(wave[None])[0]
     return features
 

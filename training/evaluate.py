@@ -13,7 +13,7 @@ Ints = npt.NDArray[np.int64]
 
 
 def confusion(truth: Ints, guess: Ints) -> Ints:
-    """(classes, classes): rows are what was acted, columns what was recognised."""
+    """(classes, classes): rows are the acted classes, columns the recognized ones."""
     table = np.zeros((len(LETTERS), len(LETTERS)), dtype=np.int64)
     np.add.at(table, (truth, guess), 1)
     return table

@@ -125,7 +125,7 @@ def _descend(model: Classifier, task: Task, stage: Stage, joint: bool) -> Classi
 
 
 class Task:
-    """Batches of the training utterances, what is wanted of them, and the losses."""
+    """Batches of the training utterances, their targets, and the losses."""
 
     def __init__(self, bank: Bank, chosen: Sequence[int], recipe: Recipe, seed: int) -> None:
         self._bank, self._chosen = bank, np.array(chosen)

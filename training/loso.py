@@ -1,4 +1,4 @@
-"""Leave one speaker out: every speaker is recognised by a network that has never heard them."""
+"""Leave one speaker out: every speaker is recognized by a network that has never heard them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _fold(speaker: str) -> tuple[list[int], Floats]:
 
 
 def predict(model: Classifier, waves: list[torch.Tensor]) -> Floats:
-    """Log-probabilities (utterances, classes) of normalised waveforms, whole and one at a time, in float32."""
+    """Log-probabilities (utterances, classes) of normalized waveforms, whole and one at a time, in float32."""
     rows = []
     with torch.inference_mode():
         for wave in waves:

@@ -36,7 +36,7 @@ def main(emodb: Path) -> None:
 
 
 def _place(path: Path, emodb: Path) -> int:
-    """Which of its speaker's utterances of one emotion this is."""
+    """Index of this one among its speaker's utterances of one emotion."""
     return sorted(emodb.glob(f"{path.name[:2]}???{path.name[5]}*.wav")).index(path)
 
 

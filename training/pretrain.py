@@ -27,7 +27,7 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class FrontEnd:
-    """How the front end is taught."""
+    """Settings of the front end's training."""
 
     steps: int = 4400
     batch: int = 16
@@ -95,7 +95,7 @@ def _pool(waves: list[Wave], plan: FrontEnd, rng: np.random.Generator) -> list[W
 
 
 def _crops(pool: list[Wave], plan: FrontEnd, rng: np.random.Generator) -> torch.Tensor:
-    """(batch, samples) normalised; some crops with a swell or a pause, as acted speech has them."""
+    """(batch, samples) normalized; some crops with a swell or a pause, as acted speech has them."""
     samples = int(plan.crop_seconds * SAMPLE_RATE)
     lengths = np.array([len(wave) for wave in pool], dtype=float)
     crops = np.empty((plan.batch, samples), dtype=np.float32)

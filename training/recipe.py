@@ -16,11 +16,11 @@ class Stage:
     rate: float
     batch: int = 16
     crop_frames: int = 125
-    """Longest stretch of an utterance in a batch, in frames of 20 ms. What is to be learned is said of whole
+    """Longest stretch of an utterance in a batch, in frames of 20 ms. The labels to be learned are of whole
     utterances, so short stretches teach with noise."""
     weight_decay: float = 0.05
     averaging: float = 0.99
-    """Decay per step of the exponential moving average of the weights, which is what is kept."""
+    """Decay per step of the exponential moving average of the weights, which is kept."""
     dropout: float = 0.1
     """After the projection, after every attention and feed-forward part, and before the classifier."""
     channel_mask: float = 0.1
@@ -52,7 +52,7 @@ class Recipe:
     summary: Stage = Stage(1200, 2e-3, crop_frames=140, dropout=0.05, time_mask=12)
     """Second stage: the encoder learns the acoustic functionals of unlabelled speech."""
     summary_functionals: int = 247
-    """How many of them: all up to the periodicity, melody and rhythm, which come with the third stage."""
+    """Number of them: all up to the periodicity, melody and rhythm, which come with the third stage."""
     summary_copies: int = 16
     summary_seconds: float = 2.8
 

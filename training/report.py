@@ -60,7 +60,7 @@ def measure(bank: Bank, logits: Floats) -> dict[str, Any]:
 
 
 def circumstances(seconds: float) -> dict[str, Any]:
-    """When, on what, with what, and for how long."""
+    """Date, hardware, versions, and duration of a training."""
     return {
         "date": datetime.now(timezone.utc).date().isoformat(),
         "hardware": f"{os.cpu_count()} CPU cores, {platform.machine()}",

@@ -1,4 +1,4 @@
-"""What signal processing measures in speech: the front end learns to give it, and the encoder to sum it up."""
+"""Measures of signal processing in speech: the front end learns to give them, and the encoder to sum them up."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _SHORTEST, _LONGEST = 26, 228
 
 
 def frame_targets(waves: torch.Tensor) -> torch.Tensor:
-    """(batch, samples) normalised speech to (batch, frames, FRAME_TARGETS), each from a frame's own 25 ms.
+    """(batch, samples) normalized speech to (batch, frames, FRAME_TARGETS), each from a frame's own 25 ms.
 
-    First log-mel energies, then the normalised autocorrelation at logarithmically spaced lags (voicing and
+    First log-mel energies, then the normalized autocorrelation at logarithmically spaced lags (voicing and
     pitch), then the frame's log energy.
     """
     frames = waves.unfold(1, WINDOW, HOP)

@@ -94,7 +94,7 @@ def prepare(data: Path, speech: Path, recipe: Recipe, work: Path) -> tuple[Class
 
 
 def kept(path: Path, choices: object, make: Callable[[], T]) -> T:
-    """What an earlier run with the same choices left at `path`, or what `make` gives, which is then left there."""
+    """The value left at `path` by an earlier run with the same choices, or that of `make`, which is then left there."""
     stamp = repr((choices, torch.__version__))
     if path.exists() and (found := torch.load(path, weights_only=False))["stamp"] == stamp:
         report(f"{path.name}: as kept in the work folder")

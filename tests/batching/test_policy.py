@@ -8,7 +8,7 @@ from overtone.batching.cost_model import CostModel, Shape
 from overtone.batching.memory_plan import make_plan, min_audio_bytes, plan_offload
 from overtone.batching.policy import (
     BUCKETS_PER_OCTAVE,
-    LEAST_FILL,
+    MIN_FILL,
     BatchLimits,
     bucket,
     longest_segment,
@@ -57,7 +57,7 @@ def test_a_batch_keeps_every_limit_and_takes_the_oldest(
     if len(chosen) > 1:
         lengths = [waiting[i] for i in chosen]
         assert limits.fits(shape_of(lengths))
-        assert bucket(min(lengths)) >= LEAST_FILL * bucket(max(lengths))
+        assert bucket(min(lengths)) >= MIN_FILL * bucket(max(lengths))
 
 
 @given(LENGTHS)

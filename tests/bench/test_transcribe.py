@@ -189,7 +189,7 @@ def test_quick_is_less_of_all_and_gives_way_to_what_is_named(bench, monkeypatch)
     assert (given.only, given.clips, given.files, given.memory_shape) == (["clips", "steady"], 5, 60, "small")
     monkeypatch.setattr(sys, "argv", ["transcribe.py", "--checkpoints", "/somewhere", "--only", "hour"])
     assert transcribe.arguments().hour_s == 3600
-    assert transcribe._told() == "--only hour"
+    assert transcribe._amounts() == "--only hour"
     monkeypatch.setattr(sys, "argv", ["transcribe.py", "--only", "dance"])
     with pytest.raises(SystemExit):
         transcribe.arguments()

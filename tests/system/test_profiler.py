@@ -17,11 +17,11 @@ from helpers.engines import engine_of
 from overtone.backends.fake import FakeBackend
 from overtone.batching.memory_plan import make_plan
 from overtone.output.plots import plot_stages
-from overtone.output.plots.gantt import COLUMNS, MOST_SHOWN, columns_of, lanes_of
+from overtone.output.plots.gantt import COLUMNS, MAX_SHOWN, columns_of, lanes_of
 from overtone.system import profiler
 from overtone.system.profiler import (
-    MOST_LANES,
-    MOST_STINTS,
+    MAX_INTERVALS,
+    MAX_LANES,
     NULL_PROFILER,
     STAGES,
     Interval,
@@ -31,7 +31,7 @@ from overtone.system.profiler import (
 )
 
 
-def stint(start: float, stop: float, label: str = "") -> Interval:
+def interval(start: float, stop: float, label: str = "") -> Interval:
     return Interval(start, stop, stop - start, label)
 
 
@@ -41,7 +41,7 @@ def recording(turns: list[tuple[str, profiler.Stage, float]], length_s: float = 
     at: dict[str, float] = {}
     for lane, stage, took in turns:
         start = at.get(lane, 0.0)
-        made.add(lane, stage, stint(start, start + took), took / 2)
+        made.add(lane, stage, interval(start, start + took), took / 2)
         at[lane] = start + took
     made.stopped = max(made.stopped, length_s)
     return made
@@ -59,23 +59,24 @@ turn = st.tuples(
 @given(st.lists(turn, max_size=200), st.integers(16, 64))
 def test_totals_are_exact_and_stints_are_bounded(turns: list[Any], most: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(profiler, "MOST_STINTS", most * 4)  # half of it holds a stint for each of 4 lanes and 8 stages
+        # Half of it holds an interval for each of 4 lanes and 8 stages.
+        patch.setattr(profiler, "MAX_INTERVALS", most * 4)
         made = recording(turns)
     kept = 0
     for lane in made.lanes:
         for stage in STAGES:
             took = [seconds for where, what, seconds in turns if (where, what) == (lane, stage)]
-            total, stints = made.total(lane, stage), made.stints(lane, stage)
+            total, intervals = made.total(lane, stage), made.intervals(lane, stage)
             assert (total.count, total.busy_s, total.cpu_s) == (len(took), sum(took), sum(took) / 2)
             assert (total.longest.busy_s if total.longest else 0.0) == max(took, default=0.0)
-            assert sum(part.count for part in stints) == len(took)
-            assert sum(part.busy_s for part in stints) == sum(took)
-            for part in stints:
+            assert sum(part.count for part in intervals) == len(took)
+            assert sum(part.busy_s for part in intervals) == sum(took)
+            for part in intervals:
                 assert part.busy_s <= part.stop - part.start
                 assert part.count == 1 or part.stop - part.start <= made.resolution_s
-            for before, after in itertools.pairwise(stints):
+            for before, after in itertools.pairwise(intervals):
                 assert before.stop <= after.start
-            kept += len(stints)
+            kept += len(intervals)
     assert kept <= most * 4
     assert made.resolution_s == 0 or len(turns) > most * 4
 
@@ -83,26 +84,26 @@ def test_totals_are_exact_and_stints_are_bounded(turns: list[Any], most: int) ->
 def test_a_recording_of_a_long_run_takes_no_more_memory() -> None:
     def fill(made: Recording, first: int, last: int) -> None:
         for i in range(first, last):
-            made.add(f"decode {i % 4 + 1}", STAGES[i % 3], stint(i * 0.01, i * 0.01 + 0.005, f"file {i}"))
+            made.add(f"decode {i % 4 + 1}", STAGES[i % 3], interval(i * 0.01, i * 0.01 + 0.005, f"file {i}"))
 
     made = Recording()
     tracemalloc.start()
-    fill(made, 0, 2 * MOST_STINTS)
+    fill(made, 0, 2 * MAX_INTERVALS)
     early, _ = tracemalloc.get_traced_memory()
-    fill(made, 2 * MOST_STINTS, 12 * MOST_STINTS)
+    fill(made, 2 * MAX_INTERVALS, 12 * MAX_INTERVALS)
     late, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert sum(len(made.stints(lane, stage)) for lane in made.lanes for stage in STAGES) <= MOST_STINTS
-    assert made.of(*STAGES).count == 12 * MOST_STINTS
+    assert sum(len(made.intervals(lane, stage)) for lane in made.lanes for stage in STAGES) <= MAX_INTERVALS
+    assert made.of(*STAGES).count == 12 * MAX_INTERVALS
     assert peak < 4 << 20
     assert late < 2 * early
 
 
 def test_however_many_threads_there_are_lanes_are_bounded() -> None:
-    made = recording([(f"thread {i}", "decode", 1.0) for i in range(3 * MOST_LANES)])
-    assert len(made.lanes) == MOST_LANES + 1
+    made = recording([(f"thread {i}", "decode", 1.0) for i in range(3 * MAX_LANES)])
+    assert len(made.lanes) == MAX_LANES + 1
     assert made.lanes[-1] == "others"
-    assert made.of("decode").busy_s == 3 * MOST_LANES
+    assert made.of("decode").busy_s == 3 * MAX_LANES
 
 
 def test_off_times_and_keeps_nothing() -> None:
@@ -128,13 +129,13 @@ def test_a_recorder_keeps_what_it_times() -> None:
     recorder.end("write", recorder.begin())  # too late
     assert made.lanes == ("caller",)
     assert made.of("decode").busy_s == pytest.approx(took, abs=1e-12)  # a difference of two large numbers
-    assert [part.label for part in made.stints("caller", "decode")] == ["a.wav"]
-    assert [part.label for part in made.stints("caller", "cut")] == ["other", ""]
+    assert [part.label for part in made.intervals("caller", "decode")] == ["a.wav"]
+    assert [part.label for part in made.intervals("caller", "cut")] == ["other", ""]
     assert made.first_bytes == {"decode": 77, "cut": 77}
-    assert made.most_grown == {"run": 5}
+    assert made.max_growth == {"run": 5}
     assert not made.of("write").count
-    assert made.started <= made.stints("caller", "decode")[0].start
-    assert made.stopped >= made.stints("caller", "cut")[1].stop
+    assert made.started <= made.intervals("caller", "decode")[0].start
+    assert made.stopped >= made.intervals("caller", "cut")[1].stop
 
 
 def test_processor_time_is_the_threads_own() -> None:
@@ -191,7 +192,8 @@ def test_an_engine_tells_what_it_does() -> None:
         made = recorder.stop()
         assert made.of("run").busy_s == pytest.approx(running.stats.run_s, abs=1e-9)
     assert made.of("run").count == made.of("batch").count == 3
-    assert [part.label for part in made.stints("fake", "run")] == ["1 × 1.0 s", "1 × 2.0 s", "1 × 3.1 s"]  # as charged
+    labels = [part.label for part in made.intervals("fake", "run")]
+    assert labels == ["1 × 1.0 s", "1 × 2.0 s", "1 × 3.1 s"]  # as charged
     assert made.of("wait").count == made.total("caller", "wait").count == 3
 
 
@@ -216,7 +218,7 @@ def test_lanes_have_the_names_of_what_works_there(thread: str, lane: str) -> Non
 def test_columns_hold_the_share_of_their_time() -> None:
     made = Recording()
     made.started, made.stopped = 10.0, 20.0
-    made.add("cpu", "run", stint(10.5, 12.0))
+    made.add("cpu", "run", interval(10.5, 12.0))
     made.add("cpu", "run", Interval(14.0, 18.0, 1.0, "", 7))
     np.testing.assert_allclose(
         columns_of(made, "cpu", "run", 10), [0.5, 1, 0, 0, 0.25, 0.25, 0.25, 0.25, 0, 0], atol=1e-12
@@ -240,7 +242,7 @@ def test_lanes_are_in_order_and_not_too_many() -> None:
     turns += [(f"decode {i}", "decode", 1.0 / i) for i in (10, 2, 1)]
     assert lanes_of(recording(turns)) == ["decode 1", "decode 2", "decode 10", "cpu", "caller"]
     many = recording([*turns, *((f"decode {i}", "decode", 0.001) for i in range(20, 50))])
-    assert len(lanes_of(many)) == MOST_SHOWN
+    assert len(lanes_of(many)) == MAX_SHOWN
     assert {"decode 1", "cpu", "caller"} <= set(lanes_of(many))
 
 
@@ -252,9 +254,9 @@ def _size(path: Path) -> tuple[int, int]:
 
 def test_the_picture_is_bounded_however_long_the_run(tmp_path: Path) -> None:
     made = Recording()
-    for i in range(3 * MOST_STINTS):
-        made.add(f"decode {i % 40}", "decode", stint(i, i + 0.9, "a"))
-        made.add("cpu", "run", stint(i, i + 0.5, "8 × 4.0 s"))
+    for i in range(3 * MAX_INTERVALS):
+        made.add(f"decode {i % 40}", "decode", interval(i, i + 0.9, "a"))
+        made.add("cpu", "run", interval(i, i + 0.5, "8 × 4.0 s"))
     plot_stages(made, str(tmp_path / "long.png"), "many")
     width, height = _size(tmp_path / "long.png")
     assert width == 1650

@@ -25,7 +25,7 @@ from overtone.options.emotion import Options, Precision
 from overtone.tools.tuning import profile, trial
 from overtone.tools.tuning.axes import SampleStats, axes_for
 from overtone.tools.tuning.sampling import Sample, take_sample
-from overtone.tools.tuning.search import LEAST_GAIN, Axes, Row, Trial, best, is_acceptable, next_trial, predicted_s
+from overtone.tools.tuning.search import MIN_GAIN, Axes, Row, Trial, best, is_acceptable, next_trial, predicted_s
 from overtone.tools.tuning.session import Session, compare
 from overtone.tools.tuning.trial import Found, TrialError
 
@@ -110,7 +110,7 @@ def test_the_winner_is_the_fastest_that_may_win_but_for_chance(axes: Axes, seed:
         return
     assert winner in may
     assert winner.peak_bytes <= winner.budget_bytes
-    assert (winner.speed or 0) >= (1 - LEAST_GAIN) * max(row.speed or 0 for row in may)
+    assert (winner.speed or 0) >= (1 - MIN_GAIN) * max(row.speed or 0 for row in may)
 
 
 def test_the_order_is_precision_threads_batch_segment() -> None:
@@ -250,7 +250,7 @@ def test_a_sample_that_is_all_there_is_was_not_cut(tmp_path: Path, most_s: float
     folder.mkdir()
     sample = take_sample([Input("a.wav", str(path))], most_s, folder, print)
     assert sample.cut is cut
-    assert sample.heard.audio_s == pytest.approx(min(2.0, most_s), abs=1e-4)  # a sample
+    assert sample.stats.audio_s == pytest.approx(min(2.0, most_s), abs=1e-4)  # a sample
 
 
 # Trials

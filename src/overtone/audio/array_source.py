@@ -16,7 +16,7 @@ _REMEDY = "pass float samples at full scale ±1, shape (samples,) or (channels, 
 
 
 class Array:
-    """Slices of the array, never a copy of the whole."""
+    """An array in memory as a source: slices of it, never a copy of the whole."""
 
     def __init__(self, audio: Audio, name: str) -> None:
         self._samples = _checked_samples(audio.samples, name)
@@ -33,7 +33,7 @@ class Array:
             yield self.rate, float32(self._samples[:, start : start + MAX_PIECE])
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: an array holds nothing open."""
 
 
 def _checked_samples(samples: object, name: str) -> npt.NDArray[np.floating[Any]]:

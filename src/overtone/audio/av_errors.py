@@ -1,4 +1,4 @@
-"""What PyAV raises, turned into `InputError` with a sentence that names the input."""
+"""Exceptions of PyAV as `InputError`, each with a sentence that names the input."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PyAV was called in a way that this release of it does not know, which is no faul
 
 @contextmanager
 def faults_as(code: str, text: str) -> Iterator[None]:
-    """Turn what PyAV raises into an `InputError`; used around calls of PyAV only, never around a yield."""
+    """Turn an exception of PyAV into an `InputError`. Used around calls of PyAV only, never around a yield."""
     try:
         yield
     except FAULTS as fault:
@@ -25,11 +25,11 @@ def faults_as(code: str, text: str) -> Iterator[None]:
 
 
 def reason(fault: BaseException) -> str:
-    """The shortest text that says what was wrong."""
+    """The shortest text that describes a fault."""
     return str(getattr(fault, "strerror", None) or fault or type(fault).__name__)
 
 
 def unreadable(name: str, fault: BaseException) -> InputError:
-    """The error for a file or stream whose bytes cannot be had."""
+    """The error for a file or stream whose bytes cannot be read."""
     text = f"{name}: it cannot be read ({reason(fault)}); check the file and its permissions"
     return InputError(text, code="unreadable")

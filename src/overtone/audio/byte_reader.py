@@ -11,7 +11,7 @@ _HEAD_BYTES = 65_536
 
 
 class Feed:
-    """Reads a file for FFmpeg, which calls it from C.
+    """A file that FFmpeg reads through callbacks from C.
 
     It never raises into C, where PyAV could only print, but keeps the first exception as `error`. It never hands
     over more than was asked for, which PyAV would write past its buffer. Offsets count from where the file stood.
@@ -30,11 +30,11 @@ class Feed:
                 self._base = file.tell()
 
     def seekable(self) -> bool:
-        """Whether FFmpeg may jump about."""
+        """True where FFmpeg may seek."""
         return self._base is not None
 
     def peek(self, size: int) -> bytes:
-        """At most `size` bytes from where it stands, which are still there to be read."""
+        """At most `size` bytes from the current position, without moving it."""
         self._peeked = self._peeked or self.read(size)
         return self._peeked
 
@@ -59,7 +59,7 @@ class Feed:
         return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """The new position, or -1: FFmpeg's "cannot"."""
+        """Move to an offset and return the new position, or -1, FFmpeg's "cannot"."""
         peeked, self._peeked = len(self._peeked), b""
         try:
             base = self._base or 0
@@ -73,7 +73,7 @@ class Feed:
             return -1
 
     def tell(self) -> int:
-        """The position."""
+        """The current position."""
         return self.seek(0, os.SEEK_CUR)
 
     def raise_interrupt(self) -> None:

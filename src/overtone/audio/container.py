@@ -22,7 +22,7 @@ _FORMATS = (
     "shn,sox,tak,truehd,tta,voc,w64,wav,webm,wsd,wtv,wv,xa,xwma"
 )
 """Containers of audio. Not ADX, of which three kilobytes make FFmpeg divide by zero and end the process, nor NSV, of
-which five take 1.6 GiB: nobody records in either."""
+which five take 1.6 GiB: neither is used for recordings."""
 
 _FATAL_CODECS = frozenset({"adpcm_adx"})
 """Decoders that end the process, whatever container brings them."""
@@ -40,7 +40,7 @@ _LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if _PYAV < 19 else {}
 
 
 def open_container(feed: Feed, name: str) -> Any:
-    """A PyAV container. `InputError`: unreadable, empty or not_audio."""
+    """Open a PyAV container. `InputError`: unreadable, empty or not_audio."""
     options = {
         "format_whitelist": _FORMATS,  # a playlist or a list of files is not audio
         "codec_whitelist": _audio_codecs(),  # opening decodes a little; no picture needs to be

@@ -1,4 +1,4 @@
-"""`Corruption`: what could not be decoded on the way through a source, and how to say so."""
+"""`Corruption`: the failures while a source is decoded, when to give up, and the warnings they become."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ MAX_FAILURES = 1000
 
 
 class Corruption:
-    """A count of failures: those in a row now, and those that good audio followed."""
+    """Counter of decoding failures: those in a row now, and those that good audio followed."""
 
     def __init__(self) -> None:
         self._in_a_row, self._since_s, self._reason = 0, 0.0, ""
@@ -15,28 +15,28 @@ class Corruption:
 
     @property
     def exceeded(self) -> bool:
-        """Whether to give up."""
+        """True once the rest of the source is to be given up."""
         return self._in_a_row >= MAX_FAILURES
 
     def record_failure(self, at_s: float, reason: str) -> None:
-        """Something failed after `at_s` seconds of good audio."""
+        """Count a failure, `at_s` seconds of good audio after the start."""
         if not self._in_a_row:
             self._since_s, self._reason = at_s, reason
         self._in_a_row += 1
 
     def record_success(self) -> None:
-        """Good audio came: what failed before it was only left out."""
+        """Count good audio: the failures before it were only left out."""
         if self._in_a_row:
             self._first_s = self._first_s if self._left_out else self._since_s
             self._left_out += self._in_a_row
             self._in_a_row = 0
 
     def stream_failed(self, at_s: float, reason: str) -> None:
-        """The source itself gave out, which explains whatever failed just before."""
+        """Record that the source itself broke off, which explains the failures just before."""
         self._in_a_row, self._since_s, self._reason = 1, at_s, reason
 
     def warnings(self) -> list[str]:
-        """What to say of a source that gave some audio, once it is over."""
+        """Warnings about a source that gave some audio, once it is over."""
         texts = []
         if self._left_out:
             texts.append(f"{self._left_out} damaged packets were left out, the first at {self._first_s:.3f} s")

@@ -1,4 +1,4 @@
-"""`Decoder`: one source, from opening to its last block, and what there is to say about it."""
+"""`Decoder`: one source decoded from opening to its last block, with its metadata and warnings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BLOCK_SAMPLES = SAMPLE_RATE
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a source says of itself. `claimed_s` in seconds, None where it does not say; `rate` in Hz."""
+    """Metadata in a source's header. `claimed_s` in seconds, None where it does not say; `rate` in Hz."""
 
     name: str
     claimed_s: float | None
@@ -45,10 +45,10 @@ def probe(source: Readable, name: str | None = None) -> Probe:
 
 
 class SourceOpener(Protocol):
-    """What opens paths elsewhere: a `DecoderPool`."""
+    """Opens paths in another place than this process: a `DecoderPool`."""
 
     def open(self, path: str, name: str) -> Source:
-        """A source; raises as `Media` does."""
+        """Open a path as a source; raises as `Media` does."""
 
 
 class Decoder:
@@ -56,11 +56,11 @@ class Decoder:
 
     `name`, `channels`, `rate` (Hz, of the source), `codec`, `container`, `claimed_s` (by the header,
     or None) are known after opening; `decoded_s` and `warnings` are final after the last block.
+    `pool` opens paths in other processes (and InputError decoder_died if one dies); all else is decoded in this one.
 
     Opening and iterating raise `InputError` (not_found, unreadable, empty, not_audio, no_audio, bad_samples,
     bad_rate, too_many_channels) and no other error that the input could cause. Audio decoded before damage is
     kept, with a warning. Reading twice or after `close` is a `UsageError`.
-    pool: opens paths in other processes (and InputError decoder_died if one dies); all else is decoded in this one.
     """
 
     def __init__(self, source: Readable, name: str | None = None, pool: SourceOpener | None = None) -> None:
@@ -89,7 +89,7 @@ class Decoder:
         self.close()
 
     def close(self) -> None:
-        """Let go of the source. A file object that was handed in stays open."""
+        """Close the source. A file object that was handed in stays open."""
         self._source.close()
 
     @property
@@ -99,7 +99,7 @@ class Decoder:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What was wrong with the source and did not stop it."""
+        """Warnings about damage in the source that did not stop it."""
         return tuple(self._source.warnings)
 
     def blocks(self, channel: int | None = None) -> Iterator[Samples]:

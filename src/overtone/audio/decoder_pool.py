@@ -1,4 +1,4 @@
-"""Decoding in other processes, for where one interpreter is too slow: `RemoteSource` is a source like `Media`."""
+"""Decoding in other processes, for when one interpreter is too slow: `RemoteSource` is a source like `Media`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _Worker = subprocess.Popen[bytes]
 
 
 class DecoderPool:
-    """At most `processes` processes, started when they are first needed. Thread-safe.
+    """A pool of at most `processes` decoding processes, each started when it is first needed. Thread-safe.
 
     Each serves one source at a time and is used again; one that dies, or is left in mid-source, is replaced.
     """
@@ -40,7 +40,7 @@ class DecoderPool:
         weakref.finalize(self, _end_all, self._workers)
 
     def open(self, path: str, name: str) -> RemoteSource:
-        """A source; waits for a free process. Raises InputError as `Media` does, UsageError once closed."""
+        """Open a path in a free process; waits for one. Raises InputError as `Media` does, UsageError once closed."""
         worker = self._free.get()
         fresh = worker is None or worker.poll() is not None
         if worker is None or fresh:
@@ -70,7 +70,7 @@ class DecoderPool:
             return worker
 
     def release(self, worker: _Worker, *, clean: bool) -> None:
-        """A process that is done with its source, or (not `clean`) has to go."""
+        """Return a process that is done with its source, or end it (not `clean`)."""
         if not clean or self._closed:
             self._dismiss(worker)
         self._free.put(worker if clean and not self._closed else None)
@@ -88,7 +88,7 @@ class DecoderPool:
 
 
 class RemoteSource:
-    """See `Source`. Its chunks come at 16 kHz whatever `rate` says: they are resampled where they are decoded."""
+    """A source that another process decodes, and resamples: its chunks come at 16 kHz whatever `rate` says."""
 
     exact = False  # the claim was compared with what was decoded in the other process
 
@@ -109,13 +109,12 @@ class RemoteSource:
         self.codec, self.container, self.claimed_s = about["codec"], about["container"], about["claimed_s"]
 
     def chunks(self) -> Iterator[Chunk]:
-        """All of the audio, in order, once."""
         while (block := self._next("block")) is not None:
             self.channels = len(block)
             yield SAMPLE_RATE, block
 
     def _next(self, wanted: str) -> Any:
-        """What comes next, None at the end. Raises what went wrong there, and InputError if the process is gone."""
+        """The next message of the process, None at the end. Raises its errors, and InputError if it is gone."""
         try:
             assert self._worker.stdout is not None
             kind, what = pickle.load(self._worker.stdout)
@@ -133,7 +132,7 @@ class RemoteSource:
         return what
 
     def close(self) -> None:
-        """Give the process back. May be called twice."""
+        """Return the process to the pool. May be called twice."""
         if self._open:
             self._open = False
             self._pool.release(self._worker, clean=self._done)

@@ -1,4 +1,4 @@
-"""What runs in a process that decodes: one request after the other, as `audio.pool` sends them."""
+"""The program of a decoding process: one request after the other, as `audio.decoder_pool` sends them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from overtone.system import subprocess_call
 
 
 def main() -> None:
-    """Serve until whoever started this process is gone."""
+    """Serve requests until the process that started this one is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the other process's to answer, which then ends this one
     answers = subprocess_call.result_stream()
     try:

@@ -1,4 +1,4 @@
-"""The outline of a waveform, for plots: lowest and highest sample of each stretch."""
+"""Waveform peaks for plots: the lowest and highest sample of each stretch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ENVELOPE_ROWS = 1 << 14
 
 
 class Envelope:
-    """Lowest and highest sample of every 20 ms of a stream, of every 40 ms where it gets long, and so on."""
+    """Waveform peaks, streamed: of every 20 ms, of every 40 ms where the audio gets long, and so on."""
 
     def __init__(self) -> None:
         self._width = SAMPLE_RATE // 50
@@ -41,6 +41,6 @@ class Envelope:
         self._count, self._width = half, 2 * self._width
 
     def rows(self) -> npt.NDArray[np.float32]:
-        """All so far, (n, 2), n at most `_ENVELOPE_ROWS`."""
+        """The peaks so far, (n, 2), n at most `_ENVELOPE_ROWS`."""
         rows: npt.NDArray[np.float32] = self._rows[: self._count].copy()
         return rows

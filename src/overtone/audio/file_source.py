@@ -28,7 +28,7 @@ _EXACT = frozenset(("aiff", "au", "caf", "flac", "matroska", "mov", "nistsphere"
 
 
 class Media:
-    """The best audio track of what FFmpeg found. Damaged packets are stepped over; `warnings` say so."""
+    """The best audio track of a file that FFmpeg reads. Damaged packets are stepped over; `warnings` say so."""
 
     def __init__(self, source: object, name: str) -> None:
         self.name = name
@@ -132,7 +132,7 @@ class Media:
             yield packet
 
     def _report(self) -> None:
-        """Say what was lost, once decoding is over. Where nothing was decoded, `Decoder` says so."""
+        """Add the warnings about lost audio, once decoding is over. Where nothing was decoded, `Decoder` says so."""
         error = self._feed.error
         if isinstance(error, Exception):
             if not self._seconds:
@@ -142,7 +142,7 @@ class Media:
             self.warnings += self._damage.warnings()
 
     def close(self) -> None:
-        """Let go of FFmpeg, and of the file if it was opened here."""
+        """Close FFmpeg's container, and the file if it was opened here."""
         container, self._container = self._container, None
         if container is not None:
             with suppress(*FAULTS):

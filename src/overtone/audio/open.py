@@ -1,4 +1,4 @@
-"""What may be handed in for decoding: its name, and the open file behind it."""
+"""Inputs for decoding: the name each has in messages, and the open file behind it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ an `Audio`."""
 
 
 def name_of(source: object, given: str | None = None) -> str:
-    """The name that messages use, in a form any terminal and JSON can take: bytes that are no UTF-8 → `\\udcff`."""
+    """The source's name in messages, in a form any terminal and JSON can take: bytes that are no UTF-8 → `\\udcff`."""
     return printable(given or _own_name(source))
 
 

@@ -20,7 +20,7 @@ _LOUDEST = 1e12  # full scale is 1; integers kept as floats reach 2e9. Beyond th
 
 
 def resampled(chunks: Iterable[Chunk], name: str) -> Iterator[Samples]:
-    """Yield arrays (channels, n) at 16 kHz. A change of rate in mid-stream gets a resampler of its own."""
+    """Yield arrays (channels, n) at 16 kHz. A change of rate in mid-stream gets a new resampler."""
     start_s = 0.0
     for (rate, channels), run in groupby(chunks, key=lambda chunk: (chunk[0], len(chunk[1]))):
         resampler = Resampler(channels, rate, name)
@@ -33,7 +33,7 @@ def resampled(chunks: Iterable[Chunk], name: str) -> Iterator[Samples]:
 
 
 def _refuse_bad(piece: Samples, rate: int, start_s: float, name: str) -> None:
-    """Raise for NaN, infinity and what would overflow later."""
+    """Raise for NaN, infinity and values that would overflow later."""
     good = np.abs(piece) <= _LOUDEST  # false for NaN too
     if not good.all():
         first = int(np.argmin(good.all(axis=0)))
@@ -57,7 +57,7 @@ class Resampler:
                 self._converter = Converter(self._layout, rate, "flt", SAMPLE_RATE, "flt")
 
     def push(self, array: Samples) -> Samples:
-        """Take samples; return what is ready, which may be nothing."""
+        """Take samples; return those that are ready, which may be none."""
         if self._converter is None:
             return array
         with faults_as("bad_rate", self._refusal):
@@ -67,7 +67,7 @@ class Resampler:
             return self._joined(self._converter.push(frame))
 
     def flush(self) -> Samples:
-        """What is left in the filter."""
+        """The samples left in the filter."""
         if self._converter is None:
             return self._joined([])
         with faults_as("bad_rate", self._refusal):

@@ -24,7 +24,7 @@ class Converter:
         graph.link_nodes(source, target, graph.add("abuffersink")).configure()
 
     def push(self, frame: AudioFrame | None) -> list[AudioFrame]:
-        """Take a frame, or None for the end; return what is ready."""
+        """Take a frame, or None for the end; return the frames that are ready."""
         self._graph.push(frame)
         frames: list[Any] = []
         with suppress(av.error.BlockingIOError, av.error.EOFError):  # "feed me", "that was all"

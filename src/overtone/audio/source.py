@@ -1,4 +1,4 @@
-"""What a source of audio is, and what no source may ask for: the limits on channels and rate."""
+"""The protocol of a source of audio, and the limits on its channels and rate."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ Chunk = tuple[int, Samples]
 
 
 class Source(Protocol):
-    """Where chunks come from: FFmpeg or an array.
+    """A source of chunks: FFmpeg or an array.
 
-    `claimed_s`: seconds by the header, None where it does not say; `exact`: whether that is more than an estimate.
+    `claimed_s`: seconds by the header, None where it does not say; `exact`: True if that is more than an estimate.
     """
 
     channels: int
@@ -46,11 +46,11 @@ class Source(Protocol):
         """All of the audio, in order, once."""
 
     def close(self) -> None:
-        """Let go of what is read. May be called twice."""
+        """Stop reading and free the source. May be called twice."""
 
 
 def float32(samples: npt.NDArray[Any]) -> Samples:
-    """A copy as float32. What is too big for it becomes infinity, which is refused later."""
+    """A copy as float32. Values too big for it become infinity, which is refused later."""
     with np.errstate(over="ignore"):
         return samples.astype(np.float32)
 

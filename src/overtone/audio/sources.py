@@ -1,7 +1,7 @@
-"""What the user typed → the list of inputs: files, folders, `-`, `@list.txt` and Kaldi `wav.scp`.
+"""Command-line arguments → the list of inputs: files, folders, `-`, `@list.txt` and Kaldi `wav.scp`.
 
-Nothing is decoded here and no command is ever run. What cannot be used becomes a `FailedInput` in its place,
-so that one bad line never stops the others. A file really called `-` or `@name` is written `./-`, `./@name`.
+Nothing is decoded here and no command is ever run. An argument that cannot be used becomes a `FailedInput` in its
+place, so that one bad line never stops the others. A file really called `-` or `@name` is written `./-`, `./@name`.
 """
 
 from __future__ import annotations
@@ -25,12 +25,22 @@ _AUDIO = (
 SUFFIXES = frozenset(f".{ending}" for ending in (*_AUDIO, *_VIDEO))
 """Endings looked for in folders, in lower case. A file that is named itself may end as it likes."""
 
-_LONGEST_LINE = 65_536  # characters; a list with longer lines is some other file
+_MAX_LINE = 65_536  # characters; a list with longer lines is some other file
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One source. `source`: as records show it; `path`: None for standard input; `id`: Kaldi utterance id."""
+    """One input to run.
+
+    Parameters
+    ----------
+    source
+        Name of the input in records.
+    path
+        File to open; None for standard input.
+    id
+        Kaldi utterance id, where a `wav.scp` gives one.
+    """
 
     source: str
     path: str | None
@@ -39,7 +49,17 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class FailedInput:
-    """Something named that cannot be used, and why."""
+    """An input that cannot be used, with the error that says why.
+
+    Parameters
+    ----------
+    source
+        Name of the input in records.
+    error
+        Reason, with the same code as in a record.
+    id
+        Kaldi utterance id, where a `wav.scp` gives one.
+    """
 
     source: str
     error: InputError
@@ -52,7 +72,7 @@ Entry = Input | FailedInput
 def expand(items: Iterable[str]) -> Iterator[Entry]:
     """Yield the inputs that `items` name, in the order named, folders sorted; each path and id once.
 
-    Lazy: one folder is listed at a time. What is remembered of an input is 16 bytes, to know it again.
+    Lazy: one folder is listed at a time, and 16 bytes are kept of each input, to recognize it when it comes again.
     Never raises `InputError`; it is yielded, with the code not_found, unreadable, no_audio (a folder without
     audio), directory_loop, bad_list (a line that is refused) or empty (a list without a line).
     """
@@ -68,12 +88,12 @@ def expand(items: Iterable[str]) -> Iterator[Entry]:
 
 
 def is_list_file(item: str) -> bool:
-    """Whether an item names a list of inputs rather than an input."""
+    """True for an item that names a list of inputs rather than an input."""
     return item.startswith("@") or item.lower().endswith(".scp")
 
 
 def is_collection(item: str) -> bool:
-    """Whether an item may stand for several inputs: a list or a folder."""
+    """True for an item that may stand for several inputs: a list or a folder."""
     return is_list_file(item) or os.path.isdir(item)
 
 
@@ -108,7 +128,7 @@ def _from_path(path: str, source: str | None = None) -> Iterator[Entry]:
 
 
 def _from_folder(top: str) -> Iterator[Entry]:
-    """Depth first. A stack, not recursion: folders nest deeper than Python's stack."""
+    """Yield the inputs below a folder, depth first. A stack, not recursion: folders nest deeper than Python's stack."""
     nothing = True
     todo = [(top, iter([""]))]
     ancestors: list[tuple[int, int]] = []  # of the folders being listed: one fewer than `todo`
@@ -170,26 +190,26 @@ def _from_scp(path: str) -> Iterator[Entry]:
         if isinstance(line, FailedInput):
             yield line
             continue
-        key, target = (*line.split(None, 1), "")[:2]
+        utt_id, target = (*line.split(None, 1), "")[:2]
         where = f"{path}:{number}"
         located = _located(target, path) if target else ""
         if not target:
-            yield _refused(where, key, "it must be 'id path'", key)
+            yield _refused(where, utt_id, "it must be 'id path'", utt_id)
         elif target.startswith("|") or target.endswith("|"):
-            yield _refused(where, target, "commands are never run; run it and name the file it makes", key)
+            yield _refused(where, target, "commands are never run; run it and name the file it makes", utt_id)
         elif re.search(r":\d+(\[[\d:,]*\])?$", target) and not os.path.exists(located):
-            yield _refused(where, target, "archives (path:offset) are not read; unpack it to files", key)
+            yield _refused(where, target, "archives (path:offset) are not read; unpack it to files", utt_id)
         else:
-            yield _from_scp_file(located, located, key)
+            yield _from_scp_file(located, located, utt_id)
 
 
-def _from_scp_file(source: str, path: str, key: str) -> Entry:
+def _from_scp_file(source: str, path: str, utt_id: str) -> Entry:
     try:
         if stat.S_ISDIR(os.stat(path).st_mode):
             raise IsADirectoryError(None, "a folder, not a file")
     except (OSError, ValueError) as error:
-        return _failed(source, error, key)
-    return Input(source, path, key)
+        return _failed(source, error, utt_id)
+    return Input(source, path, utt_id)
 
 
 def _lines(source: str, path: str) -> Iterator[tuple[int, str | FailedInput]]:
@@ -199,7 +219,7 @@ def _lines(source: str, path: str) -> Iterator[tuple[int, str | FailedInput]]:
         # Names that are no UTF-8 pass through, as they do on the command line.
         with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
             for number, line in enumerate(_read_lines(file), start=1):
-                if len(line) == _LONGEST_LINE:
+                if len(line) == _MAX_LINE:
                     nothing = False
                     yield number, _refused(f"{path}:{number}", source, "this is no list of paths")
                     break
@@ -215,7 +235,7 @@ def _lines(source: str, path: str) -> Iterator[tuple[int, str | FailedInput]]:
 
 
 def _read_lines(file: TextIO) -> Iterator[str]:
-    return iter(lambda: file.readline(_LONGEST_LINE), "")
+    return iter(lambda: file.readline(_MAX_LINE), "")
 
 
 def _located(path: str, list_path: str) -> str:
@@ -224,14 +244,16 @@ def _located(path: str, list_path: str) -> str:
     return beside if not os.path.lexists(path) and os.path.lexists(beside) else path
 
 
-def _refused(where: str, source: str, why: str, key: str | None = None) -> FailedInput:
-    return FailedInput(source, InputError(f"{printable(where)}: {printable(source)}: {why}", code="bad_list"), key)
+def _refused(where: str, source: str, why: str, utt_id: str | None = None) -> FailedInput:
+    return FailedInput(source, InputError(f"{printable(where)}: {printable(source)}: {why}", code="bad_list"), utt_id)
 
 
-def _failed(source: str, error: OSError | ValueError, key: str | None = None) -> FailedInput:
+def _failed(source: str, error: OSError | ValueError, utt_id: str | None = None) -> FailedInput:
     name = printable(source)
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        return FailedInput(source, InputError(f"{name}: no such file or folder; check the path", code="not_found"), key)
+        return FailedInput(
+            source, InputError(f"{name}: no such file or folder; check the path", code="not_found"), utt_id
+        )
     reason = getattr(error, "strerror", None) or error
     text = f"{name}: it cannot be read ({reason}); check the name and its permissions"
-    return FailedInput(source, InputError(text, code="unreadable"), key)
+    return FailedInput(source, InputError(text, code="unreadable"), utt_id)

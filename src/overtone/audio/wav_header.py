@@ -1,4 +1,4 @@
-"""What a WAV header says (RIFF and RF64) and FFmpeg does not tell: the length it claims, and what cannot be inside."""
+"""Facts in a WAV header (RIFF and RF64) that FFmpeg does not report: its claimed length, and formats ruled out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SLOWEST_DISGUISE = 32_000
 
 
 def is_plain_pcm16(head: bytes) -> bool:
-    """Whether the first bytes are those of a WAV of 16-bit samples too slow or too few to be anything else."""
+    """True if the first bytes are those of a WAV of 16-bit samples too slow or too few to be anything else."""
     at = head.find(b"fmt ", 12, 4096)
     if head[:4] != b"RIFF" or head[8:12] != b"WAVE" or at < 0 or len(head) < at + 24:
         return False

@@ -1,1 +1,1 @@
-"""Which waiting segments run together, and how much memory a batch may take."""
+"""Batching: the queue of segments, the policy that groups them, and the memory a batch may take."""

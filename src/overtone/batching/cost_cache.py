@@ -14,9 +14,9 @@ from overtone.batching.cost_model import CostModel
 
 
 def load_or_measure(folder: Path, key: tuple[object, ...], measure: Callable[[], CostModel]) -> CostModel:
-    """The cost model kept for `key`, or what `measure` gives, which is then kept.
+    """The cost model kept for `key`, or the one that `measure` gives, which is then kept.
 
-    key: everything that a cost depends on (network, device, precision, threads, versions). A folder that cannot be
+    `key` is everything that a cost depends on (network, device, precision, threads, versions). A folder that cannot be
     written, or a damaged file, only costs the time to measure again.
     """
     path = folder / "costs" / (hashlib.sha256(repr(key).encode()).hexdigest()[:24] + ".json")
@@ -29,7 +29,7 @@ def load_or_measure(folder: Path, key: tuple[object, ...], measure: Callable[[],
 
 
 def _write(path: Path, text: str) -> None:
-    """All or nothing, also with two processes at once."""
+    """Write all or nothing, also with two processes at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent)
     try:

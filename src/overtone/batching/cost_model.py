@@ -1,4 +1,4 @@
-"""What a batch costs in memory, predicted from a few that were measured."""
+"""Cost model of a batch: its memory, predicted from a few batches that were measured."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-_MOST_MARGIN = 2.5
+_MAX_MARGIN = 2.5
 """A surprise larger than this was not the batch's: something else in the process took memory meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A batch as it is charged: `rows` items, each padded to `seconds`."""
+    """Shape of a batch as it is charged: `rows` items, each padded to `seconds`."""
 
     rows: int
     seconds: float
@@ -31,10 +31,10 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class CostModel:
-    """Bytes that a batch needs on top of what is resident: (fixed + a·B·T + b·B·T²) × margin.
+    """Bytes that a batch needs on top of the resident ones: (fixed + a·B·T + b·B·T²) × margin.
 
-    B rows, T padded seconds per row and `row_s` more: what a row takes beyond its audio, such as tokens that stand for
-    none. `b` is what attention adds where it is not done block by block. `rtf`: seconds of running per padded second,
+    B rows, T padded seconds per row and `row_s` more: the cost of a row beyond its audio, such as tokens that stand for
+    none. `b` is the cost of attention where it is not done block by block. `rtf`: seconds of running per padded second,
     None if it was not measured.
     """
 
@@ -56,14 +56,15 @@ class CostModel:
         predicted = self.predict(shape)
         if measured <= predicted:
             return self
-        return replace(self, margin=min(_MOST_MARGIN, self.margin * measured / predicted * 1.02))
+        return replace(self, margin=min(_MAX_MARGIN, self.margin * measured / predicted * 1.02))
 
     @classmethod
     def fit(cls, probes: Iterable[tuple[Shape, int]], *, row_s: float = 0.0, quadratic: bool = True) -> CostModel:
-        """Least squares with no negative coefficient, then shifted up so that no probe lies above.
+        """Fit by least squares with no negative coefficient, then shift up so that no probe lies above.
 
-        probes: (shape, peak bytes measured on top of what was resident), at least one. quadratic: whether the backend's
-        attention grows with the square of the length; extrapolating a square that is not there would forbid long files.
+        - `probes`: (shape, peak bytes measured on top of the resident ones), at least one.
+        - `quadratic`: True if the backend's attention grows with the square of the length; extrapolating a square that
+          is not there would forbid long files.
         """
         points = list(probes)
         rows = [[1.0, p.rows * (p.seconds + row_s), p.rows * (p.seconds + row_s) ** 2] for p, _ in points]
@@ -94,7 +95,7 @@ class CostModel:
 
     @classmethod
     def from_dict(cls, numbers: dict[str, Any]) -> CostModel:
-        """Read what `as_dict` gave. ValueError, KeyError or TypeError if it is something else."""
+        """Read the numbers of `as_dict`. ValueError, KeyError or TypeError if they are something else."""
         values = [float(numbers[name]) for name in ("fixed", "per_second", "per_second_squared", "row_s")]
         rtf = None if numbers["rtf"] is None else float(numbers["rtf"])
         if not all(np.isfinite(value) and value >= 0 for value in (*values, rtf or 0.0)):

@@ -1,4 +1,4 @@
-"""One budget of memory, and how much of it a batch may take now."""
+"""Memory budget: a limit in bytes, and the room a batch has in it now."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from overtone.system.semaphore import ByteSemaphore
 
 
 class MemoryBudget:
-    """One budget and how much of it is left. Thread-safe.
+    """A budget and the part of it that is left. Thread-safe.
 
-    `measure` gives the bytes that are in use now, all told. Audio on its way to the model is held to the capacity of
-    `audio`; what is left of the budget, after what is in use and after the audio that may still come, is available to
-    the activations of one batch. `audio`: a semaphore that several budgets share; `audio_bytes` of it are this one's.
+    Audio on its way to the model is held to the capacity of `audio`. The rest of the budget, after the bytes in use and
+    the audio that may still come, is available to the activations of one batch.
+
+    - `measure`: gives the bytes that are in use now, all together.
+    - `audio`: a semaphore that several budgets share; `audio_bytes` of it are this one's.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""One budget shared out when models load: what is resident, audio in flight, and the rest for a batch. Pure."""
+"""Memory plan: a budget shared out when models load, to resident bytes, audio in flight and one batch. Pure."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _AUDIO_SHARE = 0.1
 """Most of the free budget that goes to batches that wait."""
 
 SAFETY_MARGIN_BYTES = 48 << 20
-"""Bytes kept free for what no model predicts: fragmentation, results on their way out, the VAD's block."""
+"""Bytes kept free for uses that no model predicts: fragmentation, results on their way out, the VAD's block."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run may use, decided once at start. `segmenter_bytes` of `audio_bytes` are what sources are cut from."""
+    """Limits of a run, decided once at start. `segmenter_bytes`: part of `audio_bytes` that sources are cut from."""
 
     budget_bytes: int
     resident_bytes: int
@@ -65,7 +65,7 @@ class Plan:
 
 
 def suggest_budget(budget_bytes: int, short_bytes: int) -> str:
-    """A budget that holds `short_bytes` more, as it is typed: part of what is added goes to audio in flight."""
+    """A budget that holds `short_bytes` more, as it is typed: part of the addition goes to audio in flight."""
     return f"--memory {-(-int(budget_bytes + short_bytes / (1 - _AUDIO_SHARE)) >> 20) + 1}MiB"
 
 
@@ -75,7 +75,7 @@ def segmenter_bytes(longest_s: float, channels: int) -> int:
 
 
 def min_audio_bytes(longest_s: float, producers: int) -> int:
-    """Least bytes of audio in flight that keep a run going: a few longest segments, and what each feeder cuts from."""
+    """Least bytes of audio in flight for a run to go on: a few longest segments, and the audio each producer cuts."""
     return int(_AUDIO_SEGMENTS * longest_s * SAMPLE_RATE * BYTES_PER_SAMPLE) + segmenter_bytes(longest_s, producers)
 
 
@@ -94,12 +94,14 @@ def plan_offload(
     longest_s: float,
     batch_s: float,
 ) -> dict[str, str]:
-    """Where each block of a network that may be offloaded belongs: name to `device` or `cpu`.
+    """Plan the place of each block of a network that may be offloaded: name to `device` or `cpu`.
 
-    block_bytes: weights of each block, in the order in which they run. spare_bytes: what is left of the budget with all
-    of them on the CPU and one segment of `longest_s` seconds running. What is kept on the device is not moved, and what
-    is not kept leaves room for larger batches, which are fewer: so many are kept as make the fewest bytes moved for a
-    second of audio. batch_s: padded seconds beyond which a batch does not grow.
+    A block kept on the device is not moved, and one on the CPU leaves room for larger batches, which are fewer:
+    so many are kept as make the fewest bytes moved for a second of audio.
+
+    - `block_bytes`: weights of each block, in the order in which they run.
+    - `spare_bytes`: the rest of the budget with all of them on the CPU and one segment of `longest_s` seconds running.
+    - `batch_s`: padded seconds beyond which a batch does not grow.
     """
     names, sizes = list(block_bytes), list(block_bytes.values())
     one_segment = cost.predict(Shape(1, longest_s))
@@ -127,12 +129,13 @@ def make_plan(
     batch_s: float | None = None,
     threshold_s: float | None = None,
 ) -> Plan:
-    """Share out a budget, or refuse it.
+    """Share out a budget, or raise BudgetError with the number that would do and the changes that would make it fit.
 
-    budget_bytes: what the whole process (on a GPU: the device) may hold. resident_bytes: what it holds with the model
-    loaded and nothing running. longest_s: the longest segment, in seconds. producers: sources decoded at once.
-    batch_s, threshold_s: `batch_size_s` and `batch_size_threshold_s`, caps in padded seconds.
-    Raises BudgetError with the number that would do, and what would make it fit.
+    - `budget_bytes`: limit of the whole process (on a GPU: of the device).
+    - `resident_bytes`: bytes held with the model loaded and nothing running.
+    - `longest_s`: the longest segment, in seconds.
+    - `producers`: sources decoded at once.
+    - `batch_s`, `threshold_s`: `batch_size_s` and `batch_size_threshold_s`, caps in padded seconds.
     """
     longest_s = bucket(round(longest_s * SAMPLE_RATE)) / SAMPLE_RATE
     least_audio = min_audio_bytes(longest_s, producers)

@@ -1,4 +1,4 @@
-"""Policy, pure: which segments make the next batch, and what a run may use. No torch, no clock, no I/O."""
+"""Batch policy, pure: the segments of the next batch, and its limits. No torch, no clock, no I/O."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ def longest_segment(longest_s: float, batch_s: float | None) -> int:
     return min(longest, cap // _step(cap) * _step(cap))
 
 
-LEAST_FILL = 0.8
+MIN_FILL = 0.8
 """The shortest of a batch is at least this share of the longest, so that padding never costs more than it gains."""
 
 
 BACKGROUND_BATCH = 0.25
-"""Share of a full batch that background work runs at once: whoever comes meanwhile waits for no more."""
+"""Share of a full batch that background work runs at once: other work that comes meanwhile waits for no more."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """What one batch may take. Seconds are padded seconds; None means no cap."""
+    """Limits of one batch. Seconds are padded seconds; None means no cap."""
 
     room_bytes: int
     cost: CostModel
@@ -56,11 +56,11 @@ class BatchLimits:
 
     @property
     def background(self) -> BatchLimits:
-        """The same for a batch of background work."""
+        """The limits for a batch of background work."""
         return replace(self, batch_s=None if self.batch_s is None else self.batch_s * BACKGROUND_BATCH)
 
     def fits(self, shape: Shape) -> bool:
-        """Whether a batch of this shape keeps to every limit."""
+        """True if a batch of this shape keeps to every limit."""
         return (
             self.cost.predict(shape) <= self.room_bytes
             and (self.batch_s is None or shape.padded_s <= self.batch_s)
@@ -77,8 +77,8 @@ def take_batch(waiting: Sequence[int], limits: BatchLimits) -> tuple[int, ...]:
     """Indices into `waiting` (lengths in samples, oldest first) of the next batch, in order of age.
 
     The oldest is always taken, so nothing starves, and it is taken even where it alone breaks a limit: the caller
-    has checked what a single segment may be. It is joined by those nearest to it in length, which waste the least
-    padding, as long as the batch keeps to the limits and to `LEAST_FILL`. Returns () for no waiting segments.
+    has checked the size of single segments. It is joined by those nearest to it in length, which waste the least
+    padding, as long as the batch keeps to the limits and to `MIN_FILL`. Returns () for no waiting segments.
     """
     if not waiting:
         return ()
@@ -88,7 +88,7 @@ def take_batch(waiting: Sequence[int], limits: BatchLimits) -> tuple[int, ...]:
     shortest = longest = buckets[0]
     for i in by_nearness:
         low, high = min(shortest, buckets[i]), max(longest, buckets[i])
-        fits = low >= LEAST_FILL * high and limits.fits(Shape(len(batch) + 1, high / SAMPLE_RATE))
+        fits = low >= MIN_FILL * high and limits.fits(Shape(len(batch) + 1, high / SAMPLE_RATE))
         if fits:
             batch.append(i)
             shortest, longest = low, high

@@ -20,9 +20,11 @@ from overtone.types import SAMPLE_RATE, Samples
 class QueueItem:
     """One segment that waits or runs.
 
-    decode_params: what is asked of the model, None for its defaults. background: it runs when nothing else waits.
-    was_preempted: it was taken before, and is not preempted again. preemptible: it was taken while nothing else waited.
-    since: when it came, by `time.perf_counter`.
+    - `decode_params`: parameters for the model, None for its defaults.
+    - `background`: it runs when nothing else waits.
+    - `was_preempted`: it was taken before, and is not preempted again.
+    - `preemptible`: it was taken while nothing else waited.
+    - `since`: when it came, by `time.perf_counter`.
     """
 
     samples: Samples
@@ -60,19 +62,20 @@ class SegmentQueue:
 
     @property
     def closed(self) -> bool:
-        """Whether nothing is taken in any more: it was closed, or the last device died."""
+        """True once nothing is taken in any more: it was closed, or the last device died."""
         return self._closed
 
     @property
     def dead_devices(self) -> tuple[str, ...]:
-        """Why devices died while others went on, a sentence each."""
+        """Reasons why devices died while others went on, a sentence each."""
         return self._dead
 
     def register(self, device: str, audio_bytes: int, preempt: Callable[[], bool] = lambda: False) -> None:
-        """Add a device that takes batches, and the audio that may wait for it beside what waits for the others.
+        """Add a device that takes batches.
 
-        preempt: called when something comes that is not background work; preempts what the device runs, if it may be,
-        and returns whether it did.
+        - `audio_bytes`: the audio that may wait for it, beside the audio that waits for the others.
+        - `preempt`: called when something comes that is not background work; preempts the batch that the device runs,
+          if it may be, and returns True if it did.
         """
         with self._changed:
             self._devices.append(device)
@@ -155,7 +158,7 @@ class SegmentQueue:
         return begun
 
     def close(self, *, drain: bool) -> None:
-        """Take in no more; without `drain`, cancel what waits. May be called twice."""
+        """Take in no more; without `drain`, cancel the waiting items. May be called twice."""
         with self._changed:
             self._closed = True
             dropped = [] if drain else self._items

@@ -84,7 +84,7 @@ def bench(
         until = time.perf_counter() + limit
         rows = [_row_of(clip, contenders, repeats, until) for clip in clips]
     for row in rows:
-        row["cut"] = not made.whole and row["audio_s"] > _longest_s(made)
+        row["cut"] = not made.whole and row["audio_s"] > _max_segment_s(made)
     if as_json:
         typer.echo(json.dumps({"loaded": loaded, "clips": rows}, indent=1))
     else:
@@ -92,13 +92,13 @@ def bench(
     return 0 if all(row["overtone"]["median_s"] is not None for row in rows) else 1
 
 
-def _longest_s(options: Options) -> float:
+def _max_segment_s(options: Options) -> float:
     """Seconds of the longest segment that cutting gives."""
     return longest_segment(options.longest_s, options.batch_size_s) / SAMPLE_RATE
 
 
 def _check_funasr(options: Options) -> None:
-    """UsageError where FunASR cannot be measured against, before anything is loaded."""
+    """Raise UsageError where FunASR cannot be measured against, before anything is loaded."""
     if importlib.util.find_spec("funasr") is None:
         raise UsageError("--funasr: FunASR is not installed here (pip install funasr).", code="missing_extra")
     found = checkpoints.find(options.model, hub=options.hub)
@@ -107,7 +107,7 @@ def _check_funasr(options: Options) -> None:
 
 
 def _load(name: str, contender: BenchmarkWorker, options: Options, overtone: Mapping[str, Any]) -> dict[str, Any]:
-    """What it runs on, and the seconds that loading took, imports included; without what is done once in a lifetime."""
+    """The device of a contender, and seconds of loading, imports included, without work done once in a lifetime."""
     try:
         if name == "funasr":
             folder = str(checkpoints.find(options.model, hub=options.hub).folder)
@@ -127,7 +127,7 @@ def _bundled(folder: Path) -> Iterator[_Clip]:
 
 def _named(files: list[str]) -> Iterator[_Clip]:
     for entry in expand(files):
-        name = console.plural(entry.source)
+        name = console.last_characters(entry.source)
         if isinstance(entry, FailedInput):
             yield _Clip(name, entry.source, error=entry.error)
         elif entry.path is None:
@@ -140,7 +140,7 @@ def _named(files: list[str]) -> Iterator[_Clip]:
 
 
 def _row_of(clip: _Clip, contenders: Mapping[str, BenchmarkWorker], repeats: int, until: float) -> dict[str, Any]:
-    """What was measured with a clip; where it cannot be used, the error stands in Overtone's place.
+    """Measurements with a clip; where it cannot be used, the error stands in Overtone's place.
 
     Clips come from short to long, so that the highest memory so far is that clip's.
     """
@@ -183,7 +183,7 @@ def _show(loaded: Mapping[str, Mapping[str, Any]], rows: list[dict[str, Any]], o
     cut = ", ".join(row["clip"] for row in rows if row["cut"] and not row["overtone"]["error"])
     if both and cut:
         remark = (
-            f"{cut}: cut by Overtone into segments of up to {_longest_s(options):g} s, run whole by FunASR; "
+            f"{cut}: cut by Overtone into segments of up to {_max_segment_s(options):g} s, run whole by FunASR; "
             "--context full compares like with like."
         )
         console.out.print(escape(console.printable(remark)), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""What the command line shows a person: consoles, sizes and times, complaints."""
+"""Output for a person: consoles, sizes and times, errors and notes."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def printable(text: str) -> str:
     return text.encode(encoding, "backslashreplace").decode(encoding, "replace")
 
 
-def plural(name: str, width: int = 40) -> str:
-    """A name by its last characters, which tell files of one folder apart."""
+def last_characters(name: str, width: int = 40) -> str:
+    """A name by its last characters, in which files of one folder differ."""
     return name if len(name) <= width else "…" + name[1 - width :]
 
 

@@ -1,4 +1,4 @@
-"""`overtone models convert`: a checkpoint as a model for the CPU, with what its precision costs."""
+"""`overtone models convert`: a checkpoint as a model for the CPU, with the agreement that its precision keeps."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def convert(
 
     bf16 and int8 are measured against float32 on audio that was not calibrated on; what was found is printed and kept.
     """
-    _check(precision, calibrate or [], onnx)
+    _check(precision, calibrate or [], onnx=onnx)
     found = checkpoints.find(model, hub=hub)
     if onnx and not found.published:
         raise CheckpointError(f"{model}: --onnx takes the published checkpoint, and this folder holds a converted one.")
@@ -71,8 +71,8 @@ def convert(
     return 0
 
 
-def _check(precision: CpuPrecision, calibrate: list[str], onnx: bool) -> None:
-    """What cannot be is refused before anything is fetched or converted. UsageError, or ModelError for what lacks."""
+def _check(precision: CpuPrecision, calibrate: list[str], *, onnx: bool) -> None:
+    """Refuse impossible options before anything is fetched. UsageError, or ModelError for missing packages."""
     if onnx and precision != "fp32":
         raise UsageError("--onnx writes float32 models; leave it out, or take --precision fp32.")
     if onnx and any(importlib.util.find_spec(name) is None for name in _ONNX_TAKES):

@@ -1,4 +1,4 @@
-"""`overtone doctor`: what this machine gives, what is wrong, what to set."""
+"""`overtone doctor`: resources of this machine, problems, and the settings that help."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results for a person at a terminal: a row for each input as it is done, and its timeline under it."""
+"""Table for a person at a terminal: a row for each input as it is done, and its timeline under it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class TableSink(Closing):
 
 
 def colour(label: str) -> str:
-    """The colour of an emotion."""
+    """Color of an emotion."""
     return _COLOURS.get(label, "white")
 
 

@@ -1,4 +1,4 @@
-"""`overtone keys`: who may use the service."""
+"""`overtone keys`: the keys of those who may use the service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`overtone models`: what there is, what is here, and fetching it."""
+"""`overtone models`: known models, those on this machine, and fetching them."""
 
 from __future__ import annotations
 

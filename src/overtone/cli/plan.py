@@ -1,4 +1,4 @@
-"""`overtone plan`: what a run would do and need. The model is loaded and measured; nothing goes through it."""
+"""`overtone plan`: time and memory of a run. The model is loaded and measured; nothing goes through it."""
 
 from __future__ import annotations
 
@@ -31,10 +31,11 @@ _SHOWN = 40
 
 @dataclass(frozen=True, slots=True)
 class _Forecast:
-    """What one input would need. `seconds` is None where the header does not say.
+    """Needs of one input. `seconds` is None where the header does not say.
 
-    segments: of all its tracks; at the least that many, unless `exact`. run_s: seconds for the model at the most, with
-    every track, and what overlapping windows share as often as they share it.
+    - `segments`: of all its tracks; at the least that many, unless `exact`.
+    - `run_s`: seconds for the model at the most, with every track, and the overlap of windows as often as they share
+      it.
     """
 
     source: str
@@ -100,7 +101,7 @@ def _forecast(source: str, seconds: float, tracks: int, started: runtime.Runtime
 
 
 def _refusal(samples: int, tracks: int, started: runtime.Runtime) -> str | None:
-    """Why a file that is to run whole will not be; None if it will."""
+    """Reason why a file that is to run whole will not; None if it will."""
     if not started.options.whole:
         return None
     try:
@@ -158,7 +159,7 @@ def _show(started: runtime.Runtime, forecasts: list[_Forecast]) -> None:
         length = "unknown" if forecast.seconds is None else console.duration(forecast.seconds)
         segments = "" if forecast.segments is None else f"{'' if forecast.exact else '≥ '}{forecast.segments}"
         remark = "[red]cannot be used[/]" if forecast.error else ""
-        name = escape(console.plural(console.printable(forecast.source)))
+        name = escape(console.last_characters(console.printable(forecast.source)))
         table.add_row(name, "" if forecast.error else length, segments, remark)
     console.out.print(table)
     if len(forecasts) > _SHOWN:

@@ -1,4 +1,4 @@
-"""Pictures: of results, one PNG for each input, into a folder; and of a run's stages, a single one."""
+"""Plots to files: of results, one PNG for each input, into a folder; and of a run's stages, a single one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Plots:
         self._names = OutputNames()
 
     def reserve(self, entry: Entry) -> None:
-        """The next input, in order, whether it will be run or was done before."""
+        """Name the next input, in order, also one that was done before."""
         self._names.reserve(entry.source, entry.id)
 
     def write(self, result: EmotionResult) -> None:
@@ -54,12 +54,12 @@ class StagePlot:
         self._path = path
 
     def draw(self, recording: Recording, caption: str) -> None:
-        """Draw what was recorded; `caption` says of what."""
+        """Draw a recording; `caption` says of what."""
         plot_stages(recording, self._path, caption)
 
 
 def _have_matplotlib() -> None:
-    """Imported now, so that it is resident before memory is shared out; missed now rather than after an hour."""
+    """Import matplotlib now: it is resident before memory is shared out, and missed now rather than after an hour."""
     try:
         import matplotlib.backends.backend_agg  # noqa: F401 - only to have it
     except ImportError as error:

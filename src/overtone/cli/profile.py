@@ -1,4 +1,4 @@
-"""`overtone profile`: where the time and the memory of a run go, stage by stage."""
+"""`overtone profile`: time and memory of a run, stage by stage."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _Spent:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """A run as it was measured. `held_bytes`: before the model; `load_peak_bytes`: the peak until it was loaded."""
+    """Measurements of a run. `held_bytes`: before the model; `load_peak_bytes`: the peak until it was loaded."""
 
     held_bytes: int
     load: _Spent
@@ -64,12 +64,12 @@ class _Run:
         return max(1, sum(bool(self.recording.total(lane, "run").count) for lane in self.recording.lanes))
 
     def share(self, seconds: float) -> str:
-        """Of the whole, in per cent."""
+        """Share of the whole, in per cent."""
         return f"{100 * seconds / self.whole.wall_s:.0f} %"
 
 
 class _Watch:
-    """Seconds and processor seconds from here on."""
+    """Stopwatch of seconds and processor seconds from here on."""
 
     def __init__(self) -> None:
         self._began, self._cpu_s = time.perf_counter(), _cpu_s()
@@ -182,14 +182,14 @@ def _lines(run: _Run) -> dict[str, str]:
         + (f"{format_size(first)} after the first batch, " if (first := recording.first_bytes.get("run")) else "")
         + f"{format_size(run.peak_bytes)} at the peak ({'running' if running else 'loading'}), "
         f"{format_size(run.whole.bytes)} at the end"
-        + (f"; a batch took up to {format_size(grown)}" if (grown := recording.most_grown.get("run")) else "")
+        + (f"; a batch took up to {format_size(grown)}" if (grown := recording.max_growth.get("run")) else "")
         + f"; budget {format_size(run.budget_bytes)}",
         "gpu": run.gpu,
     }
 
 
 def _pipeline(run: _Run) -> str:
-    """What there is between the time of the model and the time of the run."""
+    """Line on the difference between the time of the model and the time of the run."""
     recording, models = run.recording, run.models
     model_s = recording.of("run").busy_s / models
     if not model_s:
@@ -202,7 +202,7 @@ def _pipeline(run: _Run) -> str:
 
 
 def _processor(run: _Run) -> str:
-    """Whose the processor time was: the threads that are timed, and the rest."""
+    """Line on the processor time: of the threads that are timed, and the rest."""
     whole, recording = run.whole, run.recording
     feeding = recording.of("decode", "cut", "wait").cpu_s
     running = recording.of("batch", "run", "idle").cpu_s

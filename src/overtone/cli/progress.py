@@ -1,4 +1,4 @@
-"""How far a run is: a bar on standard error, audio hours per hour, the time that is left, and a summary."""
+"""Progress of a run: a bar on standard error, audio hours per hour, the time that is left, and a summary."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _REFRESH_S = 0.25
 
 
 class ProgressBar:
-    """Counts results, and shows a bar while its `with` block runs.
+    """Counter of results that shows a bar while its `with` block runs.
 
-    to_do: the inputs of this run, None if they cannot be counted; their headers are read in a thread of its own, so
-    that the run starts at once. decoded_s: seconds of audio decoded so far, which move while a single long file is
-    under way.
+    - `to_do`: the inputs of this run, None if they cannot be counted; their headers are read in a separate thread, so
+      that the run starts at once.
+    - `decoded_s`: seconds of audio decoded so far, which move while a single long file is under way.
     """
 
     def __init__(self, to_do: Iterator[Entry] | None, decoded_s: Callable[[], float], *, shown: bool) -> None:
@@ -63,7 +63,7 @@ class ProgressBar:
         self._bar.stop()
 
     def add(self, result: Result) -> None:
-        """A result has been written."""
+        """Count a result that has been written."""
         first = result.channel in (None, 0)
         self.done += first
         self.failed += not result.ok
@@ -98,7 +98,7 @@ class ProgressBar:
         return rate, f"{console.duration(max(0.0, self._expected_s - heard) * elapsed / heard)} left"
 
     def summary(self, *, skipped: int) -> None:
-        """One line at the end."""
+        """Print one line at the end."""
         elapsed = time.perf_counter() - self._began
         inputs = "1 input" if self.done == 1 else f"{self.done} inputs"
         parts = [inputs, f"{console.duration(self.audio_s)} of audio in {console.duration(elapsed)}"]

@@ -1,4 +1,4 @@
-"""What a tuning found, for a person: the table of its trials, and why some of them failed."""
+"""Report of a tuning for a person: the table of its trials, and the reasons why some of them failed."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ LEGEND = (
     "speed: × real time; peak: memory of the trial's process, or of the GPU; same: segments with the label of fp32; "
     "diff.: from its scores, on average"
 )
-"""What the columns say; their heads are short, so that the table fits a terminal of 80 columns."""
+"""Meaning of the columns; their heads are short, so that the table fits a terminal of 80 columns."""
 
 
 def trial_columns(trial: Trial) -> tuple[str, ...]:
-    """What is tried, as text, one for each of `SETTING`; empty where Overtone chooses."""
+    """Settings of a trial as text, one for each of `SETTING`; empty where Overtone chooses."""
     threads = "" if trial.threads is None else str(trial.threads)
     batch = "" if trial.batch_size_s is None else f"{trial.batch_size_s:g} s"
     return trial.precision, threads, batch, f"{trial.max_segment:g} s"
@@ -78,13 +78,13 @@ def _remark(session: Session, measured: Measured) -> str:
         return "failed"
     if row.peak_bytes > row.budget_bytes:
         return f"over the budget of {format_size(row.budget_bytes)}"
-    if not is_acceptable(session.axes, row, session.rows, session.least_agreement):
+    if not is_acceptable(session.axes, row, session.rows, session.min_agreement):
         return "differs" if row.agreement is not None else "not compared"
     return ""
 
 
 def as_text(table: Table) -> str:
-    """The table without colours, as wide as it is."""
+    """The table without colors, as wide as it is."""
     console = Console(file=io.StringIO(), width=_WIDE, color_system=None, highlight=False, emoji=False)
     console.print(table)
     assert isinstance(console.file, io.StringIO)
@@ -92,7 +92,7 @@ def as_text(table: Table) -> str:
 
 
 def failure_reasons(session: Session) -> list[str]:
-    """Why trials failed, each reason once, under the first setting it stopped."""
+    """Reasons why trials failed, each once, under the first setting it stopped."""
     said: dict[str, str] = {}
     for measured in session.measured:
         if measured.row.reason is not None:

@@ -52,7 +52,7 @@ def _about(result: Transcript) -> str:
 
 
 def _widths(sentences: Sequence[Sentence]) -> list[int]:
-    """Columns of time, speaker and what is heard beside words; 0 for what no sentence has."""
+    """Columns of time, speaker and emotion or event; 0 for a part that no sentence has."""
     widths = [0, 0, 0]
     for sentence in sentences:
         for at, text in enumerate(_cells(sentence)[:-1]):
@@ -85,7 +85,7 @@ def _cells(sentence: Sentence) -> tuple[Text, Text, Text, Text]:
 
 
 def _shown(text: str) -> str:
-    """Text on one line without what would steer a terminal."""
+    """Text on one line without characters that would steer a terminal."""
     return console.printable("".join("�" if category(c) == "Cc" else c for c in single_line(text)))
 
 

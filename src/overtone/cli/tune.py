@@ -28,7 +28,7 @@ from overtone.system.machine import processor_name, usable_cpus
 from overtone.tools.tuning import profile
 from overtone.tools.tuning.axes import axes_for
 from overtone.tools.tuning.sampling import Sample, take_sample
-from overtone.tools.tuning.search import LEAST_AGREEMENT, Trial
+from overtone.tools.tuning.search import MIN_AGREEMENT, Trial
 from overtone.tools.tuning.session import Measured, Session
 
 _INTERRUPTED = 130
@@ -46,19 +46,19 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", "--force", help="Replace
 
 @dataclass(frozen=True, slots=True)
 class TuneRequest:
-    """What the command line asked for, beside the options. Seconds."""
+    """Arguments of the command, beside the options. Seconds."""
 
     output: str
     time_s: float
     audio_s: float
-    least_agreement: float
+    min_agreement: float
 
-    def check(self, overwrite: bool) -> None:
-        """UsageError for what cannot be, before anything runs."""
+    def check(self, *, overwrite: bool) -> None:
+        """Raise UsageError for arguments that cannot be, before anything runs."""
         if not self.audio_s >= 1:
             raise UsageError(f"--audio-s is {self.audio_s:g}; give 1 or more seconds.")
-        if not 0 <= self.least_agreement <= 1:
-            raise UsageError(f"--least-agreement is {self.least_agreement:g}; 0 to 1 is possible, a share of segments.")
+        if not 0 <= self.min_agreement <= 1:
+            raise UsageError(f"--least-agreement is {self.min_agreement:g}; 0 to 1 is possible, a share of segments.")
         if os.path.isdir(self.output):
             raise UsageError(f"{self.output} is a folder; name the profile to write with -o.")
         if os.path.exists(self.output) and not overwrite:
@@ -72,7 +72,7 @@ def tune(
     output: ProfilePath = "overtone-profile.toml",
     overwrite: Overwrite = False,
     audio_s: AudioS = 120.0,
-    least_agreement: LeastAgreement = LEAST_AGREEMENT,
+    least_agreement: LeastAgreement = MIN_AGREEMENT,
     quiet: Quiet = False,
     **options: Any,
 ) -> int:
@@ -82,19 +82,19 @@ def tune(
     have to agree with it; every trial keeps to --memory.
     """
     request = TuneRequest(output, seconds_of(time), audio_s, least_agreement)
-    request.check(overwrite)
+    request.check(overwrite=overwrite)
     fixed = {*sources.settings(), *explicit_options(options)}
     base = sources.load(Options, **explicit_options(options))
     find(base.model, hub=base.hub)  # what cannot be had is said once, and not by every trial
     device = ",".join(resolve_devices(base.device))
     with tempfile.TemporaryDirectory(prefix="overtone-tune-") as folder:
         sample = take_sample(expand(inputs), request.audio_s, Path(folder), console.print_error)
-        _check(sample, request, quiet)
-        axes = axes_for(base, fixed, device, usable_cpus(), sample.heard)
-        session = Session(base.replace(device=device), axes, sample, request.time_s, request.least_agreement)
+        _check(sample, request, quiet=quiet)
+        axes = axes_for(base, fixed, device, usable_cpus(), sample.stats)
+        session = Session(base.replace(device=device), axes, sample, request.time_s, request.min_agreement)
         remarks, code = [], 1 if sample.failed else 0
         try:
-            if not session.run(_teller(quiet)):
+            if not session.run(_trial_printer(quiet=quiet)):
                 remarks.append(f"There was no time for all trials; --time {time} was given.")
         except KeyboardInterrupt:
             # What is known so far is worth keeping; a second Ctrl-C ends that as well.
@@ -115,7 +115,7 @@ def seconds_of(text: str) -> float:
     return seconds
 
 
-def _check(sample: Sample, request: TuneRequest, quiet: bool) -> None:
+def _check(sample: Sample, request: TuneRequest, *, quiet: bool) -> None:
     if not sample.paths:
         raise InputError("none of the inputs can be used, so there is nothing to try settings on.", code="no_audio")
     if sample.cut and not quiet:
@@ -124,10 +124,10 @@ def _check(sample: Sample, request: TuneRequest, quiet: bool) -> None:
         )
 
 
-def _teller(quiet: bool) -> Callable[[Trial, Measured | None], None]:
-    """Says on standard error which trial is made, and on the same line how it went."""
+def _trial_printer(*, quiet: bool) -> Callable[[Trial, Measured | None], None]:
+    """Printer to standard error of the trial that is made and, on the same line, of its outcome."""
 
-    def tell(trial: Trial, measured: Measured | None) -> None:
+    def on_trial(trial: Trial, measured: Measured | None) -> None:
         if quiet:
             return
         if measured is None:
@@ -136,11 +136,11 @@ def _teller(quiet: bool) -> Callable[[Trial, Measured | None], None]:
             speed = "failed" if measured.row.speed is None else f"{measured.row.speed:.1f} × real time"
             console.err.print(f"[dim]{speed}[/]")
 
-    return tell
+    return on_trial
 
 
 def _report(session: Session, request: TuneRequest, given: Mapping[str, Any], remarks: list[str]) -> None:
-    """Print what was found and write the profile. Raises what says why there is none to write."""
+    """Print the settings found and write the profile. Raises the error that says why there is none to write."""
     table, chosen = report.table(session), session.best()
     console.out.print(table)
     console.out.print(f"[dim]{report.LEGEND}[/]", soft_wrap=True)
@@ -152,7 +152,7 @@ def _report(session: Session, request: TuneRequest, given: Mapping[str, Any], re
     machine = f"{processor_name()}, {usable_cpus()} cores"
     head = [
         f"Made by overtone {overtone.__version__} on {datetime.date.today().isoformat()}, by trying it on "
-        f"{console.duration(session.sample.heard.audio_s)} of audio.",
+        f"{console.duration(session.sample.stats.audio_s)} of audio.",
         f"{machine}. Use it with: overtone emotion FILES --profile {request.output}",
         "",
         *report.as_text(table).splitlines(),
@@ -164,7 +164,7 @@ def _report(session: Session, request: TuneRequest, given: Mapping[str, Any], re
 
 
 def _values(session: Session, chosen: Trial, given: Mapping[str, Any]) -> dict[str, profile.Value]:
-    """What the profile says: what was typed, what was tried, and on which model and device it was."""
+    """Values of the profile: those typed, those tried, and the model and device they are for."""
     options = session.options(chosen)
     tuned = asdict(chosen)
     if options.whole or options.segment != "vad":

@@ -1,4 +1,4 @@
-"""Where models come from: a folder in FunASR's published layout, a hub id, or a short alias.
+"""Checkpoints found: a folder in FunASR's published layout, a hub id, or a short alias.
 
 A layout is `config.yaml`, the weights (`model.pt` or `model.safetensors`), `tokens.txt` with a label per line (absent
 for a model without classes), and optionally `configuration.json`, which may name the files otherwise. Nothing in them
@@ -29,7 +29,7 @@ _TEXTS = (
     "jieba_usr_dict",
     "*.model",
 )
-"""What a published folder holds beside its weights, as far as it is read."""
+"""Files of a published folder beside its weights, as far as they are read."""
 
 _WEIGHTS = ("model.pt", "model.safetensors")
 CONVERTED = "overtone.json"
@@ -38,8 +38,8 @@ CONVERTED = "overtone.json"
 _LARGEST_TEXT = 4 << 20
 """Bytes. No config or label list comes near; a bigger one is not read."""
 
-_MOST_VALUES = 1 << 20
-"""In a config, some of which list a vocabulary."""
+_MAX_VALUES = 1 << 20
+"""Values in a config, some of which list a vocabulary."""
 
 _LARGEST_VOCABULARY = 64 << 20
 """Bytes. That of the larger punctuation model, half a million words, has some eight million."""
@@ -59,12 +59,12 @@ class Checkpoint:
 
     @property
     def published(self) -> bool:
-        """Whether the published weights are here, and not only converted ones."""
+        """True if the published weights are here, and not only converted ones."""
         return self.weights.name != CONVERTED
 
     @property
     def kind(self) -> str:
-        """What kind of network it is, as `config.yaml` names its class."""
+        """Kind of the network: the name of its class in `config.yaml`."""
         return str(self.config.get("model"))
 
     def file(self, name: str) -> Path:
@@ -127,7 +127,7 @@ def find(model: str, *, hub: Hub = "hf", download: bool = True) -> Checkpoint:
 
 
 def read(folder: Path, *, name: str) -> Checkpoint:
-    """Read a checkpoint folder's texts and find its weights. CheckpointError says what is missing or broken."""
+    """Read a checkpoint folder's texts and find its weights. CheckpointError names the missing or broken file."""
     config = _read_config(folder, name)
     metas = _read_metas(folder, name)
     tokens = _inside(folder, metas.get("token_list"), "tokens.txt", name)
@@ -160,20 +160,23 @@ def _read_config(folder: Path, name: str) -> Mapping[str, Any]:
         raise CheckpointError(f"{name}: config.yaml is not readable YAML ({error}).") from error
     if not isinstance(config, Mapping):
         raise CheckpointError(f"{name}: config.yaml is not a mapping.")
-    if _is_larger(config, _MOST_VALUES):
-        raise CheckpointError(f"{name}: config.yaml holds more than {_MOST_VALUES} values, or itself; fetch it again.")
+    if _is_larger(config, _MAX_VALUES):
+        raise CheckpointError(f"{name}: config.yaml holds more than {_MAX_VALUES} values, or itself; fetch it again.")
     return config
 
 
-def _is_larger(value: object, most: int) -> bool:
-    """Whether there are more values in it than that. Each is counted wherever it stands: a few lines of YAML can name
-    one another many times over, and what reads them would follow."""
+def _is_larger(value: object, max_values: int) -> bool:
+    """True if there are more values in it than that.
+
+    Each is counted wherever it stands: a few lines of YAML can name one another many times over, and readers
+    would follow.
+    """
     left, seen = [value], 0
     while left:
         found = left.pop()
         within = found.values() if isinstance(found, Mapping) else found if isinstance(found, list) else ()
         seen += 1
-        if seen + len(left) + len(within) > most:
+        if seen + len(left) + len(within) > max_values:
             return True
         left.extend(within)
     return False
@@ -200,10 +203,10 @@ def _inside(folder: Path, named: str | None, default: str, name: str) -> Path:
     return path
 
 
-def _text(path: Path, name: str, most: int = _LARGEST_TEXT) -> str:
+def _text(path: Path, name: str, max_bytes: int = _LARGEST_TEXT) -> str:
     try:
-        if path.stat().st_size > most:
-            raise CheckpointError(f"{name}: {path.name} is larger than {most >> 20} MiB; it cannot be right.")
+        if path.stat().st_size > max_bytes:
+            raise CheckpointError(f"{name}: {path.name} is larger than {max_bytes >> 20} MiB; it cannot be right.")
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{name}: {path.name} cannot be read ({error}).") from error

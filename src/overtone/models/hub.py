@@ -56,8 +56,10 @@ def hub_id(model: str, hub: Hub) -> str:
 def fetch(repo: str, files: Sequence[str], *, hub: Hub, download: bool) -> Path:
     """The folder that holds those files of a repository, fetched if they are not here yet.
 
-    files: names or patterns (`*.model`); those that the repository lacks are passed over. download: False takes what is
-    here already. Raises DownloadError, with what to do where no hub can be reached.
+    Raises DownloadError, with the remedy, where no hub can be reached.
+
+    - `files`: names or patterns (`*.model`); those that the repository lacks are passed over.
+    - `download`: False takes only the files that are here already.
     """
     remedy = (
         f"Where a hub can be reached, run `overtone models pull {repo} --hub {hub}`, copy the printed folder here, "

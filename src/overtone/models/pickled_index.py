@@ -1,8 +1,8 @@
-"""The index of what `torch.save` writes: a pickle, read without executing anything in it.
+"""Index of a file by `torch.save`: a pickle, read without executing anything in it.
 
 A pickle is a program for a small machine, which may call anything. The machine here has the instructions that make
 plain values, and the few names that make tensors; whatever else is called becomes an object that does nothing. Nothing
-is hashed but plain keys, nothing is set on any object, and no instruction allocates by what it is told.
+is hashed but plain keys, nothing is set on any object, and no instruction allocates by a size that the file gives.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ _STORAGES: Mapping[str, str] = {
 class PickledTensor:
     """A tensor as the index has it: nothing of it is checked.
 
-    key: of its storage. kind: of its numbers, None for what is not known. offset, strides: in numbers.
+    - `key`: of its storage.
+    - `kind`: of its numbers, None for an unknown one.
+    - `offset`, `strides`: in numbers.
     """
 
     key: str
@@ -49,7 +51,7 @@ class _Storage:
 
 
 class Inert:
-    """Stands for what is neither tensor nor plain value."""
+    """Placeholder for any object that is neither tensor nor plain value."""
 
 
 def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: object) -> object:
@@ -72,8 +74,8 @@ _MAKERS: Mapping[tuple[str, str], Callable[..., Any]] = {
 """Functions that an index calls, by module and name, and those that stand in for them."""
 
 _KEYS = (str, int, float, bool, type(None))
-"""Of mappings. Others are left out with what they stand for: to hash a tuple of tuples may take for ever, or recurse
-until the process dies."""
+"""Types of the keys of mappings. Others are left out with their values: to hash a tuple of tuples may take for ever, or
+recurse until the process dies."""
 
 _PLAIN_OPCODES = (
     *(pickle.PROTO, pickle.STOP, pickle.FRAME, pickle.MARK, pickle.POP, pickle.POP_MARK),
@@ -90,13 +92,14 @@ _PLAIN_OPCODES = (
 
 
 def read_index(data: bytes) -> object:
-    """The index as plain values: mappings, lists, tuples, numbers and texts, a `PickledTensor` for each tensor, and
-    `Inert` for all else. A pickle that is broken raises what it likes."""
+    """Read the index as plain values: mappings, lists, tuples, numbers and texts, a `PickledTensor` for each tensor,
+    and `Inert` for all else. A pickle that is broken raises what it likes.
+    """
     return _Index(io.BytesIO(data)).load()
 
 
 class _Index(pickle._Unpickler):
-    """In Python, not C: there an index of a few bytes can ask for gigabytes of places to remember."""
+    """Unpickler in Python, not C: there an index of a few bytes can ask for gigabytes of places to remember."""
 
     dispatch: ClassVar[dict[int, Callable[..., None]]] = {
         code[0]: pickle._Unpickler.dispatch[code[0]] for code in _PLAIN_OPCODES

@@ -1,8 +1,8 @@
-"""The tensors of a published weights file by name, and each one's numbers when they are asked for.
+"""Tensors of a published weights file by name, each read when it is asked for.
 
-A training checkpoint holds its optimiser's state beside the weights, which makes it three times as large: what is not a
-weight is never read. It knows no PyTorch, so that sizes are told without it. The file is not mapped: pages once touched
-would count as the process's own, and a file that is cut short while it is mapped takes the process down.
+A training checkpoint holds its optimizer's state beside the weights, which makes it three times as large: only weights
+are ever read. The module knows no PyTorch, so that sizes are known without it. The file is not mapped: pages once
+touched would count as the process's own, and a file that is cut short while it is mapped takes the process down.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from overtone.models.pickled_index import Inert, PickledTensor, read_index
 Array = npt.NDArray[Any]
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")
-"""Names under which a checkpoint keeps its weights, each looked for in what the one before gave, as FunASR does."""
+"""Names under which a checkpoint keeps its weights, each looked for in the value of the one before, as FunASR does."""
 
 _TYPES: Mapping[str, np.dtype[Any]] = {
     "F64": np.dtype("<f8"),
@@ -40,10 +40,10 @@ _TYPES: Mapping[str, np.dtype[Any]] = {
 """Numbers by the names safetensors has for them. NumPy has no bfloat16: it is the upper half of a float32."""
 
 _LARGEST_INDEX = 2 << 20
-"""Bytes of what a file says of its tensors; read, they may take fifty times as much. Published ones have some hundred
+"""Bytes of a file's index of its tensors; read, it may take fifty times as much. Published ones have some hundred
 thousand."""
 
-_MOST_BITS = 62
+_MAX_BITS = 62
 """Of a tensor's bytes and strides, so that NumPy can count them."""
 
 
@@ -57,7 +57,12 @@ class LegacyFileError(TensorFileError):
 
 @dataclass(frozen=True, slots=True)
 class StoredTensor:
-    """Place of a tensor in its file. kind: of its numbers, a key of `_TYPES`. start: a byte. strides: in numbers."""
+    """Place of a tensor in its file.
+
+    - `kind`: of its numbers, a key of `_TYPES`.
+    - `start`: a byte.
+    - `strides`: in numbers.
+    """
 
     kind: str
     shape: tuple[int, ...]
@@ -66,7 +71,7 @@ class StoredTensor:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the numbers in the file."""
+        """Type of the numbers in the file."""
         return _TYPES[self.kind]
 
     @property
@@ -159,7 +164,7 @@ def _checked(kind: str, shape: Any, start: int, strides: Any = None) -> StoredTe
     # Where there is one of something, the way to the next says nothing, and may be anything.
     strides = tuple(row if size == 1 else stride for size, stride, row in zip(shape, strides, rows, strict=True))
     numbers = math.prod(max(size, 1) for size in shape)
-    if max(numbers, *strides, start, 1).bit_length() + 3 > _MOST_BITS:
+    if max(numbers, *strides, start, 1).bit_length() + 3 > _MAX_BITS:
         raise TensorFileError("a tensor is larger than anything can be")
     return StoredTensor(kind, shape, start, strides)
 
@@ -180,7 +185,7 @@ def _in_safetensors(file: IO[bytes]) -> Iterable[tuple[str, StoredTensor]]:
 
 
 def _in_pytorch(file: IO[bytes]) -> Iterable[tuple[str, StoredTensor]]:
-    """The tensors of what `torch.save` writes: a zip of a pickle and each storage's bytes, none of it compressed."""
+    """The tensors of a file by `torch.save`: a zip of a pickle and each storage's bytes, none of it compressed."""
     if not zipfile.is_zipfile(file):
         legacy = _is_legacy(file)
         raise (LegacyFileError if legacy else TensorFileError)("it is not what torch.save writes")

@@ -21,7 +21,7 @@ _SHOWN = 4
 
 @dataclass(frozen=True, slots=True)
 class PublishedTensor:
-    """A tensor of a weights file, not read yet. floating: whether it holds floating-point numbers."""
+    """A tensor of a weights file, not read yet. `floating`: True for floating-point numbers."""
 
     shape: tuple[int, ...]
     floating: bool
@@ -33,8 +33,10 @@ class PublishedTensor:
 
 
 def read_tensors(checkpoint: Checkpoint) -> Mapping[str, PublishedTensor]:
-    """The tensors of the weights file by name. Nothing in the file is executed, and what stands beside the weights,
-    such as an optimiser's state, is not read. CheckpointError where the file is broken or holds something else.
+    """The tensors of the weights file by name.
+
+    Nothing in the file is executed, and only weights are read, not an optimizer's state beside them.
+    CheckpointError where the file is broken or holds something else.
     """
     try:
         file = TensorFile(checkpoint.weights)
@@ -56,7 +58,7 @@ def _load(file: TensorFile, name: str, checkpoint: Checkpoint) -> torch.Tensor:
 
 
 def _read_legacy(checkpoint: Checkpoint) -> Mapping[str, PublishedTensor]:
-    """Of a file from before PyTorch 1.6, which can only be read whole."""
+    """The tensors of a file from before PyTorch 1.6, which can only be read whole."""
     try:
         state = torch.load(checkpoint.weights, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -99,8 +101,11 @@ def load_tensors_into(
 ) -> None:
     """Put tensors into a network made on the `meta` device, in float32, and make it ready for inference.
 
-    tensors: by the network's own names. unused: a regular expression of names that only training needs. `strict` False
-    lets any other name pass. Raises CheckpointError naming what is missing, unknown or of the wrong shape.
+    Raises CheckpointError naming the tensors that are missing, unknown or of the wrong shape.
+
+    - `tensors`: by the network's own names.
+    - `unused`: a regular expression of names that only training needs.
+    - `strict`: False lets any other name pass.
     """
     made = network.state_dict()
     expected = {key: tuple(value.shape) for key, value in made.items()}
@@ -120,9 +125,9 @@ def check_tensors(
     strict: bool = True,
     asked_by: str = "config.yaml asks",
 ) -> None:
-    """CheckpointError where tensors are not those that are expected, by name and shape; see `load_tensors_into`.
+    """Raise CheckpointError where tensors are not those that are expected, by name and shape; see `load_tensors_into`.
 
-    asked_by: what says which are expected, for the message.
+    `asked_by` is the source of the expectation, for the message.
     """
     where = f"{checkpoint.name}: {checkpoint.weights.name}"
     if missing := [key for key in expected if key not in tensors]:
@@ -142,7 +147,7 @@ def check_tensors(
 
 
 def check_floating(tensors: Mapping[str, PublishedTensor], names: Iterable[str], checkpoint: Checkpoint) -> None:
-    """CheckpointError where one of these does not hold floating-point numbers."""
+    """Raise CheckpointError where one of these does not hold floating-point numbers."""
     for name in names:
         if not tensors[name].floating:
             raise CheckpointError(

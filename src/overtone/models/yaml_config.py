@@ -24,8 +24,8 @@ _FLOAT = re.compile(
 )
 """Texts that OmegaConf 2.3 reads as floats."""
 
-_LONGEST_PLAIN = 4000
-"""Characters of a value without quotes. What might be a number is made one, in time that grows with their square."""
+_MAX_PLAIN = 4000
+"""Characters of a value without quotes. A possible number is made one, in time that grows with their square."""
 
 _PREFIX = "tag:yaml.org,2002:"
 _SCALARS = ("null", "bool", "int")
@@ -33,7 +33,7 @@ _MERGE = "<<"
 
 
 class _Loader(yaml.SafeLoader):
-    """Mappings, lists, text, numbers, booleans, null. Dates stay text; tags, merges and repeated keys are refused."""
+    """Loader of mappings, lists and scalars. Dates stay text; tags, merges and repeated keys are refused."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 # PyYAML's own attribute
         first: [(tag, rule) for tag, rule in rules if tag.removeprefix(_PREFIX) in _SCALARS]
@@ -45,7 +45,7 @@ class _Loader(yaml.SafeLoader):
         reason = ""
         if (tag := getattr(event, "tag", None)) is not None:
             reason = f"the tag {tag!r} is not read"
-        elif isinstance(event, yaml.ScalarEvent) and event.style is None and len(event.value) > _LONGEST_PLAIN:
+        elif isinstance(event, yaml.ScalarEvent) and event.style is None and len(event.value) > _MAX_PLAIN:
             reason = f"a value of {len(event.value)} characters is not read without quotes"
         if reason:
             raise yaml.composer.ComposerError(None, None, reason, event.start_mark)
@@ -69,7 +69,7 @@ _Loader.add_implicit_resolver(
 
 
 def read_yaml(text: str) -> Any:
-    """The plain value that a text of YAML holds. ValueError, in one line, for what is not YAML or not plain."""
+    """The plain value of a text of YAML. ValueError, in one line, for text that is not YAML or not plain."""
     try:
         return yaml.load(text, _Loader)  # which makes plain values alone
     except yaml.MarkedYAMLError as error:
@@ -80,7 +80,7 @@ def read_yaml(text: str) -> Any:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes a float as Python does."""
+    """Dumper that writes a float as Python does."""
 
 
 _Dumper.add_implicit_resolver(f"{_PREFIX}float", _FLOAT, list("-+.0123456789"))

@@ -24,13 +24,16 @@ _KEY = "key"
 
 
 class EmbeddingWriter:
-    """Writes a file per result into `folder`, which is made if it is missing.
+    """Writer of a file per result into `folder`, which is made if it is missing.
 
-    Arrays in each file: `embedding` float32 (dim,), the mean over all frames; `scores` float32 (classes,);
-    `labels` text (classes,), both of length 0 for a model without classes; `source` text (), the input;
-    `key` text (), which tells the input and channel from all others. Granularity "frame" adds `frames`
-    float32 (T, dim), `starts_s` float64 (T,), the starts of the frames in seconds, and `frame_scores`
-    float32 (T, classes).
+    Arrays in each file:
+
+    - `embedding` float32 (dim,), the mean over all frames;
+    - `scores` float32 (classes,), and `labels` text (classes,), both of length 0 for a model without classes;
+    - `source` text (), the input;
+    - `key` text (), which identifies the input and channel;
+    - with granularity "frame" `frames` float32 (T, dim), `starts_s` float64 (T,), the starts of the frames in seconds,
+      and `frame_scores` float32 (T, classes).
 
     UsageError where the folder cannot be written.
     """
@@ -72,7 +75,7 @@ class EmbeddingWriter:
 
 
 def _identity(result: EmotionResult) -> str:
-    """Text that tells inputs and their channels apart; NUL is in no file name."""
+    """Text that identifies an input and channel; NUL is in no file name."""
     parts = [result.source, result.id, None if result.channel is None else str(result.channel)]
     return "\0".join(part or "" for part in parts).rstrip("\0")
 

@@ -1,4 +1,4 @@
-"""What an earlier run already wrote to a .jsonl, so that a killed run goes on where it was.
+"""Resuming: the inputs an earlier run already wrote to a .jsonl, so that a killed run goes on where it was.
 
 Only finished work counts. A half-written last line, failed inputs and inputs with channels missing are taken
 out of the file, so that doing them again leaves every input in it once.
@@ -21,7 +21,7 @@ WHOLE_LINE_BYTES = 4 << 20
 """Longer lines (frames of hours) are not parsed as a whole but only at both ends."""
 
 END_BYTES = 64 << 10
-"""How much of each end of a long line is read; all that names the input and the run lies within."""
+"""Bytes of each end of a long line that are read; all that names the input and the run lies within."""
 
 COPY_BYTES = 1 << 20
 
@@ -33,15 +33,15 @@ _TAIL_STARTS = b', "model": "'
 _IN_TRANSCRIPTS: dict[str, type] = {"models": dict, "sentences": list}
 
 
-def key_of(source: str, id: str | None = None) -> str:
-    """What makes two inputs the same to a resumed run: the same source under the same id, if it has one.
+def key_of(source: str, utt_id: str | None = None) -> str:
+    """Key of an input for a resumed run: its source, and its id if it has one.
 
     `./a.wav` and `a.wav` are the same source; a source with a scheme (`https://`) is taken as it is.
     """
     if source != "-" and "://" not in source:
         source = os.path.normpath(source)
     # No file name contains NUL, so an id can never read as part of a source.
-    return source if id is None else f"{id}\0{source}"
+    return source if utt_id is None else f"{utt_id}\0{source}"
 
 
 def resume_from(
@@ -104,7 +104,7 @@ class _Line:
 
 @dataclass(slots=True)
 class _Journal:
-    """Which inputs are complete, and which stretches of the file are to go."""
+    """Index of a file: the inputs that are complete, and the stretches that are to go."""
 
     done: set[str] = field(default_factory=set)
     _channels: dict[str, dict[int, tuple[int, int]]] = field(default_factory=dict)
@@ -195,7 +195,8 @@ def _is_record(record: Any) -> bool:
 
 
 def _both_ends(head: bytes, tail: bytes) -> dict[str, Any]:
-    """A record without what it tells, but with what shows how fine. ValueError if the ends do not look like one's.
+    """A record without its content, but with the keys that show its granularity. ValueError if the ends do not look
+    like a record's.
 
     Quotes inside JSON strings are escaped, so the marks are found only where they are keys.
     """
@@ -204,14 +205,14 @@ def _both_ends(head: bytes, tail: bytes) -> dict[str, Any]:
     if not starts or tail_start < 0:
         raise ValueError("a long line that does not begin and end as a record does")
     record: dict[str, Any] = json.loads(head[: min(starts)] + tail[tail_start:])
-    told = tail[:tail_start]
+    content = tail[:tail_start]
     if "models" not in record:
         # The frames are an object, the segments before them an array.
-        return record | ({"segments": []} if told.endswith(b"]") else {"segments": [], "frames": None})
-    if not told.endswith(b"]"):
+        return record | ({"segments": []} if content.endswith(b"]") else {"segments": [], "frames": None})
+    if not content.endswith(b"]"):
         return record
     # The words are an array at the end of each sentence.
-    return record | {"sentences": [{"words": []} if told.endswith(b"]}]") else {}]}
+    return record | {"sentences": [{"words": []} if content.endswith(b"]}]") else {}]}
 
 
 def _check(record: dict[str, Any], wanted: dict[str, str], path: str, number: int) -> None:
@@ -235,7 +236,7 @@ def _check(record: dict[str, Any], wanted: dict[str, str], path: str, number: in
 
 
 def _granularity(record: dict[str, Any], task: str, wanted: str) -> str:
-    """How fine a record is. One without any sentence is as fine as is wanted: there are no words in it to miss."""
+    """Granularity of a record. One without any sentence is as fine as is wanted: there are no words in it to miss."""
     if task == "emotion":
         return "frame" if "frames" in record else "segment" if "segments" in record else "utterance"
     if "sentences" not in record:

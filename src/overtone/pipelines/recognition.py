@@ -67,7 +67,7 @@ class RecognitionPipeline(Pipeline[RecognitionOptionsT, SegmentOutputs, Transcri
             self.models["punctuation"] = punctuation.name
         return started
 
-    def close(self, *, drain: bool = True) -> None:  # noqa: D102 - as inherited
+    def close(self, *, drain: bool = True) -> None:
         super().close(drain=drain)
         self._auxiliary.close()
 

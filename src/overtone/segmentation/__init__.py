@@ -1,1 +1,1 @@
-"""Audio cut into segments: where speech pauses, in windows, or not at all."""
+"""Segmentation of audio: at pauses of speech, in windows, or not at all."""

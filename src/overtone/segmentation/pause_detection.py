@@ -1,6 +1,6 @@
-"""Where to cut speech, pure: probabilities and levels of 32 ms frames in, spans of frames out.
+"""Cut points of speech, pure: probabilities and levels of 32 ms frames in, spans of frames out.
 
-The spans partition the stream: each is speech (at most `longest` frames) or silence. Decisions depend on the frames
+The spans partition the stream: each is speech (at most `max_frames`) or silence. Decisions depend on the frames
 alone, not on how they arrive.
 """
 
@@ -17,7 +17,7 @@ ON, OFF = 0.5, 0.35
 
 @dataclass(frozen=True, slots=True)
 class FrameSpan:
-    """Half-open range of frames, and whether nobody speaks in it."""
+    """Half-open range of frames. `silent`: True if no speech is in it."""
 
     start: int
     stop: int
@@ -26,22 +26,28 @@ class FrameSpan:
 
 @dataclass(frozen=True, slots=True)
 class PauseRules:
-    """All in frames. `longest`: of a speech span. `pause`: silence that ends a span. `shortest`: voiced frames that
-    make speech of a noise. `pad`: kept around speech. `longest_silence`: of a silent span; None for any."""
+    """Limits on spans, all in frames.
 
-    longest: int
-    longest_silence: int | None = None
+    - `max_frames`: of a speech span.
+    - `pause`: silence that ends a span.
+    - `min_voiced`: voiced frames that make speech of a noise.
+    - `pad`: kept around speech.
+    - `max_silence`: of a silent span; None for any.
+    """
+
+    max_frames: int
+    max_silence: int | None = None
     pause: int = 16
-    shortest: int = 8
+    min_voiced: int = 8
     pad: int = 3
 
     def __post_init__(self) -> None:
-        if self.longest < 4 or self.pad > self.pause:
+        if self.max_frames < 4 or self.pad > self.pause:
             raise ValueError(f"rules that cannot hold: {self}")
 
 
 class PauseDetector:
-    """Feed frames with `push`, then call `finish`; both give spans as soon as they are decided, in order."""
+    """Streaming detector: feed it with `push`, then `finish`; both give spans as soon as they are decided, in order."""
 
     def __init__(self, rules: PauseRules) -> None:
         self._rules = rules
@@ -57,7 +63,7 @@ class PauseDetector:
 
     @property
     def decided_until(self) -> int:
-        """Frames before this one have been given out."""
+        """First frame that has not been given out."""
         return self._settled
 
     @property
@@ -68,7 +74,7 @@ class PauseDetector:
         return max(self._settled, self._now - self._rules.pause - self._rules.pad)
 
     def push(self, probability: float, level: float) -> Iterator[FrameSpan]:
-        """One frame: its speech probability, and its level (any monotone measure of loudness)."""
+        """Add one frame: its speech probability, and its level (any monotone measure of loudness)."""
         rules, frame = self._rules, self._now
         self._now += 1
         self._speaking = probability >= (OFF if self._speaking else ON)
@@ -85,11 +91,11 @@ class PauseDetector:
         assert self._start is not None
         if frame - self._last_voiced >= rules.pause:
             yield from self._close(self._last_voiced + 1 + rules.pad)
-        elif self._now - self._start >= rules.longest:
+        elif self._now - self._start >= rules.max_frames:
             yield from self._split()
 
     def finish(self) -> Iterator[FrameSpan]:
-        """The stream ends here."""
+        """End the stream."""
         if self._start is not None:
             yield from self._close(min(self._now, self._last_voiced + 1 + self._rules.pad))
         if self._settled < self._now:
@@ -108,15 +114,15 @@ class PauseDetector:
         self._levels = [float("inf")] * before
 
     def _silence(self) -> Iterator[FrameSpan]:
-        longest = self._rules.longest_silence
-        if longest is not None and self.keep_from - self._settled >= longest:
+        max_silence = self._rules.max_silence
+        if max_silence is not None and self.keep_from - self._settled >= max_silence:
             yield FrameSpan(self._settled, self.keep_from, silent=True)
             self._settled = self.keep_from
 
     def _close(self, stop: int) -> Iterator[FrameSpan]:
         assert self._start is not None
         start, self._start = self._start, None
-        if sum(self._voiced) < self._rules.shortest:
+        if sum(self._voiced) < self._rules.min_voiced:
             return  # a click; it stays part of the silence around it
         if self._settled < start:
             yield FrameSpan(self._settled, start, silent=True)
@@ -124,12 +130,12 @@ class PauseDetector:
         self._settled = stop
 
     def _split(self) -> Iterator[FrameSpan]:
-        """The open speech is as long as it may be: cut it at its best pause, or where it is quietest."""
+        """Cut the open speech, which is as long as it may be, at its best pause, or where it is quietest."""
         assert self._start is not None
         half = len(self._probabilities) // 2
         cut = half + best_split(self._probabilities[half:], self._levels[half:])
         start = self._start
-        if sum(self._voiced[:cut]) >= self._rules.shortest:
+        if sum(self._voiced[:cut]) >= self._rules.min_voiced:
             if self._settled < start:
                 yield FrameSpan(self._settled, start, silent=True)
             yield FrameSpan(start, start + cut, silent=False)

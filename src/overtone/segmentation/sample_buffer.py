@@ -16,16 +16,16 @@ class SampleBuffer:
         self._blocks: list[Samples] = []
 
     def add(self, samples: Samples) -> None:
-        """These come next."""
+        """Append samples."""
         self._blocks.append(samples)
         self.stop += len(samples)
 
     def take(self, start: int, stop: int) -> Samples:
-        """A copy of a range, so that what it was cut from can be freed."""
+        """A copy of a range, so that the buffer it was cut from can be freed."""
         return np.array(self._joined()[start - self.start : stop - self.start])
 
     def drop(self, before: int) -> None:
-        """Let go of what is before a place; where that is not here yet, of all there is."""
+        """Free the samples before a place; where that is not here yet, all there are."""
         before = min(before, self.stop)
         if before > self.start:
             self._blocks = [self._joined()[before - self.start :].copy()]

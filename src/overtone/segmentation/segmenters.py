@@ -1,4 +1,4 @@
-"""Cutting a stream of samples into segments, whatever its length, holding no more than one segment's worth.
+"""Segmenters: a stream of samples cut into segments, whatever its length, holding no more than one segment's worth.
 
 Segments come in order and, but for overlapping windows, partition the audio.
 """
@@ -25,17 +25,17 @@ _LEVEL_WINDOW = 320
 
 
 class Segmenter(Protocol):
-    """What every way of cutting does."""
+    """Cuts a stream of samples into segments."""
 
     def push(self, samples: Samples) -> Iterator[Segment]:
         """Take in samples; give the segments that are now decided."""
 
     def finish(self) -> Iterator[Segment]:
-        """The stream ends here; give the rest."""
+        """End the stream; give the rest."""
 
 
 def is_silent(samples: Samples) -> bool:
-    """Whether the level never reaches `SILENCE_DBFS`."""
+    """True if the level never reaches `SILENCE_DBFS`."""
     whole = max(len(samples) // _LEVEL_WINDOW, 1) * _LEVEL_WINDOW
     windows = samples[:whole].reshape(-1, min(_LEVEL_WINDOW, len(samples)))
     loudest = float(np.einsum("ij,ij->i", windows, windows).max()) / windows.shape[1]
@@ -43,14 +43,14 @@ def is_silent(samples: Samples) -> bool:
 
 
 class SegmentBuilder:
-    """Numbers segments, and decides by level which are silent."""
+    """Builder of segments: numbers them, and decides by level which are silent."""
 
     def __init__(self, buffer: SampleBuffer, *, keep_silence: bool) -> None:
         self._buffer, self._keep = buffer, keep_silence
         self._count = 0
 
     def make(self, start: int, stop: int, *, silent: bool = False) -> Segment:
-        """The next segment, of the samples from `start` to `stop` of the stream."""
+        """Build the next segment, of the samples from `start` to `stop` of the stream."""
         samples = np.zeros(0, np.float32) if silent else self._buffer.take(start, stop)
         if not silent and not self._keep and is_silent(samples):
             samples, silent = np.zeros(0, np.float32), True
@@ -60,7 +60,7 @@ class SegmentBuilder:
 
 
 class WholeFileSegmenter:
-    """No cutting: the whole file is one segment. `admit(samples)` may raise where that many cannot be held."""
+    """The whole file as one segment. `admit(samples)` may raise where that many cannot be held."""
 
     def __init__(self, admit: Callable[[int], None], *, keep_silence: bool = False) -> None:
         self._buffer = SampleBuffer()
@@ -68,25 +68,23 @@ class WholeFileSegmenter:
         self._admit = admit
 
     def push(self, samples: Samples) -> Iterator[Segment]:
-        """See `Segmenter`."""
         self._admit(self._buffer.stop + len(samples))
         self._buffer.add(samples)
         yield from ()
 
     def finish(self) -> Iterator[Segment]:
-        """See `Segmenter`."""
         yield self._builder.make(0, self._buffer.stop)
         self._buffer.drop(self._buffer.stop)
 
 
-def _shortest_tail(hop: int) -> int:
-    """Samples that more than a window has to have left over for another window to begin."""
+def _min_tail(hop: int) -> int:
+    """Samples beyond a window that have to be left over for another window to begin."""
     return min(int(SHORTEST_TAIL_S * SAMPLE_RATE), hop)
 
 
 def window_count(samples: int, window: int, hop: int) -> int:
-    """How many windows `FixedWindowSegmenter` cuts so many samples into. All in samples."""
-    return 1 + max(0, (samples - window - _shortest_tail(hop)) // hop + 1)
+    """Number of windows that `FixedWindowSegmenter` cuts so many samples into. All in samples."""
+    return 1 + max(0, (samples - window - _min_tail(hop)) // hop + 1)
 
 
 class FixedWindowSegmenter:
@@ -94,13 +92,13 @@ class FixedWindowSegmenter:
 
     def __init__(self, window: int, hop: int, *, keep_silence: bool = False) -> None:
         self._window, self._hop = window, hop
-        self._tail = _shortest_tail(hop)
+        self._tail = _min_tail(hop)
         self._buffer = SampleBuffer()
         self._builder = SegmentBuilder(self._buffer, keep_silence=keep_silence)
         self._next = 0
 
     def push(self, samples: Samples) -> Iterator[Segment]:
-        """See `Segmenter`. A window is given out once it is sure that no short tail is to be joined to it."""
+        """Take in samples; give a window once it is sure that no short tail is to be joined to it."""
         self._buffer.add(samples)
         while self._buffer.stop >= self._next + self._window + self._tail:
             yield self._builder.make(self._next, self._next + self._window)
@@ -108,42 +106,39 @@ class FixedWindowSegmenter:
             self._buffer.drop(self._next)
 
     def finish(self) -> Iterator[Segment]:
-        """See `Segmenter`."""
         # `push` left less than a window and a short tail.
         yield self._builder.make(self._next, self._buffer.stop)
         self._buffer.drop(self._buffer.stop)
 
 
 class PauseSegmenter:
-    """Audio of at most `longest` samples is one segment; longer audio is cut where speech pauses.
+    """Segments of at most `max_samples`: longer audio is cut where speech pauses.
 
     Stretches without speech become silent segments; with `keep_silence` they go to the model too.
     """
 
-    def __init__(self, longest: int, vad: SileroVad, *, keep_silence: bool = False) -> None:
-        self._longest = longest
+    def __init__(self, max_samples: int, vad: SileroVad, *, keep_silence: bool = False) -> None:
+        self._max_samples = max_samples
         self._vad = vad
         self._keep = keep_silence
         self._buffer = SampleBuffer()
         self._builder = SegmentBuilder(self._buffer, keep_silence=keep_silence)
-        frames = longest // FRAME
+        frames = max_samples // FRAME
         # Silence that is kept is held until it is given out, so it may not grow without bound.
-        self._pauses = PauseDetector(PauseRules(longest=frames, longest_silence=frames if keep_silence else None))
+        self._pauses = PauseDetector(PauseRules(max_frames=frames, max_silence=frames if keep_silence else None))
         self._stream: VadStream | None = None
         self._judged = 0  # samples whose frames the pause detector has seen
 
     def push(self, samples: Samples) -> Iterator[Segment]:
-        """See `Segmenter`."""
         self._buffer.add(samples)
         if self._stream is None:
-            if self._buffer.stop <= self._longest:
+            if self._buffer.stop <= self._max_samples:
                 return
             self._stream = self._vad.stream()
             samples = self._buffer.take(0, self._buffer.stop)
         yield from self._judge(self._stream.push(samples))
 
     def finish(self) -> Iterator[Segment]:
-        """See `Segmenter`."""
         if self._stream is None:
             yield self._builder.make(0, self._buffer.stop)
         else:

@@ -92,7 +92,7 @@ class VadStream:
 
 
 def resident_bytes() -> int:
-    """What the VAD will add to this process, of which OpenVINO may be a part already."""
+    """Bytes that the VAD will add to this process, of which OpenVINO may be a part already."""
     return _MODEL_BYTES + (0 if "openvino" in sys.modules else _RUNTIME_BYTES)
 
 

@@ -112,7 +112,7 @@ async def _end_with(server: Server, running: _Uvicorn, app: RequestMiddleware) -
     try:
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         until = time.monotonic() + server.settings.grace_s
-        while not (server.idle and not app.under_way) and not server.died.is_set() and time.monotonic() < until:
+        while not (server.idle and not app.in_flight) and not server.died.is_set() and time.monotonic() < until:
             await asyncio.sleep(_LOOK_S)
         running.should_exit = True
     finally:

@@ -1,4 +1,4 @@
-"""Which device a name means here, and what runs models on it."""
+"""Devices: the one that a name means here, and the runtime for it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 from overtone.errors import DeviceError
 
 _CUDA_SIGNS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
-"""What a machine with a CUDA driver has (on Linux, under WSL). Asking PyTorch itself takes a second or two to load
+"""Files of a machine with a CUDA driver (on Linux, under WSL). Asking PyTorch itself takes a second or two to load
 it, which is done where there are no such signs: on Windows."""
 
 
 def resolve_device(device: str) -> str:
-    """`auto` to what is there, anything else checked. DeviceError, never a silent fallback."""
+    """Resolve `auto` to a device of this machine, and check any other name. DeviceError, never a silent fallback."""
     if device == "auto":
         return "cuda:0" if _may_have_cuda() and _cuda_devices() else "cpu"
     if device == "cpu":
@@ -32,7 +32,7 @@ def resolve_device(device: str) -> str:
 
 
 def resolve_devices(devices: str) -> list[str]:
-    """`cuda:0,cuda:1` to each of them, `cuda:all` to all there are, anything else as `resolve_device` has it."""
+    """Resolve `cuda:0,cuda:1` to each of them, `cuda:all` to all there are, any other as `resolve_device` does."""
     if devices == "cuda:all":
         resolve_device("cuda:0")
         return [f"cuda:{index}" for index in range(_cuda_devices())]
@@ -45,7 +45,7 @@ def resolve_devices(devices: str) -> list[str]:
 
 
 def check_offload(device: str) -> None:
-    """DeviceError where nothing can be offloaded: without a GPU."""
+    """Check that blocks can be offloaded; DeviceError without a GPU."""
     if not device.startswith("cuda"):
         raise DeviceError(
             f"--offload keeps part of a model beside its GPU, and {device} is none; leave it out, or name a GPU with "
@@ -54,7 +54,7 @@ def check_offload(device: str) -> None:
 
 
 def runs_torch(backend: str, device: str) -> bool:
-    """Whether PyTorch runs the model. DeviceError where OpenVINO is asked to run on CUDA, or PyTorch is absent."""
+    """True if PyTorch runs the model. DeviceError where OpenVINO is asked to run on CUDA, or PyTorch is absent."""
     on_cpu = device == "cpu"
     if backend == "openvino" and not on_cpu:
         raise DeviceError(f"--backend openvino runs on the CPU, and the device is {device}; pass --device cpu.")

@@ -1,4 +1,4 @@
-"""What the machine gives: cores, memory, devices. The only place that asks; everything else is told."""
+"""Resources of the machine: cores, memory, devices. Only this module asks the system for them."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _read(path: Path) -> str:
 
 
 def processor_name() -> str:
-    """The processor's own name where the system tells it, else its architecture."""
+    """The processor's name where the system has it, else its architecture."""
     for line in _read(Path("/proc/cpuinfo")).splitlines():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
@@ -117,14 +117,14 @@ def peak_rss_bytes() -> int:
 
 
 def available_bytes() -> int:
-    """Bytes this process could still take: what the machine and the cgroup leave."""
+    """Bytes this process could still take: those that the machine and the cgroup leave."""
     machine = int(psutil.virtual_memory().available)
     cgroup = cgroup_memory_left()
     return machine if cgroup is None else min(machine, cgroup)
 
 
 def default_budget_bytes(margin: float = 0.2) -> int:
-    """Budget of the whole process where none is given: what it holds now plus what is left, less a margin."""
+    """Default budget of the whole process: the bytes it holds now and those that are left, less a margin."""
     return int(rss_bytes() + available_bytes() * (1 - margin))
 
 
@@ -142,7 +142,7 @@ _MADV_DONTNEED = 4
 
 
 def drop_mapped(path: Path) -> None:
-    """Let go of the pages of a file that is mapped read-only; they are read again if they are wanted. Linux only."""
+    """Drop the pages of a file that is mapped read-only; they are read again if they are wanted. Linux only."""
     if sys.platform != "linux":
         return
     name = str(path.resolve())

@@ -1,4 +1,4 @@
-"""Sizes of memory as people write them, what a refusal of it looks like, and the peak of this process."""
+"""Memory sizes as people write them, refusals of memory recognized, and the peak of this process."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _REFUSALS = (
 
 
 def memory_refusal(error: BaseException) -> str | None:
-    """What a runtime said when the system or a device refused it memory; None if the error is something else."""
+    """The message of a runtime that was refused memory by the system or a device; None for any other error."""
     if isinstance(error, MemoryError):
         return "the system refused memory"
     # PyTorch's errors, known by name so that PyTorch need not be here.

@@ -1,7 +1,7 @@
-"""Who did what from when to when: the time of a run, told lane by lane, in bounded memory.
+"""Per-thread stage profiler, in bounded memory.
 
-One clock for everything that is timed: `Profiler` only reads it, and is what runs use; a `TraceRecorder` keeps what was
-read.
+One clock for everything that is timed: `Profiler` only reads it, and is used by runs; a `TraceRecorder` keeps the
+times.
 """
 
 from __future__ import annotations
@@ -14,57 +14,68 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Stage = Literal["decode", "cut", "wait", "batch", "run", "merge", "write", "idle"]
-"""decode: a source is opened and read. cut: it is cut into segments. wait: its thread waits for room further on.
-batch: the next batch is chosen. run: the model works. merge: answers are put together. write: results are written.
-idle: the model's thread has nothing to run."""
+"""Stages of a run.
+
+- decode: a source is opened and read.
+- cut: it is cut into segments.
+- wait: its thread waits for room further on.
+- batch: the next batch is chosen.
+- run: the model works.
+- merge: answers are put together.
+- write: results are written.
+- idle: the model's thread has nothing to run.
+"""
 
 STAGES: tuple[Stage, ...] = ("decode", "cut", "wait", "batch", "run", "merge", "write", "idle")
 """In the order in which a source meets them."""
 
-MOST_STINTS = 8192
-"""Stints that a recording holds; with more, neighbours become one. Some 2 MB."""
+MAX_INTERVALS = 8192
+"""Intervals that a recording holds; with more, neighbors become one. Some 2 MB."""
 
-MOST_LANES = 64
-"""Threads told apart; the rest share a lane, so that no number of them makes a recording grow."""
+MAX_LANES = 64
+"""Threads with a lane each; the rest share one, so that no number of them makes a recording grow."""
 
 _FINEST_S = 1e-4
-"""What neighbours are first joined over, in seconds; it doubles for as long as there are too many."""
+"""Gap that neighbors are first joined over, in seconds; it doubles for as long as there are too many."""
 
 _LABEL = 60
 """Characters of a label that are kept."""
 
 
 class Profiler:
-    """Tells how long stages take, and keeps nothing. The clock is `time.perf_counter`: seconds from anywhere.
+    """Timer of stages that keeps nothing. The clock is `time.perf_counter`: seconds from anywhere.
 
-    began = stages.begin(); ...; took_s = stages.end("decode", began)
+    began = profiler.begin(); ...; took_s = profiler.end("decode", began)
 
     Stages of one thread follow each other; they do not nest. Thread-safe.
     """
 
     def begin(self) -> float:
-        """A stage of this thread begins now."""
+        """Begin a stage of this thread."""
         return time.perf_counter()
 
     def end(self, stage: Stage, began: float, label: object = "") -> float:
-        """It ends now: the seconds it took. label: what of, made text only if it is kept; without one, the source."""
+        """End a stage and return the seconds it took.
+
+        `label` names the subject, and is made text only if it is kept; without one, it is the source.
+        """
         return time.perf_counter() - began
 
     def source(self, name: str) -> AbstractContextManager[None]:
-        """While the block runs, this thread works on a source."""
+        """Mark this thread as working on a source while the block runs."""
         return nullcontext()
 
     def record_allocation(self, stage: Stage, size: int) -> None:
-        """A stage was seen to take so many bytes more than there were before it."""
+        """Record that a stage took so many bytes more than there were before it."""
 
 
 NULL_PROFILER = Profiler()
-"""What is used unless somebody wants to know."""
+"""The default: times, and keeps nothing."""
 
 
 @dataclass(slots=True)
 class Interval:
-    """Time of one lane spent on one stage: `count` stints of `busy_s` seconds in all, the first of them on `label`.
+    """Time of one lane spent on one stage: `count` intervals of `busy_s` seconds in all, the first of them on `label`.
 
     One that was not joined with others has a count of 1 and is busy from `start` to `stop`.
     """
@@ -76,7 +87,7 @@ class Interval:
     count: int = 1
 
     def join(self, later: Interval) -> None:
-        """Make this and a later one the same stint."""
+        """Make this and a later one the same interval."""
         self.start, self.stop = min(self.start, later.start), max(self.stop, later.stop)
         self.busy_s += later.busy_s
         self.count += later.count
@@ -84,54 +95,54 @@ class Interval:
 
 @dataclass(slots=True)
 class StageTotal:
-    """All stints of one lane on one stage. `cpu_s`: seconds that the lane's own thread spent on a processor."""
+    """All intervals of one lane on one stage. `cpu_s`: seconds that the lane's thread spent on a processor."""
 
     count: int = 0
     busy_s: float = 0.0
     cpu_s: float = 0.0
     longest: Interval | None = None
 
-    def add(self, stint: Interval, cpu_s: float) -> None:
-        """One more."""
+    def add(self, interval: Interval, cpu_s: float) -> None:
+        """Add one interval."""
         self.count += 1
-        self.busy_s += stint.busy_s
+        self.busy_s += interval.busy_s
         self.cpu_s += cpu_s
-        if self.longest is None or stint.busy_s > self.longest.busy_s:
-            self.longest = Interval(stint.start, stint.stop, stint.busy_s, stint.label)
+        if self.longest is None or interval.busy_s > self.longest.busy_s:
+            self.longest = Interval(interval.start, interval.stop, interval.busy_s, interval.label)
 
 
 @dataclass(slots=True)
 class _Series:
     total: StageTotal = field(default_factory=StageTotal)
-    stints: list[Interval] = field(default_factory=list)
+    intervals: list[Interval] = field(default_factory=list)
 
-    def put(self, stint: Interval, width_s: float) -> bool:
+    def put(self, interval: Interval, width_s: float) -> bool:
         """Add one; False if it could be joined to the one before, both within `width_s`."""
-        if self.stints:
-            last = self.stints[-1]
-            if max(last.stop, stint.stop) - min(last.start, stint.start) <= width_s:
-                last.join(stint)
+        if self.intervals:
+            last = self.intervals[-1]
+            if max(last.stop, interval.stop) - min(last.start, interval.start) <= width_s:
+                last.join(interval)
                 return False
-        self.stints.append(stint)
+        self.intervals.append(interval)
         return True
 
 
 class Recording:
-    """Stints by lane and stage. Pure: no clock, no threads.
+    """Intervals by lane and stage. Pure: no clock, no threads.
 
-    Totals are exact however long it gets. Stints are at most `MOST_STINTS`: with more, neighbours of the same lane and
-    stage are joined where both lie within `resolution_s`, which doubles until half of that is left.
+    Totals are exact however long it gets. Intervals are at most `MAX_INTERVALS`: with more, neighbors of the same lane
+    and stage are joined where both lie within `resolution_s`, which doubles until half of that is left.
     """
 
     def __init__(self) -> None:
         self.resolution_s = 0.0
         self.started = 0.0
-        """When it began; what began before that is counted from then on."""
+        """Start of the recording; anything begun before is counted from then on."""
         self.stopped = 0.0
-        """When the last stint ended."""
+        """End of the last interval."""
         self.starved_s = 0.0
         """Seconds of `idle` during which a source was being read: the model waited for it."""
-        self.most_grown: dict[Stage, int] = {}
+        self.max_growth: dict[Stage, int] = {}
         """The most bytes that a stage was seen to take at once."""
         self.first_bytes: dict[Stage, int] = {}
         """Bytes in use when a stage was first done."""
@@ -139,27 +150,27 @@ class Recording:
         self._lanes: dict[str, None] = {}
         self._held = 0
 
-    def add(self, lane: str, stage: Stage, stint: Interval, cpu_s: float = 0.0) -> None:
-        """One more stint, of a lane and a stage; those of the same two come in order."""
-        lane = lane if lane in self._lanes or len(self._lanes) < MOST_LANES else "others"
+    def add(self, lane: str, stage: Stage, interval: Interval, cpu_s: float = 0.0) -> None:
+        """Add one interval of a lane and a stage; those of the same two come in order."""
+        lane = lane if lane in self._lanes or len(self._lanes) < MAX_LANES else "others"
         self._lanes[lane] = None
-        self.stopped = max(self.stopped, stint.stop)
+        self.stopped = max(self.stopped, interval.stop)
         series = self._series.setdefault((lane, stage), _Series())
-        series.total.add(stint, cpu_s)
-        self._held += series.put(stint, self.resolution_s)
-        if self._held > MOST_STINTS:
+        series.total.add(interval, cpu_s)
+        self._held += series.put(interval, self.resolution_s)
+        if self._held > MAX_INTERVALS:
             self._coarsen()
 
     def _coarsen(self) -> None:
-        while self._held > MOST_STINTS // 2:
+        while self._held > MAX_INTERVALS // 2:
             self.resolution_s = max(_FINEST_S, 2 * self.resolution_s)
             for series in self._series.values():
-                stints, series.stints = series.stints, []
-                self._held -= sum(not series.put(stint, self.resolution_s) for stint in stints)
+                intervals, series.intervals = series.intervals, []
+                self._held -= sum(not series.put(interval, self.resolution_s) for interval in intervals)
 
     @property
     def lanes(self) -> tuple[str, ...]:
-        """In the order in which they were first seen."""
+        """The lanes, in the order in which they were first seen."""
         return tuple(self._lanes)
 
     def of(self, *stages: Stage) -> StageTotal:
@@ -176,18 +187,18 @@ class Recording:
         return whole
 
     def total(self, lane: str, stage: Stage) -> StageTotal:
-        """Of one lane on one stage."""
+        """The total of one lane on one stage."""
         series = self._series.get((lane, stage))
         return series.total if series else StageTotal()
 
-    def stints(self, lane: str, stage: Stage) -> tuple[Interval, ...]:
-        """Of one lane on one stage, in order."""
+    def intervals(self, lane: str, stage: Stage) -> tuple[Interval, ...]:
+        """The intervals of one lane on one stage, in order."""
         series = self._series.get((lane, stage))
-        return tuple(series.stints) if series else ()
+        return tuple(series.intervals) if series else ()
 
 
 class _ThreadState(threading.local):
-    """What a recorder knows of the thread that asks."""
+    """State of one thread in a recorder."""
 
     def __init__(self) -> None:
         self.lane = lane_of(threading.current_thread().name)
@@ -197,7 +208,7 @@ class _ThreadState(threading.local):
 
 
 class TraceRecorder(Profiler):
-    """Keeps what it times. measure: bytes in use now; asked once for each stage, when it was first done."""
+    """Profiler that keeps its times. `measure`: bytes in use now; asked once for each stage, when it was first done."""
 
     def __init__(self, measure: Callable[[], int] | None = None) -> None:
         self._measure = measure
@@ -215,14 +226,13 @@ class TraceRecorder(Profiler):
             self._recording.started = self._recording.stopped = time.perf_counter()
 
     def stop(self) -> Recording:
-        """What was recorded since the start. Nothing is added to it any more."""
+        """The recording since the start. Nothing is added to it any more."""
         with self._lock:
             done, self._recording = self._recording, Recording()
             done.stopped = time.perf_counter()
             return done
 
     def begin(self) -> float:
-        """See `Profiler`."""
         began, here = time.perf_counter(), self._here
         with self._lock:
             here.sourced_s = self._with_a_source(began)
@@ -230,7 +240,6 @@ class TraceRecorder(Profiler):
         return began
 
     def end(self, stage: Stage, began: float, label: object = "") -> float:
-        """See `Profiler`."""
         here = self._here
         cpu_s, ended = time.thread_time() - here.cpu_s, time.perf_counter()
         with self._lock:
@@ -245,14 +254,12 @@ class TraceRecorder(Profiler):
         return ended - began
 
     def record_allocation(self, stage: Stage, size: int) -> None:
-        """See `Profiler`."""
         with self._lock:
-            most = self._recording.most_grown
+            most = self._recording.max_growth
             most[stage] = max(most.get(stage, 0), size)
 
     @contextmanager
     def source(self, name: str) -> Iterator[None]:
-        """See `Profiler`."""
         self._here.label = name
         self._count(1)
         try:
@@ -273,7 +280,7 @@ class TraceRecorder(Profiler):
 
 
 def lane_of(thread: str) -> str:
-    """`decode 2` for the second decoder's thread, a device for its own, `ctx` for those that are not Overtone's."""
+    """`decode 2` for the second decoder's thread, a device for its own, `caller` for those that are not Overtone's."""
     if not thread.startswith("overtone-"):
         return "caller"
     name, underscore, number = thread.removeprefix("overtone-").rpartition("_")

@@ -42,7 +42,7 @@ class ByteSemaphore:
         return not self._in_use or self._in_use + size <= self.capacity
 
     def release(self, size: int) -> None:
-        """Give back what `acquire` held."""
+        """Return the bytes that `acquire` took."""
         with self._changed:
             self._in_use -= size
             self._changed.notify_all()
@@ -62,7 +62,7 @@ class ByteSemaphore:
             self._changed.wait_for(lambda: self._closed or not self._in_use)
 
     def close(self) -> None:
-        """Let everyone in; what they are let in to is closed as well, and will tell them."""
+        """Let all requests in; the queue they are let in to is closed as well, and refuses them."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""Rows that may grow without bound, in bounded memory: kept in memory while few, in a private temporary file after.
+"""Array that may grow without bound, in bounded memory: kept in memory while small, in a private temporary file after.
 
 Ten hours of frame embeddings are gigabytes; they are written once, in order, and read once, in order.
 """
@@ -20,7 +20,12 @@ IN_MEMORY_BYTES = 128 << 10
 class SpooledArray:
     """An append-only array of equal rows. Not thread-safe; one writer, then readers one at a time.
 
-    `width` None makes a one-dimensional array.
+    Parameters
+    ----------
+    width
+        Numbers in a row; None makes a one-dimensional array.
+    dtype
+        Type of the numbers.
     """
 
     def __init__(self, width: int | None, dtype: npt.DTypeLike = np.float32) -> None:

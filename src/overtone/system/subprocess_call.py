@@ -1,6 +1,7 @@
-"""Work in a process of its own, so that what it imports and allocates is gone when it is done.
+"""Function calls in a child process, so that all it imports and allocates is gone when it is done.
 
-Plain child processes, which import what this one would: the calling program needs no `if __name__ == "__main__"`.
+Plain child processes, which import the same modules as this one: the calling program needs no
+`if __name__ == "__main__"`.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ def command(code: str) -> list[str]:
 
 
 def result_stream() -> BinaryIO:
-    """This process's standard output, for answers alone: what libraries print goes to standard error from now on."""
+    """This process's standard output, for answers alone: libraries print to standard error from now on."""
     kept = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return kept
 
 
 def run(function: Callable[..., None], *arguments: Any) -> None:
-    """Call a function of a module in a process of its own, and wait for it. Raises what it raises.
+    """Call a function of a module in a child process, wait for it, and raise its errors.
 
     Raises ModelError if the process dies. It outlives neither the call nor this process.
     """
@@ -61,7 +62,7 @@ def run(function: Callable[..., None], *arguments: Any) -> None:
 
 
 def main() -> None:
-    """The child: one call, and what it raised."""
+    """Run one call in the child, and report its error."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the other process's to answer, which then ends this one
     with result_stream() as out:
         function, arguments = pickle.load(sys.stdin.buffer)
@@ -80,10 +81,10 @@ def _end_with_the_caller() -> None:
 
 
 def _portable(error: Exception) -> bytes:
-    """An error as the other process can raise it; some cannot travel, and are told."""
+    """An error as the other process can raise it; some cannot be pickled, and become a ModelError with their text."""
     try:
-        told = pickle.dumps(error)
-        pickle.loads(told)
+        pickled = pickle.dumps(error)
+        pickle.loads(pickled)
     except Exception:  # noqa: BLE001 - whatever a class of errors makes of it
         return pickle.dumps(RuntimeError(f"{type(error).__name__}: {error}"))
-    return told
+    return pickled

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from helpers.server.exposing import GIB, TIMINGS, Source
-from overtone.cli.top.model import PROBES, Latency, MetricsWindow, view
+from overtone.cli.top.model import PROBES, MetricsWindow, RequestLatency, view
 from overtone.cli.top.prometheus_text import MetricSamples, parse, quantile
 from overtone.engine.stats import EngineStats
 from overtone.server.observability.metrics import Metrics
@@ -88,7 +88,7 @@ def test_the_first_look_has_the_state_and_no_rates(metrics):
     metrics.request("/v1/emotion", "POST", 200, 0.2)
     seen = view(None, scrape(metrics, 5.0))
     assert seen.over_s is None
-    assert (seen.requests, seen.latency, seen.routes, seen.stages) == ({}, Latency(), (), {})
+    assert (seen.requests, seen.latency, seen.routes, seen.stages) == ({}, RequestLatency(), (), {})
     assert (seen.work.busy, seen.work.fill, seen.work.segments_per_batch, seen.cache.hits) == (None, None, None, None)
     assert seen.work.realtime == 14.25
     assert dict(seen.about)["model"] == "tiny"
@@ -127,11 +127,11 @@ def test_probes_and_streams_do_not_count_as_fast_or_slow(metrics):
     before = scrape(metrics, 0.0)
     for route in PROBES:
         metrics.request(route, "GET", 200, 0.001)
-    assert view(before, scrape(metrics, 1.0)).latency == Latency()
+    assert view(before, scrape(metrics, 1.0)).latency == RequestLatency()
     assert view(before, scrape(metrics, 1.0)).requests == {}
     metrics.request("/v1/live", "WEBSOCKET", 101, 200.0)
     seen = view(before, scrape(metrics, 1.0))
-    assert seen.latency == Latency()
+    assert seen.latency == RequestLatency()
     assert [route.name for route in seen.routes] == ["WEBSOCKET /v1/live"]
 
 

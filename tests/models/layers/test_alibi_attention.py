@@ -93,7 +93,7 @@ def test_the_bias_never_exists_as_a_whole(batch: int, share: float, monkeypatch:
     q, k, v = torch.zeros(3, batch, 12, tokens, 4)
     valid = padding(tokens, *(tokens - 100 * i for i in range(batch)))
     attend(q, k, v, torch.tensor(alibi_slopes(12)), valid, 10, share)
-    least = batch * 12 * alibi_attention._LEAST_QUERIES * tokens * 4
+    least = batch * 12 * alibi_attention._MIN_QUERIES * tokens * 4
     assert 0 < largest <= max(alibi_attention.BIAS_BYTES, least)
 
 
@@ -128,7 +128,7 @@ def left_out(
 @settings(deadline=None, max_examples=40)
 @given(
     seed=st.integers(0, 1 << 30),
-    tokens=st.integers(attention_span.LEAST_TOKENS, 1100),
+    tokens=st.integers(attention_span.MIN_TOKENS, 1100),
     extra=st.sampled_from([0, 1, 10, 40]),
     scale=st.sampled_from([1.0, 0.0, 0.1, 3.0, 10.0, 100.0]),
     common=st.sampled_from([0.0, 1.0, 100.0]),
@@ -229,7 +229,7 @@ def test_nothing_is_asked_where_nothing_may_be_left_out(monkeypatch: pytest.Monk
     q, k, v = torch.randn(3, 1, 2, 800, 8)
     slopes = torch.tensor([1.0, 0.5])
     attend(q, k, v, slopes, None, 10, 0.0)
-    short = slice(0, attention_span.LEAST_TOKENS - 1)
+    short = slice(0, attention_span.MIN_TOKENS - 1)
     attend(q[:, :, short], k[:, :, short], v[:, :, short], slopes, None, 10)
 
 

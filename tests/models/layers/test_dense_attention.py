@@ -33,7 +33,7 @@ def rows(tokens: torch.Tensor, valid: torch.Tensor, extra: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    "counts", [(1,), (37,), (64, 64), (150, 120, 1), (700, 500), (attention_span.LEAST_TOKENS + 100, 500)]
+    "counts", [(1,), (37,), (64, 64), (150, 120, 1), (700, 500), (attention_span.MIN_TOKENS + 100, 500)]
 )
 @pytest.mark.parametrize("extra", [0, 10])
 @pytest.mark.parametrize("heads", [1, 4, 6])
@@ -48,7 +48,7 @@ def test_it_is_the_attention_that_answers(heads: int, extra: int, counts: tuple[
     got = dense(0)(query, key, value)
     # Of long sequences `attend` leaves keys out, whose share moves an output by so much at most.
     left_out = (
-        2 * attention_span.SKIPPED_SHARE * float(value.abs().max()) if frames >= attention_span.LEAST_TOKENS else 0.0
+        2 * attention_span.SKIPPED_SHARE * float(value.abs().max()) if frames >= attention_span.MIN_TOKENS else 0.0
     )
     torch.testing.assert_close(
         rows(got, dense.valid, extra), rows(expected, dense.valid, extra), rtol=0, atol=1e-6 + left_out

@@ -36,8 +36,8 @@ def test_a_breaker_lets_one_ask_in_every_pause_and_speaks_twice(caplog: pytest.L
     assert breaker.try_acquire() is None
     breaker.record_success(old)  # it had asked before the trouble
     breaker.record_failure(slow, "other")
-    assert breaker.trouble == "why"
-    assert breaker.failures == 2
+    assert breaker.last_error == "why"
+    assert breaker.failure_count == 2
     clock.now_s += 5
     assert breaker.try_acquire() is not None  # which never tells
     assert breaker.try_acquire() is None
@@ -52,7 +52,7 @@ def test_a_breaker_lets_one_ask_in_every_pause_and_speaks_twice(caplog: pytest.L
     last = breaker.try_acquire()
     assert last is not None
     breaker.record_success(last)
-    assert breaker.trouble is None
+    assert breaker.last_error is None
     assert breaker.try_acquire() == breaker.try_acquire() != None  # noqa: E711 - all may ask again
     assert said(caplog) == ["it is in trouble: why", "it is well again."]
 
@@ -149,7 +149,7 @@ def test_redis_keeps_answers_under_the_prefix_and_with_their_time(server: Server
             assert await store.get("k") == b"\0value\r\n\xff"
             await store.put("k", b"new")
             assert await store.get("k") == b"new"
-            assert (store.healthy, store.trouble, store.failures, store.held_bytes) == (True, None, 0, 0)
+            assert (store.healthy, store.last_error, store.failure_count, store.held_bytes) == (True, None, 0, 0)
             await store.close()
             assert await store.get("k") is None
             await store.put("k", b"late")
@@ -179,7 +179,7 @@ def test_large_values_are_neither_sent_nor_read(server: Server, monkeypatch: pyt
         assert await store.get("fits") == bytes(1000)
         assert await store.get("large") is None
         assert await store.get("others") is None
-        assert store.failures == 0
+        assert store.failure_count == 0
         await store.close()
 
     run(check())
@@ -192,7 +192,7 @@ def test_many_at_once_wait_for_a_connection_and_all_are_answered(server: Server)
         await asyncio.gather(*(store.put(str(number), b"%d" % number) for number in range(200)))
         found = await asyncio.gather(*(store.get(str(number)) for number in range(200)))
         assert found == [b"%d" % number for number in range(200)]
-        assert store.failures == 0
+        assert store.failure_count == 0
         assert server.do("INFO", "clients")["connected_clients"] <= redis_store_file.CONNECTIONS + 1
         await store.close()
 
@@ -214,9 +214,9 @@ def test_a_redis_that_is_killed_and_comes_back(server: Server, caplog: pytest.Lo
             assert await front.get_or_make(key, giving(b"w")) == (b"w", "miss")
             await asyncio.sleep(PAUSE_S / 5)
         assert not front.healthy
-        assert front.trouble is not None
-        assert front.trouble.startswith(f"{name}: ")
-        assert 1 < front.failures < 30
+        assert front.last_error is not None
+        assert front.last_error.startswith(f"{name}: ")
+        assert 1 < front.failure_count < 30
         assert len(said(caplog)) == 1
         server.start()
 
@@ -228,7 +228,7 @@ def test_a_redis_that_is_killed_and_comes_back(server: Server, caplog: pytest.Lo
         await store.put("k", b"again")
         assert await front.get_or_make("k", never) == (b"again", "hit")
         assert front.healthy
-        assert front.trouble is None
+        assert front.last_error is None
         await front.close()
 
     run(check())
@@ -246,10 +246,10 @@ def test_killed_while_many_are_asking(server: Server, caplog: pytest.LogCaptureF
         await asyncio.sleep(0.05)
         server.kill()
         assert await asyncio.gather(*asking) == [None] * 50
-        failures = store.failures
+        failures = store.failure_count
         assert failures > 0
         assert await asyncio.gather(*(store.get("k") for _ in range(50))) == [None] * 50
-        assert store.failures == failures  # nobody asked during the pause
+        assert store.failure_count == failures  # nobody asked during the pause
         await store.close()
 
     run(check())
@@ -266,7 +266,7 @@ def test_one_that_stops_answering_gives_nobody_the_answer_of_another(
         assert store.healthy
         server.send(signal.SIGSTOP)
         assert await asyncio.gather(*(store.get(str(number)) for number in range(20))) == [None] * 20
-        assert store.trouble == f"Redis at 127.0.0.1:{server.port}: no answer within 0.3 s"
+        assert store.last_error == f"Redis at 127.0.0.1:{server.port}: no answer within 0.3 s"
         server.send(signal.SIGCONT)
         await until(lambda: store.get("0"))
         # Late answers to the first questions have gone with their connections.
@@ -331,7 +331,7 @@ def test_leaving_in_the_middle_of_a_question_gives_nobody_the_answer_of_another(
             found = await asyncio.gather(*asking, return_exceptions=True)
             for number, value in enumerate(found):
                 assert value == b"%d" % number or (number % 2 == 0 and isinstance(value, asyncio.CancelledError))
-        assert store.failures == 0
+        assert store.failure_count == 0
         await store.close()
 
     run(check())
@@ -346,7 +346,7 @@ def test_a_value_of_another_type_is_a_miss_and_replaced(server: Server, caplog: 
         assert await front.get_or_make("k", giving(b"v")) == (b"v", "miss")
         await until(lambda: store.get("k"))
         assert await front.get_or_make("k", never) == (b"v", "hit")
-        assert front.failures == 1
+        assert front.failure_count == 1
         assert front.healthy
         await front.close()
 
@@ -364,9 +364,9 @@ def test_a_full_redis_is_still_read(server: Server, caplog: pytest.LogCaptureFix
             assert await store.get("k") == b"v"
             await asyncio.sleep(PAUSE_S / 5)
         assert not store.healthy
-        assert store.trouble is not None
-        assert store.trouble.startswith(f"writing to Redis at 127.0.0.1:{server.port}: ")
-        assert "maxmemory" in store.trouble
+        assert store.last_error is not None
+        assert store.last_error.startswith(f"writing to Redis at 127.0.0.1:{server.port}: ")
+        assert "maxmemory" in store.last_error
         server.do("CONFIG", "SET", "maxmemory", 0)
         await asyncio.sleep(2 * PAUSE_S)
         await store.put("after", b"v")
@@ -390,7 +390,7 @@ def test_one_that_comes_back_full_is_back(servers: Callable[..., Server], caplog
 
         async def back() -> bool:
             await store.put("k", b"v")
-            return "writing to" in str(store.trouble)
+            return "writing to" in str(store.last_error)
 
         await until(back)
         await store.close()
@@ -416,8 +416,8 @@ def test_a_wrong_password_is_trouble_that_does_not_show_it(
             wrong = patient(url)
             await wrong.put("k", b"v")
             assert await wrong.get("k") is None
-            assert wrong.trouble is not None
-            assert SECRET not in wrong.trouble
+            assert wrong.last_error is not None
+            assert SECRET not in wrong.last_error
             await wrong.close()
 
     run(check())
@@ -463,8 +463,8 @@ def test_one_that_accepts_and_says_nothing_costs_the_time_limit_once(caplog: pyt
         store, _ = await _answering(None, lambda url: RedisStore(url, timeout_s=0.2, pause_s=60.0))
         # Ten at once and a hundred after them: 0.2 s, and 22 if each had to find out for itself.
         assert time.monotonic() - started < 5
-        assert store.trouble is not None
-        assert SECRET not in store.trouble
+        assert store.last_error is not None
+        assert SECRET not in store.last_error
 
     run(check())
     assert len(said(caplog)) == 1
@@ -481,8 +481,8 @@ def test_one_that_is_no_redis_is_trouble_that_shows_no_password(
     async def check() -> None:
         store, _ = await _answering(answer, lambda url: RedisStore(url, timeout_s=0.5, pause_s=60.0))
         assert not store.healthy
-        assert store.failures > 0
-        assert SECRET not in str(store.trouble)
+        assert store.failure_count > 0
+        assert SECRET not in str(store.last_error)
 
     run(check())
     assert SECRET not in caplog.text

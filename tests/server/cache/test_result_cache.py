@@ -154,10 +154,10 @@ def test_answers_are_made_once_and_kept() -> None:
         assert found == [(b"v", "miss"), (b"v", "shared"), (b"v", "shared")]
         found = await asyncio.gather(*(front.get_or_make("k", never) for _ in range(3)))
         assert found == [(b"v", "hit")] * 3
-        assert (front.misses, front.shared, front.hits, front.dropped, front.failures) == (1, 2, 3, 0, 0)
+        assert (front.misses, front.shared, front.hits, front.dropped, front.failure_count) == (1, 2, 3, 0, 0)
         assert front.held_bytes == ENTRY_BYTES + 2
         assert front.healthy
-        assert front.trouble is None
+        assert front.last_error is None
         await front.close()
         assert front.held_bytes == 0
 

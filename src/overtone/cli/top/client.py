@@ -1,4 +1,4 @@
-"""A running service asked over HTTP how it is: its `/metrics` and its `/readyz`."""
+"""Client of a running service over HTTP: its `/metrics` and its `/readyz`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _REASON_CHARACTERS: Final = 200
 
 
 class MetricsClient:
-    """A service by its URL. key: sent as a bearer token, and shown nowhere.
+    """Client of a service by its URL. `key`: sent as a bearer token, and shown nowhere.
 
     UsageError if the URL or the key cannot be one.
     """
@@ -36,7 +36,7 @@ class MetricsClient:
         self._opener = urllib.request.build_opener(_NoRedirects, *local)
 
     def scrape(self) -> MetricSamples:
-        """Ask once. RefusedError if it cannot be reached or does not let us; UsageError if it is something else."""
+        """Read the metrics once. RefusedError if the service cannot be reached or refuses, UsageError if it is none."""
         status, body = self._get("/metrics")
         at_s, unix_s = time.monotonic(), time.time()
         self._check(status)
@@ -115,7 +115,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _reason(body: bytes) -> str:
-    """Why a service is not ready, if it says so in a form that is known."""
+    """Reason why a service is not ready, if it gives one in a form that is known."""
     try:
         said = json.loads(body)
     except (ValueError, RecursionError):

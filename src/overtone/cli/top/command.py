@@ -56,7 +56,7 @@ def _show_once(service: MetricsClient, window: MetricsWindow, interval: float) -
 
 
 def _show_on(service: MetricsClient, window: MetricsWindow, interval: float) -> None:
-    """Frame after frame. A service that was there once is waited for when it is gone: it may be starting anew."""
+    """Show frame after frame. A service that was there once is waited for when it is gone: it may be starting anew."""
     view, problem = window.add(service.scrape()), None
     with Live(console=console.out, screen=True, auto_refresh=False) as live:
         while True:

@@ -1,4 +1,4 @@
-"""What a person wants to know of a running service, from two scrapes of it. Pure: no network, no clock, no drawing."""
+"""Dashboard of a running service, from two scrapes of it. Pure: no network, no clock, no drawing."""
 
 from __future__ import annotations
 
@@ -20,28 +20,29 @@ _STREAMS: Final = "WEBSOCKET"
 
 
 @dataclass(frozen=True, slots=True)
-class Latency:
-    """Half of the requests, and 95 of 100, took no longer; None where there were none."""
+class RequestLatency:
+    """Latency of requests: half of them, and 95 of 100, took no longer; None where there were none."""
 
     p50_s: float | None = None
     p95_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class RouteRates:
     """One route's requests per second, its latency, and the share that was answered with 4xx or 5xx."""
 
     name: str
     rate: float
-    latency: Latency
+    latency: RequestLatency
     failed: float
 
 
 @dataclass(frozen=True, slots=True)
 class WorkRates:
-    """What the model does. None where nothing ran.
+    """Rates of the model's work. None where nothing ran.
 
-    busy: share of the time, over all devices. fill: share of the seconds run that was audio and no padding.
+    - `busy`: share of the time, over all devices.
+    - `fill`: share of the seconds run that was audio and no padding.
     """
 
     busy: float | None
@@ -51,7 +52,7 @@ class WorkRates:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class MemoryUsage:
     """Bytes: in use now, at the peak, as planned, and as given."""
 
     now: float
@@ -61,8 +62,10 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class Cache:
-    """hits: share of the answers that were not computed, lately (None: there were none) and since the start."""
+class CacheRates:
+    """Hit rates of the cache. `hits`: share of the answers that were not computed, lately (None: there were none)
+    and since the start.
+    """
 
     hits: float | None
     hits_ever: float
@@ -74,10 +77,14 @@ class Cache:
 class DashboardModel:
     """A service at a glance.
 
-    over_s: what rates are over; None at the first look, when nothing that needs two scrapes is known.
-    requests: per second, by class of status (`2xx`). stages: mean seconds of a source. queue_s: seconds of audio, by
-    class. splits, restarts, refused (by code): since the start. Probes are left out of requests, latency and routes,
-    and streams, which last as long as somebody speaks, out of latency.
+    Probes are left out of requests, latency and routes, and streams, which last as long as somebody speaks, out of
+    latency.
+
+    - `over_s`: the interval of rates; None at the first look, when nothing that needs two scrapes is known.
+    - `requests`: per second, by class of status (`2xx`).
+    - `stages`: mean seconds of a source.
+    - `queue_s`: seconds of audio, by class.
+    - `splits`, `restarts`, `refused` (by code): since the start.
     """
 
     about: Mapping[str, str]
@@ -86,15 +93,15 @@ class DashboardModel:
     up_s: float
     over_s: float | None
     requests: Mapping[str, float]
-    latency: Latency
-    routes: tuple[Route, ...]
+    latency: RequestLatency
+    routes: tuple[RouteRates, ...]
     stages: Mapping[str, float]
     work: WorkRates
     queue_s: Mapping[str, float]
     queue_bytes: float
     uploads_bytes: float
-    memory: Memory
-    cache: Cache
+    memory: MemoryUsage
+    cache: CacheRates
     jobs: Mapping[str, float]
     live_streams: float
     splits: float
@@ -103,14 +110,14 @@ class DashboardModel:
 
 
 class MetricsWindow:
-    """The scrapes of the last while, to compare each new one with."""
+    """Recent scrapes, to compare each new one with."""
 
     def __init__(self, seconds: float = WINDOW_S) -> None:
         self._seconds = seconds
         self._scrapes: deque[MetricSamples] = deque()
 
     def add(self, now: MetricSamples) -> DashboardModel:
-        """What there is to see, from this scrape and the oldest that still counts."""
+        """The dashboard from this scrape and the oldest that still counts."""
         if self._scrapes and _started(self._scrapes[-1]) != _started(now):
             self._scrapes.clear()  # another process: nothing continues
         self._scrapes.append(now)
@@ -120,7 +127,7 @@ class MetricsWindow:
 
 
 def view(before: MetricSamples | None, now: MetricSamples) -> DashboardModel:
-    """The service between two scrapes, or at a single one."""
+    """The dashboard between two scrapes, or at a single one."""
     since = None if before is None or now.at_s <= before.at_s else before
     return DashboardModel(
         about=now.labels("overtone_build_info"),
@@ -129,14 +136,14 @@ def view(before: MetricSamples | None, now: MetricSamples) -> DashboardModel:
         up_s=max(0.0, now.unix_s - _started(now)),
         over_s=None if since is None else now.at_s - since.at_s,
         requests={} if since is None else _requests(since, now),
-        latency=Latency() if since is None else _latency(since, now),
+        latency=RequestLatency() if since is None else _latency(since, now),
         routes=() if since is None else _routes(since, now),
         stages={} if since is None else _stages(since, now),
         work=_work(since, now),
         queue_s=now.values_by_label("overtone_queue_audio_seconds", "class"),
         queue_bytes=now.value("overtone_queue_bytes"),
         uploads_bytes=now.value("overtone_uploads_bytes"),
-        memory=Memory(
+        memory=MemoryUsage(
             *(now.value(f"overtone_memory_{what}_bytes") for what in ("resident", "peak", "planned", "budget"))
         ),
         cache=_cache(since, now),
@@ -161,18 +168,18 @@ def _requests(before: MetricSamples, now: MetricSamples) -> dict[str, float]:
     return dict(sorted(rates.items()))
 
 
-def _latency(before: MetricSamples, now: MetricSamples, only: tuple[str, str] | None = None) -> Latency:
-    """Of one method and route, or of all but probes and streams."""
+def _latency(before: MetricSamples, now: MetricSamples, only: tuple[str, str] | None = None) -> RequestLatency:
+    """Latency of one method and route, or of all but probes and streams."""
     buckets: dict[float, float] = {}
     for labels, grown in now.increase_since(before, "overtone_request_seconds_bucket"):
         method, route = labels.get("method", ""), labels.get("route", "")
         if (method, route) == only or (only is None and route not in PROBES and method != _STREAMS):
             bound = float(labels.get("le", math.inf))
             buckets[bound] = buckets.get(bound, 0.0) + grown
-    return Latency(quantile(0.5, buckets), quantile(0.95, buckets))
+    return RequestLatency(quantile(0.5, buckets), quantile(0.95, buckets))
 
 
-def _routes(before: MetricSamples, now: MetricSamples) -> tuple[Route, ...]:
+def _routes(before: MetricSamples, now: MetricSamples) -> tuple[RouteRates, ...]:
     """Routes with requests, those with the most first."""
     asked: dict[tuple[str, str], float] = {}
     failed: dict[tuple[str, str], float] = {}
@@ -183,7 +190,7 @@ def _routes(before: MetricSamples, now: MetricSamples) -> tuple[Route, ...]:
             failed[key] = failed.get(key, 0.0) + (grown if labels.get("status", "") >= "400" else 0.0)
     most_first = sorted(asked.items(), key=lambda item: (-item[1], item[0]))
     return tuple(
-        Route(" ".join(key), count / (now.at_s - before.at_s), _latency(before, now, key), failed[key] / count)
+        RouteRates(" ".join(key), count / (now.at_s - before.at_s), _latency(before, now, key), failed[key] / count)
         for key, count in most_first
     )
 
@@ -216,13 +223,13 @@ def _work(before: MetricSamples | None, now: MetricSamples) -> WorkRates:
     )
 
 
-def _cache(before: MetricSamples | None, now: MetricSamples) -> Cache:
+def _cache(before: MetricSamples | None, now: MetricSamples) -> CacheRates:
     name = "overtone_cache_lookups_total"
     grown = (
         {} if before is None else {labels.get("result"): count for labels, count in now.increase_since(before, name)}
     )
     asked = sum(grown.values())
-    return Cache(
+    return CacheRates(
         hits=1 - grown.get("miss", 0.0) / asked if asked else None,
         hits_ever=now.value("overtone_cache_hit_ratio"),
         bytes=now.value("overtone_cache_bytes"),

@@ -1,4 +1,4 @@
-"""Prometheus' text format, read: the numbers that a service gave at one moment."""
+"""Prometheus' text format, read: the numbers of a service at one moment."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ Labels = frozenset[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MetricSamples:
-    """What a service said at one moment.
+    """Metrics of a service at one moment.
 
-    at_s: when, by a clock that only goes forward; unix_s: the same, Unix time. series: numbers by the sample's name and
-    its labels. ready: whether requests are taken; reason: why not, in the service's words.
+    - `at_s`: when, by a clock that only goes forward; `unix_s`: the same, Unix time.
+    - `series`: numbers by the sample's name and its labels.
+    - `ready`: True if requests are taken; `reason`: why not, in the service's words.
     """
 
     at_s: float
@@ -40,7 +41,7 @@ class MetricSamples:
         return dict(next(iter(self.series.get(name, {})), frozenset()))
 
     def increase_since(self, before: MetricSamples, name: str) -> Iterator[tuple[dict[str, str], float]]:
-        """How much a counter grew, by its labels. One that is lower than before was reset, and counts from zero."""
+        """Increase of a counter, by its labels. One that is lower than before was reset, and counts from zero."""
         earlier = before.series.get(name, {})
         for labels, value in self.series.get(name, {}).items():
             grown = value - earlier.get(labels, 0.0)
@@ -64,8 +65,8 @@ def parse(text: str) -> dict[str, dict[Labels, float]]:
 def quantile(share: float, buckets: Mapping[float, float]) -> float | None:
     """The value that `share` of the observations do not exceed, as Prometheus' `histogram_quantile` estimates it.
 
-    buckets: cumulative counts by upper bound, infinity among them. None if there are no observations. Within a bucket
-    observations are taken to be spread evenly; past the last finite bound, that bound is the answer.
+    `buckets` are cumulative counts by upper bound, infinity among them. None if there are no observations. Within
+    a bucket observations are taken to be spread evenly; past the last finite bound, that bound is the answer.
     """
     total = buckets.get(math.inf, 0.0)
     if total <= 0:

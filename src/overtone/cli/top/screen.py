@@ -14,7 +14,7 @@ from overtone.cli import console
 from overtone.system.memory import format_size
 
 if TYPE_CHECKING:
-    from overtone.cli.top.model import DashboardModel, Latency, Memory
+    from overtone.cli.top.model import DashboardModel, MemoryUsage, RequestLatency
 
 _BAR = 24
 _ROUTES_SHOWN = 8
@@ -23,7 +23,7 @@ _NEAR, _OVER = 0.9, 1.0
 
 
 def frame(view: DashboardModel, url: str, problem: str | None = None) -> RenderableType:
-    """The frame. problem: why the last look failed, where it did; what is shown is then from the one before."""
+    """Render a frame. `problem`: why the last look failed, where it did; the rest is then from the one before."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column()
@@ -75,17 +75,17 @@ def _rows(view: DashboardModel) -> Iterator[tuple[str, str]]:
 def _requests(view: DashboardModel) -> str:
     if view.over_s is None:
         return _NONE
-    colours = {"4xx": "yellow", "5xx": "bold red"}
+    colors = {"4xx": "yellow", "5xx": "bold red"}
     total = f"{_rate(sum(view.requests.values()))} [dim]a second[/]"
     kinds = {"2xx": 0.0, "4xx": 0.0, "5xx": 0.0, **view.requests}
     parts = (
-        f"[dim]{escape(kind)}[/] [{colours.get(kind, 'none') if rate else 'none'}]{_rate(rate)}[/]"
+        f"[dim]{escape(kind)}[/] [{colors.get(kind, 'none') if rate else 'none'}]{_rate(rate)}[/]"
         for kind, rate in sorted(kinds.items())
     )
     return "   ".join((total, *parts))
 
 
-def _latency(latency: Latency) -> str:
+def _latency(latency: RequestLatency) -> str:
     if latency.p50_s is None or latency.p95_s is None:
         return _NONE
     return f"[dim]p50[/] {_seconds(latency.p50_s)}   [dim]p95[/] {_seconds(latency.p95_s)}"
@@ -97,13 +97,13 @@ def _queue(view: DashboardModel) -> str:
     return f"{waiting}\n{held}"
 
 
-def _memory(memory: Memory) -> str:
+def _memory(memory: MemoryUsage) -> str:
     """A bar up to the budget: in use, up to the peak, and a mark where the plan ends."""
     most = max(memory.budget, memory.peak, memory.now, 1.0)
     used = memory.now / memory.budget if memory.budget else 0.0
-    colour = "red" if used > _OVER else "yellow" if used > _NEAR else "green"
+    color = "red" if used > _OVER else "yellow" if used > _NEAR else "green"
     now, peak, planned = (round(_BAR * size / most) for size in (memory.now, memory.peak, memory.planned))
-    cells = [f"[{colour}]█[/]"] * now + ["[dim]▒[/]"] * max(0, peak - now)
+    cells = [f"[{color}]█[/]"] * now + ["[dim]▒[/]"] * max(0, peak - now)
     cells += ["[dim]░[/]"] * (_BAR - len(cells))
     if now < planned < _BAR:
         cells[planned] = "[bold]│[/]"
@@ -122,7 +122,7 @@ def _cache(view: DashboardModel) -> str:
 
 
 def _so_far(view: DashboardModel) -> str:
-    """What went wrong since the start."""
+    """Problems since the start."""
     refused = ", ".join(f"[yellow]{count:.0f}[/] {escape(code)}" for code, count in _most_first(view.refused))
     parts = (
         _count(view.splits, "batch halved" if view.splits == 1 else "batches halved", "yellow"),
@@ -152,9 +152,9 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def _count(count: float, what: str, colour: str = "none") -> str:
-    """Nothing of anything is nothing to look at."""
-    return f"[{colour}]{count:.0f}[/] {what}" if count else f"[dim]0 {what}[/]"
+def _count(count: float, what: str, color: str = "none") -> str:
+    """A count and its noun, dim for none of anything, which is nothing to look at."""
+    return f"[{color}]{count:.0f}[/] {what}" if count else f"[dim]0 {what}[/]"
 
 
 def _listed(parts: Iterator[str]) -> str:

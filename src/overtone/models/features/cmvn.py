@@ -1,4 +1,4 @@
-"""Mean and variance normalisation of features, as Kaldi stores it."""
+"""Mean and variance normalization of features, as Kaldi stores it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from overtone.errors import CheckpointError
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cmvn:
-    """Mean and variance normalisation: `(features + shift) * scale`, each float32 (dim,)."""
+    """Mean and variance normalization: `(features + shift) * scale`, each float32 (dim,)."""
 
     shift: npt.NDArray[np.float32]
     scale: npt.NDArray[np.float32]

@@ -1,4 +1,4 @@
-"""What recognisers hear: Kaldi's log-mel filter banks, stacked to a lower rate and normalised.
+"""Features of recognizers: Kaldi's log-mel filter banks, stacked to a lower rate and normalized.
 
 The steps and their constants are those of Kaldi's `compute-fbank-feats` with dither 0, which FunASR's frontends use:
 25 ms frames every 10 ms, none that would reach past the end; their mean taken off; pre-emphasis by 0.97; a window; the
@@ -48,10 +48,13 @@ _COSINE: Mapping[str, Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64
 
 @dataclass(frozen=True, slots=True)
 class FrontendConfig:
-    """What a checkpoint says of its features.
+    """Configuration of a checkpoint's features.
 
-    mels: filters. window: `hamming`, `hanning` or `povey`. stack: neighbouring frames put into one vector (`lfr_m`).
-    stride: frames from one such vector to the next (`lfr_n`). cmvn_file: its name in the checkpoint's folder.
+    - `mels`: filters.
+    - `window`: `hamming`, `hanning` or `povey`.
+    - `stack`: neighboring frames put into one vector (`lfr_m`).
+    - `stride`: frames from one such vector to the next (`lfr_n`).
+    - `cmvn_file`: its name in the checkpoint's folder.
     """
 
     mels: int = 80
@@ -62,7 +65,7 @@ class FrontendConfig:
 
     @classmethod
     def from_config(cls, conf: Mapping[str, Any], name: str) -> FrontendConfig:
-        """Read `frontend_conf` of a `config.yaml`. CheckpointError, with the checkpoint's name, for what is unknown."""
+        """Read `frontend_conf` of `config.yaml`. CheckpointError, with the checkpoint's name, for unknown settings."""
         if not isinstance(conf, Mapping):
             raise CheckpointError(f"{name}: frontend_conf in config.yaml is not a mapping.")
         fixed = {"fs": SAMPLE_RATE, "frame_length": 25, "frame_shift": 10, "snip_edges": True, "upsacle_samples": True}
@@ -93,7 +96,7 @@ class FrontendConfig:
 
 
 class Frontend:
-    """Waveforms to features: `frontend(samples)` gives float32 (frames_of(len(samples)), config.dim)."""
+    """Features of waveforms: `frontend(samples)` gives float32 (frames_of(len(samples)), config.dim)."""
 
     def __init__(self, config: FrontendConfig, cmvn: Cmvn | None = None, *, name: str = "model") -> None:
         if cmvn is not None and len(cmvn.shift) != config.dim:
@@ -117,19 +120,20 @@ class Frontend:
         return features
 
     def frames_of(self, samples: int) -> int:
-        """How many feature vectors so many samples have."""
+        """Number of feature vectors of so many samples."""
         return -(-frames_of(samples) // self.config.stride)
 
 
 def frames_of(samples: int) -> int:
-    """How many whole frames so many samples have."""
+    """Number of whole frames in so many samples."""
     return max(0, (samples - FRAME) // HOP + 1)
 
 
 def fbank(samples: Samples, *, mels: int = 80, window: str = "hamming", scale: float = FULL_SCALE) -> Features:
     """Log-mel filter banks, float32 (frames_of(len(samples)), mels). Each frame depends on its own samples alone.
 
-    samples: float32 (samples,). scale: what they are multiplied with.
+    - `samples`: float32 (samples,).
+    - `scale`: the factor they are multiplied with.
     """
     count = frames_of(len(samples))
     features = np.empty((count, mels), np.float32)
@@ -158,9 +162,9 @@ def _window(kind: str) -> npt.NDArray[np.float32]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Triangles:
-    """Filters that overlap their neighbours by half: each point weighs `rising` in one and the rest in the one before.
+    """Filters that overlap their neighbors by half: each point weighs `rising` in one and the rest in the one before.
 
-    A matrix product would say the same; on so little it wakes the threads of a BLAS, which cost ten times what it does.
+    A matrix product would say the same; on so little it wakes the threads of a BLAS, which cost ten times as much.
     """
 
     first: int
@@ -194,7 +198,7 @@ def _filters(mels: int) -> _Triangles:
 
 
 def stack_frames(mels: Features, stack: int, stride: int) -> Features:
-    """Every `stride`-th frame with its neighbours, float32 (ceil(frames / stride), stack * mels).
+    """Every `stride`-th frame with its neighbors, float32 (ceil(frames / stride), stack * mels).
 
     The first frame stands for those before it and the last for those after it.
     """
@@ -216,17 +220,17 @@ class FbankStream:
         self._rest = np.empty(0, np.float32)
 
     def push(self, samples: Samples) -> Features:
-        """The frames that these samples complete, float32 (new frames, mels). samples: float32 (samples,)."""
+        """Take in float32 (samples,); return the frames that they complete, float32 (new frames, mels)."""
         samples = np.concatenate([self._rest, samples]) if len(self._rest) else samples
         self._rest = samples[frames_of(len(samples)) * HOP :].copy()
         return fbank(samples, mels=self._mels, window=self._window, scale=self._scale)
 
 
 def padded(features: Sequence[Features], step: int = 1) -> tuple[Features, npt.NDArray[np.int64]]:
-    """Several items as one array, with zeros past the end of each, and how many frames each has.
+    """Pad several items to one array, float32 (items, padded frames, dim), and their frames, int64 (items,).
 
-    features: each (frames, dim). step: the padded number of frames is a multiple of it, which bounds the number of
-    shapes that a network meets. Returns float32 (items, padded frames, dim) and int64 (items,).
+    - `features`: each (frames, dim).
+    - `step`: the padded number of frames is a multiple of it, which bounds the number of shapes that a network meets.
     """
     counts = np.array([len(item) for item in features], np.int64)
     longest = max(1, -(-int(counts.max()) // step)) * step

@@ -3,7 +3,7 @@
 ALiBi (Press et al., 2022, "Train Short, Test Long"), in data2vec 2.0's symmetric form: query i sees key j with
 `-slope[head] * |i - j|` added to the logit. Queries are taken in blocks, so the bias lives only for one block
 and memory grows linearly with length. On a CPU heads whose slope leaves nothing of far keys do not look at them
-(`locality`).
+(`attention_span`).
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ import torch.nn.functional as F
 from overtone.models.layers.attention_span import SKIPPED_SHARE, UNIT, HeadGroup, bands
 
 Attend = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-"""Queries, keys and values (batch, heads, tokens, head_dim) to what the queries take of the values."""
+"""Attention: queries, keys and values (batch, heads, tokens, head_dim) to the mixed values of each query."""
 
 AttendBy = Callable[..., torch.Tensor]
-"""A way to attend, with the arguments of `attend` and its answers."""
+"""An implementation of attention, with the arguments of `attend` and its answers."""
 
 BIAS_BYTES = 8 << 20
-"""Bytes that the bias of some blocks may take, or `_LEAST_QUERIES` of it if that is more (beyond some 2 minutes). Large
+"""Bytes that the bias of some blocks may take, or `_MIN_QUERIES` of it if that is more (beyond some 2 minutes). Large
 enough that the matrix products dominate: 32 MiB were no faster at any length, and took 50 to 150 MiB more at 30 s."""
 
-_LEAST_QUERIES, _QUERIES, _QUERIES_GPU = 32, 64, 256
-"""Queries of a block, multiples of `locality.UNIT`. On a CPU PyTorch's kernel takes 32 at a time, and more than 64 only
-widen the windows; a GPU has more to do at once, and pays for every call."""
+_MIN_QUERIES, _QUERIES, _QUERIES_GPU = 32, 64, 256
+"""Queries of a block, multiples of `attention_span.UNIT`. On a CPU PyTorch's kernel takes 32 at a time, and more
+than 64 only widen the windows; a GPU has more to do at once, and pays for every call."""
 
 
 def alibi_slopes(heads: int) -> list[float]:
@@ -67,12 +67,15 @@ def attend(
     extra: int,
     share: float = SKIPPED_SHARE,
 ) -> torch.Tensor:
-    """Softmax attention of all queries, block by block.
+    """Softmax attention of all queries, block by block; the shape of `query`.
 
-    query, key, value: (batch, heads, tokens, head_dim). slopes: float32 (heads,), or None for no ALiBi.
-    valid: bool (batch, tokens), True where a token is real, or None if all are. The first `extra` tokens have no
-    place in time: as queries and as keys they have no bias. share: of each softmax, the most that may be left out; 0
-    for none. Returns query's shape; rows of tokens that are not real are meaningless, and finite.
+    Rows of tokens that are not real are meaningless, and finite.
+
+    - `query`, `key`, `value`: (batch, heads, tokens, head_dim).
+    - `slopes`: float32 (heads,), or None for no ALiBi.
+    - `valid`: bool (batch, tokens), True where a token is real, or None if all are.
+    - `extra`: so many first tokens have no place in time: as queries and as keys they have no bias.
+    - `share`: of each softmax, the most that may be left out; 0 for none.
     """
     if slopes is None:
         mask = None if valid is None else valid[:, None, None, :]
@@ -105,7 +108,7 @@ def _bands(
     extra: int,
     share: float,
 ) -> list[HeadGroup]:
-    """See `locality.bands`. A GPU would have to be waited for, and sees everything."""
+    """Bands of heads, by `attention_span.bands`. A GPU would have to be waited for, and sees everything."""
     if query.device.type != "cpu":
         return [HeadGroup.of_all(query.shape[1], query.shape[2], extra)]
     arrays = (query.float().numpy(), key.float().numpy(), slopes.float().numpy())
@@ -157,7 +160,7 @@ def _blocks(
 
 
 def _window(x: torch.Tensor, dim: int, keys: range, extra: int) -> torch.Tensor:
-    """The extra tokens and `keys` of a tensor; no copy if they are neighbours."""
+    """The extra tokens and `keys` of a tensor; no copy if they are neighbors."""
     if keys.start == extra or not extra:
         start = keys.start - extra
         return x.narrow(dim, start, keys.stop - start)
@@ -182,7 +185,7 @@ def _sizes(query: torch.Tensor, valid: torch.Tensor | None, extra: int, band: He
         return window + copies * window
 
     size = _QUERIES_GPU if query.is_cuda else _QUERIES
-    while size > _LEAST_QUERIES and size * columns(size) > most:
+    while size > _MIN_QUERIES and size * columns(size) > most:
         size -= UNIT
     if size + 2 * reach + extra <= tokens:
         return size, -(-tokens // size) * size  # the window is the same everywhere

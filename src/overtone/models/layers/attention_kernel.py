@@ -1,4 +1,4 @@
-"""The way in which PyTorch computes a network's attention on a device, and what that costs."""
+"""Kernel of a network's attention in PyTorch, by device, and its memory."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class AttentionKernel:
 
     @property
     def warm_up(self) -> Sequence[Shape]:
-        """Batches for which a kernel of its own is compiled."""
+        """Batches for each of which a kernel is compiled."""
         # Compiled apart: a batch of one, and fewer than 128 tokens, for which there is another kernel.
         return () if self._flex is None else (Shape(1, 1.0), Shape(2, 1.0), Shape(1, 4.0), Shape(2, 4.0))
 

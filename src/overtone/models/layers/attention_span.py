@@ -1,21 +1,21 @@
-"""How far a head of ALiBi can see: a bound on what attention loses when keys far from a query are left out.
+"""Attention span of a head of ALiBi: a bound on the loss when keys far from a query are left out.
 
 For query i and key j with logit l_ij = q_i·k_j / sqrt(d), a head of slope s weighs exp(l_ij - s |i - j|). Let query i
 leave out keys at distances over D. Their mass is at most
 
     exp(u_i) · t(D),   t(D) = min(n, 2 / (1 - exp(-s))) · exp(-s (D + 1))
 
-where u_i >= l_ij for every key, n counts the keys, and t bounds the sum of exp(-s m) over m > D, on both sides. What is
-kept weighs at least exp(w_i), whatever keys w_i is summed over, as long as those are always kept. So the share left out
-is at most exp(u_i - w_i) t(D), and no more than `share` once
+where u_i >= l_ij for every key, n counts the keys, and t bounds the sum of exp(-s m) over m > D, on both sides. The
+kept mass is at least exp(w_i), whatever keys w_i is summed over, as long as those are always kept. So the share left
+out is at most exp(u_i - w_i) t(D), and no more than `share` once
 
     s (D + 1) >= u_i - w_i + log(min(n, 2 / (1 - exp(-s)))) - log(share).
 
 u_i is the smaller of |q_i| max|k_j| and q_i·c + |q_i| max|k_j - c| (both Cauchy-Schwarz, over sqrt(d)), c being the
-mean key: what all keys have in common moves all logits alike. w_i sums the extra tokens, which have no place and so no
-bias, and the keys of the query's own unit of `UNIT` tokens, less s times their distance. Padded keys are in none of
-these; padded queries, whose own unit may hold no key, are not asked. All of it costs T·UNIT, not T·T, and is found from
-the data every time: keys with large norms widen the windows until nothing is left out.
+mean key: the part that all keys have in common moves all logits alike. w_i sums the extra tokens, which have no place
+and so no bias, and the keys of the query's own unit of `UNIT` tokens, less s times their distance. Padded keys are in
+none of these; padded queries, whose own unit may hold no key, are not asked. All of it costs T·UNIT, not T·T, and is
+found from the data every time: keys with large norms widen the windows until nothing is left out.
 
 An output moves by at most 2 · share · max|v|.
 """
@@ -36,19 +36,19 @@ Floats = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
 
 SKIPPED_SHARE = 1e-7
-"""Most of a softmax that may be left out: what float32 rounds a sum of ones by (2^-24 is 6e-8)."""
+"""Most of a softmax that may be left out: the rounding of a sum of ones in float32 (2^-24 is 6e-8)."""
 
 UNIT = 16
 """Tokens whose queries share a window. The mass within 16 tokens bounded that of all keys nearly as well as of 32."""
 
-LEAST_TOKENS = 768
-"""Shorter sequences are not asked: what windows could save there is less than finding them costs."""
+MIN_TOKENS = 768
+"""Shorter sequences are not asked: windows could save less there than finding them costs."""
 
 _CHUNK_TOKENS = 512
 """Tokens looked at at a time, so that copies stay small and in a processor's caches."""
 
 _ROUNDING = 2.0**-8
-"""Of |q||k| / sqrt(d): what logits may be off by in the matrix products here and in attention itself, bf16 included."""
+"""Of |q||k| / sqrt(d): error of logits in the matrix products here and in attention itself, bf16 included."""
 
 _BIAS_ROUNDING = 2.0**-7
 """Of the bias, which attention in bf16 may round towards zero."""
@@ -59,7 +59,7 @@ _ALIKE = 64
 
 @dataclass(frozen=True, slots=True)
 class HeadGroup:
-    """Heads that share windows: for each unit of tokens after the extra ones, how far beyond it keys are attended."""
+    """Heads that share windows: for each unit of tokens after the extra ones, their reach in keys beyond it."""
 
     heads: tuple[int, ...]
     attention_spans: tuple[int, ...]
@@ -70,7 +70,7 @@ class HeadGroup:
         return cls(tuple(range(heads)), (tokens,) * max(0, -(-(tokens - extra) // UNIT)))
 
     def reach(self, rows: range, extra: int) -> int:
-        """How far beyond these queries keys are attended. `rows` begin at a unit's first token."""
+        """Distance beyond these queries that keys are attended. `rows` begin at a unit's first token."""
         return max(self.attention_spans[(rows.start - extra) // UNIT : -(-(rows.stop - extra) // UNIT)])
 
     def keys(self, rows: range, extra: int, tokens: int) -> range:
@@ -82,12 +82,14 @@ class HeadGroup:
 def bands(
     query: Floats, key: Floats, slopes: Floats, valid: Bools | None, extra: int, share: float = SKIPPED_SHARE
 ) -> list[HeadGroup]:
-    """All heads, in few bands of similar reach, widest first; one that sees everything if nothing may be left out.
+    """Group all heads into few bands of similar reach, widest first; one band if nothing may be left out.
 
-    query, key: (batch, heads, tokens, head_dim). slopes: (heads,). valid: (batch, tokens), or None if all are real.
+    - `query`, `key`: (batch, heads, tokens, head_dim).
+    - `slopes`: (heads,).
+    - `valid`: (batch, tokens), or None if all are real.
     """
     heads, tokens = query.shape[1:3]
-    if share <= 0 or tokens < LEAST_TOKENS or tokens <= extra:
+    if share <= 0 or tokens < MIN_TOKENS or tokens <= extra:
         return [HeadGroup.of_all(heads, tokens, extra)]
     with np.errstate(all="ignore"):  # numbers that are none see everything
         found = attention_spans(score_margin(query, key, slopes, valid, extra), slopes, tokens - extra, share)
@@ -103,14 +105,14 @@ def score_margin(
     """
     hidden = None if valid is None else ~valid[:, None]
     pieces = _chunks(query.shape[0], query.shape[2], extra)
-    longest, centre, spread = _extent(key, hidden, pieces)
+    longest, center, spread = _extent(key, hidden, pieces)
     fixed = np.asarray(key[:, :, :extra], np.float32)
     widest = np.concatenate([longest, _norm(fixed)], axis=-1).max(-1, keepdims=True)
     found = []
     for piece in pieces:
         some = np.asarray(query[:, :, piece], np.float32) / math.sqrt(query.shape[-1])
         norm = _norm(some)
-        upper = np.minimum(norm * longest, (some @ centre.swapaxes(-1, -2))[..., 0] + norm * spread)
+        upper = np.minimum(norm * longest, (some @ center.swapaxes(-1, -2))[..., 0] + norm * spread)
         outside = None if hidden is None else hidden[:, :, piece]
         kept = _near(some, np.asarray(key[:, :, piece], np.float32), slopes, outside)
         if extra:
@@ -125,7 +127,9 @@ def score_margin(
 def attention_spans(score_margin: Floats, slopes: Floats, keys: int, share: float) -> npt.NDArray[np.int64]:
     """The smallest D for each unit; (heads, units), at most `keys`, which is everything.
 
-    excess: (heads, units), from `score_margin`. slopes: (heads,). keys: how many have a place.
+    - `score_margin`: (heads, units).
+    - `slopes`: (heads,).
+    - `keys`: how many have a place.
     """
     slope = slopes.astype(np.float64)[:, None] * (1 - _BIAS_ROUNDING)
     mass = np.log(np.minimum(2 / -np.expm1(-slope), keys))
@@ -180,11 +184,11 @@ def _extent(
         sums.append(some.sum(2, keepdims=True))
         longest.append(_norm(some).max(-1, keepdims=True))
     # Any vector would do; padding in the count only moves it.
-    centre = np.stack(sums).sum(0) / np.float32(sum(piece.stop - piece.start for piece in pieces))
+    center = np.stack(sums).sum(0) / np.float32(sum(piece.stop - piece.start for piece in pieces))
     for piece in pieces:
-        norm = _norm(np.asarray(key[:, :, piece], np.float32) - centre)
+        norm = _norm(np.asarray(key[:, :, piece], np.float32) - center)
         spread.append(real(norm, piece).max(-1, keepdims=True))
-    return np.stack(longest).max(0), centre, np.stack(spread).max(0)
+    return np.stack(longest).max(0), center, np.stack(spread).max(0)
 
 
 def _norm(x: Floats) -> Floats:
@@ -193,7 +197,7 @@ def _norm(x: Floats) -> Floats:
 
 
 def _logsumexp(x: Floats) -> Floats:
-    """Over the last axis; -inf where all is."""
+    """Log of the summed exponentials over the last axis; -inf where all is."""
     most = x.max(-1, keepdims=True)
     most = np.where(np.isneginf(most), np.float32(0), most)
     total: Floats = np.log(np.exp(x - most).sum(-1)) + most[..., 0]
@@ -201,7 +205,7 @@ def _logsumexp(x: Floats) -> Floats:
 
 
 def _filled(x: Floats, fill: float) -> Floats:
-    """Up to whole units along the third axis."""
+    """Fill up to whole units along the third axis."""
     widths = [(0, 0)] * x.ndim
     widths[2] = (0, -x.shape[2] % UNIT)
     return np.pad(x, widths, constant_values=fill)

@@ -1,4 +1,4 @@
-"""How speech that is still going on is cut for a streaming Paraformer, and how much is remembered of it."""
+"""Chunks of a streaming Paraformer, and the shapes of its memory of earlier ones."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from overtone.models.paraformer.config import ParaformerConfig
 
 @dataclass(frozen=True, slots=True)
 class Chunks:
-    """Numbers of frames of 60 ms, and of chunks. What is published is said by FunASR as `chunk_size=[0, 10, 5]`.
+    """Sizes of chunks in frames of 60 ms, and of the memory in chunks. FunASR writes the published ones as
+    `chunk_size=[0, 10, 5]`.
 
-    size: frames of one chunk. ahead: frames after it that it is encoded with, by which answers come later.
-    encoder_back, decoder_back: chunks before it that the encoder and the decoder remember.
+    - `size`: frames of one chunk.
+    - `ahead`: frames after it that it is encoded with, by which answers come later.
+    - `encoder_back`, `decoder_back`: chunks before it that the encoder and the decoder remember.
     """
 
     size: int = 10
@@ -30,10 +32,10 @@ class Chunks:
 
 
 def memory_shapes(config: ParaformerConfig, chunks: Chunks, layers: int) -> Mapping[str, tuple[int, ...]]:
-    """Shapes of what a stream remembers, the batch as -1: keys (and values) of the `encoder` and of the `decoder`,
-    (layers, batch, heads, frames, dim / heads), and of the last `tokens`, (layers, batch, dim, tokens).
+    """Shapes of a stream's memory, the batch as -1.
 
-    layers: of the encoder.
+    Keys (and values) of the `encoder` and of the `decoder`, (layers, batch, heads, frames, dim / heads), and of
+    the last `tokens`, (layers, batch, dim, tokens). `layers`: of the encoder.
     """
     decoder = config.decoder
     heads = config.encoder_heads

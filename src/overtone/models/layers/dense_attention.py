@@ -1,8 +1,8 @@
 """The encoder with attention written out: one bias for all queries and keys of a layer, in memory that grows with the
 square of the length.
 
-For what `attention.attend` cannot serve. It looks at the data and writes in place, so it can neither be exported as a
-graph nor give gradients; this can do both. So the network that is trained is the one that is exported.
+For uses that `alibi_attention.attend` cannot serve. It looks at the data and writes in place, so it can neither be
+exported as a graph nor give gradients; this can do both. So the network that is trained is the one that is exported.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from overtone.models.layers.alibi_attention import Attend
 
 
 def encode_dense(network: Emotion2vec, features: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-    """Frame embeddings as `network.encode` gives them, but for rounding; differentiable and traceable. On a CPU.
+    """Frame embeddings of `network.encode`, but for rounding; differentiable and traceable. On a CPU.
 
-    features: projected local features (batch, frames, dim). counts: integer (batch,), true frames. Returns features'
-    shape; rows past an item's own frames are meaningless.
+    Returns the shape of `features`; rows past an item's own frames are meaningless.
+
+    - `features`: projected local features (batch, frames, dim).
+    - `counts`: integer (batch,), true frames.
     """
     attention = DenseAttention(network, features.shape[1], counts)
     positioned = features + network.audio.relative_positional_encoder(features, attention.valid)
@@ -29,7 +31,8 @@ def encode_dense(network: Emotion2vec, features: torch.Tensor, counts: torch.Ten
 class DenseAttention:
     """The attention of each layer of a network, for `Emotion2vec.transform`; equal to `attend` but for rounding.
 
-    frames: of the batch, padding included. counts: integer (batch,), true frames.
+    - `frames`: of the batch, padding included.
+    - `counts`: integer (batch,), true frames.
     """
 
     def __init__(self, network: Emotion2vec, frames: int, counts: torch.Tensor) -> None:

@@ -37,9 +37,11 @@ def flex_supports(
     capability: tuple[int, int],
     triton: bool,
 ) -> bool:
-    """Whether FlexAttention can be had for a network. Pure: whoever asks knows the machine.
+    """True if FlexAttention can be had for a network. Pure: the caller knows the machine.
 
-    release: PyTorch's version. capability: the GPU's, as (major, minor). triton: whether it can be imported.
+    - `release`: PyTorch's version.
+    - `capability`: the GPU's, as (major, minor).
+    - `triton`: True if it can be imported.
     """
     since = tuple(int(number) for number in re.findall(r"\d+", release)[:2])
     return (
@@ -69,10 +71,12 @@ def flex_attend(
     lengths: torch.Tensor,
     extra: torch.Tensor,
 ) -> torch.Tensor:
-    """What `attend` answers, by FlexAttention. To be compiled: uncompiled it writes the whole matrix of logits.
+    """Attention as `attend` has it, by FlexAttention. To be compiled: uncompiled it writes the whole matrix of logits.
 
-    query, key, value: (batch, heads, tokens, head_dim). slopes: float32 (heads,). lengths: int (batch,), true tokens.
-    extra: int (), how many tokens at the start have no place in time. As tensors, neither is compiled in.
+    - `query`, `key`, `value`: (batch, heads, tokens, head_dim).
+    - `slopes`: float32 (heads,).
+    - `lengths`: int (batch,), true tokens. A tensor, so that it is not compiled in.
+    - `extra`: int (), how many tokens at the start have no place in time. A tensor, too.
     """
     from torch.nn.attention.flex_attention import flex_attention
 
@@ -86,11 +90,11 @@ def flex_attend(
 
 
 class FlexAttend:
-    """Attends by FlexAttention, compiled at the first call, and as `attend` does where it cannot be compiled.
+    """Attention by FlexAttention, compiled at the first call, and by `attend` where it cannot be compiled.
 
     One for each network. `fault` says why it fell back, None as long as it did not: the answers are the same, the
     memory and the time are not. Memory refused while it compiles or runs is raised, as anywhere.
-    compile: for tests.
+    `compile`: for tests.
     """
 
     def __init__(self, compile: Callable[[Any], Any] | None = None) -> None:
@@ -107,7 +111,6 @@ class FlexAttend:
         valid: torch.Tensor | None,
         extra: int,
     ) -> torch.Tensor:
-        """See `attend`."""
         if slopes is None or self.fault is not None:
             return attend(query, key, value, slopes, valid, extra)
         if self._extra is None or self._extra.device != query.device:
@@ -135,5 +138,5 @@ def _compiled(function: Any) -> Callable[..., Any]:
 
 
 def _is_the_devices(error: Exception) -> bool:
-    """Whether the device itself failed, after which another way of attending would fail as well."""
+    """True if the device itself failed, after which any other attention would fail as well."""
     return isinstance(error, RuntimeError) and str(error).startswith("CUDA error")

@@ -1,4 +1,4 @@
-"""SANM: self-attention beside a memory of neighbouring frames. The encoder of Paraformer, SenseVoice, CT-Transformer.
+"""SANM: self-attention beside a memory of neighboring frames. The encoder of Paraformer, SenseVoice, CT-Transformer.
 
 After "SAN-M: Memory Equipped Self-Attention for End-to-End Speech Recognition" (https://arxiv.org/abs/2006.01713).
 Parameters have the names that published checkpoints give them. All of it takes true lengths: padded frames are hidden
@@ -16,12 +16,12 @@ from overtone.models.layers.sanm_config import SanmConfig
 
 
 def valid_frames(counts: torch.Tensor, frames: int) -> torch.Tensor:
-    """Which of so many padded frames are real: bool (B, frames). counts: int64 (B,)."""
+    """Mask of the real ones among so many padded frames: bool (B, frames). `counts`: int64 (B,)."""
     return torch.arange(frames, device=counts.device)[None, :] < counts[:, None]
 
 
 def padding_mask(valid: torch.Tensor) -> torch.Tensor:
-    """What to add to attention's scores so that no frame looks at padding: float32 (B, 1, 1, T) of bool (B, T)."""
+    """Addend to attention's scores so that no frame looks at padding: float32 (B, 1, 1, T) of bool (B, T)."""
     return torch.where(valid, 0.0, HIDDEN)[:, None, None, :]
 
 
@@ -34,7 +34,7 @@ def sinusoids(frames: int, size: int, device: torch.device | str = "cpu") -> tor
 
 
 class Fsmn(nn.Conv1d):
-    """The memory: each channel's weighted sum over `kernel` neighbouring frames, and the frame itself.
+    """The memory: each channel's weighted sum over `kernel` neighboring frames, and the frame itself.
 
     `shift` frames more are looked at before and as many less after. Its only parameter is `weight` (size, 1, kernel).
     """
@@ -47,7 +47,13 @@ class Fsmn(nn.Conv1d):
     def forward(  # type: ignore[override]  # a convolution that knows which frames are real
         self, values: torch.Tensor, valid: torch.Tensor
     ) -> torch.Tensor:
-        """values: (B, T, size). valid: bool (B, T). Returns (B, T, size), zero in padded frames."""
+        """Apply the memory.
+
+        - `values`: (B, T, size).
+        - `valid`: bool (B, T).
+
+        Returns (B, T, size), zero in padded frames.
+        """
         real = valid[:, :, None].to(values.dtype)
         values = values * real
         memory: torch.Tensor = super().forward(F.pad(values.transpose(1, 2), self._reach))
@@ -76,14 +82,14 @@ def split_heads(x: torch.Tensor, heads: int) -> torch.Tensor:
 def attend(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, hidden: torch.Tensor | None, heads: int
 ) -> torch.Tensor:
-    """Scaled dot-product attention in `heads` parts. Each (B, T, size); hidden: as `padding_mask` gives it."""
+    """Scaled dot-product attention in `heads` parts. Each (B, T, size); `hidden`: as `padding_mask` gives it."""
     q, k, v = (split_heads(x, heads) for x in (query, key, value))
     mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=hidden)
     return mixed.transpose(1, 2).reshape(query.shape)
 
 
 class SanmAttention(nn.Module):
-    """Self-attention plus the memory of its own values."""
+    """Self-attention plus the memory of the same values."""
 
     def __init__(self, input_size: int, config: SanmConfig) -> None:
         super().__init__()
@@ -93,7 +99,14 @@ class SanmAttention(nn.Module):
         self.fsmn_block = Fsmn(config.size, config.kernel, config.shift)
 
     def forward(self, x: torch.Tensor, valid: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
-        """x: (B, T, input_size). valid: bool (B, T). hidden: `padding_mask(valid)`. Returns (B, T, size)."""
+        """Apply attention and memory.
+
+        - `x`: (B, T, input_size).
+        - `valid`: bool (B, T).
+        - `hidden`: `padding_mask(valid)`.
+
+        Returns (B, T, size).
+        """
         query, key, value = self.linear_q_k_v(x).chunk(3, dim=-1)
         attended = self.linear_out(attend(query, key, value, hidden, self.heads))
         result: torch.Tensor = attended + self.fsmn_block(value, valid)
@@ -121,7 +134,7 @@ class SanmBlock(nn.Module):
 
 
 class SanmEncoder(nn.Module):
-    """The encoder: one stack of layers, or SenseVoice's two, each with a normalisation at its end."""
+    """The encoder: one stack of layers, or SenseVoice's two, each with a normalization at its end."""
 
     def __init__(self, config: SanmConfig) -> None:
         super().__init__()
@@ -138,9 +151,10 @@ class SanmEncoder(nn.Module):
             self.tp_norm = nn.LayerNorm(config.size, eps=config.epsilon)
 
     def forward(self, features: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-        """features: float32 (B, T, input_size). counts: int64 (B,), how many frames of each are real, at least one.
+        """Encode features; float32 (B, T, size), meaningless in padded frames.
 
-        Returns float32 (B, T, size); what is in padded frames means nothing.
+        - `features`: float32 (B, T, input_size).
+        - `counts`: int64 (B,), how many frames of each are real, at least one.
         """
         frames, config = features.shape[1], self.config
         valid = valid_frames(counts, frames)

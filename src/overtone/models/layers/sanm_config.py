@@ -1,4 +1,4 @@
-"""What `config.yaml` says of a SANM encoder, checked. Knows no PyTorch."""
+"""Configuration of a SANM encoder from `config.yaml`, checked. Knows no PyTorch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from overtone.errors import CheckpointError
 
 KINDS: Mapping[str, float] = {"SANMEncoder": 1e-12, "SenseVoiceEncoderSmall": 1e-5}
-"""Encoders by the names of their classes, with the epsilon of their layer normalisations (PyTorch's in the second)."""
+"""Encoders by the names of their classes, with the epsilon of their layer normalizations (PyTorch's in the second)."""
 
 _POSITIONS: Mapping[str | None, bool] = {"pe": True, "pe_online": True, None: False}
 _ONLY: Mapping[str, tuple[Any, ...]] = {
@@ -24,11 +24,15 @@ _ONLY: Mapping[str, tuple[Any, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class SanmConfig:
-    """Shape of a SANM encoder: self-attention beside a memory of neighbouring frames (https://arxiv.org/abs/2006.01713).
+    """Shape of a SANM encoder: self-attention beside a memory of neighboring frames (https://arxiv.org/abs/2006.01713).
 
-    input_size: numbers in a feature vector. size: in a hidden one. units: in the middle of a feed-forward part.
-    blocks: of the first stack, at least one. more_blocks: of SenseVoice's second one. kernel: frames that the memory
-    looks over, `shift` of them moved from after to before. positions: whether sinusoids are added to the features.
+    - `input_size`: numbers in a feature vector.
+    - `size`: in a hidden one.
+    - `units`: in the middle of a feed-forward part.
+    - `blocks`: of the first stack, at least one.
+    - `more_blocks`: of SenseVoice's second one.
+    - `kernel`: frames that the memory looks over, `shift` of them moved from after to before.
+    - `positions`: True if sinusoids are added to the features.
     """
 
     input_size: int
@@ -59,10 +63,10 @@ class SanmConfig:
             if key in conf and conf[key] not in allowed:
                 raise CheckpointError(f"{name}: encoder_conf.{key} is {conf[key]!r}; only {allowed[0]!r} is known.")
 
-        def number(key: str, default: int, least: int = 1) -> int:
+        def number(key: str, default: int, minimum: int = 1) -> int:
             value = conf.get(key, default)
-            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= 1 << 16:
-                raise CheckpointError(f"{name}: encoder_conf.{key} is {value!r}, not a number of at least {least}.")
+            if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value <= 1 << 16:
+                raise CheckpointError(f"{name}: encoder_conf.{key} is {value!r}, not a number of at least {minimum}.")
             return value
 
         positions = second
@@ -77,9 +81,9 @@ class SanmConfig:
             heads=number("attention_heads", 4),
             units=number("linear_units", 2048),
             blocks=number("num_blocks", 6),
-            more_blocks=number("tp_blocks", 0, least=0) if second else None,
+            more_blocks=number("tp_blocks", 0, minimum=0) if second else None,
             kernel=number("kernel_size", 11),
-            shift=number("sanm_shfit", 0, least=0),
+            shift=number("sanm_shfit", 0, minimum=0),
             positions=positions,
             epsilon=KINDS[kind],
         )

@@ -1,1 +1,1 @@
-"""From token ids to text and back."""
+"""Tokenizers: token ids to text and back."""

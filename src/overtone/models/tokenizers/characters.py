@@ -15,7 +15,7 @@ from overtone.errors import CheckpointError
 from overtone.models.checkpoints import Checkpoint, lines
 
 UNKNOWN = "<unk>"
-"""The token for what the vocabulary does not have."""
+"""The token for words outside the vocabulary."""
 
 _SILENT = frozenset(("<s>", "</s>", UNKNOWN, "<OOV>"))
 _OPEN = "@@"
@@ -26,7 +26,7 @@ Word = tuple[str, int, int]
 
 
 class CharTokenizer:
-    """The vocabulary of a checkpoint: `tokens.json`, a list of strings, or `tokens.txt`, a line for each."""
+    """Tokenizer over a checkpoint's vocabulary: `tokens.json`, a list of strings, or `tokens.txt`, a line for each."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         """Raises CheckpointError where the file is missing, or no list of different strings with `<unk>` in it."""
@@ -41,7 +41,7 @@ class CharTokenizer:
         return len(self._tokens)
 
     def id(self, token: str) -> int:
-        """A token's id; that of `<unk>` for what is no token."""
+        """A token's id; that of `<unk>` for a string that is no token."""
         return self._ids.get(token, self._ids[UNKNOWN])
 
     def text(self, tokens: Sequence[int]) -> str:
@@ -51,7 +51,7 @@ class CharTokenizer:
     def words(self, tokens: Sequence[int]) -> list[Word]:
         """The words of the same text, each with the places of its first and its last token in `tokens`.
 
-        Joined by blanks they are what FunASR gives as the text of a model that tells times.
+        Joined by blanks they are FunASR's text of a model that has times.
         """
         return [(piece.text, piece.first, piece.last) for piece in self._pieces(tokens) if piece.text != " "]
 
@@ -75,7 +75,9 @@ class _Piece:
 
 
 def _joined(named: Sequence[tuple[int, str]]) -> Iterator[_Piece]:
-    """Words of pieces, and blanks after those of letters, except before a Chinese character that follows directly."""
+    """Yield words joined from tokens, and blanks after those of letters, except before a Chinese character that follows
+    directly.
+    """
     text, span, opened = "", (0, 0), False  # the word that is being put together
     blank = None
     for place, token in named:
@@ -111,7 +113,7 @@ def _kind(token: str) -> str:
 
 
 def _in_range(text: str) -> bool:
-    """Whether text begins like a Chinese character or a number, as FunASR compares it: as a whole string."""
+    """True if text begins like a Chinese character or a number, as FunASR compares it: as a whole string."""
     return "\u4e00" <= text <= "\u9fff" or "0" <= text <= "9" or text == "@"
 
 

@@ -11,7 +11,7 @@ from overtone.errors import CheckpointError
 from overtone.models.checkpoints import Checkpoint
 
 BLANK = "▁"
-"""How pieces write a blank between words (U+2581)."""
+"""The sign for a blank between words in pieces (U+2581)."""
 
 _LARGEST = 64 << 20
 """Bytes. Published vocabularies have under 1 MiB."""
@@ -27,7 +27,7 @@ class WordSpan(NamedTuple):
 
 
 class SentencePieceTokenizer:
-    """One vocabulary. Ids are 0 to `len(pieces) - 1`."""
+    """Tokenizer over a SentencePiece model. Ids are 0 to `len(pieces) - 1`."""
 
     def __init__(self, path: Path, name: str) -> None:
         """Reads a model of SentencePiece's. CheckpointError, with the checkpoint's name, where it is none."""
@@ -79,8 +79,7 @@ class SentencePieceTokenizer:
         return [int(token) for token in self._processor.EncodeAsIds(text)]
 
     def encode_standalone(self, tokens: Sequence[int]) -> list[list[int]]:
-        """What each token's piece becomes when it is taken for a text of its own: mostly that token, but blanks at
-        its beginning are lost."""
+        """The tokens of each token's piece as a separate text: mostly that token, without blanks at its beginning."""
         return [self.split(self[token]) for token in tokens]
 
     def words(self, tokens: Sequence[int]) -> list[WordSpan]:
@@ -89,7 +88,7 @@ class SentencePieceTokenizer:
 
 
 def join(pieces: Sequence[str]) -> list[WordSpan]:
-    """Pieces as words; see `SentencePieceTokenizer.words`. A lone blank is part of none."""
+    """Join pieces to words as `SentencePieceTokenizer.words` does. A lone blank is part of none."""
     words: list[WordSpan] = []
     apart = True
     for index, piece in enumerate(pieces):
@@ -111,5 +110,5 @@ def _letters(text: str) -> bool:
 
 
 def without_tags(text: str) -> str:
-    """Text without what a recogniser says besides words, such as `<|zh|>`, and without blanks around it."""
+    """Text without the tags of a recognizer, such as `<|zh|>`, and without blanks around it."""
     return _TAG.sub("", text).strip()

@@ -4,7 +4,7 @@
     .json  one array of records                           .txt       Audacity labels, or plain text
     .csv .parquet  rows: inputs, segments, sentences, …   .rttm      NIST RTTM
 
-Emotions and transcripts go through the same sinks; how fine they are to be told (`record.Level`) tells them apart.
+Emotions and transcripts go through the same sinks; the granularity (`records.Level`) says which of them come.
 All but .jsonl appear under their name only when closed; until then they end in `.part`.
 """
 

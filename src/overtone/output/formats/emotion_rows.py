@@ -12,9 +12,9 @@ from overtone.types import SILENCE, EmotionResult, FrameResult, Granularity, Res
 
 
 class EmotionRows(Table):
-    """Label and score, and after them the classes of the model, the caller's and in the caller's order.
+    """Table of label and score, then the classes of the model, or the caller's in the caller's order.
 
-    A class named as another column is gets the prefix `score_`.
+    A class with the name of another column gets the prefix `score_`.
     """
 
     def __init__(self, granularity: Granularity, labels: Sequence[str]) -> None:
@@ -28,14 +28,14 @@ class EmotionRows(Table):
         self._labels = labels
 
     def _cells(self, result: Result) -> Iterator[tuple[Cell, ...]]:
-        told = expect_type(result, EmotionResult)
-        end = rounded(told.duration, SECOND_DIGITS)
-        whole: tuple[Cell, ...] = (told.label, rounded(told.score), *self._classes(told.scores))
+        emotion = expect_type(result, EmotionResult)
+        end = rounded(emotion.duration, SECOND_DIGITS)
+        whole: tuple[Cell, ...] = (emotion.label, rounded(emotion.score), *self._classes(emotion.scores))
         if self.level == "utterance":
             yield (end, *whole)
             return
         empty = True
-        for cells in self._segments(told) if self.level == "segment" else self._frames(told.frames):
+        for cells in self._segments(emotion) if self.level == "segment" else self._frames(emotion.frames):
             empty = False
             yield cells
         if empty:

@@ -27,7 +27,7 @@ def base_name(result: Result) -> str:
 
 
 class OutputNames:
-    """Gives each result its own name: `call`, then `call-2` for the second input of that name.
+    """Names for the files of results, none twice: `call`, then `call-2` for the second input of that name.
 
     A result of the same source, id and channel gets the same name again.
     """
@@ -36,9 +36,10 @@ class OutputNames:
         self._taken: set[str] = set()
         self._given: dict[tuple[str, str | None, int | None], str] = {}
 
-    def reserve(self, source: str, id: str | None) -> str:
+    def reserve(self, source: str, utt_id: str | None) -> str:
         """The name of an input before there is a result of it: `of_source` will give the same."""
-        return self._unique((source, id, None), _safe(id if id is not None else _stem(source)).replace(" ", "_"))
+        name = _safe(_stem(source) if utt_id is None else utt_id).replace(" ", "_")
+        return self._unique((source, utt_id, None), name)
 
     def claim(self, result: Result) -> str:
         """The name for the result's files, without ending."""

@@ -9,7 +9,7 @@ from overtone.types import Result
 
 
 class JsonLines(TextSink):
-    """One line per input, in place: a killed run leaves the finished lines and at most a half-written one."""
+    """Sink of one line per input, in place: a killed run leaves the finished lines and at most a half-written one."""
 
     def __init__(self, path: str | None, granularity: Level, *, append: bool = False) -> None:
         super().__init__(Target(path, in_place=True, append=append))
@@ -22,7 +22,7 @@ class JsonLines(TextSink):
 
 
 class JsonArray(TextSink):
-    """An array of records, one per line; valid JSON once closed."""
+    """Sink of an array of records, one per line; valid JSON once closed."""
 
     def __init__(self, path: str | None, granularity: Level) -> None:
         super().__init__(Target(path))

@@ -1,4 +1,4 @@
-"""From `-o` and `--format` to the sink that writes it."""
+"""Sinks opened from `-o` and `--format`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def check_sink(
     many: bool = False,
     speakers: bool = True,
 ) -> None:
-    """UsageError for what `open_sink` would refuse to begin, before there is anything to write: nothing is made."""
+    """Raise the UsageError of `open_sink` before there is anything to write. Makes nothing."""
     kind, template = _destination(path, format)
     if append and (kind != "jsonl" or template is not None or path is None):
         raise UsageError(f"only one .jsonl file can be resumed, not {path or 'standard output'} as {kind}")
@@ -63,17 +63,19 @@ def open_sink(
     many: bool = False,
     speakers: bool = True,
 ) -> Sink:
-    """The sink for `path`, or for standard output where it is None.
+    """Open the sink for `path`, or for standard output where it is None.
 
-    `format`: one of `FORMATS`; without it the ending of `path` decides (standard output: jsonl).
-    A `path` with `{name}` in it, or a folder (an existing one, or ending in `/`) together with `format`,
-    makes one file per input. `granularity` also says what is to come: emotions, or transcripts.
-    `labels`: an emotion model's classes, for the columns of tables. `append`: add to an existing .jsonl.
-    `many`: several results are to come; `speakers`: transcripts say who speaks. A form that does not fit is
-    refused before any work is done.
+    - `path`: with `{name}` in it, or a folder (an existing one, or ending in `/`) together with `format`, it makes one
+      file per input.
+    - `granularity`: also says which results come: emotions, or transcripts.
+    - `labels`: an emotion model's classes, for the columns of tables.
+    - `format`: one of `FORMATS`; without it the ending of `path` decides (standard output: jsonl).
+    - `append`: add to an existing .jsonl.
+    - `many`: several results are to come.
+    - `speakers`: transcripts name speakers.
 
-    UsageError: unknown format, a folder without a format, a form that does not fit, an output that
-    cannot be written, a missing extra.
+    UsageError, before any work is done: unknown format, a folder without a format, a form that does not fit, an output
+    that cannot be written, a missing extra.
     """
     check_sink(path, granularity=granularity, format=format, append=append, many=many, speakers=speakers)
     kind, template = _destination(path, format)
@@ -83,14 +85,14 @@ def open_sink(
 
 
 def existing_output(path: str, format: str | None = None) -> str | None:
-    """A file with something in it that writing to `path`, as in `open_sink`, would replace or might; None for none."""
+    """The file with content that writing to `path`, as in `open_sink`, would replace or might; None for none."""
     _, template = _destination(path, format)
     pattern = "*".join(map(glob.escape, template.split(NAME) if template else [path]))
     return next((name for name in glob.iglob(pattern) if os.path.isfile(name) and os.path.getsize(name)), None)
 
 
 class SinkPerInput(Closing):
-    """One file for each result, named from its input; a name that is taken gets `-2`."""
+    """Sink of one file for each result, named from its input; a name that is taken gets `-2`."""
 
     def __init__(self, template: str, kind: str, granularity: Level, labels: Sequence[str]) -> None:
         self._template = template
@@ -107,19 +109,19 @@ class SinkPerInput(Closing):
                 sink.write(result)
 
     def close(self) -> None:
-        """Nothing is left open between results."""
+        """Do nothing: no file is open between results."""
 
 
 def _destination(path: str | None, format: str | None) -> tuple[str, str | None]:
     """The format, and the template of the files where there is one for each input."""
     folder = path is not None and NAME not in path and (path.endswith(os.sep) or os.path.isdir(path))
-    kind = _kind(path, format, folder)
+    kind = _kind(path, format, folder=folder)
     if path is None or not (folder or NAME in path):
         return kind, None
     return kind, os.path.join(path, f"{NAME}.{kind}") if folder else path
 
 
-def _kind(path: str | None, format: str | None, folder: bool) -> str:
+def _kind(path: str | None, format: str | None, *, folder: bool) -> str:
     known = "known formats: " + ", ".join(FORMATS)
     if format is not None:
         kind = format.lower().removeprefix(".")

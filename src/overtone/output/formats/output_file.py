@@ -1,4 +1,4 @@
-"""Where the bytes of an output go: standard output, or a file that gets its name when it is complete."""
+"""Destination of an output's bytes: standard output, or a file that gets its name when it is complete."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PART = ".part"
 def map_write_errors(path: str) -> Iterator[None]:
     """Turn a system error inside the block into a UsageError that names `path` and a remedy.
 
-    A closed pipe stays a BrokenPipeError: whoever reads has enough, which is no mistake.
+    A closed pipe stays a BrokenPipeError: the reader has enough, which is no mistake.
     """
     try:
         yield
@@ -55,7 +55,7 @@ def replacing(path: str) -> Iterator[str]:
 
 
 def make_folder(path: str) -> None:
-    """Make a folder to write into, with its parents; found out now rather than after the first hour of work.
+    """Make a folder to write into, with its parents, now rather than after the first hour of work.
 
     UsageError where it cannot be made or written.
     """
@@ -74,7 +74,7 @@ class Target:
     """Bytes in order to `path`, or to standard output where it is None: a file object for csv and Arrow.
 
     A file is written under a name ending in `.part` and renamed by `close`, unless `in_place`; `append` keeps
-    what is there and implies `in_place`. Pipes and devices are always written in place. Opening makes missing
+    the existing content and implies `in_place`. Pipes and devices are always written in place. Opening makes missing
     folders. UsageError where the file cannot be written.
     """
 
@@ -89,9 +89,9 @@ class Target:
         self.closed = False
         if path is not None:
             with map_write_errors(path):
-                self._open(path, in_place or append, append)
+                self._open(path, in_place=in_place or append, append=append)
 
-    def _open(self, path: str, in_place: bool, append: bool) -> None:
+    def _open(self, path: str, *, in_place: bool, append: bool) -> None:
         # The target of a link is replaced, not the link; a device or a pipe cannot be replaced at all.
         final = os.path.realpath(path)
         make_parent(final)
@@ -105,7 +105,7 @@ class Target:
             self.write("\n")
 
     def write(self, data: str | bytes) -> int:
-        """Add text (as UTF-8; what has no UTF-8 as `\\udc80`) or bytes."""
+        """Add text (as UTF-8; characters without UTF-8 as `\\udc80`) or bytes."""
         before = len(self._pending)
         self._pending += data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data
         added = len(self._pending) - before
@@ -131,7 +131,7 @@ class Target:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All that the block writes, or, in a file, nothing of it if the block fails. Flushes at the end."""
+        """Write all of the block or, in a file, none of it if the block fails. Flushes at the end."""
         self.flush()
         start = self._drained
         try:
@@ -157,7 +157,7 @@ class Target:
             os.unlink(rename[0])
 
     def close(self) -> None:
-        """Write what is left and give the file its name, also after an error. Closing again does nothing."""
+        """Write the rest and give the file its name, also after an error. Closing again does nothing."""
         if self.closed:
             return
         self.closed = True

@@ -15,7 +15,7 @@ ROW_GROUP_ROWS = 32_768
 
 
 class Parquet(Closing):
-    """The rows of a table; models, precision and device in the file's metadata.
+    """Sink of the rows of a table; models, precision and device in the file's metadata.
 
     An input that is interrupted midway may leave some of its rows, where it has more than a row group.
     """

@@ -1,4 +1,4 @@
-"""NIST RTTM: who speaks when, or in what mood."""
+"""NIST RTTM: turns of speakers, or of emotions."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Rttm(TextSink):
             score = "<NA>" if turn.score is None else f"{turn.score:.6f}"
             self._target.write(
                 f"SPEAKER {name} {channel} {turn.start_s:.3f} {turn.length_s:.3f} <NA> <NA> "
-                f"{turn.who.replace(' ', '_')} {score} <NA>\n"
+                f"{turn.label.replace(' ', '_')} {score} <NA>\n"
             )
 
 
@@ -44,7 +44,7 @@ class Rttm(TextSink):
 class _Turn:
     start_s: float
     end_s: float
-    who: str
+    label: str
     score: float | None = None
 
     @property
@@ -61,7 +61,7 @@ def _turns(result: Result) -> Iterator[_Turn]:
 
 
 def _speakers(result: Transcript) -> Iterator[_Turn]:
-    """Sentences that follow on each other, by one speaker, are one turn. UsageError where nobody was told apart."""
+    """Turns of a transcript: sentences that follow on each other, by one speaker. UsageError without speakers."""
     if result.speakers is None:
         raise UsageError(NO_SPEAKERS, code="no_speakers")
     turn: _Turn | None = None
@@ -69,12 +69,12 @@ def _speakers(result: Transcript) -> Iterator[_Turn]:
         if sentence.speaker is None:
             continue
         start, end = round(sentence.start, SECOND_DIGITS), round(sentence.end, SECOND_DIGITS)
-        who = speaker_name(sentence.speaker)
-        if turn is not None and turn.who == who and start <= turn.end_s:
+        label = speaker_name(sentence.speaker)
+        if turn is not None and turn.label == label and start <= turn.end_s:
             turn = replace(turn, end_s=max(turn.end_s, end))
             continue
         if turn is not None:
             yield turn
-        turn = _Turn(start, end, who)
+        turn = _Turn(start, end, label)
     if turn is not None:
         yield turn

@@ -1,4 +1,4 @@
-"""What every writer can do, and the part that those of text files share."""
+"""Protocol of a sink, and the implementation that text files share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _Self = TypeVar("_Self")  # typing.Self needs Python 3.11
 
 
 class Sink(Protocol):
-    """Takes results in order. As a context manager it closes itself, whatever happens inside.
+    """Writer of results, in order. As a context manager it closes itself, whatever happens inside.
 
     `write` and `close` raise UsageError where the output cannot be written (its message names it), and
     BrokenPipeError where the reader of standard output has gone.
@@ -23,7 +23,7 @@ class Sink(Protocol):
         """Add one result."""
 
     def close(self) -> None:
-        """Finish the output; what was written is readable after this. Closing again does nothing."""
+        """Finish the output, which is readable after this. Closing again does nothing."""
 
     def __enter__(self: _Self) -> _Self: ...
 
@@ -33,7 +33,7 @@ class Sink(Protocol):
 
 
 class Closing:
-    """Enter and leave as a context manager."""
+    """Base of sinks: enter and leave as a context manager."""
 
     @abstractmethod
     def close(self) -> None:
@@ -49,18 +49,16 @@ class Closing:
 
 
 class TextSink(Closing):
-    """A sink to one text target: each result is written as a whole, flushed, or not written at all."""
+    """Sink to one text target: each result is written as a whole, flushed, or not written at all."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
 
     def write(self, result: Result) -> None:
-        """Add one result."""
         with self._target.transaction():
             self._put(result)
 
     def close(self) -> None:
-        """Finish the output."""
         self._target.close()
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""A sentence in pieces that fit a screen and can be read while they are spoken."""
+"""Sentences split into subtitles that fit a screen and can be read while they are spoken."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from math import ceil
 from overtone.types import Sentence
 
 MAX_WIDTH = 84
-"""Characters of a piece, wide ones counted twice: two lines of 42 (Netflix's Timed Text Style Guide, English)."""
+"""Columns of a subtitle, wide characters counted twice: two lines of 42 (Netflix's Timed Text Style Guide, English)."""
 
 MAX_MS = 7000
-"""Milliseconds of a piece (the same guide: the longest that one subtitle may stand)."""
+"""Milliseconds of a subtitle (the same guide: the longest that one may stand)."""
 
 _AFTER_BLANK = "!?;:»"
 """Marks that French sets apart from the word they follow."""
 
 _CLAUSE_BONUS = 20
-"""Columns by which a piece may miss its best length to end where a clause does."""
+"""Columns by which a subtitle may miss its best length to end where a clause does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class SubtitleChunk:
 
 
 def pieces(sentence: Sentence) -> list[SubtitleChunk]:
-    """The sentence in order, cut between words, each piece within `MAX_WIDTH` and `MAX_MS` if more than one word.
+    """Split a sentence between words into pieces, each within `MAX_WIDTH` and `MAX_MS` if more than one word.
 
     Pieces are about equally long, and end with a clause where that is near. Where the words have no times, their
     letters are taken to be equally long. Nothing for a sentence without text.
@@ -52,7 +52,7 @@ def pieces(sentence: Sentence) -> list[SubtitleChunk]:
 
 
 class _Units:
-    """The words of a text, each with the punctuation around it: what must stay together."""
+    """The words of a text, each with the punctuation around it, which stays with it."""
 
     def __init__(self, text: str, sentence: Sentence) -> None:
         cuts = [0, *(at for at in range(1, len(text)) if _may_cut(text[at - 1], text[at])), len(text)]
@@ -74,7 +74,7 @@ class _Units:
         return SubtitleChunk(start, max(self._stops[stop - 1], start), self._text[self._cuts[first] : self._end(stop)])
 
     def end_of_piece(self, first: int) -> int:
-        """The unit before which a piece that starts at `first` ends."""
+        """Index of the unit before which a piece that starts at `first` ends."""
         stop = first + 1
         while stop < len(self) and self._fits(first, stop + 1):
             stop += 1
@@ -97,13 +97,13 @@ class _Units:
         return unicodedata.category(self._text[self._end(stop) - 1]).startswith("P")
 
     def _end(self, stop: int) -> int:
-        """Where the text before unit `stop` ends, without its blank."""
+        """End of the text before unit `stop`, without its blank."""
         end = self._cuts[stop]
         return end - 1 if self._text[end - 1] == " " else end
 
 
 class _Clock:
-    """When the letters of a sentence are spoken.
+    """Times of the letters of a sentence.
 
     The text has marks that the words have not, but the same letters; where it has not (numbers that were spelled
     otherwise), letters stand for each other in proportion.
@@ -117,11 +117,11 @@ class _Clock:
         self._scale = self._letters[-1] / max(letters, 1)
 
     def start_ms(self, letter: int) -> int:
-        """When a letter begins."""
+        """Start of a letter."""
         return self._moment(letter * self._scale, bisect_right(self._letters, letter * self._scale) - 1)
 
     def end_ms(self, letter: int) -> int:
-        """When the letter before it ends."""
+        """End of the letter before it."""
         return self._moment(letter * self._scale, bisect_left(self._letters, letter * self._scale) - 1)
 
     def _moment(self, position: float, at: int) -> int:
@@ -132,7 +132,7 @@ class _Clock:
 
 
 def _timed(sentence: Sentence) -> Sequence[tuple[int, float, float]]:
-    """Letters, start and end of each word that has letters; of all of the sentence where that is not known."""
+    """Letters, start and end of each word that has letters; of the whole sentence where words have no times."""
     found: list[tuple[int, float, float]] = []
     for word in sentence.words:
         if word.start is None or word.end is None:
@@ -144,7 +144,7 @@ def _timed(sentence: Sentence) -> Sequence[tuple[int, float, float]]:
 
 
 def _may_cut(before: str, after: str) -> bool:
-    """Whether a piece may end between two characters: at blanks, and beside characters of scripts without blanks."""
+    """True if a piece may end between two characters: at blanks, and beside characters of scripts without blanks."""
     if before == " " or after == " ":
         return before == " " and after not in _AFTER_BLANK
     if _opens(before) or not (after.isalnum() or _opens(after)):

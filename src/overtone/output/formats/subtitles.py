@@ -1,4 +1,4 @@
-"""What subtitles show of a result, and when."""
+"""Subtitle cues of a result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from overtone.types import SAMPLE_RATE, SILENCE, EmotionResult, Result, SegmentR
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """Text on one line from one millisecond to a later one. `speaker`: 0 for who speaks first."""
+    """One subtitle: a line of text, from one millisecond to a later one. `speaker`: 0 for the first to speak."""
 
     start_ms: int
     end_ms: int
@@ -21,7 +21,7 @@ class Cue:
 
 
 def cues(result: Result) -> Iterator[Cue]:
-    """The cues of a result in order of time: its speech with a label and its score, or what is said.
+    """The cues of a result in order of time: its speech with a label and its score, or its sentences.
 
     Those of a transcript do not overlap: where two speak at once, one ends when the next begins.
     """
@@ -43,7 +43,7 @@ def labelled_stretches(result: EmotionResult) -> Iterator[tuple[str, SegmentResu
 
 
 def speaker_name(speaker: int) -> str:
-    """What a speaker is called where people read it: they count from 1."""
+    """A speaker's name for people to read: they count from 1."""
     return f"Speaker {speaker + 1}"
 
 

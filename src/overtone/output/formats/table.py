@@ -1,4 +1,4 @@
-"""Results as rows, the same for CSV and Parquet: what every table has, and what its cells may be."""
+"""Results as rows, the same for CSV and Parquet: the columns of every table, and the types of its cells."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DIGITS: Final = {"seconds": SECOND_DIGITS, "score": SCORE_DIGITS, "share": CONFI
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column and what its cells are: str, int, float, or a list of words; any cell may be None."""
+    """A column and the type of its cells: str, int, float, or a list of words; any cell may be None."""
 
     name: str
     kind: Kind
@@ -33,7 +33,7 @@ ERROR: Final = (Column("error_code", "text"), Column("error_message", "text"))
 
 
 class Table:
-    """The rows of results: whose they are, the columns of one kind of result, and what went wrong."""
+    """Rows of results: the input, the columns of one kind of result, and the error."""
 
     def __init__(self, level: Level, own: Sequence[Column]) -> None:
         self.level = level
@@ -57,4 +57,4 @@ class Table:
 
     @abstractmethod
     def _cells(self, result: Result) -> Iterator[tuple[Cell, ...]]:
-        """The cells of its own columns, row by row; TypeError for another kind of result."""
+        """The cells of the table's columns, row by row; TypeError for another kind of result."""

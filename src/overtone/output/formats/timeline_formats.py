@@ -24,7 +24,7 @@ def timestamp(milliseconds: int, mark: str) -> str:
 
 
 class TimelineSink(TextSink):
-    """A file that can hold one input's timeline. No timeline, no file."""
+    """Sink of a file that can hold one input's timeline. No timeline, no file."""
 
     form = ""
     header = ""
@@ -59,7 +59,7 @@ class TimelineSink(TextSink):
 
 
 class Srt(TimelineSink):
-    """SubRip subtitles. It has no escapes, so `<unk>`, which players eat as a tag, becomes `‹unk›`."""
+    """SubRip subtitles. The format has no escapes, so `<unk>`, which players eat as a tag, becomes `‹unk›`."""
 
     form = "srt"
 
@@ -93,7 +93,7 @@ class AudacityLabels(TimelineSink):
 
 
 class PlainText(TimelineSink):
-    """What was said, a line for each sentence, after its speaker's name where that is known."""
+    """The text of a transcript, a line for each sentence, after its speaker's name where that is known."""
 
     form = "txt"
 
@@ -104,7 +104,7 @@ class PlainText(TimelineSink):
 
 
 def single_input_error_text(form: str, name: str) -> str:
-    """Why several inputs do not fit one file of a form, and what to do."""
+    """Message for several inputs that do not fit one file of a form, with the remedy."""
     return (
         f"{name}: .{form} holds the timeline of one input only. For several inputs or channels "
         f"write one file each, with -o 'folder/{{name}}.{form}', or use .jsonl, .csv or .rttm."

@@ -31,18 +31,19 @@ _COLUMNS = {"text": _TEXT, "sentence": _SENTENCE, "word": (*_SENTENCE, Column("w
 
 
 class TranscriptRows(Table):
-    """What was said; a transcript without sentences has one row, which spans it."""
+    """Table of sentences; a transcript without sentences has one row, which spans it."""
 
     def __init__(self, detail: Detail) -> None:
         super().__init__(detail, _COLUMNS[detail])
 
     def _cells(self, result: Result) -> Iterator[tuple[Cell, ...]]:
-        told = expect_type(result, Transcript)
-        length = rounded(told.duration, SECOND_DIGITS)
+        transcript = expect_type(result, Transcript)
+        length = rounded(transcript.duration, SECOND_DIGITS)
         if self.level == "text":
-            yield (length, told.speakers, told.language, told.text)
+            yield (length, transcript.speakers, transcript.language, transcript.text)
             return
-        for sentence in told.sentences or (Sentence(0.0, told.duration, told.text, language=told.language),):
+        whole = Sentence(0.0, transcript.duration, transcript.text, language=transcript.language)
+        for sentence in transcript.sentences or (whole,):
             cells = _cells(sentence)
             yield (*cells, _words(sentence)) if self.level == "word" else cells
 

@@ -1,5 +1,5 @@
-"""Pictures. The timeline of one result: the waveform on its emotions, and the class scores over time. And the stages
-of a run: which thread did what from when to when.
+"""Plots of results and runs: the timeline of one result, with the waveform on its emotions and the class scores over
+time; and the stages of a run, a lane for each thread.
 
 Drawn with matplotlib's objects, not pyplot: no global state, safe in threads. The number of points is
 bounded, so ten hours draw as fast as ten minutes.
@@ -36,9 +36,9 @@ def plot_timeline(result: EmotionResult, path: str) -> None:
 
 
 def plot_stages(recording: Recording, path: str, caption: str = "") -> None:
-    """Draw who did what from when to when as a PNG at `path`, replacing it at once; missing folders are made.
+    """Draw the stages of each thread over time as a PNG at `path`, replacing it at once; missing folders are made.
 
-    caption: what ran. The size is bounded however long the run was: see `overtone.output.plots.gantt`.
+    `caption` names the run. The size is bounded however long the run was: see `overtone.output.plots.gantt`.
     UsageError: matplotlib missing, `path` not writable.
     """
     figure = _figure(FIGURE_INCHES[0], 1.0)

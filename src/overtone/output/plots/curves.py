@@ -1,4 +1,4 @@
-"""What a picture shows, as few enough points: pure functions from a result to arrays."""
+"""Points of a plot, few enough to draw: pure functions from a result to arrays."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from overtone.types import SAMPLE_RATE, EmotionResult, FrameResult, SegmentResul
 WAVEFORM_POINTS = 2400
 SCORE_POINTS = 1200
 TIMELINE_STRETCHES = 400
-"""More segments than this are summed up; narrower than some three pixels, colours turn to noise."""
+"""More segments than this are summed up; narrower than some three pixels, colors turn to noise."""
 
 SMOOTH_S = 0.5
 """Frame scores are averaged over at least this; single frames of 20 ms flicker."""
@@ -138,8 +138,9 @@ def thin_envelope(envelope: _Array, points: int = WAVEFORM_POINTS) -> _Array:
 
 
 def stretches_of(segments: Sequence[SegmentResult], duration: float) -> tuple[list[Stretch], float]:
-    """The labelled stretches in order and 0; or, of very many segments, the label that fills most of each bin
-    and the width of those bins in seconds."""
+    """The stretches with labels in order and 0; or, of very many segments, the label that fills most of each bin
+    and the width of those bins in seconds.
+    """
     labelled = [
         Stretch(segment.label, segment.span.start_s, segment.span.stop_s)
         for segment in segments

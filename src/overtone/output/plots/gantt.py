@@ -1,4 +1,4 @@
-"""Who did what from when to when: a lane for each thread, its stages in colour, time to the right."""
+"""Gantt chart of a run: a lane for each thread, its stages in color, time to the right."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from overtone.system.profiler import STAGES, Interval, Recording, Stage
 COLUMNS = 1200
 """Time is drawn in so many columns at the most, about one for a pixel: ten hours take as much as ten seconds."""
 
-MOST_SHOWN = 16
+MAX_SHOWN = 16
 """Lanes in a picture; those that did most."""
 
 _NAMED = 60
-"""Batches that are told apart by lines and, where there is room, by their shape; more would only be noise."""
+"""Batches that are marked by lines and, where there is room, by their shape; more would only be noise."""
 
 _LANE_INCHES, _TOP_INCHES, _BOTTOM_INCHES = 0.42, 0.74, 0.74
 _LEFT, _RIGHT = 0.1, 0.985
@@ -31,7 +31,7 @@ _Array = npt.NDArray[np.float64]
 
 
 def lanes_of(recording: Recording) -> list[str]:
-    """The lanes to draw, from the top: those that read, by number, then devices, then callers; at most `MOST_SHOWN`."""
+    """The lanes to draw, from the top: those that read, by number, then devices, then callers; at most `MAX_SHOWN`."""
 
     def busy(lane: str) -> float:
         return sum(recording.total(lane, stage).busy_s for stage in STAGES if stage not in ("wait", "idle"))
@@ -41,22 +41,22 @@ def lanes_of(recording: Recording) -> list[str]:
         reads, runs = (recording.total(lane, stage).count for stage in ("decode", "run"))
         return (0 if reads else 1 if runs else 2), int(number) if name and number.isdigit() else 0, lane
 
-    return sorted(sorted(recording.lanes, key=busy, reverse=True)[:MOST_SHOWN], key=place)
+    return sorted(sorted(recording.lanes, key=busy, reverse=True)[:MAX_SHOWN], key=place)
 
 
 def columns_of(recording: Recording, lane: str, stage: Stage, columns: int = COLUMNS) -> _Array:
     """The share of each column's time that a lane spent on a stage, (columns,), from the recording's start to its end.
 
-    A stint that was joined of several is spread over its extent.
+    An interval that was joined of several is spread over its extent.
     """
     width = (recording.stopped - recording.started) / columns
     edges = np.zeros(columns + 1)
-    stints = recording.stints(lane, stage)
-    if not stints or width <= 0:
+    intervals = recording.intervals(lane, stage)
+    if not intervals or width <= 0:
         return np.zeros(columns)
-    rows = np.array([(stint.start, stint.stop, stint.busy_s) for stint in stints])
+    rows = np.array([(interval.start, interval.stop, interval.busy_s) for interval in intervals])
     starts, stops = ((rows[:, i] - recording.started) / width for i in (0, 1))
-    # The integral of "busy" up to each edge is piecewise linear, and each stint adds a ramp to it.
+    # The integral of "busy" up to each edge is piecewise linear, and each interval adds a ramp to it.
     at = np.arange(columns + 1)
     for start, stop, busy in zip(starts, stops, rows[:, 2] / width, strict=True):
         first, last = max(0, int(start)), min(columns, math.ceil(stop))
@@ -68,7 +68,7 @@ def columns_of(recording: Recording, lane: str, stage: Stage, columns: int = COL
 
 
 class Threads:
-    """Draws one recording into one figure, whose height it sets."""
+    """Drawing of one recording into one figure, whose height it sets."""
 
     def __init__(self, figure: Any, recording: Recording, caption: str) -> None:
         from matplotlib.font_manager import FontProperties
@@ -112,20 +112,20 @@ class Threads:
             low, high = (np.repeat(bottom - height * side, 2) for side in (below, above))
             axes.fill_between(edges, low, high, color=STAGE_COLOURS[stage], linewidth=0)
             below = above
-        self._batches(axes, row, self._recording.stints(lane, "run"))
+        self._batches(axes, row, self._recording.intervals(lane, "run"))
 
-    def _batches(self, axes: Any, row: int, stints: tuple[Interval, ...]) -> None:
-        """A line before each batch, and its shape where there is room, as long as there are few."""
-        if len(stints) > _NAMED:
+    def _batches(self, axes: Any, row: int, intervals: tuple[Interval, ...]) -> None:
+        """Draw a line before each batch, and its shape where there is room, as long as there are few."""
+        if len(intervals) > _NAMED:
             return
         scale = (_RIGHT - _LEFT) / self._length_s
-        for stint in stints:
-            start = stint.start - self._recording.started
+        for interval in intervals:
+            start = interval.start - self._recording.started
             axes.vlines(start, row - 0.4, row + 0.4, color="white", linewidth=0.6)
-            if stint.count == 1 and (stint.busy_s * scale) > _LETTER * (len(stint.label) + 1.5):
-                middle = start + stint.busy_s / 2
+            if interval.count == 1 and (interval.busy_s * scale) > _LETTER * (len(interval.label) + 1.5):
+                middle = start + interval.busy_s / 2
                 axes.text(
-                    middle, row, self._shown(stint.label), ha="center", va="center", color="white",
+                    middle, row, self._shown(interval.label), ha="center", va="center", color="white",
                     fontproperties=self._tiny, parse_math=False,
                 )  # fmt: skip
 
@@ -158,7 +158,7 @@ class Threads:
             )  # fmt: skip
 
     def _title(self) -> None:
-        """And, to the right, what share of the time the model ran in: how well all else is hidden behind it."""
+        """Draw the title and, right, the share of time that the model ran: how well all else is hidden behind it."""
         at = 1 - 0.32 / self._inches
         style: dict[str, Any] = {"fontproperties": self._bold, "color": INK, "parse_math": False}
         self._figure.text(_LEFT, at, "who did what, when", **style)

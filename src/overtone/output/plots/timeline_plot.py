@@ -15,9 +15,9 @@ from overtone.output.plots.curves import curves_of, shown_seconds, stretches_of,
 from overtone.types import SILENCE, EmotionResult
 
 MAX_TITLE = 54
-"""Latin letters that fit beside the verdict; an ideograph counts as two."""
+"""Latin letters that fit beside the top label; an ideograph counts as two."""
 
-_SHORTEST_S = 0.02
+_MIN_S = 0.02
 """No picture shows less, so that its time axis has a length."""
 
 INK, FAINT = "#2B2B2B", "#6E6E6E"
@@ -31,14 +31,14 @@ _CJK_FONTS = (
 
 
 class Picture:
-    """Draws one result into one figure."""
+    """Drawing of one result into one figure."""
 
     def __init__(self, figure: Any, result: EmotionResult) -> None:
         from matplotlib.font_manager import FontProperties
 
         self._figure = figure
         self._result = result
-        self._end = max(result.duration, _SHORTEST_S)
+        self._end = max(result.duration, _MIN_S)
         self._curves = curves_of(result)
         self._stretches, self._bin_s = stretches_of(result.segments, self._end)
         families, self._glyphs = shown_fonts()
@@ -47,7 +47,7 @@ class Picture:
         self._bold = FontProperties(family=families, size=12, weight="bold")
 
     def draw(self) -> None:
-        """Both panels, title, legend and caption."""
+        """Draw both panels, title, legend and caption."""
         grid = self._figure.add_gridspec(
             2,
             1,
@@ -87,7 +87,7 @@ class Picture:
         self._label(axes.set_ylabel, "waveform")
 
     def _spans(self, axes: Any, peak: float) -> None:
-        """Colour behind the waveform, and strong along the bottom, one collection per label."""
+        """Draw color behind the waveform, and strong along the bottom, one collection per label."""
         by_label: dict[str, list[tuple[float, float]]] = {}
         for stretch in self._stretches:
             by_label.setdefault(stretch.label, []).append((stretch.start, stretch.stop - stretch.start))
@@ -139,10 +139,10 @@ class Picture:
         if result.channel is not None:
             name += f", channel {result.channel}"
         self._text(0.065, 0.925, name, self._bold, color=INK)
-        verdict = "" if result.label is None else short_label(result.label)
+        top_label = "" if result.label is None else short_label(result.label)
         if result.score is not None:
-            verdict += f" {result.score:.2f}"
-        self._text(0.845, 0.925, verdict, self._bold, color=INK, ha="right")
+            top_label += f" {result.score:.2f}"
+        self._text(0.845, 0.925, top_label, self._bold, color=INK, ha="right")
 
     def _legend(self) -> None:
         from matplotlib.patches import Patch
@@ -191,7 +191,7 @@ class Picture:
 
 
 def shown_text(text: str, glyphs: set[int]) -> str:
-    """What no font here can draw becomes a box, so that nothing is missing without being seen."""
+    """`text` with a box for each character that no font here can draw, so that nothing is missing unseen."""
     return "".join(c if ord(c) in glyphs else "\u25a1" for c in text)
 
 
@@ -238,11 +238,11 @@ def tick_step(seconds: float) -> float:
     return 7200.0 * math.ceil(seconds / 7200 / 11)
 
 
-def _shortened(text: str, most: int) -> str:
-    """`text` with its middle left out if it is wider than `most` letters."""
+def _shortened(text: str, max_letters: int) -> str:
+    """`text` with its middle left out if it is wider than `max_letters`."""
     keep = len(text)
     short = text
-    while _width(short) > most:
+    while _width(short) > max_letters:
         keep -= 1
         short = f"{text[: (keep + 1) // 2]}…{text[len(text) - keep // 2 :]}"
     return short

@@ -1,8 +1,8 @@
-"""For how long a silence must last to end a segment, as FunASR has it.
+"""Silence that ends a segment, by FunASR's schedule.
 
 FunASR reads audio in chunks of `chunk_size`, by default 60 s, and before each looks up in `silence_schedule` how much
-speech there was. What it counts is whole chunks: a chunk that begins while speech goes on counts in full, and all are
-forgotten when a chunk has told of a segment. So with 60 s a chunk asks for 2 s of silence, but one that begins amid
+speech there was. It counts whole chunks: a chunk that begins while speech goes on counts in full, and all are
+forgotten when a chunk has emitted a segment. So with 60 s a chunk asks for 2 s of silence, but one that begins amid
 speech asks for 0.2 s from its beginning to its end. Segments depend on that, so it is the same here.
 """
 
@@ -11,11 +11,15 @@ from __future__ import annotations
 from overtone.models.fsmn_vad.options import VadOptions
 
 _THRESHOLD = 0.5
-"""What FunASR sets for `speech_noise_thres` whenever it looks its schedule up."""
+"""The value FunASR sets for `speech_noise_thres` whenever it looks its schedule up."""
 
 
 class EndSilenceSchedule:
-    """`silence_ms`: the silence that ends a segment, from where the window says so. `threshold`: see `SpeechJudge`."""
+    """The end silence and speech threshold of each chunk.
+
+    - `silence_ms`: the silence that ends a segment, from where the window says so.
+    - `threshold`: as `FrameClassifier` takes it.
+    """
 
     def __init__(self, options: VadOptions) -> None:
         self._options = options
@@ -24,7 +28,7 @@ class EndSilenceSchedule:
         self._speech_ms, self._speaking = 0, False
 
     def begin_chunk(self, *, speaking: bool) -> None:
-        """A chunk begins, amid speech or not."""
+        """Start a chunk, amid speech or not."""
         options = self._options
         if not options.dynamic_silence:
             return
@@ -38,5 +42,5 @@ class EndSilenceSchedule:
                 return
 
     def segment_emitted(self) -> None:
-        """The chunk has told of a segment."""
+        """Record that the chunk has emitted a segment."""
         self._speech_ms, self._speaking = 0, False

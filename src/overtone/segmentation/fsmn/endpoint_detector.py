@@ -1,8 +1,8 @@
-"""From the probability of silence in every 10 ms to where speech starts and ends, as FunASR's FSMN-VAD decides it.
+"""End-points of speech from the probability of silence in every 10 ms, by the rules of FunASR's FSMN-VAD.
 
-Speech begins when 150 ms of the last 200 are speech, and reaches back over those 200 ms and 200 more. It pauses when no
-more than 150 ms of the last 200 are, and is over when that lasts for long enough (`patience.py`); 100 ms of the pause
-still belong to it. It is cut when it has lasted for `max_single_segment_time`. All these times are options.
+Speech begins when 150 ms of the last 200 are speech, and reaches back over those 200 ms and 200 more. It pauses when
+no more than 150 ms of the last 200 are, and is over when that lasts for long enough (`end_silence.py`); 100 ms of the
+pause still belong to it. It is cut when it has lasted for `max_single_segment_time`. All these times are options.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from overtone.segmentation.fsmn.frame_classifier import FrameClassifier
 from overtone.types import SAMPLE_RATE
 
 LOOKAHEAD = 2
-"""Frames that the network hears beyond the one it tells of, so those before the end of a chunk are told in the next."""
+"""Frames beyond the scored one that the network needs, so those before the end of a chunk are scored in the next."""
 
 Spans = list[tuple[int, int]]
 """Half-open, in ms from the start of the stream; -1 where an event does not say that end."""
 
 
 class EndpointDetector:
-    """Finds the speech in one stream. Holds a few numbers, however long the stream.
+    """Detector of the speech in one stream. Holds a few numbers, however long the stream.
 
-    events: give FunASR's events, once for each chunk of audio, as its `generate(cache=…)` does, and not segments:
-    `(start, -1)` for speech that has begun, `(-1, end)` for its end, `(start, end)` for both at once. Speech that
-    begins with the last frame of the stream gets no end there, in FunASR neither.
+    `events` asks for FunASR's events, once for each chunk of audio, as its `generate(cache=…)` does, and not
+    segments: `(start, -1)` for speech that has begun, `(-1, end)` for its end, `(start, end)` for both at once.
+    Speech that begins with the last frame of the stream gets no end there, in FunASR neither.
     """
 
     def __init__(self, options: VadOptions, *, events: bool = False) -> None:
@@ -52,12 +52,13 @@ class EndpointDetector:
         self._window, self._voiced = 0, False  # one bit for each of the last frames, and what they amount to
         self._silence = 0  # frames since speech paused
         self._closed: Spans = []  # segments not yet given out
-        self._told = False  # whether an event has told the start of the segment that is going on
+        self._start_given = False  # whether an event has given the start of the segment that is going on
 
     @property
     def settled_ms(self) -> int:
-        """What is before this is decided: a segment that is going on reaches from its start to here at least, and one
-        that is yet to come starts no sooner."""
+        """Time before which all is decided: a segment that is going on reaches from its start to here at least, and one
+        that is yet to come starts no sooner.
+        """
         if self._start is not None:
             return self._taken * FRAME_MS
         return max(self._taken, self._frames if self._ended else self._frames - self._lookback) * FRAME_MS
@@ -70,7 +71,8 @@ class EndpointDetector:
     def push(self, silence: npt.NDArray[np.float32], decibels: npt.NDArray[np.float32]) -> Spans:
         """Take in the next frames, not the stream's last; get the segments that are now complete, or the events.
 
-        silence: probability that there is no speech. decibels: the frame's energy. Both float32 (frames,).
+        - `silence`: probability that there is no speech, float32 (frames,).
+        - `decibels`: the frame's energy, float32 (frames,).
         """
         return self._take(silence, decibels, None)
 
@@ -92,7 +94,7 @@ class EndpointDetector:
             if samples is None or self._chunk * self._chunk_samples <= samples:
                 stop = min(stop, at + self._chunk_stop - self._frames)
             for speech in self._judge(silence[at:stop], decibels[at:stop], self._patience.threshold):
-                self._step(speech)
+                self._step(speech=speech)
             at = stop
             if not self._events:
                 found += self._give_out()
@@ -122,16 +124,16 @@ class EndpointDetector:
 
     def _chunk_events(self) -> Spans:
         events, self._closed = self._closed, []
-        if events and self._told:
-            events[0], self._told = (-1, events[0][1]), False
-        if self._start is not None and not self._told:
+        if events and self._start_given:
+            events[0], self._start_given = (-1, events[0][1]), False
+        if self._start is not None and not self._start_given:
             events.append((self._start * FRAME_MS, -1))
-            self._told = True
+            self._start_given = True
         if events:
             self._patience.segment_emitted()
         return events
 
-    def _step(self, speech: bool) -> None:
+    def _step(self, *, speech: bool) -> None:
         frame = self._frames
         self._frames += 1
         self._window = (self._window << 1 | speech) & self._mask
@@ -156,7 +158,7 @@ class EndpointDetector:
             self._taken = frame + 1
 
     def _wait(self, frame: int) -> None:
-        """One frame outside of speech, or the first that makes it speech."""
+        """Take in one frame outside of speech, or the first that makes it speech."""
         if self._ended:
             return
         if self._voiced:
@@ -166,7 +168,7 @@ class EndpointDetector:
             self._ended = self._silence * FRAME_MS > self._options.max_start_silence_time
 
     def _end(self, frame: int) -> None:
-        """The segment's last frame is this."""
+        """End the segment at this frame."""
         assert self._start is not None
         self._closed.append((self._start * FRAME_MS, (frame + 1) * FRAME_MS))
         # FunASR spends a frame twice where a segment ends with one that was its own already (only without extension).

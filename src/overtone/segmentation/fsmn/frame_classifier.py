@@ -1,4 +1,4 @@
-"""Whether a frame is speech, from what the network says and how loud it is, as FunASR's FSMN-VAD judges it."""
+"""Frames as speech or not, from the network's probability and their level, by the rules of FunASR's FSMN-VAD."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy.typing as npt
 from overtone.models.fsmn_vad.options import VadOptions
 
 _NO_NOISE_DB = -100.0
-"""The level of noise before there was any; what is not above -99.9 counts as none."""
+"""The level of noise before there was any; noise that is not above -99.9 counts as none."""
 
 
 class FrameClassifier:
-    """Judges the frames of one stream, in order. It remembers the level of the noise."""
+    """Classifier of the frames of one stream, in order. It remembers the level of the noise."""
 
     def __init__(self, options: VadOptions) -> None:
         self._options = options
@@ -23,10 +23,12 @@ class FrameClassifier:
     def __call__(
         self, silence: npt.NDArray[np.float32], decibels: npt.NDArray[np.float32], threshold: float
     ) -> list[bool]:
-        """Whether each frame is speech: when `1 - silence >= silence ** speech_2_noise_ratio + threshold`, and the
-        frame is loud enough both by itself and above the noise, which is a moving average over what is not speech.
+        """Classify frames: one is speech when `1 - silence >= silence ** speech_2_noise_ratio + threshold`, and it is
+        loud enough both by itself and above the noise, which is a moving average over the frames that are not speech.
 
-        silence: probability that there is none. decibels: the frame's energy. Both float32 (frames,).
+        - `silence`: probability that there is no speech, float32 (frames,).
+        - `decibels`: the frame's energy, float32 (frames,).
+        - `threshold`: as `EndSilenceSchedule` has it.
         """
         options = self._options
         silent = silence.astype(np.float64)

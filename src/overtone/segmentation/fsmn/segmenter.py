@@ -1,4 +1,4 @@
-"""A stream cut into the speech that FunASR's FSMN-VAD finds in it, and the silence between."""
+"""Segmenters at the end-points that FunASR's FSMN-VAD finds in a stream."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ _MS = SAMPLE_RATE // 1000
 
 class FsmnSegmenter:
     """Segments between the end-points of speech; they partition the stream.
-    Those with speech are never silent, whatever their level, and what is between them always is, in one segment.
 
-    stream: a new one. longest: samples that no segment with speech exceeds; speech that lasts is cut there, or after
-    the options' `max_single_segment_time`. ValueError where the options' look-back alone would exceed it.
+    Those with speech are never silent, whatever their level, and the audio between them always is, in one segment.
 
-    Held are the segment that goes on, or the look-back, and one block of the network.
+    - `stream`: a new one.
+    - `longest`: samples that no segment with speech exceeds; speech that lasts is cut there, or after the options'
+      `max_single_segment_time`. ValueError where the options' look-back alone would exceed it.
+
+    It holds the segment that goes on, or the look-back, and one block of the network.
     """
 
     def __init__(self, stream: FsmnStream, options: VadOptions, *, longest: int) -> None:
@@ -39,7 +41,6 @@ class FsmnSegmenter:
         self._given = self._count = 0  # samples, and segments
 
     def push(self, samples: Samples) -> Iterator[Segment]:
-        """See `Segmenter`."""
         self._buffer.add(samples)
         scores = self._stream.push(samples)
         if len(scores):
@@ -47,7 +48,6 @@ class FsmnSegmenter:
             self._buffer.drop(self._needed_ms() * _MS)
 
     def finish(self) -> Iterator[Segment]:
-        """See `Segmenter`."""
         scores = self._stream.finish()
         yield from self._last(self._detector.finish(scores.silence, scores.decibels, self._stream.samples))
         yield from self._silence(self._buffer.stop)
@@ -58,11 +58,11 @@ class FsmnSegmenter:
             yield from self._speech(start_ms, self._samples(start_ms, end_ms))
 
     def _last(self, spans: Spans) -> Iterator[Segment]:
-        """What there is at the end of the stream, of which these are the last spans."""
+        """The segments at the end of the stream, of which these are the last spans."""
         return self._found(spans)
 
     def _needed_ms(self) -> int:
-        """Samples before this are not asked for again."""
+        """First sample that may still be asked for."""
         start_ms = self._detector.start_ms
         return self._detector.settled_ms if start_ms is None else start_ms
 
@@ -85,12 +85,12 @@ class FsmnSegmenter:
 
 
 class MergingSegmenter(FsmnSegmenter):
-    """The same, with segments joined to pieces of less than `merge_length_s`, or `longest`, as FunASR's `merge_vad`
-    joins them (`merging.py`).
+    """End-point segments merged into longer ones of less than `merge_length_s`, or `longest`, by FunASR's `merge_vad`
+    (`span_merger.py`).
 
-    hear_gaps: pieces without speech that are shorter than `longest` have samples, to be recognised as they are by
-    FunASR; otherwise they are silent. Held are up to two pieces, for a segment that stays alone is not joined to the
-    silence before it.
+    With `hear_gaps` merged segments without speech that are shorter than `longest` have samples, to be recognized as
+    they are by FunASR; otherwise they are silent. It holds up to two of them, for a segment that stays alone is not
+    joined to the silence before it.
     """
 
     def __init__(

@@ -1,9 +1,9 @@
-"""Answers kept, so that the same audio with the same options is computed once.
+"""Cache of answers, so that the same audio with the same options is computed once.
 
     request ─key_of→ key ─ResultCache→ cached? ─SingleFlight→ Store: MemoryStore, RedisStore ─not there→ make ─→ kept
                                        └─── hit ─────┴──── one for all who ask at once
 
-A cache never fails a request: what cannot be read is computed, what cannot be kept is computed again.
+A cache never fails a request: an answer that cannot be read is computed, one that cannot be kept is computed again.
 """
 
 from overtone.server.cache.keys import key_of

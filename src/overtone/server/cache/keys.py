@@ -1,4 +1,4 @@
-"""What an answer is kept under."""
+"""Keys that answers are kept under."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from overtone.errors import UsageError
 from overtone.server.cache.store import checked_ttl
 
 ENTRY_BYTES = 320
-"""What an entry takes beside the characters of its key and the bytes of its value: the headers of both objects, the
+"""Bytes of an entry beside the characters of its key and the bytes of its value: the headers of both objects, the
 entry, its place in the table. 220 to 254 were seen (CPython 3.11), and allocators round up."""
 
 LARGEST_SHARE = 8
@@ -30,14 +30,15 @@ class _Entry:
 class MemoryStore:
     """The answers used last, in `capacity_bytes` at most, counting keys, values and `ENTRY_BYTES` for each.
 
-    A capacity of 0 keeps none. ttl_s: seconds that an answer is kept from when it was put, None for no end. One whose
-    time is over is dropped when it is asked for, or when its turn to make room comes. For one event loop: nothing here
-    waits, and nothing is locked.
+    A capacity of 0 keeps none. An answer whose time is over is dropped when it is asked for, or when its turn to
+    make room comes. For one event loop: nothing here waits, and nothing is locked.
+
+    `ttl_s`: seconds that an answer is kept from when it was put, None for no end.
     """
 
     healthy = True
-    trouble = None
-    failures = 0
+    last_error = None
+    failure_count = 0
 
     def __init__(
         self, capacity_bytes: int, ttl_s: float | None = None, *, clock: Callable[[], float] = time.monotonic
@@ -49,27 +50,26 @@ class MemoryStore:
         self._ttl_s = float("inf") if checked is None else checked
         self._clock = clock
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
-        """Least recently used first."""
+        """Entries, the least recently used first."""
         self._held_bytes = 0
         self._evicted = 0
 
     @property
     def held_bytes(self) -> int:
-        """What the entries take, by the same count as the capacity."""
+        """Bytes of the entries, by the same count as the capacity."""
         return self._held_bytes
 
     @property
     def entries(self) -> int:
-        """How many answers are kept."""
+        """Number of answers kept."""
         return len(self._entries)
 
     @property
     def evicted(self) -> int:
-        """How many answers have made room for others so far."""
+        """Number of answers that have made room for others so far."""
         return self._evicted
 
     async def get(self, key: str) -> bytes | None:
-        """What was put under the key, or None."""
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -80,7 +80,7 @@ class MemoryStore:
         return entry.value
 
     async def put(self, key: str, value: bytes) -> None:
-        """Keep a value, if it is small enough; what was used least recently makes room."""
+        """Keep a value, if it is small enough; the least recently used ones make room."""
         self._drop(key)
         size = _size_of(key, value)
         if size > self.capacity_bytes or len(value) * LARGEST_SHARE > self.capacity_bytes:

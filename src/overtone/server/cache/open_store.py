@@ -1,4 +1,4 @@
-"""From a setting to a place for answers."""
+"""Store of answers opened from a setting."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from overtone.server.cache.store import Store, checked_ttl
 
 
 def open_store(cache: str, capacity_bytes: int, ttl_s: float | None) -> Store:
-    """The store that `cache` names: `memory`, `off`, or the URL of a Redis.
+    """Open the store that `cache` names: `memory`, `off`, or the URL of a Redis.
 
-    capacity_bytes: of `memory` alone. ttl_s: seconds that an answer is kept, None for no end. UsageError for anything
-    else, which is not repeated: it may be a URL with a password.
+    UsageError for any other name, which is not repeated: it may be a URL with a password.
+
+    - `capacity_bytes`: of `memory` alone.
+    - `ttl_s`: seconds that an answer is kept, None for no end.
     """
     if cache == "memory":
         return MemoryStore(capacity_bytes, ttl_s)

@@ -15,27 +15,29 @@ from overtone.system.memory import MIB
 PREFIX = "overtone:answer:"
 
 TIMEOUT_S = 0.5
-"""For one question, connecting included. A Redis nearby answers in a millisecond, one far away or behind TLS in 50; a
-busy event loop may add to that. Longer than this is not worth waiting for where computing takes about as long."""
+"""Seconds for one command, connecting included. A Redis nearby answers in a millisecond, one far away or behind TLS
+in 50; a busy event loop may add to that. Longer than this is not worth waiting for where computing takes about as
+long."""
 
 PAUSE_S = 5.0
-"""Between questions to a Redis in trouble. A dead one costs one request in five seconds `TIMEOUT_S`, and one that was
-restarted is soon used again."""
+"""Seconds between commands to a Redis in trouble. A dead one costs one request in five seconds `TIMEOUT_S`, and one
+that was restarted is soon used again."""
 
 LARGEST_BYTES = 4 * MIB
 """Larger values are neither sent nor read: on 100 Mbit/s they would not come through in `TIMEOUT_S`, and Redis serves
-nobody else while it copies them."""
+no other client while it copies them."""
 
 CONNECTIONS = 16
-"""At most. Redis runs one command at a time, so more would wait there rather than here."""
+"""Connections at most. Redis runs one command at a time, so more would wait there rather than here."""
 
 
 class RedisStore:
     """Answers in the Redis of a URL, under `prefix` and the key. Whatever happens to it, nothing here raises.
 
-    While it does not answer, or refuses, `get` gives None and `put` drops the value. That is said once, and Redis is
-    asked again every `pause_s`, by a request that comes then. ttl_s: seconds that an
-    answer is kept; None leaves that to Redis and its `maxmemory-policy`. A value of no bytes cannot be told from none.
+    While it does not answer, or refuses, `get` gives None and `put` drops the value. That is logged once, and Redis is
+    asked again every `pause_s`, by a request that comes then. An empty value reads as none.
+
+    `ttl_s`: seconds that an answer is kept; None leaves that to Redis and its `maxmemory-policy`.
 
     UsageError if redis-py is not installed or the URL is malformed.
     """
@@ -68,24 +70,23 @@ class RedisStore:
 
     @property
     def healthy(self) -> bool:
-        """Whether Redis answered, and did as it was asked, the last time."""
-        return self.trouble is None
+        """True if Redis answered, and did as it was asked, the last time."""
+        return self.last_error is None
 
     @property
-    def trouble(self) -> str | None:
-        """What is wrong with it; None while nothing is. Shows no password."""
+    def last_error(self) -> str | None:
         for breaker in (self._link, self._reading, self._writing):
-            if breaker.trouble is not None:
-                return f"{breaker.name}: {breaker.trouble}"
+            if breaker.last_error is not None:
+                return f"{breaker.name}: {breaker.last_error}"
         return None
 
     @property
-    def failures(self) -> int:
-        """How often asking failed so far, not counting what was not asked during a pause."""
-        return self._link.failures + self._reading.failures + self._writing.failures
+    def failure_count(self) -> int:
+        """Failed commands so far, not counting those not sent during a pause."""
+        return self._link.failure_count + self._reading.failure_count + self._writing.failure_count
 
     async def get(self, key: str) -> bytes | None:
-        """What was put under the key; None where there is none, it is too large, or Redis does not say."""
+        """The value under the key; None where there is none, it is too large, or Redis does not say."""
         # GETRANGE, as GET would bring whatever size somebody has left there. One byte more tells a cut value.
         value = await self._ask(self._reading, "GETRANGE", self._prefix + key, 0, LARGEST_BYTES)
         return value if isinstance(value, bytes) and 0 < len(value) <= LARGEST_BYTES else None
@@ -97,13 +98,13 @@ class RedisStore:
             await self._ask(self._writing, "SET", self._prefix + key, value, *expiry)
 
     async def close(self) -> None:
-        """Close the connections. What is kept stays in Redis."""
+        """Close the connections. Values stay in Redis."""
         self._closed = True
         with suppress(Exception):  # they are given up, however that goes
             await asyncio.wait_for(self._redis.aclose(), self._timeout_s)
 
     async def _ask(self, way: CircuitBreaker, *command: str | bytes | int) -> Any:
-        """What Redis answers; None where it is not asked, refuses or does not answer in time."""
+        """Answer of Redis; None where it is not asked, refuses or does not answer in time."""
         from redis.exceptions import ResponseError
 
         if self._closed or (turn := way.try_acquire()) is None or (link_turn := self._link.try_acquire()) is None:
@@ -113,7 +114,7 @@ class RedisStore:
         except ResponseError as error:
             self._link.record_success(link_turn)
             if str(error).startswith("WRONGTYPE"):
-                way.failures += 1  # somebody else's value, which says nothing of Redis; putting ours replaces it
+                way.failure_count += 1  # somebody else's value, which says nothing of Redis; putting ours replaces it
             else:
                 way.record_failure(turn, self._said(error))
             return None
@@ -125,7 +126,7 @@ class RedisStore:
         return answer
 
     async def _send(self, command: tuple[str | bytes | int, ...]) -> Any:
-        if self._link.trouble is not None:
+        if self._link.last_error is not None:
             # Those that lie in the pool are likely to be as dead as the one that failed.
             await self._pool.disconnect(inuse_connections=False)
         return await self._redis.execute_command(*command)

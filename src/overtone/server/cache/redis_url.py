@@ -1,4 +1,4 @@
-"""The address of a Redis: checked, and named without what is secret in it."""
+"""URL of a Redis: checked, and named without its secrets."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ REMEDY = (
 )
 
 _OPTIONS = re.compile("db|username|password|client_name|ssl_[a-z_]+")
-"""What may stand after the `?`. redis-py would take all its settings from there, the time limits too."""
+"""Parameters allowed after the `?`. redis-py would take all its settings from there, the time limits too."""
 
 
 def name_of(url: str) -> str:
-    """What to call the Redis of a URL in messages. UsageError if it is malformed; no part of it is repeated then."""
+    """Name for the Redis of a URL in messages. UsageError if it is malformed; no part of it is repeated then."""
     try:
         parts = urlsplit(url)
         port = parts.port or 6379

@@ -1,4 +1,4 @@
-"""The front of the cache: an answer from where it is kept, from who is just computing it, or computed."""
+"""Front of the cache: an answer from the store, from another request that is computing it, or computed."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from overtone.server.cache.store import Store
 from overtone.system.memory import KIB, MIB
 
 Outcome = Literal["hit", "shared", "miss"]
-"""Kept from before; computed for somebody else who asked at the same time; computed for this one."""
+"""Origin of an answer: kept from before; computed for another request at the same time; computed for this one."""
 
 KEEPING_BYTES = 16 * MIB
-"""Answers on their way to the store, at most; a single one may be larger. What comes too fast for it is not kept. They
-are three of the largest that Redis is sent, or a thousand of the usual, which have some 10 KiB."""
+"""Bytes of answers on their way to the store, at most; a single one may be larger. Answers that come too fast for it
+are not kept. It holds three of the largest that Redis is sent, or a thousand of the usual, which have some 10 KiB."""
 
 KEPT_BYTES = 4 * KIB
-"""What each of them is charged beside its own bytes: a task, its frames and a command to Redis."""
+"""Bytes that each of them is charged beside its content: a task, its frames and a command to Redis."""
 
 CLOSING_S = 2.0
-"""For answers still on their way when the service stops: several times what Redis is given for one."""
+"""Seconds for answers still on their way when the service stops: several times the time that Redis is given for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +36,16 @@ class _Kept:
 class ResultCache:
     """Answers by key, each computed once at a time and kept when it is done. For one event loop.
 
-    Nobody waits for an answer to be kept: that is done behind, and until it is, the answer is given from here.
+    No caller waits for an answer to be kept: that is done behind, and until it is, the answer is given from here.
     """
 
     def __init__(self, store: Store, flights: SingleFlight | None = None) -> None:
         self.hits = 0
         """Answers given that had been kept."""
         self.shared = 0
-        """Answers given to who had joined somebody else's request."""
+        """Answers given to requests that had joined another one."""
         self.misses = 0
-        """Answers computed for who asked first. What failed is counted nowhere."""
+        """Answers computed for the first to ask. Failures are counted nowhere."""
         self.dropped = 0
         """Answers not kept, as too many were on their way to the store."""
         self._store = store
@@ -55,18 +55,18 @@ class ResultCache:
 
     @property
     def healthy(self) -> bool:
-        """Whether the store did what it was last asked to do. Answers come either way."""
+        """True if the store did its last command. Answers come either way."""
         return self._store.healthy
 
     @property
-    def trouble(self) -> str | None:
-        """What is wrong with the store; None while nothing is. Shows no password."""
-        return self._store.trouble
+    def last_error(self) -> str | None:
+        """Text of the store's last failure; None while nothing is wrong. Shows no password."""
+        return self._store.last_error
 
     @property
-    def failures(self) -> int:
-        """How often asking the store failed so far."""
-        return self._store.failures
+    def failure_count(self) -> int:
+        """Failed commands of the store so far."""
+        return self._store.failure_count
 
     @property
     def held_bytes(self) -> int:
@@ -74,9 +74,9 @@ class ResultCache:
         return self._store.held_bytes + self._keeping_bytes
 
     async def get_or_make(self, key: str, make: Callable[[], Awaitable[bytes]]) -> tuple[bytes, Outcome]:
-        """The answer under a key, and where it came from. `make` is called where there is none.
+        """The answer under a key, and its origin. `make` is called where there is none.
 
-        Raises what `make` raises. RefusedError `not_ready` if the cache is closed meanwhile.
+        Raises the errors of `make`. RefusedError `not_ready` if the cache is closed meanwhile.
         """
         on_its_way = self._keeping.get(key)
         if on_its_way is not None:
@@ -93,7 +93,7 @@ class ResultCache:
         return answer, "miss"
 
     async def close(self) -> None:
-        """Stop what is being computed, keep what is done if that goes quickly, and close the flights and the store."""
+        """Stop computing, keep finished answers if that goes quickly, and close the flights and the store."""
         await self._flights.close()
         if self._keeping:
             _, late = await asyncio.wait([kept.task for kept in self._keeping.values()], timeout=CLOSING_S)
@@ -103,7 +103,7 @@ class ResultCache:
         await self._store.close()
 
     async def _look_or_make(self, key: str, make: Callable[[], Awaitable[bytes]]) -> tuple[bytes, bool]:
-        """The answer, and whether it had been kept."""
+        """The answer, and True if it had been kept."""
         found = await self._store.get(key)
         if found is not None:
             return found, True

@@ -1,4 +1,4 @@
-"""The same work asked for several times at once, done once."""
+"""Single flight: the same work asked for several times at once, done once."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ class _Flight:
 
 
 class SingleFlight:
-    """Work by key, in tasks of its own: it goes on while anybody waits for it, and is cancelled when the last has gone.
+    """Work by key, in separate tasks: it goes on while any caller waits, and is cancelled when the last has gone.
 
-    For one event loop. What has ended, well or not, or was left by all, is not given to those who come later.
+    For one event loop. Work that has ended, well or not, or was left by all, is not given to those who come later.
     """
 
     def __init__(self) -> None:
         self._flights: dict[str, _Flight] = {}
-        """Those that may be joined."""
+        """Flights that may be joined."""
         self._tasks: set[asyncio.Task[Any]] = set()
-        """All that have not ended, those included that nobody waits for any more."""
+        """All tasks that have not ended, those included that no caller waits for any more."""
         self._closed = False
 
     def __len__(self) -> int:
-        """How many tasks there are, those included that are being cancelled."""
+        """Number of tasks, those included that are being cancelled."""
         return len(self._tasks)
 
     async def run(self, key: str, make: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
-        """What `make` gives, and whether it was somebody else's.
+        """Result of `make`, and True if another caller had started it.
 
-        Raises what it raises, for all who wait. RefusedError `not_ready` after `close`, and where the work was
-        cancelled by anybody but those who wait.
+        Raises its errors, for all who wait. RefusedError `not_ready` after `close`, and where the work was
+        cancelled by any but those who wait.
         """
         flight = self._flights.get(key)
         shared = flight is not None and not flight.task.done()

@@ -1,4 +1,4 @@
-"""What a place for answers has to do."""
+"""Protocol of a store of answers."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ MOST_TTL_S = 100 * 365 * 86_400
 
 
 class Store(Protocol):
-    """Answers by key, for one event loop. Nothing here raises: what fails is a miss, or is not kept, and is counted."""
+    """Answers by key, for one event loop. Nothing here raises: a failure is a miss, or is not kept, and is counted."""
 
     @property
     def healthy(self) -> bool:
-        """Whether it did what it was last asked to do."""
+        """True if it did its last command."""
 
     @property
-    def trouble(self) -> str | None:
-        """What is wrong with it; None while nothing is. Shows no password."""
+    def last_error(self) -> str | None:
+        """Text of its last failure; None while nothing is wrong. Shows no password."""
 
     @property
-    def failures(self) -> int:
-        """How often asking it failed so far."""
+    def failure_count(self) -> int:
+        """Failed commands so far."""
 
     @property
     def held_bytes(self) -> int:
         """Memory of this process that it holds."""
 
     async def get(self, key: str) -> bytes | None:
-        """What was put under the key, or None."""
+        """The value under the key, or None."""
 
     async def put(self, key: str, value: bytes) -> None:
-        """Keep a value under the key, in place of what was there; or do not, where there is no room for it."""
+        """Keep a value under the key, in place of an older one; or do not, where there is no room for it."""
 
     async def close(self) -> None:
-        """Let go of everything; what is got after that is None."""
+        """Free all values; every `get` after that is None."""
 
 
 def checked_ttl(ttl_s: float | None) -> float | None:

@@ -1,1 +1,1 @@
-"""What every connection and request goes through."""
+"""Middleware of every connection and request."""

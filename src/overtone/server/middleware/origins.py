@@ -1,4 +1,4 @@
-"""Which pages may call the service from a browser: its own, and those of origins that are named."""
+"""Origin check: pages that may call the service from a browser are its own, and those of origins that are named."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class OriginPolicy:
-    """Keeps pages of others from what only this machine is to reach.
+    """Keeps pages of others from a service that only this machine is to reach.
 
     A browser sends any page's requests to loopback, streams too, and a page whose name is made to mean 127.0.0.1 could
     read the answers. So an `Origin` has to be the service's own or one of `origins`, and where the service listens on
@@ -25,7 +25,7 @@ class OriginPolicy:
         self._names = _LOOPBACK | {host} if private else None
 
     def check(self, scope: Scope) -> None:
-        """RefusedError (foreign) for a request of a page that may not call."""
+        """Raise RefusedError (foreign) for a request of a page that may not call."""
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if self._names is not None and _name_of(f"//{host}") not in self._names:

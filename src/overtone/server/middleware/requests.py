@@ -1,4 +1,4 @@
-"""The outermost layer of every request: its id, its clock, its line in the log, its place in the metrics."""
+"""ASGI middleware: request id, latency, access log, metrics, origin check."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from overtone.server.observability.metrics import Metrics
 _LOG = logging.getLogger("overtone.server.requests")
 
 _DRAINED_BYTES = 1 << 20
-"""Of a body that is not wanted, so much is read before the refusal is sent: a client that is still sending when the
-connection is closed under it may never see why. What is larger is cut off."""
+"""Bytes of an unwanted body that are read before the refusal is sent: a client that is still sending when the
+connection is closed under it may never see why. A larger body is cut off."""
 
 _DRAINED_S = 0.25
 """Seconds that are waited for each piece of it."""
@@ -30,21 +30,22 @@ _DRAINING_S = 3.0
 """Seconds that all of its pieces may take: one that trickles would keep its connection for ever."""
 
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
-"""Asked every few seconds by machines, and logged only where they fail, as what belongs to the page is."""
+"""Routes asked every few seconds by machines, and logged only where they fail, as are the files of the page."""
 
 _PAGES = "/gradio_api/"
 """Connections of an open page, which last as long as it is looked at and say nothing of how fast answers are."""
 
 
 class RequestMiddleware:
-    """Wraps an ASGI app. neighbours: who may call it from a browser.
+    """Wrapper of an ASGI app.
 
-    `under_way`: requests that are not answered yet.
+    - `origins`: the check of callers from a browser.
+    - `in_flight`: requests that are not answered yet.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, neighbours: OriginPolicy) -> None:
-        self._app, self._metrics, self._neighbours = app, metrics, neighbours
-        self.under_way = 0
+    def __init__(self, app: ASGIApp, metrics: Metrics, origins: OriginPolicy) -> None:
+        self._app, self._metrics, self._origins = app, metrics, origins
+        self.in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -56,9 +57,9 @@ class RequestMiddleware:
         set_request_id(request.id)
         began = time.perf_counter()
         counts = scope["path"].startswith("/v1/")  # the page's own connections last as long as it is looked at
-        self.under_way += counts
+        self.in_flight += counts
         try:
-            self._neighbours.check(scope)
+            self._origins.check(scope)
             await self._app(scope, request.receive, request.send)
         except asyncio.CancelledError:
             # By the end of the service and nothing else: the time to finish what was admitted is over.
@@ -72,7 +73,7 @@ class RequestMiddleware:
                 _LOG.exception("a fault of the service")
             await request.refuse(error)
         finally:
-            self.under_way -= counts
+            self.in_flight -= counts
             self._told(scope, request, time.perf_counter() - began)
             set_request_id(None)
 
@@ -110,7 +111,7 @@ class _RequestScope:
         self._drained = 0
 
     async def receive(self) -> Message:
-        """As the server gives it."""
+        """Receive as the server gives it."""
         self._asks_first = False
         message = await self._receive()
         if message["type"] != "http.request" or not message.get("more_body"):
@@ -118,7 +119,7 @@ class _RequestScope:
         return message
 
     async def send(self, message: Message) -> None:
-        """As the app sends it, with the request's id."""
+        """Send as the app does, with the request's id."""
         if message["type"] in ("http.response.start", "websocket.http.response.start"):
             self.status = message["status"]
             headers = [*message.get("headers", ()), (b"x-request-id", self.id.encode())]
@@ -141,7 +142,7 @@ class _RequestScope:
             self._drained += len(message.get("body", b""))
 
     async def refuse(self, error: Exception) -> None:
-        """Tell of an error, if nothing was told yet."""
+        """Answer with an error, if nothing was sent yet."""
         if self.status:
             return
         self._scope.setdefault("state", {})["refused"] = problems.code_of(error)

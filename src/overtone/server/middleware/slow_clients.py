@@ -1,4 +1,4 @@
-"""Connections that end: uvicorn's own waits for ever for who connects and says nothing, or asks and does not read."""
+"""Connections that end: uvicorn's own waits for ever for a client that says nothing, or asks and does not read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MOST_CONNECTIONS = 2000
-"""Open at once. Each costs some 50 KB; admission bounds what they may ask for."""
+"""Connections open at once. Each costs some 50 KB; admission bounds the requests on them."""
 
 HEAD_S = 10.0
 """Seconds from a connection, or the first byte of a further request, until the whole head of the request is there."""
@@ -22,7 +22,7 @@ _LEAST_RATE = 4096
 """Bytes per second, on average, in which answers that do not fit into the system's buffers have to be taken."""
 
 _BEYOND = 20
-"""Connections that are told that there are too many; what comes on top of them is closed unheard."""
+"""Connections that are refused with a message; any on top of them are closed unheard."""
 
 _OWN = 200
 """Descriptors of the service itself. A connection has one, and one for the file that comes through it; where none
@@ -30,7 +30,7 @@ come, there is room for connections that have come and are not counted yet."""
 
 
 class Connection(H11Protocol):
-    """One connection, with an end to how long its client is waited for."""
+    """One connection, with an end to the time its client is waited for."""
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
@@ -38,7 +38,7 @@ class Connection(H11Protocol):
         self._stalling: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own has it
-        """It is open. One that is far too many is closed again."""
+        """Begin to wait for a request. A connection that is far too many is closed again."""
         super().connection_made(transport)
         if self.limit_concurrency is not None and len(self.connections) > self.limit_concurrency + _BEYOND:
             transport.abort()
@@ -46,13 +46,13 @@ class Connection(H11Protocol):
         self._heading = self.loop.call_later(HEAD_S, transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is closed."""
+        """Stop all timers of the connection."""
         self._head_came()
         self._was_taken()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """More of a request."""
+        """Take more of a request."""
         super().data_received(data)
         if self.conn.their_state is not h11.IDLE:  # the head is there; bodies are waited for elsewhere
             self._head_came()
@@ -65,7 +65,7 @@ class Connection(H11Protocol):
             self._heading = None
 
     def pause_writing(self) -> None:
-        """The client does not take its answer as fast as it is made."""
+        """Begin to watch a client that does not take its answer as fast as it is made."""
         super().pause_writing()
         self._watch(self.transport.get_write_buffer_size())
 
@@ -80,7 +80,7 @@ class Connection(H11Protocol):
             self._watch(left_bytes)
 
     def resume_writing(self) -> None:
-        """It has taken nearly all of it."""
+        """Stop watching a client that has taken nearly all of its answer."""
         super().resume_writing()
         self._was_taken()
         if self.transport.is_closing():
@@ -92,14 +92,14 @@ class Connection(H11Protocol):
             self._stalling = None
 
     def timeout_keep_alive_handler(self) -> None:
-        """Nothing was asked for a while. Closing waits for what was not taken, and that is not waited for any more."""
+        """Close an idle connection. Closing would wait for the rest of an answer to be taken, so that is dropped."""
         super().timeout_keep_alive_handler()
         if self._stalling is None and self.transport.get_write_buffer_size():
             self.transport.abort()
 
 
 def max_connections() -> int:
-    """How many may be open, with as many descriptors as this process may have."""
+    """Number of connections that may be open, with as many descriptors as this process may have."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else max(1, min(MOST_CONNECTIONS, (soft - _OWN) // 2))
 

@@ -1,7 +1,7 @@
-"""What the service writes about itself: one line for each event, on standard error, as JSON or as plain text.
+"""Logs of the service: one line for each event, on standard error, as JSON or as plain text.
 
 A logger of Overtone takes fields through `extra`: `LOG.info("answered", extra={"status": 200, "ms": 12.5})`. Fields of
-other loggers are left out: nobody here knows what is in them. Neither a header nor the path of an upload belongs into a
+other loggers are left out: their content is unknown here. Neither a header nor the path of an upload belongs into a
 field or a message.
 """
 
@@ -39,7 +39,7 @@ def request_id() -> str | None:
 
 
 def set_request_id(value: str | None) -> None:
-    """From here on this task, and those it starts, work for that request."""
+    """Mark this task, and those it starts, as working for that request from here on."""
     _request_id.set(value)
 
 
@@ -51,16 +51,16 @@ def new_request_id(given: str | None) -> str:
 
 
 def configure(json: bool | None, level: str) -> None:
-    """Have this process log. json: None means plain text on a terminal and JSON elsewhere. Uvicorn: `log_config=None`.
+    """Configure logging of this process. With uvicorn: `log_config=None`.
 
-    UsageError if there is no such level.
+    `json` None means plain text on a terminal and JSON elsewhere. UsageError if there is no such level.
     """
     logging.config.dictConfig(log_config(json, level))
     logging.captureWarnings(True)
 
 
 def log_config(json: bool | None, level: str) -> dict[str, Any]:
-    """The same as `configure`, for `logging.config.dictConfig` and for uvicorn's `log_config`."""
+    """The configuration for `logging.config.dictConfig` and for uvicorn's `log_config`; arguments of `configure`."""
     level = level.lower()
     if level not in LEVELS:
         raise UsageError(f"{level!r} is no level to log at; write one of {', '.join(LEVELS)}.")
@@ -86,14 +86,14 @@ def log_config(json: bool | None, level: str) -> dict[str, Any]:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object on one line, ASCII, so that no text of a user's can end a line or start another."""
+    """Formatter to one JSON object on one line, ASCII, so that no text of a user's can end a line or start another."""
 
     def __init__(self, *, tracebacks: bool = False) -> None:
         super().__init__()
         self._tracebacks = tracebacks
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """Format a record."""
         line: dict[str, Any] = {
             "time": _time(record),
             "level": record.levelname.lower(),
@@ -112,14 +112,14 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """One line for a person: time, level, logger, message, fields. What a terminal would obey is shown escaped."""
+    """Formatter to one line for a person: time, level, logger, message, fields. Control characters are escaped."""
 
     def __init__(self, *, tracebacks: bool = False) -> None:
         super().__init__()
         self._tracebacks = tracebacks
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line; with tracebacks, those are lines below it, each marked as a part of it."""
+        """Format a record; tracebacks are lines below it, each marked as a part of it."""
         fields = {**_fields(record), **({} if (current := request_id()) is None else {"request_id": current})}
         if (error := _error(record)) is not None:
             fields["error"] = " ".join(map(str, _fault(error).values()))
@@ -134,8 +134,9 @@ class TextFormatter(logging.Formatter):
 
 
 class _LoggedElsewhere(logging.Filter):
-    """Drops what uvicorn says of each WebSocket: path and query as they came, which our own line says without them, and
-    a complaint that it makes of every one that was refused in HTTP's own words."""
+    """Filter of uvicorn's lines on WebSockets: path and query as they came, which the service's own line says
+    without them, and a complaint about every one that was refused in HTTP's own words.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         said = str(record.msg)
@@ -193,7 +194,7 @@ def _error(record: logging.LogRecord) -> BaseException | None:
 
 
 def _fault(error: BaseException) -> dict[str, str | int]:
-    """What went wrong and where, without the way there."""
+    """Error and its place, without the way there."""
     # The system's errors end with the path of a file, which may be somebody's upload.
     said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     fault: dict[str, str | int] = {"type": type(error).__name__, "message": _shortened(said)}

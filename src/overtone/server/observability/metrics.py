@@ -1,4 +1,4 @@
-"""What Prometheus is told: events as they are pushed, and the state of the service as it is at every scrape."""
+"""Metrics for Prometheus: events as they are pushed, and the state of the service as it is at every scrape."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from overtone.types import Timings
 __all__ = ["OTHER", "STAGES", "UNMATCHED", "Gauges", "Metrics", "Snapshot", "server_timing"]
 
 REQUEST_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300)
-"""From an answer out of the cache to an hour of audio on a slow machine."""
+"""Upper bounds in seconds, from an answer out of the cache to an hour of audio on a slow machine."""
 
 STAGE_BUCKETS_S: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
@@ -37,7 +37,7 @@ _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
 class Metrics:
-    """Counts what happens and tells it, in a registry of its own. Thread-safe."""
+    """Counters of events, with their exposition, in a separate registry. Thread-safe."""
 
     def __init__(self, gauges: Gauges) -> None:
         self._requests = Histogram(
@@ -74,21 +74,21 @@ class Metrics:
         ProcessCollector(registry=self._registry)
 
     def request(self, route: str | None, method: str, status: int, seconds: float) -> None:
-        """A request was answered. route: the template, `/v1/jobs/{id}`; None where no route took it."""
+        """Count an answered request. `route`: the template, `/v1/jobs/{id}`; None where no route took it."""
         named = UNMATCHED if route is None else self._routes.bounded(route)
         self._requests.labels(named, method if method in _METHODS else OTHER, str(status)).observe(seconds)
 
     def stage(self, timings: Timings) -> None:
-        """One source went through the stages."""
+        """Count the stages of one source."""
         for stage, seconds in _stage_seconds(timings).items():
             self._stages.labels(stage).observe(seconds)
 
     def refused(self, code: str) -> None:
-        """A request was refused with this error code."""
+        """Count a request refused with this error code."""
         self._refused.labels(self._codes.bounded(code)).inc()
 
     def audio(self, seconds: float, kind: str, task: str = "emotion") -> None:
-        """So many seconds of audio were answered to this kind of request, which asked for this."""
+        """Count seconds of audio answered to this kind of request for this task."""
         self._audio.labels(self._kinds.bounded(kind), self._tasks.bounded(task)).inc(seconds)
 
     def exposition(self) -> tuple[bytes, str]:
@@ -114,7 +114,7 @@ def _stage_seconds(timings: Timings) -> dict[str, float]:
 
 
 class _Values:
-    """The values that a label has had: so many and no more, whatever callers pass on from outside."""
+    """Values that a label has had: so many and no more, whatever callers pass on from outside."""
 
     def __init__(self) -> None:
         self._seen: set[str] = set()
@@ -128,7 +128,7 @@ class _Values:
 
 
 class _Scrape(Collector):
-    """What one scrape reads."""
+    """Collector of one scrape."""
 
     def __init__(self, gauges: Gauges, pushed: tuple[MetricWrapperBase, ...]) -> None:
         self._gauges = gauges

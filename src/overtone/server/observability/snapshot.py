@@ -1,4 +1,4 @@
-"""What the service holds and has done, read when somebody asks, and how Prometheus is told of it."""
+"""Snapshot of the service's state, read on demand, and its form as Prometheus metrics."""
 
 from __future__ import annotations
 
@@ -17,13 +17,17 @@ from overtone.engine.stats import EngineStats
 class Snapshot:
     """The state of the service now.
 
-    queue_seconds: seconds of audio that wait for the model, by class: interactive, jobs, live.
-    engine: what the engines have done together since the service started. devices: how many of them there are.
-    memory_planned_bytes: what is resident, audio in flight and one batch, as they were planned; memory_resident_bytes:
-    what is in use now. cache_shared: requests that waited for the same audio to be answered for another.
-    jobs: how many are in each state. restarts: how often the engine was started again.
-    audio_seconds_rate: seconds of audio answered per second, over the last while.
-    model, precision, device: what answers, where that is known. transcriber: what writes down, if anything does.
+    - `queue_seconds`: seconds of audio that wait for the model, by class: interactive, jobs, live.
+    - `engine`: totals of the engines together since the service started.
+    - `devices`: how many of them there are.
+    - `memory_planned_bytes`: resident, audio in flight and one batch, as they were planned.
+    - `memory_resident_bytes`: in use now.
+    - `cache_shared`: requests that waited for the same audio to be answered for another.
+    - `jobs`: how many are in each state.
+    - `restarts`: how often the engine was started again.
+    - `audio_seconds_rate`: seconds of audio answered per second, over the last while.
+    - `model`, `precision`, `device`: of the emotion model, where they are known.
+    - `transcriber`: the recognition model, if there is one.
     """
 
     queue_seconds: Mapping[str, float]
@@ -52,7 +56,7 @@ class Snapshot:
 
 
 class Gauges(Protocol):
-    """Who knows the state of the service. Asked at every scrape, so an answer has to be cheap."""
+    """Provider of the service's state. Asked at every scrape, so an answer has to be cheap."""
 
     def snapshot(self) -> Snapshot:
         """The state now."""

@@ -1,4 +1,4 @@
-"""Files that clients send: bounded in bytes, number, time and disk while they come in.
+"""Uploads: files that clients send, bounded in bytes, number, time and disk while they come in.
 
 A request's pieces go through a `Form`, if they are one, to its `UploadWriter`: each a `SpoolFile` that grows in the
 folder of the `Spool` until it is an `Upload`.

@@ -1,4 +1,4 @@
-"""A multipart form, read as it comes in: files go to where they arrive, fields are few and small."""
+"""Streaming parser of multipart forms: files go to the upload writer, fields are few and small."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from overtone.system.memory import KIB, format_size
 
 MOST_FIELDS = 32
 MOST_FIELD_BYTES = 4 * KIB
-"""Of the name and the value of a field together."""
+"""Bytes of the name and the value of a field together."""
 
 MOST_HEADER_BYTES = 16 * KIB
-"""Of one line in the headers of a part; there may be eight of them."""
+"""Bytes of one line in the headers of a part; there may be eight of them."""
 
 LIST = "[]"
-"""How names end of fields that may be there several times; their values are joined by `SEPARATOR`."""
+"""Ending of names of fields that may be there several times; their values are joined by `SEPARATOR`."""
 
 SEPARATOR = "\n"
 
@@ -27,7 +27,7 @@ FILE_FIELD = "file"
 
 
 class Form:
-    """The body of a form, taken in pieces cut anywhere. RefusedError (bad_request) where it is not as it should be."""
+    """Parser of a form's body, fed in pieces cut anywhere. RefusedError (bad_request) for a malformed body."""
 
     def __init__(self, boundary: bytes, arrivals: UploadWriter) -> None:
         self.fields: dict[str, str] = {}
@@ -57,7 +57,7 @@ class Form:
             raise _bad(f"{error}") from error
 
     def feed(self, piece: bytes) -> None:
-        """The next piece of the body."""
+        """Take the next piece of the body."""
         if not self._begun:
             # After line breaks the parser passes over any text before the first boundary, or not, depending on where
             # pieces are cut. Without line breaks it never does.
@@ -69,7 +69,7 @@ class Form:
             raise _bad(f"{error}") from error
 
     def end(self) -> None:
-        """The body is over."""
+        """End the body."""
         if not self._ended:
             raise _bad("it was cut off: its closing boundary did not come")
         if not self._any_file:

@@ -1,4 +1,4 @@
-"""What a service takes in uploads, and how long it waits for them."""
+"""Limits of uploads in bytes, number and time."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from overtone.system.memory import format_size
 class UploadLimits:
     """Bounds of uploads. UsageError where one of them could let nothing in.
 
-    most_bytes: of all files of one request. most_files: of one request. idle_s: how long nothing may come. least_rate:
-    bytes per second, averaged since the start and asked for once `grace_s` have been waited; 0 asks for none.
-    total_bytes: of all uploads on disk together, shared by all requests.
+    - `most_bytes`: of all files of one request.
+    - `most_files`: of one request.
+    - `idle_s`: how long nothing may come.
+    - `least_rate`: bytes per second, averaged since the start and asked for once `grace_s` have been waited; 0 asks for
+      none.
+    - `total_bytes`: of all uploads on disk together, shared by all requests.
     """
 
     most_bytes: int

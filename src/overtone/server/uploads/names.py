@@ -1,4 +1,4 @@
-"""What clients call their files, made fit to be shown. A name never becomes part of a path."""
+"""File names from clients, made fit to be shown. A name never becomes part of a path."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ENCODED = re.compile(r"""filename\*\s*=\s*"?(utf-8|iso-8859-1)'[\w-]*'([^;\s"]*
 
 
 def sanitize_filename(name: str) -> str:
-    """The last component of what may be a path of any system, without control characters and not too long."""
+    """The last component of a path of any system, without control characters and not too long."""
     parts = [part for part in re.split(r"[/\\]", name) if part.strip() not in ("", ".", "..")]
     last = "".join("_" if _disturbs(character) else character for character in parts[-1].strip()) if parts else NAMELESS
     if len(last) <= MOST_CHARACTERS:
@@ -26,7 +26,7 @@ def sanitize_filename(name: str) -> str:
 
 
 def _disturbs(character: str) -> bool:
-    """Whether it would do something to a terminal or a page, or cannot be written as UTF-8."""
+    """True if it would do something to a terminal or a page, or cannot be written as UTF-8."""
     # Of the invisible ones only those that turn text around; joiners belong to words and pictures.
     turns = unicodedata.bidirectional(character) in ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
     return turns or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")

@@ -1,4 +1,4 @@
-"""A private folder for what lives as long as a process, and the sweeping of what killed processes left."""
+"""A private folder for files that live as long as a process, and the sweeping of those that killed processes left."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class TempFolder:
     """A folder that only this user can enter (0700): inside `parent`, or among the temporary files where it is None.
 
     A lock inside says that its process lives; the system lets go of it however the process ends. So the next to make
-    one in the same parent knows what nobody needs any more, and removes it: folders with such a lock, and in them
+    one in the same parent knows which are no longer needed, and removes them: folders with such a lock, and in them
     only files named as uploads are. UsageError where the parent cannot be used.
     """
 

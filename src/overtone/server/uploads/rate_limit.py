@@ -1,4 +1,4 @@
-"""How fast a client sends, and how much longer it is waited for. It has no clock: it is told."""
+"""Minimum-rate limiter for uploads. Pure: callers pass elapsed time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from overtone.system.memory import format_size
 
 
 class RateLimit:
-    """What came from one client and how long that was waited for.
+    """Bytes from one client and the time that they were waited for.
 
     Only waiting counts: seconds in which the service writes to a slow disk are no fault of the client.
     """
@@ -27,18 +27,18 @@ class RateLimit:
 
     @property
     def timeout_s(self) -> float:
-        """How long the next piece may take; not above 0 where the client has been too slow already."""
+        """Seconds that the next piece may take; not above 0 where the client has been too slow already."""
         return min(self._limits.idle_s, self._due_s)
 
     @property
     def _due_s(self) -> float:
-        """When the average will have fallen to the least rate, if nothing comes until then."""
+        """Time when the average will have fallen to the least rate, if nothing comes until then."""
         if not self._limits.least_rate:
             return math.inf
         return max(self._limits.grace_s, self.received_bytes / self._limits.least_rate) - self.waited_s
 
     def refusal(self) -> RefusedError:
-        """What to say to a client whose next piece did not come in time."""
+        """The error for a client whose next piece did not come in time."""
         if self._limits.idle_s <= self._due_s:
             reason = f"nothing came for {self._limits.idle_s:g} s"
         else:

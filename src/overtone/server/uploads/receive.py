@@ -1,4 +1,4 @@
-"""From a request to files on disk, or to a refusal that leaves nothing behind."""
+"""Receiving of a request's files to disk, or a refusal that leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from overtone.system.memory import MIB
 TYPES = "multipart/form-data, application/octet-stream, audio/* or video/*"
 
 FORM_BYTES = MIB
-"""What a form may add to its files: fields, headers, boundaries."""
+"""Bytes that a form may add to its files: fields, headers, boundaries."""
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What a request brought: files in their order, at least one, and fields of a form by their names."""
+    """Content of a request: files in their order, at least one, and fields of a form by their names."""
 
     files: tuple[Upload, ...]
     fields: Mapping[str, str]
@@ -49,7 +49,7 @@ class _Plain:
 
 
 async def receive(spool: Spool, request: Request) -> Received:
-    """Take the files of a request to disk. Whoever calls removes them; where this raises, nothing of them stays.
+    """Take the files of a request to disk. The caller removes them; where this raises, nothing of them stays.
 
     A form has its files in parts with a file name, or called `file`; any other body is one file, called as the query
     parameter `name` says. InputError: empty. RefusedError: too_large, upload_timeout, bad_request, unsupported_type,
@@ -78,7 +78,7 @@ async def receive(spool: Spool, request: Request) -> Received:
 
 
 def _body(request: Request, arrivals: UploadWriter) -> Form | _Plain:
-    """What reads a body of this type. RefusedError where nothing does."""
+    """The parser for a body of this type. RefusedError where there is none."""
     encoding = request.headers.get("content-encoding", "").strip().lower()
     if encoding not in ("", "identity"):
         raise RefusedError(
@@ -97,7 +97,7 @@ def _body(request: Request, arrivals: UploadWriter) -> Form | _Plain:
 
 
 def announced_bytes(request: Request) -> int:
-    """What Content-Length says; 0 where it is left out. RefusedError (bad_request) where it is no number."""
+    """Bytes by Content-Length; 0 where it is left out. RefusedError (bad_request) where it is no number."""
     text = request.headers.get("content-length", "0")
     if not (text.isascii() and text.isdecimal() and len(text) < 20):
         raise RefusedError("the Content-Length is no number of bytes.", code="bad_request")
@@ -106,12 +106,12 @@ def announced_bytes(request: Request) -> int:
 
 async def _next(stream: AsyncGenerator[bytes, None], pace: RateLimit) -> bytes | None:
     """The next piece of a body; None after the last. RefusedError: upload_timeout, gone."""
-    patience_s = pace.timeout_s
-    if patience_s <= 0:
+    timeout_s = pace.timeout_s
+    if timeout_s <= 0:
         raise pace.refusal()
     since = time.monotonic()
     try:
-        with anyio.fail_after(patience_s):
+        with anyio.fail_after(timeout_s):
             piece = await anext(stream)
     except StopAsyncIteration:
         return None

@@ -1,4 +1,4 @@
-"""The folder that uploads are in, and the account of their bytes."""
+"""Spool of uploads: the folder that they are in, and the account of their bytes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from overtone.server.uploads.private_folder import FILE_PREFIX, TempFolder
 from overtone.system.memory import MIB, format_size
 
 MOST_WAITING_BYTES = 32 * MIB
-"""Of all uploads together, so much waits in memory to be written. Beyond it every piece is written as it comes."""
+"""Bytes of all uploads together that may wait in memory to be written. Beyond it every piece is written as it comes."""
 
 RETRY_AFTER_S = 30.0
-"""When a client that found no room may ask again: about when some of what is worked on now will be done."""
+"""Seconds after which a client that found no room may ask again: about when some of the work in hand will be done."""
 
 _LOG = logging.getLogger("overtone")
 
@@ -25,8 +25,8 @@ _LOG = logging.getLogger("overtone")
 class Spool:
     """A folder for uploads and the account of the bytes in it. Thread-safe.
 
-    folder: where to make it; None puts it among the temporary files. It is swept of what killed processes left there.
-    UsageError where the folder cannot be used.
+    `folder`: where to make it; None puts it among the temporary files. It is swept of files that killed processes left
+    there. UsageError where the folder cannot be used.
     """
 
     def __init__(self, folder: Path | None, limits: UploadLimits) -> None:
@@ -46,7 +46,7 @@ class Spool:
 
     @property
     def path(self) -> Path:
-        """The folder of its own."""
+        """The folder that holds only this spool's files."""
         return self._folder.path
 
     @property
@@ -56,7 +56,7 @@ class Spool:
 
     @property
     def write_buffer_full(self) -> bool:
-        """Whether as much as may waits in memory to be written."""
+        """True if as much as may waits in memory to be written."""
         return self._waiting_bytes >= MOST_WAITING_BYTES
 
     def waits(self, size_bytes: int) -> None:
@@ -65,13 +65,13 @@ class Spool:
             self._waiting_bytes += size_bytes
 
     def new_path(self) -> Path:
-        """Where a new file is to be. Nothing of it comes from a client, and nothing is there yet."""
+        """Path for a new file. Nothing of it comes from a client, and nothing is there yet."""
         return self.path / (FILE_PREFIX + secrets.token_hex(16))
 
     def check_room(self, size_bytes: int) -> None:
-        """RefusedError (no_space) where so much would not fit now.
+        """Raise RefusedError (no_space) where so much would not fit now.
 
-        Nothing is set aside: who announces much and sends little would keep everybody else out.
+        Nothing is set aside: a client that announces much and sends little would keep all others out.
         """
         with self._lock:
             self._check_room(size_bytes)
@@ -100,7 +100,7 @@ class Spool:
             return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
 
     def remove(self, path: Path) -> None:
-        """Remove a file and give its bytes back; what cannot be removed still counts. Again does nothing."""
+        """Remove a file and give its bytes back; a file that cannot be removed still counts. Again does nothing."""
         try:
             path.unlink(missing_ok=True)
         except OSError as error:

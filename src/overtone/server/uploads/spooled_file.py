@@ -17,9 +17,10 @@ from overtone.server.uploads.spool import RETRY_AFTER_S, Spool
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file that a client sent, whole and on disk. `name`: what the client called it, made harmless.
+    """A file that a client sent, whole and on disk.
 
-    digest: SHA-256 of the content, in hexadecimal.
+    - `name`: the client's name for it, made harmless.
+    - `digest`: SHA-256 of the content, in hexadecimal.
     """
 
     path: Path
@@ -36,14 +37,14 @@ class Upload:
 class SpoolFile:
     """One file on its way to disk, called `name` by the client.
 
-    `add` and `ended` are for the event loop; whatever else there is blocks, and belongs in a thread. A request that is
+    `add` and `ended` are for the event loop; all other methods block, and belong in a thread. A request that is
     cancelled discards its files while a thread may still be writing one, hence the lock.
     """
 
     def __init__(self, spool: Spool, name: str) -> None:
         self.name = name
         self.ended = False
-        """Whether all of it has been added."""
+        """True once all of it has been added."""
         self._spool = spool
         self._path = spool.new_path()
         self._descriptor: int | None = None
@@ -64,7 +65,7 @@ class SpoolFile:
         self._spool.waits(len(data))
 
     def flush(self) -> None:
-        """Write what waits. RefusedError (no_space) where there is no room for it."""
+        """Write the waiting bytes. RefusedError (no_space) where there is no room for them."""
         with self._lock:
             self._write()
 
@@ -91,7 +92,7 @@ class SpoolFile:
             return Upload(self._path, self.name, self._size_bytes, self._hash.hexdigest(), self._spool.remove)
 
     def discard(self) -> None:
-        """Leave nothing of it, whether it is finished or not."""
+        """Leave nothing of it, finished or not."""
         with self._lock:
             self._discarded = True
             self._write()  # nothing, now

@@ -1,4 +1,4 @@
-"""The files of one request, on their way to disk."""
+"""Writer of one request's files to disk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from overtone.server.uploads.spooled_file import SpoolFile, Upload
 from overtone.system.memory import MIB, format_size
 
 FLUSH_BYTES = MIB
-"""So much waits in memory before a thread writes it. Pieces of a body are small (64 KiB), and going to a thread and
+"""Bytes that wait in memory before a thread writes them. Pieces of a body are small (64 KiB), and going to a thread and
 back takes longer than writing one."""
 
 
@@ -33,25 +33,25 @@ class UploadWriter:
         return tuple(self._settled)
 
     def begin(self, name: str) -> None:
-        """A file begins. RefusedError (bad_request) where it is one too many."""
+        """Begin a file. RefusedError (bad_request) where it is one too many."""
         most = self._spool.limits.most_files
         if len(self._files) >= most:
             raise RefusedError(f"one request takes at most {most} files, and this one has more.", code="bad_request")
         self._files.append(SpoolFile(self._spool, sanitize_filename(name)))
 
     def data(self, piece: bytes) -> None:
-        """More of the file that began last. RefusedError (too_large) where the request has too much."""
+        """Add to the file that began last. RefusedError (too_large) where the request has too much."""
         self._bytes += len(piece)
         if self._bytes > self._spool.limits.most_bytes:
             raise too_large(self._spool.limits.most_bytes)
         self._files[-1].add(piece)
 
     def end(self) -> None:
-        """The file that began last is whole."""
+        """End the file that began last."""
         self._files[-1].ended = True
 
     async def settle(self) -> None:
-        """Write what has to be written, in a thread. InputError (empty), RefusedError (no_space)."""
+        """Write the pending bytes, in a thread. InputError (empty), RefusedError (no_space)."""
         unsettled = self._files[len(self._settled) :]
         if ended := [file for file in unsettled if file.ended]:
             self._settled += await to_thread.run_sync(lambda: [file.finish() for file in ended])
@@ -72,7 +72,7 @@ class UploadWriter:
 
 
 def too_large(most_bytes: int) -> RefusedError:
-    """What to say of a request with more in it than `most_bytes`."""
+    """The error for a request with more in it than `most_bytes`."""
     return RefusedError(
         f"one request takes at most {format_size(most_bytes)} of files ({most_bytes} bytes); send fewer at a time, or "
         "cut or compress the audio.",

@@ -1,4 +1,4 @@
-"""Speed and memory measured: contenders in processes of their own that take turns, and speech to give them."""
+"""Speed and memory measured: contenders in processes that take turns, and speech to give them."""
 
 from overtone.tools.benchmark.audio import bundled_speech, write_wav
 from overtone.tools.benchmark.interleave import BenchmarkWorker, Timed, WorkerDied, take_turns

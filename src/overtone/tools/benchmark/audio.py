@@ -23,7 +23,7 @@ def bundled_speech() -> Samples:
 
 
 def write_wav(path: Path, speech: Samples, seconds: float, *, start_s: float = 0.0) -> Path:
-    """A 16-bit mono file of `seconds` of some speech, over and over, from `start_s` on. speech: float, ±1, 16 kHz."""
+    """Write a 16-bit mono file of `seconds` of `speech` (float, ±1, 16 kHz), over and over, from `start_s` on."""
     turned = np.roll((np.clip(speech, -1, 1) * 32767).astype("<i2"), -round(start_s * SAMPLE_RATE))
     left = round(seconds * SAMPLE_RATE)
     with wave.open(str(path), "wb") as file:

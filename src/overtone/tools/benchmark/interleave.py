@@ -1,4 +1,4 @@
-"""Contenders from the outside: started, asked, and timed turn by turn, so that a busy moment hits all of them."""
+"""Contenders started, asked, and timed turn by turn, so that a busy moment hits all of them."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ SETTLE_S = 0.3
 
 _CHILD = "from overtone.tools.benchmark.worker import main; main()"
 
-_TOLD = 600
-"""Characters of what a contender wrote before it died that are worth showing."""
+_LOG_CHARACTERS = 600
+"""Characters of a contender's last output that are worth showing once it died."""
 
 
 class WorkerDied(Exception):  # noqa: N818 - it is what happened
-    """A contender is gone, or another program's fault stopped it. The message says what is known."""
+    """A contender is gone, or another program's fault stopped it; the message has the details."""
 
 
 class BenchmarkWorker:
-    """A process of its own with one model in it; see `overtone.tools.benchmark.worker`. Close it, or use `with`.
+    """A process with one model in it; see `overtone.tools.benchmark.worker`. Close it, or use `with`.
 
-    kind: `overtone` or `funasr`. Nothing is loaded until `ask("load", …)`.
+    `kind`: `overtone` or `funasr`. Nothing is loaded until `ask("load", …)`.
     """
 
     def __init__(self, kind: str) -> None:
@@ -58,10 +58,10 @@ class BenchmarkWorker:
         self._answers.put("")
 
     def ask(self, do: str, *, timeout_s: float | None = None, **given: Any) -> dict[str, Any]:
-        """One command and its answer.
+        """Send one command and return its answer.
 
-        Raises Died if the process is gone or the other program failed, or if it took longer than `timeout_s`, which
-        ends the process; and Overtone's own errors as they are.
+        Raises WorkerDied if the process is gone or the other program failed, or if it took longer than
+        `timeout_s`, which ends the process; and Overtone's own errors as they are.
         """
         assert self._process.stdin is not None
         try:
@@ -87,7 +87,7 @@ class BenchmarkWorker:
         if self._log.closed:
             return "stopped before"
         self._log.seek(0)
-        said = " ".join(self._log.read().decode("utf-8", "replace").split())[-_TOLD:]
+        said = " ".join(self._log.read().decode("utf-8", "replace").split())[-_LOG_CHARACTERS:]
         why = f"killed by signal {-code}" if code < 0 else f"ended with {code}"
         return f"{why}: {said}" if said else why
 
@@ -112,7 +112,7 @@ class BenchmarkWorker:
 
 @dataclass(slots=True)
 class Timed:
-    """What turns have shown of one contender. `peak_bytes`: the most that its process has held since it began."""
+    """Measurements of one contender. `peak_bytes`: the most that its process has held since it began."""
 
     times_s: list[float] = field(default_factory=list)
     peak_bytes: int | None = None
@@ -121,12 +121,12 @@ class Timed:
 
     @property
     def median_s(self) -> float | None:
-        """Seconds; None if there is no measurement."""
+        """Median seconds; None if there is no measurement."""
         return statistics.median(self.times_s) if self.times_s else None
 
 
 def take_turns(
-    work: Mapping[str, tuple[BenchmarkWorker, Mapping[str, Any]]],
+    commands: Mapping[str, tuple[BenchmarkWorker, Mapping[str, Any]]],
     *,
     repeats: int,
     warm_up: bool = True,
@@ -135,13 +135,15 @@ def take_turns(
 ) -> dict[str, Timed]:
     """Have each contender do its command in turn, `repeats` times after a warm-up; only one computes at a time.
 
-    work: a contender and the fields of its command, by name. until: on the clock of `time.perf_counter`; no turn starts
-    after it, and one that is not done by then ends its contender. A contender that fails keeps its `error`, and what it
-    had measured; Overtone's own errors are raised.
+    A contender that fails keeps its `error`, and its measurements so far; Overtone's own errors are raised.
+
+    - `commands`: a contender and the fields of its command, by name.
+    - `until`: on the clock of `time.perf_counter`; no turn starts after it, and one that is not done by then ends its
+      contender.
     """
-    found = {name: Timed() for name in work}
+    found = {name: Timed() for name in commands}
     for turn in range(repeats + warm_up):
-        for name, (contender, command) in work.items():
+        for name, (contender, command) in commands.items():
             timed = found[name]
             if timed.error is not None:
                 continue

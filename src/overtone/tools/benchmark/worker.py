@@ -1,10 +1,10 @@
-"""A contender: a process that loads one model, stays, and does what it is told, a JSON line for a JSON line.
+"""A contender: a process that loads one model, stays, and answers commands, a JSON line for a JSON line.
 
 Its last argument is its kind, `overtone` or `funasr`; `overtone.tools.benchmark.interleave` starts it.
 
 Commands: `{"do": "load", …}`, `{"do": "clip", "source": …}`, `{"do": "folder", "inputs": […], "output": …}` and
 `{"do": "limit", "bytes": …}`. An answer holds `seconds`, measured here around the work alone, and `peak_bytes` of this
-process since it began; or `error`, with what the one who asked needs to raise it again.
+process since it began; or `error`, with all that the caller needs to raise it again.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ Answer = dict[str, Any]
 
 
 class Runner(Protocol):
-    """What a contender can do. Paths are text; seconds are of audio."""
+    """Commands of a contender. Paths are text; seconds are of audio."""
 
     def load(self, **given: Any) -> Answer:
-        """Load the model; what it runs on."""
+        """Load the model; answer the device it runs on."""
 
     def clip(self, source: str) -> Answer:
-        """One file, from its path to its result."""
+        """Run one file, from its path to its result."""
 
     def folder(self, inputs: list[str], output: str, **given: Any) -> Answer:
-        """Many files, to JSON lines."""
+        """Run many files, to JSON lines."""
 
 
 class Overtone:
     """Overtone as its command line runs it. Loading imports it, so that a contender's load counts the import."""
 
     def load(self, **given: Any) -> Answer:
-        """given: fields of `overtone.Options`."""
+        """Load with the fields of `overtone.Options` in `given`."""
         from overtone.options.emotion import Options
         from overtone.pipelines.emotion import EmotionRecognizer
 
@@ -55,7 +55,7 @@ class Overtone:
         }
 
     def clip(self, source: str) -> Answer:
-        """`segments_s`: seconds of each segment that went through the model."""
+        """Run one file; `segments_s` in the answer: seconds of each segment that went through the model."""
         if self._recognizer.options.channels == "split":
             results = list(self._recognizer.stream([source]))
         else:
@@ -67,7 +67,7 @@ class Overtone:
         return {"audio_s": results[0].duration, "segments_s": [s.span.stop_s - s.span.start_s for s in ran]}
 
     def folder(self, inputs: list[str], output: str, **given: Any) -> Answer:
-        """`run_s`: of the seconds, those in which the model ran."""
+        """Run many files; `run_s` in the answer: of the seconds, those in which the model ran."""
         from overtone.audio.sources import expand
         from overtone.output.formats import open_sink
 
@@ -88,7 +88,7 @@ class Funasr:
     """FunASR's own `AutoModel`."""
 
     def load(self, **given: Any) -> Answer:
-        """given: `model`, a folder; `device`; `threads`."""
+        """Load with `given`: `model`, a folder; `device`; `threads`."""
         import logging
 
         import funasr
@@ -106,12 +106,12 @@ class Funasr:
         return {"model": given["model"], "device": given["device"], "threads": torch.get_num_threads()}
 
     def clip(self, source: str) -> Answer:
-        """FunASR runs a file whole."""
+        """Run one file, whole, as FunASR does."""
         self._model.generate(source)
         return {}
 
     def folder(self, inputs: list[str], output: str, **given: Any) -> Answer:
-        """given: `batch_size`, if FunASR is to be told one."""
+        """Run many files, with `batch_size` in `given` if FunASR is to use one."""
         with open(output, "w", encoding="utf-8") as lines:
             for result in self._model.generate(inputs, **given):
                 line = {name: result[name] for name in ("key", "labels", "scores")}
@@ -138,7 +138,7 @@ def answer(runner: Runner, asked: dict[str, Any]) -> Answer:
 
 
 def _limit(bytes: int) -> Answer:
-    """Let this process take so many more bytes of addresses and no more: it gets an error where it would be killed."""
+    """Limit the addresses of this process to so many more bytes: it gets an error where it would be killed."""
     import resource
 
     import psutil
@@ -149,7 +149,7 @@ def _limit(bytes: int) -> Answer:
 
 
 def main() -> None:
-    """Answer until there are no more questions."""
+    """Answer commands until there are no more."""
     warnings.simplefilter("ignore")  # what is written to standard error is shown as last words
     answers = subprocess_call.result_stream()
     runner = KINDS[sys.argv[-1]]()

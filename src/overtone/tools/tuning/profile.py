@@ -1,4 +1,4 @@
-"""What a tuning found, as a file: TOML with the names of `Options`, which `--profile` takes."""
+"""Profile of a tuning: TOML with the names of `Options`, which `--profile` takes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
 def write(path: str, values: Mapping[str, Value], remarks: Iterable[str]) -> None:
-    """Write a profile, all of it or nothing. remarks: lines of comment above the values.
+    """Write a profile, all of it or nothing. `remarks`: lines of comment above the values.
 
     UsageError where the file cannot be written, or a text has no form in UTF-8.
     """
@@ -47,7 +47,7 @@ def _escaped(character: str) -> str:
 
 
 def _plain(line: str) -> str:
-    """A comment holds no control characters, and here nothing that is not text."""
+    """A line fit for a comment: no control characters, and here nothing that is not text."""
     kept = "".join(character if character.isprintable() else " " for character in line)
     return kept.encode("utf-8", "backslashreplace").decode("utf-8")
 

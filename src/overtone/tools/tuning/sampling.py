@@ -1,4 +1,4 @@
-"""Some of the user's own audio: the same for every trial, and no more than was asked for."""
+"""Sample of the user's own audio: the same for every trial, and no more than was asked for."""
 
 from __future__ import annotations
 
@@ -17,26 +17,31 @@ from overtone.types import SAMPLE_RATE
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """paths: files to run. heard: how much audio they hold. cut: whether there was more. failed: inputs that could not
-    be used."""
+    """Audio for the trials.
+
+    - `paths`: files to run.
+    - `stats`: the amount of audio in them.
+    - `cut`: True if there was more.
+    - `failed`: inputs that could not be used.
+    """
 
     paths: tuple[str, ...]
-    heard: SampleStats
+    stats: SampleStats
     cut: bool
     failed: int
 
 
-def take_sample(entries: Iterable[Entry], most_s: float, folder: Path, complain: Callable[[str], object]) -> Sample:
-    """The first `most_s` seconds of what `entries` hold.
+def take_sample(entries: Iterable[Entry], max_s: float, folder: Path, on_error: Callable[[str], object]) -> Sample:
+    """Take the first `max_s` seconds of the inputs in `entries`.
 
-    Files are used where they are. What has to be cut, and standard input, is written into `folder`, 16-bit at 16 kHz
-    with its channels. complain: told of each input that cannot be used.
+    Files are used where they are. Files that have to be cut, and standard input, are written into `folder`, 16-bit at
+    16 kHz with their channels. `on_error` is called with each input that cannot be used.
     """
     paths: list[str] = []
     lengths: list[float] = []
     cut, failed = False, 0
     for entry in entries:
-        left_s = most_s - sum(lengths)
+        left_s = max_s - sum(lengths)
         if left_s <= 0:
             cut = True
             break
@@ -47,7 +52,7 @@ def take_sample(entries: Iterable[Entry], most_s: float, folder: Path, complain:
             seconds, whole = _copied(entry.path, entry.source, head, left_s)
         except InputError as error:
             failed += 1
-            complain(str(error))
+            on_error(str(error))
             continue
         cut = cut or not whole
         again = whole and entry.path is not None and Path(entry.path).is_file()
@@ -58,19 +63,19 @@ def take_sample(entries: Iterable[Entry], most_s: float, folder: Path, complain:
     return Sample(tuple(paths), SampleStats(sum(lengths), max(lengths, default=0.0)), cut, failed)
 
 
-def _copied(path: str | None, name: str, copy: Path, most_s: float) -> tuple[float, bool]:
-    """Write the first `most_s` seconds of a source to a WAV; its seconds, and whether that was all."""
-    most, written, whole = round(most_s * SAMPLE_RATE), 0, True
+def _copied(path: str | None, name: str, copy: Path, max_s: float) -> tuple[float, bool]:
+    """Write the first `max_s` seconds of a source to a WAV; return its seconds, and True if that was all."""
+    max_samples, written, whole = round(max_s * SAMPLE_RATE), 0, True
     with Decoder(path if path is not None else standard_input(), name) as decoder, wave.open(str(copy), "wb") as file:
         file.setnchannels(decoder.channels)
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE)
         blocks = decoder.channel_blocks()
         for block in blocks:
-            taken = block[:, : most - written]
+            taken = block[:, : max_samples - written]
             file.writeframes((taken.T.clip(-1, 1) * 32767).round().astype("<i2").tobytes())
             written += taken.shape[1]
-            if written >= most:
+            if written >= max_samples:
                 whole = taken.shape[1] == block.shape[1] and next(blocks, None) is None
                 break
     return written / SAMPLE_RATE, whole

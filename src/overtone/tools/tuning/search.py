@@ -1,4 +1,4 @@
-"""Policy, pure: which settings to try next, and which are the best of those that were tried. No clock, no I/O.
+"""Policy, pure: the settings to try next, and the best of those that were tried. No clock, no I/O.
 
 One axis after the other, in the order of `Axes`, each from the best that is known so far. That is the sum of the axes'
 lengths where a grid would be their product (twice the sum where no reference of a trial ever runs), and it suits axes
@@ -13,11 +13,11 @@ from dataclasses import dataclass, fields, replace
 REFERENCE = "fp32"
 """The precision that is exact, which others are compared with."""
 
-LEAST_GAIN = 0.03
+MIN_GAIN = 0.03
 """Share by which a setting has to be faster to win over one that was tried before it: that one is nearer to the
 defaults, and a little more speed may be chance."""
 
-LEAST_AGREEMENT = 0.99
+MIN_AGREEMENT = 0.99
 """Share of segments that have to keep their label of fp32, unless said otherwise: one in a hundred may change, and in a
 sample of fewer than a hundred segments none. Labels that change are those that hung in the balance."""
 
@@ -51,17 +51,19 @@ class Axes:
 
     @property
     def compares_precision(self) -> bool:
-        """Whether precisions are compared. Where only one may be used, its agreement decides nothing."""
+        """True if precisions are compared. Where only one may be used, its agreement decides nothing."""
         return REFERENCE in self.precision and len(self.precision) > 1
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What came of a trial.
+    """Result of a trial.
 
-    wall_s: seconds it took with everything around it. speed: seconds of audio for a second of running, None where it
-    failed. peak_bytes, budget_bytes: of its process, or of the device on a GPU. agreement: with the reference of the
-    same segment length, 0 to 1, None where there is none. reason: why it failed.
+    - `wall_s`: seconds it took with everything around it.
+    - `speed`: seconds of audio for a second of running, None where it failed.
+    - `peak_bytes`, `budget_bytes`: of its process, or of the device on a GPU.
+    - `agreement`: with the reference of the same segment length, 0 to 1, None where there is none.
+    - `reason`: why it failed.
     """
 
     trial: Trial
@@ -74,28 +76,26 @@ class Row:
 
     @property
     def completed(self) -> bool:
-        """Whether it was measured."""
+        """True if it was measured."""
         return self.speed is not None
 
 
-def next_trial(
-    axes: Axes, rows: Sequence[Row], *, left_s: float, least_agreement: float = LEAST_AGREEMENT
-) -> Trial | None:
+def next_trial(axes: Axes, rows: Sequence[Row], *, left_s: float, min_agreement: float = MIN_AGREEMENT) -> Trial | None:
     """The next trial, or None where nothing is left to try or nothing left fits in `left_s` seconds.
 
     Never one that was tried. One in another precision comes after its reference, since it could not be judged without.
     """
     if not rows:
         return axes.start()
-    wanted = _wanted(axes, rows, least_agreement)
+    wanted = _wanted(axes, rows, min_agreement)
     return next((trial for trial in wanted if predicted_s(trial, rows) <= left_s), None)
 
 
-def _wanted(axes: Axes, rows: Sequence[Row], least_agreement: float) -> Iterator[Trial]:
+def _wanted(axes: Axes, rows: Sequence[Row], min_agreement: float) -> Iterator[Trial]:
     """Trials that are still to be made, in order; those of a later axis start from the best of the axes before it.
 
-    The search is gone through again from its start, and each step sees only the rows of the steps before it: what came
-    later may not send an earlier axis another way, or there would be no end short of the whole grid.
+    The search is gone through again from its start, and each step sees only the rows of the steps before it: later
+    rows may not send an earlier axis another way, or there would be no end short of the whole grid.
     """
     tried = {row.trial: row for row in rows}
     seen: list[Row] = []
@@ -109,14 +109,14 @@ def _wanted(axes: Axes, rows: Sequence[Row], least_agreement: float) -> Iterator
                 elif tried[step] not in seen:
                     seen.append(tried[step])
         of_line = [row for row in seen if row.trial in line]
-        if (found := best(axes, of_line, least_agreement, all_rows=seen)) is not None:
+        if (found := best(axes, of_line, min_agreement, all_rows=seen)) is not None:
             start = found.trial
 
 
 def _steps(axes: Axes, trial: Trial, seen: Sequence[Row]) -> Iterator[Trial]:
     """The reference of a trial where it has none yet, and then the trial, unless there is nothing to judge it by.
 
-    seen: the rows so far; what comes of a step has to be there before the next is asked for.
+    `seen`: the rows so far; the outcome of a step has to be there before the next is asked for.
     """
     if axes.compares_precision and trial != trial.reference() and reference_of(trial, seen) is None:
         yield trial.reference()
@@ -132,12 +132,12 @@ def reference_of(trial: Trial, rows: Sequence[Row]) -> Row | None:
 
 
 def _compared(rows: Sequence[Row]) -> bool:
-    """Whether fp32 runs here at all."""
+    """True if fp32 runs here at all."""
     return any(row.completed and row.trial.precision == REFERENCE for row in rows)
 
 
-def is_acceptable(axes: Axes, row: Row, rows: Sequence[Row], least_agreement: float = LEAST_AGREEMENT) -> bool:
-    """Whether a row ran, kept to its budget, and agrees with fp32.
+def is_acceptable(axes: Axes, row: Row, rows: Sequence[Row], min_agreement: float = MIN_AGREEMENT) -> bool:
+    """True if a row ran, kept to its budget, and agrees with fp32.
 
     Where fp32 was tried and does not run here at all, there is nothing that others could be held to.
     """
@@ -147,25 +147,25 @@ def is_acceptable(axes: Axes, row: Row, rows: Sequence[Row], least_agreement: fl
         return True
     if row.agreement is None:
         return not _compared(rows)
-    return row.agreement >= least_agreement
+    return row.agreement >= min_agreement
 
 
 def best(
     axes: Axes,
     rows: Sequence[Row],
-    least_agreement: float = LEAST_AGREEMENT,
+    min_agreement: float = MIN_AGREEMENT,
     *,
     all_rows: Sequence[Row] | None = None,
 ) -> Row | None:
-    """The fastest acceptable row; of those within `LEAST_GAIN` of it the first. None where none is acceptable.
+    """The fastest acceptable row; of those within `MIN_GAIN` of it the first. None where none is acceptable.
 
-    all_rows: where to look for references, if `rows` are only some.
+    `all_rows`: where to look for references, if `rows` are only some.
     """
-    among = [row for row in rows if is_acceptable(axes, row, all_rows or rows, least_agreement)]
+    among = [row for row in rows if is_acceptable(axes, row, all_rows or rows, min_agreement)]
     if not among:
         return None
     fastest = max(row.speed or 0.0 for row in among)
-    return next(row for row in among if (row.speed or 0.0) >= fastest * (1 - LEAST_GAIN))
+    return next(row for row in among if (row.speed or 0.0) >= fastest * (1 - MIN_GAIN))
 
 
 def predicted_s(trial: Trial, rows: Sequence[Row]) -> float:

@@ -17,12 +17,12 @@ from overtone.tools.tuning.search import Axes, Row, Trial
 from overtone.tools.tuning.trial import Answer, Found, TrialError
 
 Runner = Callable[..., Found]
-"""`trial.run`, or what stands for it in a test."""
+"""`trial.run`, or a stand-in for it in a test."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A row of the search, and what else is shown of it. code: of the error, where it failed."""
+    """A row of the search, with the rest that is shown of it. `code`: of the error, where it failed."""
 
     row: Row
     agreement: Agreement | None = None
@@ -31,17 +31,18 @@ class Measured:
 
 @dataclass(slots=True)
 class Session:
-    """The trials of one tuning and what came of them.
+    """The trials of one tuning and their rows.
 
-    base: the options of every trial, apart from what is tried. time_s: for all trials together, from the first one on.
-    least_agreement: share of segments that have to keep their label of fp32.
+    - `base`: the options of every trial, apart from those that are tried.
+    - `time_s`: for all trials together, from the first one on.
+    - `min_agreement`: share of segments that have to keep their label of fp32.
     """
 
     base: Options
     axes: Axes
     sample: Sample
     time_s: float
-    least_agreement: float = search.LEAST_AGREEMENT
+    min_agreement: float = search.MIN_AGREEMENT
     runner: Runner = trial.run
     measured: list[Measured] = field(default_factory=list)
     _answers: dict[Trial, tuple[Answer, ...]] = field(default_factory=dict)
@@ -49,22 +50,23 @@ class Session:
 
     @property
     def rows(self) -> list[Row]:
-        """What the search knows."""
+        """The rows that the search knows."""
         return [measured.row for measured in self.measured]
 
     def best(self) -> Measured | None:
         """The trial that wins, None if none can."""
-        row = search.best(self.axes, self.rows, self.least_agreement)
+        row = search.best(self.axes, self.rows, self.min_agreement)
         return next((measured for measured in self.measured if measured.row is row), None)
 
     def options(self, chosen: Trial) -> Options:
         """The options of a trial."""
         return self.base.replace(**asdict(chosen))
 
-    def run(self, tell: Callable[[Trial, Measured | None], object]) -> bool:
-        """Make the trials. tell: called before each, and with what came of it after.
+    def run(self, on_trial: Callable[[Trial, Measured | None], object]) -> bool:
+        """Make the trials; True if there was time for all of them.
 
-        Returns whether there was time for all of them. A KeyboardInterrupt leaves what was measured so far in place.
+        A KeyboardInterrupt leaves the rows so far in place. `on_trial` is called before each trial, and with its row
+        after.
         """
         began = time.perf_counter()
         while True:
@@ -72,12 +74,12 @@ class Session:
             following = self._next(left_s)
             if following is None:
                 return self._next(float("inf")) is None
-            tell(following, None)
+            on_trial(following, None)
             self.measured.append(self._made(following, left_s))
-            tell(following, self.measured[-1])
+            on_trial(following, self.measured[-1])
 
     def _next(self, left_s: float) -> Trial | None:
-        return search.next_trial(self.axes, self.rows, left_s=left_s, least_agreement=self.least_agreement)
+        return search.next_trial(self.axes, self.rows, left_s=left_s, min_agreement=self.min_agreement)
 
     def _made(self, made: Trial, left_s: float) -> Measured:
         began = time.perf_counter()
@@ -110,12 +112,12 @@ class Session:
 
 
 def _share(agreement: Agreement) -> float:
-    """What is held against the floor: labels, or where a model has none, how far embeddings point the same way."""
+    """The agreement that is held against the floor: of labels or, where a model has none, the cosine of embeddings."""
     return (agreement.cosine or 0.0) if agreement.labels is None else agreement.labels
 
 
 def compare(expected: Sequence[Answer], found: Sequence[Answer]) -> Agreement | None:
-    """How far answers agree with those of fp32, over the segments that both have; None where they have none.
+    """Agreement of answers with those of fp32, over the segments that both have; None where they have none.
 
     A segment that only one of them has counts as one whose label differs.
     """

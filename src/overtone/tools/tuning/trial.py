@@ -1,7 +1,8 @@
 """One trial: the options of one setting run over the sample. The child's half, and the parent's that starts it.
 
-Each has a process of its own: its peak memory is its own, and nothing that one trial leaves behind helps or hinders the
-next. What is asked goes in and what was found comes out as one JSON text each, through standard input and output.
+Each runs in a new process: its peak memory counts nothing else, and nothing that one trial leaves behind helps or
+hinders the next. The request goes in and the measurements come out as one JSON text each, through standard input and
+output.
 """
 
 from __future__ import annotations
@@ -30,16 +31,18 @@ _MOST_PASSES = 5
 _CHILD = "from overtone.tools.tuning.trial import main; main()"
 
 Answer = dict[str, Any]
-"""What a trial said of one source: `key`, its name and channel; `segments`, each `[start, stop, label, scores]` with
+"""A trial's answer for one source: `key`, its name and channel; `segments`, each `[start, stop, label, scores]` with
 the half-open range in samples; and `embedding`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a trial measured.
+    """Measurements of a trial.
 
-    seconds: of one pass over the sample, the median after one that warmed up. audio_s: what it was of. peak_bytes: of
-    the process since it began, of the device on a GPU. budget_bytes: what it was to keep to.
+    - `seconds`: of one pass over the sample, the median after one that warmed up.
+    - `audio_s`: seconds of audio in it.
+    - `peak_bytes`: of the process since it began, of the device on a GPU.
+    - `budget_bytes`: the budget it was given.
     """
 
     seconds: float
@@ -56,10 +59,11 @@ class TrialError(OvertoneError):
 
 
 def run(options: Options, paths: Sequence[str], *, prepare: bool, timeout_s: float) -> Found:
-    """Run one trial in a child process and wait for it.
+    """Run one trial in a child process and wait for it. Raises TrialError; a child never outlives the call.
 
-    prepare: load the model in a child before it, so that what is made once (a conversion, the measured costs) is made
-    and counts for nothing. timeout_s: for both together. Raises TrialError; a child never outlives the call.
+    - `prepare`: load the model in a child before it, so that a conversion and the measured costs are made and count for
+      nothing.
+    - `timeout_s`: for both together.
     """
     began = time.perf_counter()
     asked = {"options": dataclasses.asdict(options), "paths": list(paths)}
@@ -89,7 +93,7 @@ def _call(asked: dict[str, Any], timeout_s: float) -> dict[str, Any]:
 
 
 def main() -> None:
-    """The child: read what is asked, run it, write what was found."""
+    """Read the request in the child, run it, write the measurements."""
     answer = subprocess_call.result_stream()
     asked = json.load(sys.stdin)
     try:
@@ -122,7 +126,7 @@ def _measured(options: Options, paths: Sequence[str]) -> dict[str, Any]:
 
 
 def _pass(recognizer: EmotionRecognizer, paths: Sequence[str]) -> list[EmotionResult]:
-    """The results that can be compared. Raises what says that memory did not do, or that nothing could be used."""
+    """The results that can be compared. Raises errors of memory, and for a sample without any usable input."""
     results = list(recognizer.stream(paths))
     for result in results:
         if isinstance(result.error, BudgetError | OutOfMemory):
