@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -10,11 +11,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import overtone
 
 SRC = Path(overtone.__file__).parents[1]
 """Where the package is that the tests themselves import, be it installed or not."""
 COMMAND = [sys.executable, "-m", "overtone"]
+CLASSES = ["angry", "disgusted", "fearful", "happy", "neutral", "other", "sad", "surprised", "unknown"]
 
 
 def environment(**changes: str) -> dict[str, str]:
@@ -55,3 +59,20 @@ def lines(text: str) -> list[dict[str, Any]]:
 def answers(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Records without what differs from run to run."""
     return [{key: value for key, value in record.items() if key != "timings"} for record in records]
+
+
+def well_formed(record: dict) -> None:
+    assert next(iter(record)) == "source"
+    assert list(record)[-1] == "error"
+    if record["error"] is not None:
+        assert set(record["error"]) == {"code", "message"}
+        assert not {"label", "score", "scores", "segments"} & set(record)
+        return
+    assert list(record["scores"]) == CLASSES
+    assert sum(record["scores"].values()) == pytest.approx(1, abs=1e-5)  # nine roundings to six decimals
+    assert record["score"] == max(record["scores"].values()) == record["scores"][record["label"]]
+
+
+def csv_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))

@@ -39,9 +39,9 @@ UNSEEN = (
     "backends/openvino/test_graphs.py",
     "bench/test_bench.py",
     "bench/test_serve.py",
-    "cli/test_cli.py::test_a_tuning",
-    "cli/test_cli.py::test_bench",
-    "cli/test_cli.py::test_models_that_cannot_be_had",
+    "cli/test_bench.py::test_bench",
+    "cli/test_options.py::test_models_that_cannot_be_had",
+    "cli/test_tune.py::test_a_tuning",
     "conversion/test_conversion.py",
     "models/test_published.py",
     "pipelines/test_transcription.py::test_silence_has_no_words",
@@ -50,7 +50,8 @@ UNSEEN = (
 
 LONG = (
     "backends/",
-    "cli/test_cli.py",
+    *(f"cli/test_{name}.py" for name in ("app", "batch_run", "bench", "doctor", "emotion", "models")),
+    *(f"cli/test_{name}.py" for name in ("options", "plan", "profile", "tune")),
     "conversion/",
     "merging/speakers/test_clustering.py",
     "models/emotion2vec/test_exactness.py",

@@ -1,0 +1,85 @@
+"""Sources of audio: paths, files, pipes, and what is not there."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers.audio_files import Pipe, encoded, voice, wav16
+from helpers.decoding import decode, refused
+from overtone.audio import Probe, probe
+from overtone.types import Audio
+
+
+def test_paths_files_and_names(tmp_path: Path) -> None:
+    data = wav16(voice(0.3))
+    path = tmp_path / "http:a%d.mp3"  # a name is never looked at, only the bytes
+    path.write_bytes(data)
+    for source in (path, str(path)):
+        assert decode(source)[1].name == str(path)
+    with path.open("rb") as file:
+        assert decode(file)[1].name == str(path)
+        assert not file.closed
+    late = io.BytesIO(b"mail" + data)
+    late.seek(4)
+    assert len(decode(late)[0]) == 4800
+    odd = os.fsencode(tmp_path) + b"/caf\xe9.wav"
+    Path(os.fsdecode(odd)).write_bytes(data)
+    assert decode(os.fsdecode(odd))[1].name.endswith("caf\\udce9.wav")
+
+
+def test_a_fifo_and_a_stream_that_cannot_seek(tmp_path: Path) -> None:
+    data = wav16(voice(1.0, 44_100), 44_100)
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    writer = threading.Thread(target=fifo.write_bytes, args=(data,))
+    writer.start()
+    heard, decoder = decode(fifo)
+    writer.join()
+    assert np.array_equal(heard, decode(data)[0])
+    assert decoder.warnings == ()
+    for container, codec in (("mp3", "libmp3lame"), ("ogg", "libopus"), ("flac", "flac")):
+        encoded_data = encoded(voice(1.0, 48_000), 48_000, container, codec)
+        assert abs(len(decode(Pipe(encoded_data))[0]) - len(decode(encoded_data)[0])) < 1200
+
+
+def test_what_is_not_there(tmp_path: Path) -> None:
+    assert refused(tmp_path / "no.wav").code == "not_found"
+    assert refused(str(tmp_path / "no.wav/x")).code == "not_found"
+    for url in ("http://localhost/a.wav", "concat:a.wav|b.wav", "data:audio/wav;base64,AAAA", "subfile,,start,0:a"):
+        error = refused(url)
+        assert error.code == "not_found"
+        assert "download" in str(error)
+    assert refused(tmp_path).code == "unreadable"
+    assert refused("/dev/zero").code == "unreadable"
+    assert refused("nul\0byte.wav").code == "unreadable"
+    assert refused(7).code == "unreadable"
+    assert refused(io.StringIO("text")).code == "unreadable"
+    assert refused(np.zeros(10)).code == "bad_samples"
+
+
+def test_a_file_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(wav16(voice(0.1)))
+
+    def deny(*args: object, **kwargs: object) -> None:  # root may read anything, so the refusal is played
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("builtins.open", deny)
+    error = refused(path)
+    assert error.code == "unreadable"
+    assert "Permission denied" in str(error)
+
+
+def test_probe() -> None:
+    data = wav16(voice(2, 8_000, 2), 8_000)
+    assert probe(data, "call") == Probe("call", 2.0, 2, 8_000, "pcm_s16le", "wav")
+    assert probe(Audio(np.zeros((3, 800)), 8_000)) == Probe("array", 0.1, 3, 8_000, "float64", "array")
+    found = probe(encoded(voice(0.5), 16_000, "mp4", "aac"))
+    assert (found.codec, found.channels, found.rate) == ("aac", 1, 16_000)
+    assert found.claimed_s == pytest.approx(0.5, abs=0.1)

@@ -1,0 +1,66 @@
+"""`overtone doctor`."""
+
+from __future__ import annotations
+
+import re
+
+import av
+import pytest
+
+from overtone.cli.app import run
+
+
+def test_doctor(monkeypatch, capsys):
+    code = run(["doctor"])
+    out = capsys.readouterr().out
+    assert code == (4 if re.search("^bad ", out, re.MULTILINE) else 0)
+    for said in ("overtone", "cores", "memory", "torch", "audio", "vad", "tiny", "cache", "HF_HUB_OFFLINE"):
+        assert re.search(rf"^(ok|note|bad) +{said} ", out, re.MULTILINE), said
+
+
+def test_doctor_decodes_a_file_and_says_when_that_fails(monkeypatch, capsys):
+    run(["doctor"])
+    assert re.search(r"^ok +audio +PyAV .*; 1\.0 s of an MP3 decoded", capsys.readouterr().out, re.MULTILINE)
+
+    def unlike(*args, **kwargs):
+        raise TypeError("open() got an unexpected keyword argument")
+
+    monkeypatch.setattr(av, "open", unlike)
+    assert run(["doctor"]) == 4
+    out = capsys.readouterr().out
+    assert re.search(r"^bad +audio +PyAV .* decoding an MP3 fails \(open\(\) got", out, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("version", "variable", "value", "advised"),
+    [
+        ("2.13.0+cu130", None, "", "PYTORCH_ALLOC_CONF"),
+        ("2.8.1", None, "", "PYTORCH_CUDA_ALLOC_CONF"),
+        ("2.13.0", "PYTORCH_ALLOC_CONF", "max_split_size_mb:64", "PYTORCH_ALLOC_CONF"),
+        ("2.13.0", "PYTORCH_ALLOC_CONF", "expandable_segments:True", None),
+        ("2.13.0", "PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True", None),
+    ],
+)
+def test_doctor_advises_on_a_gpus_allocator(monkeypatch, capsys, version, variable, value, advised):
+    import torch
+
+    monkeypatch.setattr(torch, "__version__", version)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda index: (7 << 30, 8 << 30))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"GPU {index}")
+    for name in ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"):
+        monkeypatch.delenv(name, raising=False)
+    if variable:
+        monkeypatch.setenv(variable, value)
+    run(["doctor"])
+    out = capsys.readouterr().out
+    assert re.search(r"^ok +cuda:1 +GPU 1, 7.00 GiB free of 8.00 GiB", out, re.MULTILINE)
+    said = re.search(r"^note gpu memory +set (\w+)=expandable_segments:True: .* grow", out, re.MULTILINE)
+    assert (said[1] if said else None) == advised
+
+
+def test_doctor_finds_wrong_settings(monkeypatch, capsys):
+    monkeypatch.setenv("OVERTONE_THREADS", "two")
+    assert run(["doctor"]) == 4
+    assert "OVERTONE_THREADS=two" in capsys.readouterr().out
