@@ -11,6 +11,7 @@ from overtone.errors import CheckpointError, DownloadError, UsageError
 from overtone.models import checkpoints
 from overtone.models.emotion2vec import random_checkpoint
 from overtone.models.hub import ALIASES, Hub, hub_id
+from overtone.models.registry import check_role
 
 LAUGHS = "a: &a [1]\n" + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 20)}]\n" for a, b in pairwise("abcdefgh"))
 """A billion values in ten lines."""
@@ -23,8 +24,9 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_folder_is_read_with_its_labels(folder: Path) -> None:
     found = checkpoints.find(str(folder))
-    assert found.labels is not None
-    assert found.labels[0] == "生气/angry"
+    labels = found.labels()
+    assert labels is not None
+    assert labels[0] == "生气/angry"
     assert found.weights == folder / "model.pt"
 
 
@@ -92,7 +94,7 @@ def rewrite(folder: Path, name: str, text: str | None) -> None:
 def test_a_folder_with_a_broken_part_is_one_clear_error(folder: Path, name: str, text: str | None, word: str) -> None:
     rewrite(folder, name, text)
     with pytest.raises(CheckpointError, match=word):
-        checkpoints.find(str(folder))
+        check_role(checkpoints.find(str(folder)), "emotion")
 
 
 @pytest.mark.parametrize("path", ["../model.pt", "/etc/passwd", "a/../../b"])
@@ -111,4 +113,4 @@ def test_files_may_have_other_names(folder: Path) -> None:
     rewrite(folder, "configuration.json", json.dumps({"file_path_metas": metas}))
     found = checkpoints.find(str(folder))
     assert found.weights.name == "weights.pt"
-    assert len(found.labels or ()) == 9
+    assert len(found.labels() or ()) == 9

@@ -53,7 +53,6 @@ PENDING = (
     "src/overtone/options",
     "src/overtone/output/plots/colors.py",
     "src/overtone/output/records.py",
-    "src/overtone/pipelines",
     "src/overtone/server/api",
     "src/overtone/server/app.py",
     "src/overtone/server/auth.py",
@@ -63,7 +62,6 @@ PENDING = (
     "src/overtone/server/settings.py",
     "src/overtone/server/state.py",
     "src/overtone/server/ui",
-    "src/overtone/types.py",
 )
 
 DECORATORS = {"typer_command", "with_options", "with_transcription_options", "with_tuning_options", "with_settings"}

@@ -56,7 +56,9 @@ def check_role(checkpoint: Checkpoint, role: Role) -> None:
     if found == role:
         family_of(checkpoint).check(checkpoint)
         return
-    networks = sorted(kind for kind, family in families().items() if family.role == role)
+    fitting = {family for family in families().values() if family.role == role}
+    # The shortest list first.
+    networks = [kind for family in sorted(fitting, key=lambda one: len(one.networks)) for kind in family.networks]
     wanted = f"{ROLE_NAMES[role]} takes {', '.join(networks)}."
     name = ROLE_NAMES[found] if found else _NOT_RUN.get(checkpoint.kind)
     if name is None:
