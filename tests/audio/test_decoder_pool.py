@@ -127,7 +127,7 @@ def test_little_is_decoded_ahead(pool: DecoderPool, tmp_path: Path) -> None:
     with Decoder(path, pool=pool) as decoder:
         next(decoder.channel_blocks())
         while spent != (spent := sum(process.cpu_times()[:2])):
-            time.sleep(0.3)  # until it stands still
+            time.sleep(0.3)  # until it stands still, which only time shows
         assert process.io_counters().read_chars - had_read < path.stat().st_size / 10
 
 

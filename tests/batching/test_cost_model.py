@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.waiting import until, waiting_in
 from overtone.batching.cost_model import CostModel, Shape
 from overtone.batching.memory_budget import MemoryBudget
 from overtone.errors import UsageError
@@ -111,9 +111,10 @@ def test_first_come_is_first_served() -> None:
         order.append(size)
 
     threads = [threading.Thread(target=enter, args=(size,)) for size in (500, 30)]
-    for thread in threads:
+    for number, thread in enumerate(threads, 1):
         thread.start()
-        time.sleep(0.05)  # so that the large one is first in the queue; the small one would fit at once
+        # So that the large one is first in the queue; the small one would fit at once.
+        until(lambda: waiting_in(gate._changed) == number)  # noqa: B023
     assert order == []
     gate.release(60)
     threads[0].join(5)

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from helpers.paths import BENCH
+from helpers.waiting import until
 from overtone.errors import InputError, UsageError
 from overtone.models.emotion2vec.config import Architecture
 from overtone.models.emotion2vec.random_checkpoint import SMALL, config
@@ -186,9 +187,12 @@ def test_a_contender_that_is_closed_leaves_no_conversion_running(small_checkpoin
     with BenchmarkWorker("overtone") as contender, ThreadPoolExecutor(1) as pool:
         asked = pool.submit(contender.ask, "load", model=str(small_checkpoint))
         process = psutil.Process(contender._process.pid)
-        while not (at_work := process.children(recursive=True)):
+
+        def converting() -> list[psutil.Process]:
             assert not asked.done(), "it was converted before anyone could look"
-            time.sleep(0.01)
+            return process.children(recursive=True)
+
+        at_work = until(converting, "it is being converted")
         contender.close()
         assert asked.exception() is not None
     # It ends with the one who asked for it, and is no contender's to end.

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import pty
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ import pytest
 from helpers import audio_files
 from helpers.clips import voice
 from helpers.command import csv_rows, environment, finish, lines, start, well_formed
+from helpers.waiting import until
 
 MANY = 400
 """Files of a run that is to be interrupted: several seconds of work for the small network."""
@@ -237,8 +236,8 @@ def test_interrupted_in_one_long_file(small_checkpoint, tmp_path):
 
 
 def _wait_for_bytes(paths: list[Path], child: subprocess.Popen[bytes]) -> None:
-    for _ in itertools.count():
-        if any(path.exists() and path.stat().st_size > 500 for path in paths):
-            return
+    def begun() -> bool:
         assert child.poll() is None, "the run ended before it could be interrupted"
-        time.sleep(0.02)
+        return any(path.exists() and path.stat().st_size > 500 for path in paths)
+
+    until(begun, "something is written")

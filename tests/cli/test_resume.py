@@ -13,6 +13,7 @@ import pytest
 from helpers import audio_files
 from helpers.clips import voice
 from helpers.command import answers, finish, lines, start
+from helpers.waiting import until
 from overtone.cli.app import run
 
 FILES = 60
@@ -52,9 +53,8 @@ def _inputs(folder: Path, *, broken: bool) -> list[Path]:
 def _kill_after(child: Any, out: Path, more_lines: int, random_s: float) -> bool:
     """Kill the child once it has written so many lines more, and a moment; whether it was still at work."""
     before = _line_count(out)
-    while child.poll() is None and _line_count(out) < before + more_lines:
-        time.sleep(0.002)
-    time.sleep(random_s)
+    until(lambda: child.poll() is not None or _line_count(out) >= before + more_lines, "that is written", pause_s=0.002)
+    time.sleep(random_s)  # the moment is what varies
     at_work = child.poll() is None
     child.kill()
     finish(child)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ import pytest
 import torch
 
 from helpers.clips import voice
-from helpers.engines import noise, wait_until
+from helpers.engines import noise
+from helpers.waiting import until, waiting_in
 from overtone import Audio, EmotionRecognizer
 from overtone.backends.fake import FakeBackend
 from overtone.batching.memory_plan import make_plan
@@ -91,7 +91,7 @@ def test_a_device_that_dies_fails_what_it_ran_and_the_others_say_so_and_go_on() 
     rest = [together.submit(noise(2, seed=i)) for i in range(20)]
     dying.dead = True
     dying.gate.set()
-    wait_until(lambda: dying.closed)
+    until(lambda: dying.closed)
     healthy.gate.set()
     failed = [future for future in first if future.exception(10)]
     assert len(failed) == 1
@@ -121,9 +121,9 @@ def test_a_device_that_dies_when_it_was_woken_wakes_another() -> None:
         waiting.unregister("first", "it stopped working")
 
     threads = [threading.Thread(target=target, daemon=True) for target in (die, lambda: take("second"))]
-    for thread in threads:
+    for number, thread in enumerate(threads, 1):
         thread.start()
-        time.sleep(0.1)  # it waits now, the first before the second
+        until(lambda: waiting_in(waiting._changed) == number)  # noqa: B023 - the first waits before the second
     waiting.put(noise(1))
     for thread in threads:
         thread.join(10)

@@ -111,7 +111,7 @@ def test_the_first_run_of_the_large_shape_holds_a_budget_below_its_file(tmp_path
         while run.poll() is None:
             with suppress(psutil.Error):
                 peak = max(peak, sum(one.memory_info().rss for one in (run, *run.children(recursive=True))))
-            time.sleep(0.01)
+            time.sleep(0.01)  # between two looks
         assert run.stdout is not None
         assert json.loads(run.stdout.read())["label"]
     assert 700 * MIB < peak <= 1500 * MIB

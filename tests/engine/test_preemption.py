@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from helpers.clips import voice
-from helpers.engines import engine, noise, wait_until
+from helpers.engines import engine, noise
+from helpers.waiting import until
 from overtone import Audio, EmotionRecognizer
 from overtone.backends.fake import FakeBackend
 from overtone.batching.fairness import PREEMPT_AFTER_S
@@ -54,7 +55,7 @@ def test_a_long_one_gives_way_and_is_run_after() -> None:
         job = running.submit(noise(20), background=True)
         assert backend.running.wait(10)
         somebody = running.submit(noise(3))
-        wait_until(lambda: running.stats.interrupted == 1)
+        until(lambda: running.stats.interrupted == 1)
         backend.go.set()
         assert somebody.result(10).count == 150
         assert job.result(10).count == 1000
@@ -99,7 +100,7 @@ def test_what_earned_its_turn_keeps_it() -> None:
         backend.go.set()
         head.result(10)
         backend.go.clear()
-        wait_until(backend.running.is_set)
+        until(backend.running.is_set)
         late = running.submit(noise(3))
         backend.go.set()
         for future in (job, somebody, late):
@@ -115,10 +116,10 @@ def test_what_gave_way_is_told_when_it_is_closed_before_it_ran() -> None:
     assert backend.running.wait(10)
     backend.running.clear()
     somebody = running.submit(noise(3))
-    wait_until(lambda: running.stats.interrupted == 1 and backend.running.is_set())
+    until(lambda: running.stats.interrupted == 1 and backend.running.is_set())
     closing = threading.Thread(target=running.close, kwargs={"drain": False})
     closing.start()
-    wait_until(job.done)
+    until(job.done)
     backend.go.set()
     closing.join(10)
     assert somebody.result(10).count == 150
@@ -146,7 +147,7 @@ def test_openvino_gives_way_in_the_middle_and_both_answers_are_right(wide: Path)
             job = threading.Thread(target=lambda: answers.append(recognizer.results_for(long, Behind())[0]))  # noqa: B023
             before = stats.batches
             job.start()
-            wait_until(lambda: recognizer.runtime.engine.workers[0]._preemptible is not None or stats.batches > before)  # noqa: B023
+            until(lambda: recognizer.runtime.engine.workers[0]._preemptible is not None or stats.batches > before)  # noqa: B023
             said = recognizer(short)
             job.join(30)
             np.testing.assert_allclose(list(said.scores.values()), list(alone[1].values()), atol=1e-5)

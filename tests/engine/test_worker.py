@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from concurrent.futures import CancelledError
 from typing import Any
 
@@ -10,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.engines import PER_SECOND, engine, noise, wait_until
+from helpers.engines import PER_SECOND, engine, noise
+from helpers.waiting import until, waiting_in
 from overtone.backends.fake import FakeBackend, FakeMemory
 from overtone.batching.cost_model import CostModel, Shape
 from overtone.batching.memory_plan import SAFETY_MARGIN_BYTES
@@ -157,7 +157,7 @@ def test_segments_of_many_threads_share_batches() -> None:
         for thread in threads:
             thread.start()
         submitted = 12 * 32_000 * 4
-        wait_until(lambda: running.workers[0]._budget.audio.in_use == submitted)
+        until(lambda: running.workers[0]._budget.audio.in_use == submitted)
         backend.gate.set()
         for thread in threads:
             thread.join(10)
@@ -198,7 +198,7 @@ def test_audio_in_flight_is_bounded() -> None:
 
         feeder = threading.Thread(target=feed)
         feeder.start()
-        time.sleep(0.3)
+        until(lambda: waiting_in(running.workers[0]._budget.audio._changed), "there is no room for more")
         stuck = len(seen)
         assert stuck < 200
         backend.gate.set()
@@ -251,7 +251,7 @@ def test_work_cancelled_in_time_costs_nothing() -> None:
     backend = GatedBackend()
     with engine(backend) as running:
         running.submit(noise(9))
-        wait_until(lambda: not running._queue)
+        until(lambda: not running._queue)
         unwanted = running.submit(noise(1))
         assert unwanted.cancel()
         backend.gate.set()
@@ -275,7 +275,7 @@ def test_closing_without_draining_drops_what_waits() -> None:
     backend = GatedBackend()
     running = engine(backend)
     running.submit(noise(9))
-    wait_until(lambda: not running._queue)
+    until(lambda: not running._queue)
     waiting = [running.submit(noise(1)) for _ in range(5)]
     threading.Timer(0.1, backend.gate.set).start()
     running.close(drain=False)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -33,12 +31,3 @@ def engine(backend: FakeBackend, *, budget: int = 1 << 40, **caps: Any) -> Engin
 
 def noise(seconds: float, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(round(seconds * 16_000)).astype(np.float32)
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    """Until something is true; ten seconds at most."""
-    for _ in range(10_000):
-        if true():
-            return
-        time.sleep(0.001)
-    raise AssertionError("it never came true")

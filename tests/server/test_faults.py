@@ -21,8 +21,9 @@ import httpx
 import pytest
 
 from helpers.oracles import sense_voice
-from helpers.server.serving_process import ServiceProcess, head, serving, until
+from helpers.server.serving_process import ServiceProcess, head, serving
 from helpers.server.sounds import clip, speech
+from helpers.waiting import until
 from overtone.server.jobs.segment_codec import RECALLED
 
 LONG_S = 400.0
@@ -187,7 +188,7 @@ def test_what_cannot_be_finished_in_time_is_given_up(tmp_path: Path) -> None:
         with socket.create_connection(service.address) as slow:
             slow.sendall(head() + b"x")
             service.signal(signal.SIGTERM)
-            time.sleep(5)
+            until(waiting.done, "who waits is given up")
             switch.unlink()  # a batch that runs cannot be stopped
             assert service.wait(20) == 0
         with contextlib.suppress(httpx.HTTPError):
@@ -202,7 +203,7 @@ def test_it_can_be_told_to_end_while_it_starts(tmp_path: Path) -> None:
         service.post("/v1/emotion", clip(1, peak=0.95))
         until(lambda: service.get("/readyz").json()["state"] == "restarting", "it starts anew")
         service.signal(signal.SIGTERM)
-        time.sleep(0.5)
+        until(service.is_ending, "it has heard")
         (tmp_path / "hold-start").unlink()
         assert service.wait(20) == 0
         assert "Traceback" not in service.log()
@@ -218,7 +219,7 @@ def test_stopping_again_and_again_does_not_use_up_the_attempts_of_a_job(tmp_path
             id = id or service.post("/v1/jobs", speech(55.0)).json()["id"]
             until(partial(runs, service, id), "it runs")
             service.signal(signal.SIGTERM)
-            time.sleep(0.5)
+            until(service.is_ending, "it has heard")
             hold.unlink()
             assert service.wait() == 0
         with contextlib.closing(sqlite3.connect(tmp_path / "jobs" / "jobs.sqlite")) as database:
@@ -234,7 +235,7 @@ def test_cancelled_jobs_leave_room_for_others(tmp_path: Path) -> None:
         for number in range(8):
             id = service.post("/v1/jobs", file).json()["id"]
             until(partial(runs, service, id), "it runs")
-            time.sleep(0.03 * number)
+            time.sleep(0.03 * number)  # at another moment each time
             assert client.delete(f"/v1/jobs/{id}").status_code == 204
         after = service.post("/v1/jobs", clip(1)).json()["id"]
         assert service.finished(after)["state"] == "done"
@@ -289,10 +290,9 @@ def test_a_redis_that_dies_under_load_fails_nobody(tmp_path: Path, redis: Redis)
 
         def ask(client: int) -> None:
             with service.client() as http:
-                while not ending.is_set():
+                while not ending.wait(0.01):
                     answer = http.post("/v1/emotion", files={"file": ("a.wav", files[(client + len(answers)) % 4])})
                     answers.append((answer.status_code, answer.headers["x-overtone-cache"]))
-                    time.sleep(0.01)
 
         def seen(what: str) -> None:
             """It comes, from now on."""
@@ -395,7 +395,7 @@ def test_a_full_disk_of_jobs(tmp_path: Path, small_disk: Path) -> None:
             first, second, third = (service.post("/v1/jobs", file).json()["id"] for _ in range(3))
             until(lambda: service.job(second)["state"] == "running", "two of them run")
             fill(small_disk)
-        time.sleep(2)  # their records find no room
+        until(lambda: service.log().count("could not be finished") == 2, "their records find no room")
         for id in (first, second, third):
             assert service.job(id)["state"] in ("queued", "running")
         # Cancelling is what makes room.

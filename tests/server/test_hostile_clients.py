@@ -20,8 +20,9 @@ import websockets
 from websockets.sync.client import connect
 
 from helpers.audio_files import voice, wav
-from helpers.server.serving_process import FEW, MEMORY, ServiceProcess, head, serving, until
+from helpers.server.serving_process import FEW, MEMORY, ServiceProcess, head, serving
 from helpers.server.sounds import channels_of_au, clip, nested_mp4, silence, speech, unclaimed
+from helpers.waiting import until
 from overtone.server.auth import add_key
 from overtone.server.inference.live_audio import open_reader
 from overtone.system.memory import MIB, parse_size
@@ -148,7 +149,7 @@ def test_uploads_that_stall_hold_little_memory(tmp_path: Path) -> None:
                 connection = stalled.enter_context(socket.create_connection(service.address))
                 connection.sendall(head() + bytes(1_000_000))
             until(lambda: len(service.left_behind()) > 100, "most are on disk")
-            time.sleep(1)
+            time.sleep(1)  # what stays in memory is told by nothing but the memory
             assert service.rss_bytes() - before < 180 * MIB
             assert service.post("/v1/emotion", clip(2)).status_code == 200
         until(lambda: service.left_behind() == [], "nothing is left on disk")

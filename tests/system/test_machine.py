@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import mmap
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
+from helpers.waiting import until
 from overtone.batching import cost_cache
 from overtone.batching.cost_model import CostModel
 from overtone.system import machine, memory
@@ -64,10 +64,7 @@ def test_the_sampler_sees_memory_that_came_and_went() -> None:
     with memory.PeakSampler() as sampler, mmap.mmap(-1, 200 << 20) as block:
         for page in range(0, len(block), 4096):
             block[page] = 1
-        for _ in range(1000):  # until its thread has had a turn
-            if sampler.peak_bytes - before > 150 << 20:
-                break
-            time.sleep(0.01)
+        until(lambda: sampler.peak_bytes - before > 150 << 20, "its thread has had a turn")
     assert sampler.peak_bytes - before > 150 << 20
 
 

@@ -49,7 +49,7 @@ def _recognizer(*given: Any) -> Any:
 
 
 def _held(name: str) -> None:
-    while Path(name).exists():
+    while Path(name).exists():  # for as long as the test says
         time.sleep(0.01)
 
 

@@ -8,8 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,6 +19,7 @@ import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
 from helpers.command import COMMAND, environment
+from helpers.waiting import until
 
 START_S = 60.0
 """Seconds to load the bundled model, on a busy machine; two are usual."""
@@ -178,7 +179,7 @@ class ServiceProcess:
         until(lambda: self.queued_s() == 0, "nothing is under way")
         before = self.left()
         for _ in range(30):
-            time.sleep(1.0)
+            time.sleep(1.0)  # connections and threads are let go of by and by, and nothing says which was the last
             now = self.left()
             if now == before:
                 break
@@ -187,6 +188,12 @@ class ServiceProcess:
 
     def signal(self, number: signal.Signals) -> None:
         self.child.send_signal(number)
+
+    def is_ending(self) -> bool:
+        """It was told to end and has begun to: it says so, or nobody can ask it any more."""
+        with suppress(httpx.HTTPError):
+            return bool(self.get("/readyz").json()["state"] == "draining")
+        return True
 
     def wait(self, within_s: float = END_S) -> int:
         """Its exit code."""
@@ -227,16 +234,6 @@ def exposed(text: str) -> dict[str, float]:
             labels = ",".join(f'{name}="{value}"' for name, value in sorted(sample.labels.items()))
             found[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
     return found
-
-
-def until(true: Callable[[], Any], what: str, within_s: float = ASKED_S, pause_s: float = 0.05) -> Any:
-    """What `true` gives as soon as that is something."""
-    end = time.monotonic() + within_s
-    while True:
-        if found := true():
-            return found
-        assert time.monotonic() < end, f"it was never so within {within_s:g} s: {what}"
-        time.sleep(pause_s)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import io
 import json
 import socket
 import threading
-import time
 import wave
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ import pytest
 
 from helpers.clips import EXAMPLES
 from helpers.server.running import Running, serving
+from helpers.waiting import until
 from overtone import EmotionRecognizer
 from overtone.output.records import to_record
 from overtone.server.api.problems import STATUSES
@@ -239,11 +239,7 @@ def test_what_is_not_answered_in_time_is_given_up(tmp_path: Path) -> None:
         problem(post(hasty, file=wav(2.0)), 504, "deadline")
         stuck.set()
         backend.run = run
-        for _ in range(100):
-            if not hasty.do(lambda: hasty.server.service.admission.queued_s):
-                break
-            time.sleep(0.05)
-        assert hasty.do(lambda: hasty.server.service.admission.queued_s) == 0
+        until(lambda: hasty.do(lambda: hasty.server.service.admission.queued_s) == 0)
         assert post(hasty, file=wav(2.0)).status_code == 200
 
 
@@ -278,13 +274,6 @@ def test_work_of_a_client_that_has_gone_is_not_done(tmp_path: Path) -> None:
         assert first.result().status_code == 200
         assert ran == [1]
         assert one.server.spool.held_bytes == 0
-
-
-def until(true: Any) -> None:
-    deadline = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 # Keys

@@ -16,7 +16,7 @@ import websockets
 
 from helpers.clips import EXAMPLES, decoded
 from helpers.server.running import Running, serving
-from helpers.server.serving_process import until
+from helpers.waiting import until
 from overtone import EmotionRecognizer
 from overtone.server.auth import add_key
 from overtone.server.inference.live_audio import OpusReader, PcmReader
@@ -190,10 +190,7 @@ def test_one_too_many_is_refused_and_places_are_given_back(tmp_path: Path) -> No
                     await websockets.connect(url, proxy=None)
                 assert caught.value.response.status_code == 429
                 assert caught.value.response.headers["retry-after"]
-            for _ in range(100):
-                if not narrow.server.service.admission.live:
-                    break
-                await asyncio.sleep(0.05)
+            await asyncio.to_thread(until, lambda: not narrow.server.service.admission.live, "its place is given back")
             async with websockets.connect(url, proxy=None) as again:
                 assert json.loads(await again.recv())["type"] == "ready"
 
@@ -211,10 +208,12 @@ def test_a_key_is_asked_for_here_too(tmp_path: Path) -> None:
 
 def test_when_the_service_ends_what_was_heard_is_answered(tmp_path: Path) -> None:
     with serving(tmp_path) as ending:
+        engine = ending.server.host.recognizer.runtime.engine
 
         async def say(socket: Any) -> None:
+            before_s = engine.stats.audio_s
             await socket.send(pcm(speech(3.0)))
-            await asyncio.sleep(0.5)
+            await asyncio.to_thread(until, lambda: engine.stats.audio_s > before_s, "some of it was heard")
             ending.do(ending.server.drain)
             await asyncio.sleep(20)
 

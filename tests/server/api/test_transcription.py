@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from helpers.oracles import campplus
 from helpers.server.running import Running, serving
 from helpers.server.sounds import clip, speech
 from helpers.server.transcribing import environment, transcribing
+from helpers.waiting import until
 from overtone.errors import RefusedError, UsageError
 from overtone.options.emotion import Options
 from overtone.output.records import to_record
@@ -145,10 +145,7 @@ def test_a_client_that_goes_takes_its_work_along(tmp_path: Path) -> None:
             service.http.post("/v1/transcribe", files={"file": speech(60.0)}, timeout=2.0)
         assert held.wait(10)
         hold.set()
-        end = time.monotonic() + 20
-        while service.do(lambda: service.server.service.admission.queued_s) and time.monotonic() < end:
-            time.sleep(0.05)
-        assert not service.do(lambda: service.server.service.admission.queued_s)
+        until(lambda: not service.do(lambda: service.server.service.admission.queued_s), "its work has gone")
         assert service.server.host.transcriber.runtime.engine.stats.audio_s < 45
 
 
@@ -245,9 +242,7 @@ def test_a_recogniser_that_dies_is_started_anew_with_the_rest(tmp_path: Path) ->
         assert first.transcriber is not None
         engine = first.transcriber.runtime.engine
         engine.close(drain=False)
-        end = time.monotonic() + 60
-        while service.server.host.last in (first, None) and time.monotonic() < end:
-            time.sleep(0.1)
+        until(lambda: service.server.host.last not in (first, None), "it is started anew")
         assert service.server.host.restarts == 1
         assert ask(service, clip(59))["text"] is not None
         assert service.http.post("/v1/emotion", files={"file": clip(59)}).status_code == 200

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from helpers.server.loops import Clock, giving, never, run, settle, until
+from helpers.waiting import until as until_it
 from overtone.server.cache import RedisStore, ResultCache
 from overtone.server.cache import redis_store as redis_store_file
 from overtone.server.cache.circuit_breaker import CircuitBreaker
@@ -83,12 +84,14 @@ class Server:
             ["redis-server", *places, "--save", "", "--appendonly", "no", *options],
             stdout=subprocess.DEVNULL,
         )
-        for _ in range(1000):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
-                return
-            assert self.process.poll() is None, (self.folder / "log").read_text()
-            time.sleep(0.01)
-        raise AssertionError("redis-server never listened")
+        until_it(self._listens, "redis-server listens", 10)
+
+    def _listens(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+            return True
+        assert self.process is not None
+        assert self.process.poll() is None, (self.folder / "log").read_text()
+        return False
 
     def kill(self) -> None:
         if self.process is not None:
@@ -212,7 +215,7 @@ def test_a_redis_that_is_killed_and_comes_back(server: Server, caplog: pytest.Lo
         for number in range(30):  # several pauses
             key = f"dead {number}"
             assert await front.get_or_make(key, giving(b"w")) == (b"w", "miss")
-            await asyncio.sleep(PAUSE_S / 5)
+            await asyncio.sleep(PAUSE_S / 5)  # it is left alone by the clock
         assert not front.healthy
         assert front.last_error is not None
         assert front.last_error.startswith(f"{name}: ")
@@ -243,7 +246,7 @@ def test_killed_while_many_are_asking(server: Server, caplog: pytest.LogCaptureF
         await store.put("k", b"v")
         server.send(signal.SIGSTOP)
         asking = [asyncio.create_task(store.get("k")) for _ in range(50)]
-        await asyncio.sleep(0.05)
+        await settle()
         server.kill()
         assert await asyncio.gather(*asking) == [None] * 50
         failures = store.failure_count
@@ -362,15 +365,18 @@ def test_a_full_redis_is_still_read(server: Server, caplog: pytest.LogCaptureFix
         for number in range(20):
             await store.put(f"new {number}", b"v")
             assert await store.get("k") == b"v"
-            await asyncio.sleep(PAUSE_S / 5)
+            await asyncio.sleep(PAUSE_S / 5)  # likewise, for writing
         assert not store.healthy
         assert store.last_error is not None
         assert store.last_error.startswith(f"writing to Redis at 127.0.0.1:{server.port}: ")
         assert "maxmemory" in store.last_error
         server.do("CONFIG", "SET", "maxmemory", 0)
-        await asyncio.sleep(2 * PAUSE_S)
-        await store.put("after", b"v")
-        assert await store.get("after") == b"v"
+
+        async def written() -> bool:
+            await store.put("after", b"v")
+            return await store.get("after") == b"v"
+
+        await until(written)
         assert store.healthy
         await store.close()
 

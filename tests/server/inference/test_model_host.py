@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from helpers.server.failing_service import DEADLY, POISONED
-from helpers.server.serving_process import ServiceProcess, serving, until
+from helpers.server.serving_process import ServiceProcess, serving
 from helpers.server.sounds import clip
+from helpers.waiting import until
 
 DEATH = clip(1, peak=(DEADLY + POISONED) / 2)
 POISON = clip(2, peak=0.999)

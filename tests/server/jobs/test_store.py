@@ -18,6 +18,7 @@ import pytest
 
 from helpers.command import environment
 from helpers.server.jobs import job_folders, lines, names, states
+from helpers.waiting import until
 from overtone.errors import RefusedError, UsageError
 from overtone.server.jobs.store import JobStore
 
@@ -350,8 +351,7 @@ def test_many_threads(store, folder, upload):
 
     def work() -> None:
         while left.acquire(blocking=False):
-            while (claim := store.claim_next()) is None:
-                time.sleep(0.001)
+            claim = until(store.claim_next, "there is a file")
             claimed.append((claim.job, claim.file.number))
             assert store.done(claim.job, claim.file.number, f'"{claim.file.number}"')
             assert store.sweep() == 0

@@ -18,6 +18,7 @@ import pytest
 
 from helpers.clips import EXAMPLES
 from helpers.server.running import Running, serving
+from helpers.waiting import until
 from overtone.server.auth import add_key
 from overtone.server.ui.sessions import LEFT_S, Session, Sessions
 
@@ -172,7 +173,7 @@ def test_the_last_of_quick_choices_is_shown(chromium: Any, service: Running, mon
     inner = View.panel
 
     async def slow(view: Any, session: Session) -> dict[Any, Any]:
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.5)  # more than it takes to click again
         return await inner(view, session)
 
     with opened(chromium, service) as page:
@@ -240,10 +241,7 @@ def test_a_browser_that_is_closed_ends_its_work_and_is_soon_forgotten(chromium: 
         (working,) = service.do(lambda: sessions.working)
         newest = service.do(lambda: list(sessions._open.values())[-1])
         assert newest.ends - time.monotonic() > LEFT_S
-    end = time.monotonic() + MOST_S
-    while not (working.done() and newest.ends - time.monotonic() <= LEFT_S):
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    until(lambda: working.done() and newest.ends - time.monotonic() <= LEFT_S, "it is noticed", MOST_S)
     assert working.cancelled()
 
 

@@ -93,7 +93,8 @@ def test_files_are_answered_some_at_a_time_and_their_uploads_are_gone_then(spool
         while not going.task.done():
             for answer in list(server.service.under_way.values()):
                 answer.set_result([result()])
-            await asyncio.sleep(0.01)
+            await settle()
+            await becomes(lambda: server.service.under_way or going.task.done())
         assert server.service.most == AT_ONCE
         assert going.states == ["done"] * 7
         assert sorted(going.given) == list(range(7))
@@ -192,12 +193,12 @@ def test_where_it_stays_busy_or_slow_it_is_given_up(spool: Spool) -> None:
 
 
 def test_an_upload_that_never_comes_is_given_up(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("overtone.server.ui.run.LOST_S", 0.1)
+    monkeypatch.setattr("overtone.server.ui.run.LOST_S", 0.05)
 
     async def work() -> None:
         going = Going(FakeServer(), "a", "b")
         with going.run.arriving():
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.2)  # longer than anything is waited for
             assert going.states == ["sending", "sending"], "another is on its way"
         await going.task
         assert [getattr(row.error, "code", "") for row in going.run.rows] == [lost().code] * 2

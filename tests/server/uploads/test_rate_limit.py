@@ -18,7 +18,7 @@ from overtone.system.memory import MIB
 def test_a_trickle_is_not_waited_for(tmp_path: Path) -> None:
     class Trickle(Exchange):
         async def _receive(self) -> dict[str, Any]:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # what is too slow takes time
             return {"type": "http.request", "body": b"x", "more_body": True}
 
     with Spool(tmp_path, limits(least_rate=MIB, grace_s=0.05)) as spool:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.server.loops import settle
 from helpers.server.uploading import FORM, Exchange, a_file, assert_nothing_stays, contents, form, refused, sent
 from overtone.errors import RefusedError
 from overtone.server.uploads import Received, Spool
@@ -65,8 +66,7 @@ def test_writing_leaves_the_loop_free(spool: Spool, monkeypatch: pytest.MonkeyPa
 
     async def both() -> Received:
         asking = asyncio.create_task(Exchange(spool, [form(a_file(b"x"))], content_type=FORM).run())
-        while not begun.is_set():
-            await asyncio.sleep(0.001)
+        assert await asyncio.to_thread(begun.wait, 10)
         go.set()
         return await asking
 
@@ -87,10 +87,9 @@ def test_a_request_that_is_cancelled_while_it_is_written_leaves_nothing(
 
     async def cancelled() -> None:
         asking = asyncio.create_task(Exchange(spool, [form(a_file(b"x"), a_file(b"y"))], content_type=FORM).run())
-        while not begun.is_set():
-            await asyncio.sleep(0.001)
+        assert await asyncio.to_thread(begun.wait, 10)
         asking.cancel()
-        await asyncio.sleep(0.01)
+        await settle()
         go.set()
         with pytest.raises(asyncio.CancelledError):
             await asking
