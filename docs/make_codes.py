@@ -58,9 +58,9 @@ class Code:
 def codes() -> dict[str, Code]:
     """Every code that a user may meet."""
     kinds, package = _kinds(), Path(overtone.__file__).parent
-    found: dict[str, set[str]] = {_text(kind.default_code): {name} for name, kind in kinds.items()}
+    found: dict[str, set[str]] = {str(kind.default_code): {name} for name, kind in kinds.items()}
     exits = {*found}
-    for code in map(_text, [*problems.STATUSES, *getattr(errors, "Code", ())]):
+    for code in map(str, errors.Code):
         found.setdefault(code, set())
     for path in sorted(package.rglob("*.py")):
         for kind, code in _raised(ast.parse(path.read_text(encoding="utf-8"))):
@@ -73,11 +73,6 @@ def codes() -> dict[str, Code]:
         for code, names in sorted(found.items())
         if code not in _INSIDE
     }
-
-
-def _text(code: str) -> str:
-    """A code as it is written, be it a text or a member of an enumeration of texts."""
-    return str(getattr(code, "value", code))
 
 
 def _kinds() -> dict[str, Kind]:
@@ -119,7 +114,7 @@ def _codes_of(value: ast.expr, constants: Mapping[str, str]) -> Iterator[str]:
     elif isinstance(value, ast.Name) and value.id in constants:
         yield constants[value.id]
     elif isinstance(value, ast.Attribute) and getattr(value.value, "id", getattr(value.value, "attr", "")) == "Code":
-        yield _text(errors.Code[value.attr])  # type: ignore[attr-defined] # where there are such names, they are there
+        yield str(errors.Code[value.attr])
     elif isinstance(value, ast.IfExp):
         yield from _codes_of(value.body, constants)
         yield from _codes_of(value.orelse, constants)

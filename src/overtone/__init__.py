@@ -20,6 +20,7 @@ _HOMES = {
     "Audio": "types",
     "BudgetError": "errors",
     "CheckpointError": "errors",
+    "Code": "errors",
     "DeviceError": "errors",
     "DownloadError": "errors",
     "Emotion": "types",
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from overtone.audio.sources import expand as expand
     from overtone.errors import BudgetError as BudgetError
     from overtone.errors import CheckpointError as CheckpointError
+    from overtone.errors import Code as Code
     from overtone.errors import DeviceError as DeviceError
     from overtone.errors import DownloadError as DownloadError
     from overtone.errors import InputError as InputError

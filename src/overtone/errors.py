@@ -18,6 +18,7 @@ a message that names the input and says what to do.
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import ClassVar
 
 
@@ -26,15 +27,117 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+class Code(str, Enum):
+    """Short stable names of what went wrong, as records and HTTP answers carry them. A text like any other."""
+
+    BAD_INPUT = "bad_input"
+    BAD_LIST = "bad_list"
+    BAD_RATE = "bad_rate"
+    BAD_REDIS_URL = "bad_redis_url"
+    BAD_REQUEST = "bad_request"
+    BAD_SAMPLES = "bad_samples"
+    BROKEN_JOURNAL = "broken_journal"
+    BROKEN_STORE = "broken_store"
+    BUSY = "busy"
+    CANCELLED = "cancelled"
+    CHECKPOINT = "checkpoint"
+    CLOSED = "closed"
+    DEADLINE = "deadline"
+    DECODER_DIED = "decoder_died"
+    DEVICE = "device"
+    DEVICE_LOST = "device_lost"
+    DIED = "died"
+    DIRECTORY_LOOP = "directory_loop"
+    DOWNLOAD = "download"
+    EMPTY = "empty"
+    ERROR = "error"
+    EXPIRED = "expired"
+    FAULT = "fault"
+    FOREIGN = "foreign"
+    GAVE_UP = "gave_up"
+    GONE = "gone"
+    LOST = "lost"
+    METHOD = "method"
+    MISSING_EXTRA = "missing_extra"
+    MODEL = "model"
+    MODEL_FAILED = "model_failed"
+    NO_AUDIO = "no_audio"
+    NO_SPACE = "no_space"
+    NO_SPEAKERS = "no_speakers"
+    NOT_AUDIO = "not_audio"
+    NOT_FOUND = "not_found"
+    NOT_READY = "not_ready"
+    OTHER_RUN = "other_run"
+    OUT_OF_MEMORY = "out_of_memory"
+    OVER_BUDGET = "over_budget"
+    PROCESS_DIED = "process_died"
+    REFUSED = "refused"
+    SILENCE = "silence"
+    TIME = "time"
+    TOO_LARGE = "too_large"
+    TOO_LONG = "too_long"
+    TOO_MANY_CHANNELS = "too_many_channels"
+    TOO_SHORT = "too_short"
+    TRIAL = "trial"
+    UNAUTHORIZED = "unauthorized"
+    UNKNOWN = "unknown"
+    UNREACHABLE = "unreachable"
+    UNREADABLE = "unreadable"
+    UNSUPPORTED_TYPE = "unsupported_type"
+    UNWRITABLE = "unwritable"
+    UPLOAD_TIMEOUT = "upload_timeout"
+    USAGE = "usage"
+
+    # As `enum.StrEnum` has them, which came with Python 3.11.
+    def __str__(self) -> str:
+        return str(self.value)
+
+    def __format__(self, format_spec: str) -> str:
+        return format(self.value, format_spec)
+
+    @property
+    def retryable(self) -> bool:
+        """True where the same call may succeed later, with nothing changed."""
+        return self in _RETRYABLE
+
+
+_CODES: dict[str, Code] = {code.value: code for code in Code}
+
+_RETRYABLE = frozenset(
+    {
+        Code.BUSY,
+        Code.CANCELLED,
+        Code.DEADLINE,
+        Code.DECODER_DIED,
+        Code.DEVICE_LOST,
+        Code.DIED,
+        Code.DOWNLOAD,
+        Code.GONE,
+        Code.LOST,
+        Code.NO_SPACE,
+        Code.NOT_READY,
+        Code.PROCESS_DIED,
+        Code.UNREACHABLE,
+        Code.UPLOAD_TIMEOUT,
+    }
+)
+
+
 class OvertoneError(Exception):
     """Base of every error that is meant for the user. `str(error)` is the whole message."""
 
     exit_code: ClassVar[int] = 4
-    default_code: ClassVar[str] = "error"
+    default_code: ClassVar[Code] = Code.ERROR
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
         super().__init__(message)
-        self.code = code or self.default_code
+        self.code: str = self.default_code if code is None else _CODES.get(code, code)
+        """A `Code`; another text where a record of another release has one."""
+
+    @property
+    def retryable(self) -> bool:
+        """True where the same call may succeed later, with nothing changed."""
+        return self.code in _RETRYABLE
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (type(self), str(self), self.code))
@@ -56,7 +159,7 @@ class UsageError(OvertoneError):
     """The call itself is wrong: an unknown option, a value out of range, two options at odds."""
 
     exit_code = 2
-    default_code = "usage"
+    default_code = Code.USAGE
 
 
 class InputError(OvertoneError):
@@ -64,38 +167,38 @@ class InputError(OvertoneError):
     bad_rate, too_many_channels, directory_loop, too_short, bad_list, decoder_died."""
 
     exit_code = 1
-    default_code = "bad_input"
+    default_code = Code.BAD_INPUT
 
 
 class BudgetError(OvertoneError):
     """The memory budget cannot hold the model or this input. The message gives the number that would do."""
 
     exit_code = 3
-    default_code = "over_budget"
+    default_code = Code.OVER_BUDGET
 
 
 class ModelError(OvertoneError):
     """The model cannot be had or used."""
 
-    default_code = "model"
+    default_code = Code.MODEL
 
 
 class CheckpointError(ModelError):
     """A checkpoint folder is missing a part, or a part is broken, unknown or of the wrong shape."""
 
-    default_code = "checkpoint"
+    default_code = Code.CHECKPOINT
 
 
 class DownloadError(ModelError):
     """A hub could not be reached, or does not have what was asked for."""
 
-    default_code = "download"
+    default_code = Code.DOWNLOAD
 
 
 class DeviceError(OvertoneError):
     """The device or the precision asked for is not to be had on this machine."""
 
-    default_code = "device"
+    default_code = Code.DEVICE
 
 
 class RefusedError(OvertoneError):
@@ -106,7 +209,7 @@ class RefusedError(OvertoneError):
     """
 
     exit_code = 1
-    default_code = "refused"
+    default_code = Code.REFUSED
 
     def __init__(self, message: str, *, code: str | None = None, retry_after_s: float | None = None) -> None:
         super().__init__(message, code=code)
@@ -117,7 +220,7 @@ class OutOfMemory(OvertoneError):  # noqa: N818 - what every runtime calls it
     """A backend ran out of memory while running a batch. Nothing of the batch was kept, but for `left_bytes`."""
 
     exit_code = 3
-    default_code = "out_of_memory"
+    default_code = Code.OUT_OF_MEMORY
 
     def __init__(self, message: str, *, code: str | None = None, left_bytes: int = 0) -> None:
         super().__init__(message, code=code)

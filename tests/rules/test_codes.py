@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import ast
-import enum
 import importlib.util
+import json
+import pickle
 from types import ModuleType
 
 import pytest
 
 from helpers.paths import DOCS
-from overtone import errors
-from overtone.errors import InputError, ModelError, RefusedError, UsageError
+from overtone.errors import Code, InputError, ModelError, RefusedError, UsageError
 from overtone.server.api.problems import STATUSES
 
 
@@ -32,16 +32,14 @@ def test_codes_are_found_with_their_kinds(maker: ModuleType):
     assert {*STATUSES} <= {*found}
     assert found["empty"].kinds == [InputError]
     assert found["missing_extra"].kinds == [UsageError]
-    assert found["process_died"].kinds == [ModelError]  # of a constant
+    assert found["process_died"].kinds == [ModelError]
     assert found["busy"].kinds == [RefusedError]
     assert not found["busy"].exits
     assert found["unreachable"].exits
     assert {kind.default_code for kind in maker._kinds().values()} - {*found} == {"error", "refused"}
 
 
-def test_names_of_codes_are_read_where_there_are_any(maker: ModuleType, monkeypatch: pytest.MonkeyPatch):
-    named = enum.Enum("Code", {"EMPTY": "empty"}, type=str)
-    monkeypatch.setattr(errors, "Code", named, raising=False)
+def test_names_of_codes_are_read(maker: ModuleType):
     lines = ["DIED = 'died'", "InputError('', code=Code.EMPTY if x else 'other')", "ModelError('', code=DIED)"]
     assert {*maker._raised(ast.parse("\n".join([*lines, "faults_as('first', '')"])))} == {
         ("InputError", "empty"),
@@ -49,7 +47,30 @@ def test_names_of_codes_are_read_where_there_are_any(maker: ModuleType, monkeypa
         ("ModelError", "died"),
         ("InputError", "first"),
     }
-    assert "empty" in maker.codes()
+
+
+def test_every_code_of_the_enumeration_has_a_text_or_is_inside(maker: ModuleType):
+    assert {code.value for code in Code} == {*maker.codes()} | {"error", "refused"}
+
+
+def test_a_code_is_a_text_like_any_other():
+    code = Code.NOT_FOUND
+    assert [str(code), f"{code}", f"{code:>12}"] == ["not_found", "not_found", "   not_found"]
+    assert code == "not_found"
+    assert {"not_found": 1}[code] == 1
+    assert json.loads(json.dumps({"code": code, code: 1})) == {"code": "not_found", "not_found": 1}
+    assert pickle.loads(pickle.dumps(code)) is code
+    assert not code.retryable
+    assert Code.BUSY.retryable
+
+
+def test_an_error_has_its_codes_member_and_keeps_a_text_that_is_none():
+    for error in (InputError("", code="not_found"), pickle.loads(pickle.dumps(InputError("", code="not_found")))):
+        assert error.code is Code.NOT_FOUND
+    assert UsageError("").code is Code.USAGE
+    assert RefusedError("", code="busy").retryable
+    assert InputError("", code="of tomorrow").code == "of tomorrow"
+    assert not InputError("", code="of tomorrow").retryable
 
 
 def test_a_code_without_a_text_makes_no_page(maker: ModuleType, monkeypatch: pytest.MonkeyPatch):

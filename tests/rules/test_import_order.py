@@ -131,6 +131,7 @@ def test_the_public_names_are_these() -> None:
         [
             "Audio",
             "BudgetError",
+            "Code",
             "DeviceError",
             "Emotion",
             "EmotionRecognizer",

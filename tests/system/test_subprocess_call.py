@@ -28,4 +28,4 @@ def test_its_error_is_raised_here() -> None:
 def test_a_process_that_dies_is_told() -> None:
     with pytest.raises(ModelError, match="ended with 3") as caught:
         subprocess_call.run(die)
-    assert caught.value.code == subprocess_call.DIED
+    assert caught.value.code == "process_died"

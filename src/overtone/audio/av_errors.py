@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import av
 
-from overtone.errors import InputError
+from overtone.errors import Code, InputError
 
 FAULTS = (av.FFmpegError, OSError, ValueError, ArithmeticError, LookupError, RuntimeError, MemoryError,
           AssertionError, EOFError)  # fmt: skip
@@ -16,7 +16,7 @@ PyAV was called in a way that this release of it does not know, which is no faul
 
 
 @contextmanager
-def faults_as(code: str, text: str) -> Iterator[None]:
+def faults_as(code: Code, text: str) -> Iterator[None]:
     """Turn an exception of PyAV into an `InputError`. Used around calls of PyAV only, never around a yield."""
     try:
         yield
@@ -32,4 +32,4 @@ def reason(fault: BaseException) -> str:
 def unreadable(name: str, fault: BaseException) -> InputError:
     """The error for a file or stream whose bytes cannot be read."""
     text = f"{name}: it cannot be read ({reason(fault)}); check the file and its permissions"
-    return InputError(text, code="unreadable")
+    return InputError(text, code=Code.UNREADABLE)

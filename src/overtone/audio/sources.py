@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TextIO
 
-from overtone.errors import InputError, printable
+from overtone.errors import Code, InputError, printable
 
 _VIDEO = ("3gp", "asf", "avi", "flv", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "ogv", "rm", "webm", "wmv")
 _AUDIO = (
@@ -162,12 +162,12 @@ def _from_folder(top: str) -> Iterator[Entry]:
                 yield _failed(path, error)
     if nothing:
         text = f"{printable(top)}: no audio in this folder; looked for {' '.join(sorted(SUFFIXES))}"
-        yield FailedInput(top, InputError(text, code="no_audio"))
+        yield FailedInput(top, InputError(text, code=Code.NO_AUDIO))
 
 
 def _loop(path: str) -> FailedInput:
     text = f"{printable(path)}: this link leads back to a folder it is in; it was not followed"
-    return FailedInput(path, InputError(text, code="directory_loop"))
+    return FailedInput(path, InputError(text, code=Code.DIRECTORY_LOOP))
 
 
 def _is_audio(name: str) -> bool:
@@ -231,7 +231,7 @@ def _lines(source: str, path: str) -> Iterator[tuple[int, str | FailedInput]]:
         yield 0, _failed(source, error)
         return
     if nothing:
-        yield 0, FailedInput(source, InputError(f"{printable(source)}: the list names nothing", code="empty"))
+        yield 0, FailedInput(source, InputError(f"{printable(source)}: the list names nothing", code=Code.EMPTY))
 
 
 def _read_lines(file: TextIO) -> Iterator[str]:
@@ -245,15 +245,17 @@ def _located(path: str, list_path: str) -> str:
 
 
 def _refused(where: str, source: str, why: str, utt_id: str | None = None) -> FailedInput:
-    return FailedInput(source, InputError(f"{printable(where)}: {printable(source)}: {why}", code="bad_list"), utt_id)
+    return FailedInput(
+        source, InputError(f"{printable(where)}: {printable(source)}: {why}", code=Code.BAD_LIST), utt_id
+    )
 
 
 def _failed(source: str, error: OSError | ValueError, utt_id: str | None = None) -> FailedInput:
     name = printable(source)
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
         return FailedInput(
-            source, InputError(f"{name}: no such file or folder; check the path", code="not_found"), utt_id
+            source, InputError(f"{name}: no such file or folder; check the path", code=Code.NOT_FOUND), utt_id
         )
     reason = getattr(error, "strerror", None) or error
     text = f"{name}: it cannot be read ({reason}); check the name and its permissions"
-    return FailedInput(source, InputError(text, code="unreadable"), utt_id)
+    return FailedInput(source, InputError(text, code=Code.UNREADABLE), utt_id)

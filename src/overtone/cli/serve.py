@@ -8,7 +8,7 @@ from typing import Any
 
 from overtone.cli import console
 from overtone.cli.options import explicit_options, resolve_options, with_settings
-from overtone.errors import UsageError
+from overtone.errors import Code, UsageError
 from overtone.options import sources
 from overtone.options.emotion import Options
 from overtone.server.settings import HELP, Settings
@@ -25,10 +25,10 @@ def serve(**options: Any) -> int:
     made = resolve_options(Options, options)
     if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
         raise UsageError(
-            f"the service needs {', '.join(missing)}: pip install 'overtone[server]'", code="missing_extra"
+            f"the service needs {', '.join(missing)}: pip install 'overtone[server]'", code=Code.MISSING_EXTRA
         )
     if settings.page and given.get("page") and importlib.util.find_spec("gradio") is None:
-        raise UsageError("--page needs gradio: pip install 'overtone[ui]'", code="missing_extra")
+        raise UsageError("--page needs gradio: pip install 'overtone[ui]'", code=Code.MISSING_EXTRA)
     from overtone.server.observability import logs
     from overtone.server.run import serve as run
     from overtone.server.state import load_models

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from overtone.audio.sources import FailedInput, Input
-from overtone.errors import InputError, OvertoneError
+from overtone.errors import Code, InputError, OvertoneError
 from overtone.pipelines.ingest import PooledT, Source, SubmittedSource, named_source
 from overtone.pipelines.request import CallOptions, OptionsT, RequestContext
 from overtone.types import BYTES_PER_SAMPLE, SAMPLE_RATE, Result
@@ -105,4 +105,4 @@ class ResultStream(Generic[OptionsT, PooledT, ResultT]):
 
 
 def _internal_error(name: str, error: Exception) -> InputError:
-    return InputError(f"{name}: it met a fault of Overtone's own ({error!r}); please report it", code="fault")
+    return InputError(f"{name}: it met a fault of Overtone's own ({error!r}); please report it", code=Code.FAULT)

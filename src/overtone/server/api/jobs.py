@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_args
 from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from overtone.errors import InputError, RefusedError, UsageError
+from overtone.errors import Code, InputError, RefusedError, UsageError
 from overtone.options.emotion import PER_CALL
 from overtone.options.transcription import TRANSCRIBE_PER_CALL
 from overtone.server.api.dependencies import (
@@ -70,7 +70,7 @@ async def require_owned_job(server: ServerState, owner: RequestOwner, id: Id) ->
     """A job, for who handed it in. RefusedError (unknown) for everybody else."""
     job = await asyncio.to_thread(server.store.get, id)
     if job is None or job.owner != Owner.name_of(owner):
-        raise RefusedError("there is no such job, or it has expired.", code="unknown")
+        raise RefusedError("there is no such job, or it has expired.", code=Code.UNKNOWN)
     return job
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from overtone.errors import RefusedError, UsageError
+from overtone.errors import Code, RefusedError, UsageError
 from overtone.server.api.dependencies import LINES, RequestOwner, ServerState, cancel_on_disconnect, parameters
 from overtone.server.api.params import InferenceRequest
 from overtone.server.auth import Owner
@@ -62,7 +62,7 @@ def receive_upload(
             brought = await receive(server.spool, request)
             files = brought.files
             if len(files) > 1:
-                raise RefusedError("it takes one file at a time; send several as a job.", code="bad_request")
+                raise RefusedError("it takes one file at a time; send several as a job.", code=Code.BAD_REQUEST)
             if twice := asked.keys() & brought.fields.keys():
                 raise UsageError(f"{min(twice)} is given twice.")
             texts = {**asked, **brought.fields}

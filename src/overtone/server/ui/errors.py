@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from overtone.errors import InputError, OvertoneError, RefusedError
+from overtone.errors import Code, InputError, OvertoneError, RefusedError
 from overtone.server.ui.texts import Language, span, text
 from overtone.system.memory import format_size
 
@@ -36,7 +36,7 @@ class Limits:
 
 def lost() -> RefusedError:
     """An upload that never came."""
-    return RefusedError("the upload did not arrive.", code="lost")
+    return RefusedError("the upload did not arrive.", code=Code.LOST)
 
 
 def explained(error: BaseException, name: str, limits: Limits, language: Language) -> str:
@@ -52,7 +52,7 @@ def explained(error: BaseException, name: str, limits: Limits, language: Languag
             length=span(language, limits.most_audio_s),
             time=span(language, _BUSY_S if retry_s is None else retry_s),
         )
-    if isinstance(error, InputError) and error.code == "fault":
+    if isinstance(error, InputError) and error.code == Code.FAULT:
         return text(language, "fault")
     message = _worded(str(error).removeprefix(f"{name}: "), language)
     return text(language, "other", message=message[:1].upper() + message[1:])
