@@ -73,12 +73,12 @@ def test_an_hour_needs_no_more_than_ten_minutes(small_checkpoint: Path, tmp_path
 
 @pytest.mark.slow
 def test_frames_do_not_gather_in_memory(tmp_path: Path) -> None:
-    # As wide as the base shape, and not as deep: frames of 3 kB, of half an hour some 260 MiB.
+    # As wide as the base shape, and not as deep: frames of 3 kB, of a quarter of an hour some 130 MiB.
     wide = random_checkpoint.write(
         tmp_path / "wide", random_checkpoint.SMALL | {"embed_dim": 768, "num_heads": 12, "depth": 1}
     )
-    plain = child(tmp_path, wide, {"memory": "1.2GiB"}, minutes=30)
-    frames = child(tmp_path, wide, {"memory": "1.2GiB", "granularity": "frame"}, minutes=30)
+    plain = child(tmp_path, wide, {"memory": "1.2GiB"}, minutes=15)
+    frames = child(tmp_path, wide, {"memory": "1.2GiB", "granularity": "frame"}, minutes=15)
     # What two runs differ by, and the frames of a few batches.
     assert frames["peak"] <= plain["peak"] + 60 * MIB
 
@@ -140,9 +140,12 @@ print((sampler.peak_bytes - before) / checkpoints.find(sys.argv[1]).weight_bytes
 
 @pytest.mark.slow
 def test_full_context_at_two_minutes_grows_a_fifth_of_funasrs(tmp_path: Path) -> None:
-    """And equals it: 120 s through the base shape, attention over the whole."""
+    """And equals it: 120 s, attention over the whole."""
     pytest.importorskip("omegaconf", reason="funasr, the oracle, is not installed")
-    folder = random_checkpoint.write(tmp_path / "base", random_checkpoint.BASE, optimizer=False)
+    # As wide as the base shape. Its twelve blocks come one after the other and each gives back what it took: three have
+    # the same peak. As deep as published, it is held to FunASR's in models/emotion2vec/test_parity.py.
+    shape = random_checkpoint.BASE | {"depth": 2, "prenet_depth": 1}
+    folder = random_checkpoint.write(tmp_path / "base", shape, optimizer=False)
     code = f"""
 import sys, warnings
 warnings.simplefilter("ignore")
