@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree. Everything a user may see derives from `OvertoneError`.
+"""Errors as one tree. Everything a user may see derives from `OvertoneError`.
 
     OvertoneError
     ├── UsageError        the call or command is wrong                                  exit 2
@@ -205,7 +205,7 @@ class RefusedError(OvertoneError):
     """A service does not take a request. Codes: bad_request, unauthorized, unknown, upload_timeout, too_large,
     too_long, unsupported_type, busy, gone, not_ready, no_space, deadline; and unreachable, where there is none.
 
-    retry_after_s: when it is worth asking again; None where it is not, or nobody can tell.
+    retry_after_s: when it is worth asking again; None where it is not, or that is not known.
     """
 
     exit_code = 1

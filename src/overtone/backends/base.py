@@ -1,4 +1,4 @@
-"""What the engine asks of a model that is loaded on a device."""
+"""The protocol of a model that is loaded on a device, as the engine runs it."""
 
 from __future__ import annotations
 

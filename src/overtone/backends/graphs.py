@@ -52,7 +52,7 @@ class Graphs(Protocol):
 
     @property
     def quadratic(self) -> bool:
-        """Whether attention takes memory that grows with the square of the length."""
+        """True if attention takes memory that grows with the square of the length."""
 
     @property
     def fixed_bytes(self) -> int:
@@ -60,7 +60,7 @@ class Graphs(Protocol):
 
     @property
     def warm_up(self) -> Sequence[Shape]:
-        """Batches for which the runtime compiles kernels of their own."""
+        """Batches for which the runtime compiles separate kernels."""
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ class ModelAdapter(Protocol):
     """FunASR's calls for one kind of model."""
 
     folder: Path
-    """Where its checkpoint is."""
+    """The folder of its checkpoint."""
 
     def generate(
         self, input: Any, progress: Callable[[int, int], None] | None, arguments: Mapping[str, Any]

@@ -98,8 +98,8 @@ class _SenseVoiceFormatter:
 def _joined(pieces: list[str], spans: Times) -> tuple[list[str], Times]:
     """FunASR's `words` of pieces, and their times.
 
-    A blank begins a word, and so does what is no ASCII letter; the first piece keeps its blank, and nothing is joined
-    to it then. A blank that stands alone is left out and parts nothing.
+    A blank begins a word, and so does anything but an ASCII letter; the first piece keeps its blank, and nothing is
+    joined to it then. A blank that stands alone is left out and parts nothing.
     """
     words: list[str] = []
     times_ms: Times = []

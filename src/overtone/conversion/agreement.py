@@ -1,4 +1,4 @@
-"""How far a model in another precision says what it says in float32."""
+"""Agreement of a model in another precision with the same model in float32."""
 
 from __future__ import annotations
 

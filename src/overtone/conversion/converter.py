@@ -1,6 +1,6 @@
 """Making a converted model: exported from the published checkpoint, or derived from one in float32.
 
-`export` and `to_precision` belong into a process of their own (`system/subprocess_call.py`): PyTorch would stay in
+`export` and `to_precision` belong into a separate process (`system/subprocess_call.py`): PyTorch would stay in
 this one, and take from its budget.
 """
 
@@ -25,7 +25,7 @@ from overtone.models.registry import family_of
 from overtone.system.machine import trim_heap
 
 _TEXTS = ("config.yaml", "tokens.txt", "am.mvn", "tokens.json", "seg_dict", "jieba_usr_dict", "*.model")
-"""What a model reads beside its weights. `configuration.json` stays behind: it may give files another name."""
+"""Files that a model reads beside its weights. `configuration.json` stays behind: it may give files another name."""
 
 
 def export(checkpoint: Checkpoint, folder: Path, source: str, *, strict: bool) -> None:

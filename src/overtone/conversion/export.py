@@ -43,7 +43,7 @@ def export_onnx(graphs: Mapping[str, Graph], folder: Path) -> None:
 
 
 def _changing(shape: Sequence[int]) -> dict[int, Any] | None:
-    """The dimensions of an input that may change, as the exporter is told of them."""
+    """The dimensions of an input that may change, as the exporter takes them."""
     return {axis: torch.export.Dim.DYNAMIC for axis, size in enumerate(shape) if size == -1} or None
 
 

@@ -31,7 +31,7 @@ _CHUNK = 1 << 20
 def converted(checkpoint: Checkpoint, precision: str | None, *, strict: bool = True) -> Converted:
     """The checkpoint as a model that runs in this precision: its own folder's, one kept from before, or made now.
 
-    precision: None takes that of its own folder, else float32.
+    precision: None takes that of the checkpoint's folder, else float32.
 
     Raises CheckpointError for a folder that was converted to another precision and holds no published weights, and
     ModelError where what conversion needs is not installed.
@@ -80,7 +80,7 @@ def converted(checkpoint: Checkpoint, precision: str | None, *, strict: bool = T
 def convert(
     checkpoint: Checkpoint, folder: Path, precision: str, audio: Sequence[str] = (), *, strict: bool = True
 ) -> Converted:
-    """Convert a checkpoint into a folder of its own, which must not exist. precision: `fp32`, `bf16` or `int8`.
+    """Convert a checkpoint into a new folder, which must not exist. precision: `fp32`, `bf16` or `int8`.
 
     audio: see `converter.to_precision`. Raises UsageError for a folder that exists or cannot be made, and what
     `converted` raises.
@@ -119,7 +119,7 @@ def _in_child(work: Callable[..., None], checkpoint: Checkpoint, *arguments: Any
 
 @contextmanager
 def _whole(folder: Path) -> Iterator[Path]:
-    """A folder to fill, which is then moved to its place, so that nobody ever sees half of it. OSError if something
+    """A folder to fill, which is then moved to its place, so that half of it is never seen. OSError if something
     has come to be there meanwhile."""
     temporary = Path(tempfile.mkdtemp(prefix=_part(folder), dir=folder.parent))
     try:
@@ -149,7 +149,7 @@ def fingerprint(checkpoint: Checkpoint, *, strict: bool = True) -> str:
 
 
 def _fingerprint(checkpoint: Checkpoint, own: Converted | None, strict: bool) -> str:
-    """What a checkpoint is, by its contents: its weights, its shape and its labels; and how it was read."""
+    """Digest of a checkpoint's contents: its weights, its shape and its labels; and how it was read."""
     weights = own.source if own is not None and not checkpoint.published else sha256(checkpoint.weights)
     try:
         said = json.dumps(checkpoint.config, sort_keys=True, default=str)

@@ -22,7 +22,7 @@ from overtone.system.memory import format_size, memory_refusal
 from overtone.types import SAMPLE_RATE
 
 _PROBED_S = 30.0
-"""Seconds. Longest shape probed; what is longer follows from the fit."""
+"""Seconds. Longest shape probed; longer ones follow from the fit."""
 
 BATCH_S = {"cpu": 32.0, "cuda": 640.0}
 """Padded seconds of a batch where the user sets no cap. On a CPU more only costs memory (over an hour of speech `tiny`
@@ -60,7 +60,7 @@ class DeviceModel:
         return min_audio_bytes(self._longest_s, producers)
 
     def _measured(self) -> CostModel:
-        """What batches cost here: recalled, or measured once for everything that it depends on."""
+        """Cost of batches here: recalled, or measured once for everything that it depends on."""
         backend, longest = self.backend, min(self.options.longest_s, _PROBED_S)
         versions = (backend.name, backend.version, overtone.__version__)
         key = (
@@ -116,8 +116,8 @@ class DeviceModel:
 
 
 def device_budget(options: Options, device: str) -> int:
-    """Bytes that this process may hold on a device: what was given, or most of what is free before anything is
-    loaded."""
+    """Bytes that this process may hold on a device: the budget given, or most of the memory that is free before
+    anything is loaded."""
     if options.memory_bytes is not None:
         return options.memory_bytes
     if device == "cpu":

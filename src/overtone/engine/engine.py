@@ -31,22 +31,22 @@ class Engine:
 
     @property
     def device(self) -> str:
-        """Where it runs, several joined by commas."""
+        """The device that it runs on, several joined by commas."""
         return ",".join(worker.device for worker in self._workers)
 
     @property
     def backend_name(self) -> str:
-        """What runs it, the same on all devices."""
+        """The runtime, the same on all devices."""
         return self._workers[0].backend_name
 
     @property
     def precision(self) -> str:
-        """In what it runs, the same on all devices."""
+        """The precision, the same on all devices."""
         return self._workers[0].precision
 
     @property
     def stages(self) -> Profiler:
-        """What times the workers, and whoever feeds them."""
+        """The profiler that times the workers and their callers."""
         return self._workers[0].stages
 
     @property
@@ -56,7 +56,7 @@ class Engine:
 
     @property
     def stats(self) -> EngineStats:
-        """What all workers have done so far; seconds are added up, though they ran side by side."""
+        """Counts of all workers so far; seconds are added up, though they ran side by side."""
         return sum((worker.stats for worker in self._workers), EngineStats())
 
     @property
@@ -66,7 +66,7 @@ class Engine:
 
     @property
     def alive(self) -> bool:
-        """Whether it still takes work: it was not closed, and not every device has died."""
+        """True while it takes work: it was not closed, and not every device has died."""
         return not self._queue.closed
 
     @property
@@ -76,13 +76,13 @@ class Engine:
 
     @property
     def on_worker_thread(self) -> bool:
-        """Whether the calling thread is one of the workers' own."""
+        """True if the calling thread is a worker's."""
         return any(worker.on_worker_thread for worker in self._workers)
 
     def submit(self, samples: Samples, *, decode_params: Hashable = None, background: bool = False) -> Future[Any]:
         """Queue one segment's samples, float32 (samples,), 16 kHz. Blocks while audio in flight is at its bound.
 
-        decode_params: what is asked of the model; a batch has one. background: what is not goes first; see
+        decode_params: parameters for the model; a batch has one set. background: run it behind everything else; see
         `overtone.batching.fairness.BackgroundShare`.
         The future fails with BudgetError if the segment alone cannot be held, and with UsageError once the engine
         is closed. A future cancelled in time costs nothing.
@@ -97,7 +97,7 @@ class Engine:
         self._queue.audio.wait_until_empty()
 
     def close(self, *, drain: bool = True) -> None:
-        """Finish what is queued (without `drain`: cancel it), then free the model. Safe to call twice."""
+        """Finish the queue (without `drain`: cancel it), then free the model. Safe to call twice."""
         self.stop(drain=drain)
         self.join()
 

@@ -79,14 +79,14 @@ class Runtime:
         return longest_segment(self.options.longest_s, self.options.batch_size_s)
 
     def for_role(self, role: Role, options: Options) -> Runtime:
-        """One of the other models, as a pipeline of its own is given it; closing that leaves this one running.
+        """One of the other models as the main one, for a separate pipeline; closing that leaves this one running.
 
         options: those that it was started with.
         """
         return replace(self, options=options, role=role, models={role: self.models[role]})
 
     def close(self, *, drain: bool = True) -> None:
-        """Finish what is queued (without `drain`: drop it) and free every model."""
+        """Finish the queue (without `drain`: drop it) and free every model."""
         engines = [model.engine for model in self.models.values()]
         for engine in engines:
             engine.stop(drain=drain)

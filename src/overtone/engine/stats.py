@@ -1,4 +1,4 @@
-"""What an engine has done."""
+"""Counts of the work of an engine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import astuple, dataclass
 
 @dataclass(slots=True)
 class EngineStats:
-    """What the engine has done so far. Seconds; `padded_s` is what was charged, `audio_s` what was asked.
+    """Counts of the work so far. Seconds; `padded_s` is charged for padding too, `audio_s` is audio alone.
 
     `splits`: batches halved for want of memory. `interrupted`: batches of background work that gave way, and were begun
     again.

@@ -28,10 +28,11 @@ from overtone.system.semaphore import ByteSemaphore
 from overtone.types import SAMPLE_RATE, Batch
 
 _REGAINED = 1.02
-"""What the ceiling that running out of memory left rises by with every batch that fits: to twice as much in 35."""
+"""Factor by which the ceiling that running out of memory left rises with every batch that fits: to twice as much in
+35."""
 
 _LOOSE_BYTES = 8 << 20
-"""Bytes beyond what is resident that may lie about between two batches before they are given back."""
+"""Bytes beyond the resident ones that may lie about between two batches before they are given back."""
 
 
 class Worker:
@@ -74,22 +75,22 @@ class Worker:
 
     @property
     def backend(self) -> Backend:
-        """What runs the batches."""
+        """The backend that runs the batches."""
         return self._backend
 
     @property
     def device(self) -> str:
-        """Where it runs."""
+        """The device that it runs on."""
         return self._backend.device
 
     @property
     def backend_name(self) -> str:
-        """What runs it there."""
+        """The runtime."""
         return self._backend.name
 
     @property
     def precision(self) -> str:
-        """In what it runs."""
+        """The precision."""
         return self._backend.precision
 
     @property
@@ -99,7 +100,7 @@ class Worker:
 
     @property
     def plan(self) -> Plan:
-        """What the run was given."""
+        """Its share of the budget."""
         return self._plan
 
     def _loop(self) -> None:
@@ -116,7 +117,7 @@ class Worker:
             self._backend.close()
 
     def _fail(self, running: Sequence[QueueItem], error: Exception) -> None:
-        """The thread ends here, and whoever waits for it is told why; what waits, only if no other device takes it."""
+        """End the thread and fail what ran; items that wait fail only if no other device takes them."""
         reason = f"{self._backend.device} stopped working ({error!r})"
         waiting = self._queue.unregister(self._backend.device, reason)
         for items, code in ((running, Code.DIED), (waiting, Code.CLOSED)):  # what it died over may be among the first
@@ -193,7 +194,7 @@ class Worker:
 
     @contextmanager
     def _run_background(self, items: Sequence[QueueItem], started: float, shape: Shape) -> Iterator[None]:
-        """While the block runs, the batch gives way to whoever comes, if it was begun because nobody else waited."""
+        """While the block runs, the batch can be preempted, if it was begun because nothing else waited."""
         with self._preempting:
             self._preemptible = (started, shape.padded_s) if all(item.preemptible for item in items) else None
         try:
@@ -268,7 +269,7 @@ class Worker:
 
     @property
     def on_worker_thread(self) -> bool:
-        """Whether the calling thread is this worker's own."""
+        """True if the calling thread is this worker's."""
         return threading.current_thread() is self._thread
 
     def join(self) -> None:

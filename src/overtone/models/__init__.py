@@ -1,1 +1,1 @@
-"""Networks: inference only, told the true lengths, exact in a batch."""
+"""Networks: inference only, by true lengths, exact in a batch."""

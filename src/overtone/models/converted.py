@@ -18,21 +18,21 @@ from overtone.errors import CheckpointError
 from overtone.models.checkpoints import CONVERTED
 
 FORMAT = 2
-"""Of the folder. Raised when what is in it changes; a cached model of another format is made again."""
+"""Of the folder. Raised when its contents change; a cached model of another format is made again."""
 
 _MADE = ("*.xml", "*.bin", "*.safetensors", "*.npy")
-"""What conversion makes, and `overtone.json` gives the size of."""
+"""Files that conversion makes, and `overtone.json` gives the size of."""
 
 _PUBLISHED = ("model.safetensors",)
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far a model says what it says in float32, over `windows` stretches of the held-out audio `audio`.
+    """Agreement of a model with itself in float32, over `windows` stretches of the held-out audio `audio`.
 
     labels: share of windows with the same label. score: mean absolute difference of scores. Both None for a model
-    without classes. cosine: mean cosine between the windows' embeddings; None for a recogniser. tokens: of a
-    recogniser, one less its token error rate against float32; None for others.
+    without classes. cosine: mean cosine between the windows' embeddings; None for a recognizer. tokens: of a
+    recognizer, one less its token error rate against float32; None for others.
     """
 
     audio: str
@@ -56,7 +56,7 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """What `overtone.json` says. `source`: sha256 of the published weights; `made_with`: versions by package."""
+    """Contents of `overtone.json`. `source`: sha256 of the published weights; `made_with`: versions by package."""
 
     folder: Path
     precision: str
@@ -64,7 +64,7 @@ class Converted:
     made_with: Mapping[str, str]
     agreement: Agreement | None
     files: tuple[str, ...] = ()
-    """What conversion made; filled in when it is read or written."""
+    """Files that conversion made; filled in when it is read or written."""
 
     @property
     def graphs(self) -> tuple[str, ...]:
@@ -72,7 +72,7 @@ class Converted:
         return tuple(name.removesuffix(".xml") for name in self.files if name.endswith(".xml"))
 
     def runs(self, precision: str) -> bool:
-        """Whether it can be run in this precision. For bf16 the weights are kept in float32, and run in either."""
+        """True if it can be run in this precision. For bf16 the weights are kept in float32, and run in either."""
         return precision == self.precision or {precision, self.precision} == {"fp32", "bf16"}
 
 

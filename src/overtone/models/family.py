@@ -1,4 +1,4 @@
-"""What the folder of a model family declares: the networks it runs, what they are for, and how each is built.
+"""The declaration in the folder of a model family: its networks, their role, and how each is built.
 
 Nothing here imports a runtime: a family imports its networks and its task inside its methods, when they are called.
 """
@@ -36,13 +36,13 @@ class ModelFamily:
     networks: tuple[str, ...]
     """Classes as `config.yaml` names them."""
     role: Role
-    """What the networks are for."""
+    """The purpose of the networks."""
     precisions: tuple[str, ...] = ("fp32", "bf16", "int8")
     """Precisions that a model can be converted to."""
     exports_onnx: bool = False
-    """Whether PyTorch's ONNX exporter takes its graphs."""
+    """True if PyTorch's ONNX exporter takes its graphs."""
     writes_punctuation: bool = False
-    """Whether a recognizer's tokens include punctuation."""
+    """True if a recognizer's tokens include punctuation."""
 
     def build(self, checkpoint: Checkpoint, *, strict: bool = True) -> dict[str, Graph]:
         """Graphs by name with the published weights, float32, on the CPU.
@@ -59,7 +59,10 @@ class ModelFamily:
         )
 
     def check(self, checkpoint: Checkpoint) -> None:
-        """Raise CheckpointError for texts that are broken or ask for what is not implemented. Reads no weights."""
+        """Raise CheckpointError for texts that are broken or ask for something that is not implemented.
+
+        Reads no weights.
+        """
 
     def labels(self, checkpoint: Checkpoint) -> tuple[str, ...] | None:
         """Labels of the classifier as published; None for a model without classes."""
@@ -83,5 +86,5 @@ class ModelFamily:
         """Raise UsageError for options that a recognizer of this class does not take."""
 
     def decode_params(self, kind: str, options: TranscribeOptions) -> Hashable:
-        """What a recognizer of this class is asked, checked."""
+        """Parameters of a batch for a recognizer of this class."""
         raise NotImplementedError

@@ -25,7 +25,7 @@ class Graph(nn.Module):
     resident: frozenset[str] = frozenset()
     """Outputs that stay on a device as they are: a task hands them on to another graph, or copies them."""
     kernel: AttentionKernel | None = None
-    """What computes attention through PyTorch in memory that does not grow with the square of the length."""
+    """The kernel that computes attention through PyTorch in memory that does not grow with the square of the length."""
 
     def example(self) -> tuple[torch.Tensor, ...]:
         """Small inputs to trace it with: two rows of different lengths."""

@@ -45,7 +45,7 @@ def family_of(checkpoint: Checkpoint) -> ModelFamily:
 
 
 def role_of(kind: str) -> Role | None:
-    """What a network is for; None for one that is not known."""
+    """The role of a network; None for one that is not known."""
     family = families().get(kind)
     return None if family is None else family.role
 
@@ -71,8 +71,10 @@ def check_role(checkpoint: Checkpoint, role: Role) -> None:
 
 
 def task_of(checkpoint: Checkpoint) -> Task:
-    """What a model does with the waveforms of segments. CheckpointError for a broken folder, and for a model that is
-    given no segments."""
+    """The task of a model: its work on the waveforms of segments.
+
+    Raises CheckpointError for a broken folder, and for a model that is given no segments.
+    """
     family = family_of(checkpoint)
     if family.role not in ("recognizer", "speakers", "emotion"):
         check_role(checkpoint, "recognizer")
@@ -90,7 +92,7 @@ def check_decode_params(kind: str, options: TranscribeOptions) -> None:
 
 
 def decode_params_for(kind: str, options: TranscribeOptions) -> Hashable:
-    """What a recognizer of this class is asked. UsageError for what it cannot do."""
+    """Parameters of a batch for a recognizer of this class. UsageError for options that it does not take."""
     check_decode_params(kind, options)
     return families()[kind].decode_params(kind, options)
 
@@ -102,5 +104,5 @@ def vocabulary_of(task: Task) -> Vocabulary:
 
 
 def writes_punctuation(checkpoint: Checkpoint) -> bool:
-    """Whether a recognizer writes punctuation by itself."""
+    """True if a recognizer writes punctuation by itself."""
     return family_of(checkpoint).writes_punctuation

@@ -86,7 +86,7 @@ class Task(ABC):
     blockwise: Sequence[str] = ()
     """Graphs whose attention a CPU computes block by block where files are run whole."""
     warm_up: Sequence[Shape] = (Shape(1, 0.5), Shape(1, 8.0))
-    """Batches that are run once, so that what is resident does not grow later. Few and many frames: OpenVINO packs
+    """Batches that are run once, so that resident memory does not grow later. Few and many frames: OpenVINO packs
     weights anew for either."""
 
     def read_weights(self, folder: Path | None) -> None:  # noqa: B027 - most tasks have none
@@ -101,7 +101,7 @@ class Task(ABC):
         return 0.6
 
     def runner(self, graph: str, compiled: GraphRunner) -> GraphRunner:
-        """What runs a converted graph; the compiled graph itself unless it takes one shape again and again."""
+        """The runner of a converted graph; the compiled graph itself unless it takes one shape again and again."""
         return compiled
 
     @abstractmethod
@@ -135,7 +135,7 @@ class Task(ABC):
 
 
 def check_finite(name: str, *values: Array) -> None:
-    """Raise ModelError, with the model's name, for what is not finite: it would pass for silence."""
+    """Raise ModelError, with the model's name, for values that are not finite: they would pass for silence."""
     if not all(np.isfinite(some).all() for some in values):
         raise ModelError(f"{name}: gave values that are not numbers; the checkpoint or the precision is at fault")
 

@@ -1,1 +1,1 @@
-"""What can be set, and where the values come from: arguments, the environment, a file."""
+"""Options, and the sources of their values: arguments, the environment, a file."""

@@ -48,14 +48,14 @@ def check_names(names: Iterable[str], known: Collection[str]) -> None:
 
 
 def kinds_of(hint: Any) -> tuple[Any, ...]:
-    """What an option's type allows: the types of a union, the words of a literal, None among them where it is
+    """Values that an option's type allows: the types of a union, the words of a literal, None among them where it is
     optional."""
     parts = get_args(hint)
     return tuple(kind for part in parts for kind in kinds_of(part)) if parts else (hint,)
 
 
 WORDS: Mapping[Any, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
-"""What a value of a type is called in messages."""
+"""Names of types in messages."""
 
 
 _hints = functools.cache(get_type_hints)

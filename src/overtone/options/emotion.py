@@ -21,15 +21,15 @@ SegmentMode = Literal["vad", "window", "none"]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a recogniser works. Seconds are seconds of audio; None leaves the choice to Overtone.
+    """Options of a recognizer. Seconds are seconds of audio; None leaves the choice to Overtone.
 
     model: `tiny`, an alias, a hub id or a checkpoint folder. hub: where ids are looked up.
-    memory: budget of the whole process (of the device, on a GPU), as `2GiB` or bytes; None takes what is free, less
+    memory: budget of the whole process (of the device, on a GPU), as `2GiB` or bytes; None takes the free memory, less
     a margin. device: `auto`, `cpu`, `cuda:N`, several of them joined by commas, `cuda:all`.
     precision: None is what a converted model was made in, else `fp32`, which is exact; the others are faster, and
     `overtone models convert` measures what they cost. backend: `auto` is OpenVINO on a CPU and PyTorch on CUDA.
     threads: for the model on a CPU; None takes the cores this process may use. decoders: sources decoded at once.
-    decode_processes: decode files in so many processes of their own, on a GPU; 0 decodes in threads.
+    decode_processes: decode files in so many separate processes, on a GPU; 0 decodes in threads.
     segment: `vad` cuts audio longer than `max_segment` where speech pauses; `window` cuts `window` seconds every
     `hop`; `none` runs a file whole. context: `full` is `none` by its other name: attention over the whole file.
     keep_silence: run the model on silence too, as FunASR does. channels: `mix` is their mean, `split` gives a result
@@ -112,7 +112,7 @@ class Options:
 
     @property
     def whole(self) -> bool:
-        """Whether files run uncut."""
+        """True if files run uncut."""
         return self.context == "full" or self.segment == "none"
 
     @property
@@ -126,7 +126,7 @@ class Options:
         return self.window + SHORTEST_TAIL_S if self.segment == "window" else self.max_segment
 
     def for_call(self: _Options, **changes: Any) -> _Options:
-        """A copy with some of the options that a single call may have of its own (`PER_CALL`).
+        """A copy with some of the options that a single call may change (`PER_CALL`).
 
         UsageError for any other, and for segments longer than the model was loaded for.
         """
@@ -153,7 +153,7 @@ class Options:
 
     @property
     def per_call(self) -> tuple[str, ...]:
-        """Names of the options that a single call may have of its own."""
+        """Names of the options that a single call may change."""
         return PER_CALL
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Where options come from: a file, the environment, a profile, the call. They are read here and nowhere else.
+"""Sources of options: a file, the environment, a profile, the call. They are read here and nowhere else.
 
 Order, later wins: defaults, the config file, `OVERTONE_*` variables, a profile, what the call or command says. The
 file is `overtone.toml` in the user's configuration folder, or what `OVERTONE_CONFIG` names: `model = "plus-large"`. A
@@ -30,13 +30,13 @@ _PREFIX = "OVERTONE_"
 _NOT_OPTIONS = ("CACHE", "CONFIG", "KEY")
 
 SERVICE = _PREFIX + "SERVE_"
-"""What variables of `overtone serve` begin with; they are none of the options."""
+"""Prefix of the variables of `overtone serve`; they are none of the options."""
 
 RECOGNIZER = "recognizer"
-"""What `model` of transcription is called where other options are, too."""
+"""Name of `model` of transcription where other options are, too."""
 
 _STORED: Mapping[str, Any] = {**get_type_hints(TranscribeOptions), RECOGNIZER: str}
-"""What a file or the environment may say, with its type."""
+"""Names that a file or the environment may give, with their types."""
 
 _Options = TypeVar("_Options", bound=Options)
 
@@ -49,7 +49,7 @@ def load(kind: type[_Options], *, profile: str | os.PathLike[str] | None = None,
 
     kind: `Options`, or `TranscribeOptions`, whose `model` is called `recognizer` in a file or the environment
     (`OVERTONE_RECOGNIZER`), where `model` is an emotion model.
-    UsageError names what is wrong, and the variable or the file that says so.
+    UsageError names the fault, and the variable or the file that has it.
     """
     check_names(given, kind.names())
     stored = {**_settings(), **({} if profile is None else _from_profile(Path(profile)))}
@@ -72,7 +72,7 @@ def _made(kind: type[_Options], stored: _Stored, given: Mapping[str, Any]) -> _O
 
 
 def settings() -> dict[str, Any]:
-    """What the config file and the environment say, by name. UsageError names what is wrong."""
+    """Options of the config file and the environment, by name. UsageError names the fault."""
     return {name: value for name, value in _values(_settings()).items() if name in Options.names()}
 
 
@@ -85,17 +85,17 @@ def _values(stored: _Stored) -> dict[str, Any]:
 
 
 def environment_of(prefix: str, settings: type[Any]) -> dict[str, Any]:
-    """What the variables that begin with `prefix` say of the fields of a dataclass. UsageError names the variable."""
+    """Fields of a dataclass from the variables that begin with `prefix`. UsageError names the variable."""
     return _values(_parsed(os.environ, prefix, get_type_hints(settings)))
 
 
 def cache_folder() -> Path:
-    """Where Overtone keeps what it can make again."""
+    """Folder of everything that Overtone can make again."""
     return Path(os.environ.get(_PREFIX + "CACHE") or platformdirs.user_cache_dir("overtone"))
 
 
 def environment(*names: str) -> str | None:
-    """What the first of these environment variables that is set says; None if none is."""
+    """Value of the first of these environment variables that is set; None if none is."""
     return next((os.environ[name] for name in names if name in os.environ), None)
 
 

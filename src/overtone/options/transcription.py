@@ -1,4 +1,4 @@
-"""What there is to set for transcription, on top of what every pipeline has."""
+"""Options of transcription, on top of those of every pipeline."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Language = Literal["auto", "zh", "en", "yue", "ja", "ko", "nospeech"]
 
 @dataclass(frozen=True, slots=True)
 class TranscribeOptions(Options):
-    """How a transcriber works: the options of `Options`, and these. Seconds are seconds of audio.
+    """Options of a transcriber: the options of `Options`, and these. Seconds are seconds of audio.
 
-    model: the recogniser (SenseVoice or Paraformer): an alias, a hub id or a checkpoint folder.
+    model: the recognizer (SenseVoice or Paraformer): an alias, a hub id or a checkpoint folder.
     vad: what finds speech: `silero`, which is inside the package, or an FSMN-VAD: `fsmn-vad`, a hub id or a folder.
-    punctuation: a CT-Transformer (`ct-punc`, a hub id, a folder) for a recogniser that writes none; `none` leaves it
+    punctuation: a CT-Transformer (`ct-punc`, a hub id, a folder) for a recognizer that writes none; `none` leaves it
     out; `auto` takes `ct-punc` for a Paraformer and none for SenseVoice, which punctuates by itself.
     speakers: tell speakers apart, with the CAM++ model that `speaker_model` names. num_speakers: how many there are, if
     that is known. emotion: an emotion2vec model (`tiny`, `plus-large`, ...) to tell the mood of each sentence with;
@@ -79,7 +79,7 @@ class TranscribeOptions(Options):
         self._check_stages()
 
     def _check_stages(self) -> None:
-        """UsageError for what is said of a stage that is left out."""
+        """UsageError for an option of a stage that is left out."""
         there = {
             "speaker_model": self.speakers,
             "speaker_device": self.speakers,
@@ -93,7 +93,7 @@ class TranscribeOptions(Options):
 
     @property
     def per_call(self) -> tuple[str, ...]:
-        """Names of the options that a single call may have of its own."""
+        """Names of the options that a single call may change."""
         return TRANSCRIBE_PER_CALL
 
     @classmethod

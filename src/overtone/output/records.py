@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 Detail = Literal["text", "sentence", "word"]
-"""How fine a transcript is told: all of its text; and its sentences; and their words."""
+"""Detail of a transcript: all of its text; and its sentences; and their words."""
 
 Level = Literal[Granularity, Detail]
-"""How fine a result is told. Emotions and transcripts have words of their own, so a level tells its kind as well."""
+"""Detail of a result. Emotions and transcripts have different words, so a level gives its kind as well."""
 
 DETAILS: Final[tuple[Detail, ...]] = get_args(Detail)
 
@@ -107,7 +107,7 @@ def seconds(samples: int) -> float:
 
 
 def rounded(value: float | None, digits: int = SCORE_DIGITS) -> float | None:
-    """`value` to so many decimals; None for None and for what is not finite."""
+    """`value` to so many decimals; None for None and for a value that is not finite."""
     if value is None or not math.isfinite(value):
         return None
     return round(float(value), digits)
@@ -177,7 +177,7 @@ def _segment(segment: SegmentResult) -> dict[str, Any]:
 
 
 def _sentence(sentence: Sentence, *, words: bool) -> dict[str, Any]:
-    """What was not asked, or is not there, has no key."""
+    """A record of one sentence. Values that were not asked for, or are missing, have no key."""
     start, end = rounded(sentence.start, SECOND_DIGITS), rounded(sentence.end, SECOND_DIGITS)
     record: dict[str, Any] = {"start": start, "end": end, "text": sentence.text}
     if sentence.speaker is not None:

@@ -82,7 +82,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 
 async def _fault(request: Request, error: Exception) -> Response:
-    """Whatever it is; it is raised on after this, and told in the log."""
+    """Response to any other error, which is raised on after this, and logged."""
     request.state.refused = problems.code_of(error)
     return problems.problem_response(error, request_id() or "", request.url.path)
 
@@ -114,7 +114,7 @@ def _describe_problems(app: FastAPI) -> None:
 
 
 def _is_default(operation: dict[str, object]) -> bool:
-    """Whether an operation's 422 is the framework's own, which never comes: what it means is told as 400 here."""
+    """True if an operation's 422 is the framework's, which never comes: its meaning is a 400 here."""
     responses = operation["responses"]
     assert isinstance(responses, dict)
     return "HTTPValidationError" in str(responses.get("422"))

@@ -40,7 +40,7 @@ _WS_MESSAGE_BYTES = 1 << 20
 
 
 def serve(settings: Settings, start: Callable[[], ModelSet], told: Callable[[str], None]) -> None:
-    """Serve until a signal ends it. told: is given the address once requests are taken.
+    """Serve until a signal ends it, calling back with the address once requests are taken.
 
     Raises UsageError where the address is not to be had, what loading the model raises, and ModelError when it died for
     good.
@@ -73,7 +73,7 @@ def listen(settings: Settings) -> socket.socket:
 
 
 async def serve_on(listening: socket.socket, server: Server, told: Callable[[str], None]) -> None:
-    """Serve on a socket that is bound, until the server is told to end or its model has died; then close it.
+    """Serve on a socket that is bound, until a signal ends it or its model has died; then close it.
 
     Signals are obeyed where this runs in the main thread. Raises as `serve`.
     """
@@ -104,9 +104,9 @@ async def _open(server: Server, running: _Uvicorn, told: Callable[[str], None], 
 
 
 async def _end_with(server: Server, running: _Uvicorn, app: RequestMiddleware) -> None:
-    """End when the model has died, or when the server is told to and what was admitted is finished.
+    """End when the model has died, or at a signal once the admitted work is finished.
 
-    Until then it listens: who comes is told that it is ending, and where a balancer asks, that it is not ready.
+    Until then it listens: new requests are refused because it is ending, and a balancer hears that it is not ready.
     """
     ends = [asyncio.create_task(event.wait()) for event in (server.died, server.service.draining)]
     try:
@@ -157,7 +157,8 @@ def _config(app: RequestMiddleware) -> uvicorn.Config:
 
 
 class _Uvicorn(uvicorn.Server):
-    """Says that it is ending as soon as it is told to: new requests are refused while those admitted are finished."""
+    """A server that says it is ending as soon as a signal comes: new requests are refused while those admitted are
+    finished."""
 
     def __init__(self, config: uvicorn.Config, server: Server) -> None:
         super().__init__(config)

@@ -1,4 +1,4 @@
-"""What there is to set of the service, beside the model's options: flags of `overtone serve`, or `OVERTONE_SERVE_…`."""
+"""Settings of the service, beside the model's options: flags of `overtone serve`, or `OVERTONE_SERVE_…`."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Settings:
 
     @property
     def loopback(self) -> bool:
-        """Whether only this machine can reach it."""
+        """True if only this machine can reach it."""
         return self.host in ("localhost", "::1") or self.host.startswith("127.")
 
     @property
@@ -103,7 +103,7 @@ class Settings:
 
     @property
     def jobs_folder(self) -> Path:
-        """Where jobs are kept."""
+        """The folder of the jobs."""
         return Path(self.jobs) if self.jobs is not None else platformdirs.user_data_path("overtone") / "jobs"
 
     def replace(self, **changes: Any) -> Settings:

@@ -37,7 +37,8 @@ from overtone.system.memory import MIB, parse_size
 from overtone.system.profiler import NULL_PROFILER
 
 _REQUESTS_BYTES = 64 * MIB
-"""What requests under way hold beside their audio: pieces of uploads on their way to disk, answers on their way out."""
+"""Bytes that requests in flight hold beside their audio: pieces of uploads on their way to disk, answers on their way
+out."""
 
 
 _SHARED = (
@@ -50,7 +51,7 @@ _LONGEST_S = 600.0
 
 
 def recognizer_for(options: Options, settings: Settings) -> EmotionRecognizer:
-    """A recogniser with room planned for what the service holds beside it. UsageError for files that run whole."""
+    """A recognizer with room planned for what the service holds beside it. UsageError for files that run whole."""
     _check(options)
     return EmotionRecognizer.with_options(options, NULL_PROFILER, reserve=_beside(settings))
 
@@ -139,7 +140,7 @@ class Server:
 
     @property
     def idle(self) -> bool:
-        """Whether nobody waits for an answer."""
+        """True if no request waits for an answer."""
         return not self.service.admission.queued_s and not self.service.admission.live
 
     async def close(self) -> None:
@@ -191,7 +192,8 @@ class Server:
 
 
 def _uploads_folder(settings: Settings) -> Path | None:
-    """Where uploads are kept: by default a folder of this user's, so that what a killed service left is found again."""
+    """The folder of uploads: by default a folder of this user's, so that the files of a killed service are found
+    again."""
     if settings.uploads is not None:
         return Path(settings.uploads)
     own = Path(tempfile.gettempdir()) / f"overtone-{os.getuid()}"
@@ -213,7 +215,7 @@ def _upload_limits(settings: Settings) -> UploadLimits:
 
 
 def load_models(options: Options, settings: Settings) -> Callable[[], ModelSet]:
-    """What `Server` is to start with. UsageError for options that cannot be, before anything is loaded."""
+    """The options that `Server` starts with. UsageError for options that cannot be, before anything is loaded."""
     named = settings.transcriber
     transcription = None if named is None else transcription_for(options, named)
     return partial(model_loader_for, options, transcription, settings)

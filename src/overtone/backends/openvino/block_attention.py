@@ -79,7 +79,7 @@ class BlockAttention:
         return attended
 
     def release(self) -> None:
-        """See `CompiledModel`."""
+        """Give back what runs left allocated, to the heap."""
         self._model.release()
 
 

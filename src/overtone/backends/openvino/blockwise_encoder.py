@@ -155,7 +155,7 @@ def _parameter(value: Any, name: str) -> Any:
 
 
 def _ancestors(ops: list[Any], done: set[str]) -> list[Any]:
-    """Operations that these take part of, themselves too, without what is done."""
+    """Operations that these take part of, themselves too, without those that are done."""
     found: dict[str, Any] = {}
     waiting = list(ops)
     while waiting:

@@ -18,8 +18,8 @@ from overtone.system.telemetry import without_telemetry
 Array = npt.NDArray[Any]
 
 HINTS: Mapping[str, str] = {"fp32": "f32", "bf16": "bf16", "int8": "bf16"}
-"""What OpenVINO computes in. Left to itself it takes bf16 wherever the processor has it, and answers would depend on
-the machine. With 8-bit weights the rest is bf16 where that is fast, else float32."""
+"""OpenVINO's names of the precisions it computes in. Left to itself it takes bf16 wherever the processor has it, and
+answers would depend on the machine. With 8-bit weights the rest is bf16 where that is fast, else float32."""
 
 _FIRST_RUN = threading.Lock()
 """One for the whole process. OpenVINO's Python module sets itself up for NumPy at its first run, and two threads that
@@ -47,7 +47,7 @@ def _core() -> Any:
 
 
 def has_fast_bf16() -> bool:
-    """Whether this processor multiplies bf16 natively."""
+    """True if this processor multiplies bf16 natively."""
     return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
@@ -139,7 +139,7 @@ class CompiledModel:
         return int(self._compiled.inputs[0].get_shape()[-1])
 
     def request(self) -> Callable[[Mapping[str, Array]], Mapping[str, Array]]:
-        """A runner of its own, for one thread or stream. What it gives is valid until its next run."""
+        """A separate runner, for one thread or stream. Its outputs are valid until its next run."""
         return partial(self._run, self._compiled.create_infer_request())
 
     def infer(self, inputs: Mapping[str, Array]) -> Array:

@@ -101,7 +101,7 @@ class TorchDevice:
 
 
 def _use_threads(count: int) -> None:
-    """Make the calling thread's PyTorch work use `count` threads, and nobody else's.
+    """Make the calling thread's PyTorch work use `count` threads, and no other thread's.
 
     `torch.set_num_threads` sets the number for the calling thread and the default for threads yet to come; a
     short-lived thread puts that default back.

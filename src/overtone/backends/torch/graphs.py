@@ -62,7 +62,7 @@ class TorchGraphs:
 
     @property
     def kernel(self) -> AttentionKernel | None:
-        """What computes attention in linear memory, where a graph has it."""
+        """The kernel that computes attention in linear memory; None where no graph has one."""
         return next((graph.kernel for graph in self._graphs.values() if graph.kernel is not None), None)
 
     @property
@@ -80,7 +80,7 @@ class TorchGraphs:
 
     @property
     def quadratic(self) -> bool:
-        """Whether attention takes memory that grows with the square of the length."""
+        """True if attention takes memory that grows with the square of the length."""
         return self.kernel is None
 
     @property
@@ -95,7 +95,7 @@ class TorchGraphs:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Notes on what is unusual about how this runs."""
+        """Notes on anything unusual about how this runs."""
         offloaded = () if self.offload is None else self.offload.notes()
         return offloaded if self.kernel is None else (*offloaded, *self.kernel.notes)
 

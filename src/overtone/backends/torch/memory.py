@@ -21,7 +21,7 @@ class CudaMemory:
         return torch.cuda.memory_reserved(self._device) + CONTEXT_BYTES
 
     def reclaimable(self) -> int:
-        """The caching allocator's free blocks; what is left of blocks in use cannot be given back."""
+        """The caching allocator's free blocks; the rest of blocks in use cannot be given back."""
         stats = torch.cuda.memory_stats(self._device)
         taken = stats["allocated_bytes.all.current"] + stats["inactive_split_bytes.all.current"]
         return max(0, int(stats["reserved_bytes.all.current"] - taken))

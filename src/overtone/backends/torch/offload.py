@@ -41,7 +41,7 @@ class OffloadedBlock:
 
     @property
     def is_away(self) -> bool:
-        """Whether its weights are in host memory and nowhere else."""
+        """True if its weights are in host memory and nowhere else."""
         return all(weight.data_ptr() == self._kept[name].data_ptr() for name, weight in self._block.named_parameters())
 
     def load(self) -> None:
@@ -105,7 +105,7 @@ class Offload:
             visitor.unload()
 
     def notes(self) -> tuple[str, ...]:
-        """What it costs, for the results; nothing where every block is on the device after all."""
+        """Notes on the cost, for the results; none where every block is on the device after all."""
         if not self._away:
             return ()
         seconds = self.moved_bytes / self._rate

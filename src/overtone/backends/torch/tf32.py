@@ -1,4 +1,4 @@
-"""How CUDA multiplies float32: in full, or rounded to TF32's 10 bits of mantissa.
+"""The precision in which CUDA multiplies float32: in full, or rounded to TF32's 10 bits of mantissa.
 
 PyTorch's switches belong to the whole process. A batch borrows them: they are set while it runs and put back after.
 """
@@ -17,7 +17,7 @@ _Value = TypeVar("_Value")
 
 
 class Tf32Guard:
-    """Whoever wants what is set already shares it; whoever wants the other waits until it is put back. Thread-safe.
+    """A lock on PyTorch's switches: shared by users of one precision, while users of the other wait. Thread-safe.
 
     First come, first served, so neither of two engines with different precisions starves the other.
     """
@@ -93,7 +93,7 @@ def _set(tf32: bool) -> Callable[[], None]:
 
 
 def _readable(look: Callable[[], _Value]) -> _Value | None:
-    """What a switch says; None where PyTorch refuses to say, as it does while they are at odds."""
+    """The value of a switch; None where PyTorch refuses to say, as it does while they are at odds."""
     with suppress(RuntimeError):
         return look()
     return None

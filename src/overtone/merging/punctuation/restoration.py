@@ -1,4 +1,4 @@
-"""Recognised words to punctuated text, as FunASR's CT-Transformer does it, in bounded memory.
+"""Recognized words to punctuated text, as FunASR's CT-Transformer does it, in bounded memory.
 
 The model looks at windows of 20 new pieces (characters, English words), each with those before that are not settled.
 The last end of a sentence that it sees in a window settles everything up to it, and the rest is looked at again with

@@ -14,7 +14,7 @@ from overtone.merging.speakers.kmeans import Points
 from overtone.types import SAMPLE_RATE
 
 MIN_TURN_S = 0.7
-"""Turns shorter than this go to a neighbour."""
+"""Turns shorter than this go to a neighbor."""
 _OVERLAP_S = 1e-4
 """Turns that overlap by no more are left alone."""
 
@@ -52,8 +52,8 @@ def diarize(embeddings: Points, times: Times, speakers: int | None = None) -> li
 def turns(times: Times, labels: npt.ArrayLike) -> list[Turn]:
     """Turns from windows' times, (windows, 2) in order of time, and labels, (windows,).
 
-    Neighbours with one label are joined; overlaps of two speakers are halved; a rest of less than 0.7 s goes to
-    the nearer neighbour; neighbours are joined again. Speakers are numbered as they first appear among the labels, so
+    Neighbors with one label are joined; overlaps of two speakers are halved; a rest of less than 0.7 s goes to
+    the nearer neighbor; neighbors are joined again. Speakers are numbered as they first appear among the labels, so
     one who had nothing but short turns leaves a gap.
     """
     drafts = [[start, stop] for start, stop in times.tolist()]
@@ -93,7 +93,7 @@ def speakers_of(sentences: Sequence[tuple[float, float]], given: Sequence[Turn])
 
 
 def _joined(drafts: list[list[float]], speakers: list[int]) -> tuple[list[list[float]], list[int]]:
-    """Neighbours of one speaker as one, unless there is a pause between them."""
+    """Neighbors of one speaker as one, unless there is a pause between them."""
     kept, kept_speakers = [drafts[0]], [speakers[0]]
     for draft, speaker in zip(drafts[1:], speakers[1:], strict=True):
         if speaker != kept_speakers[-1] or draft[0] > kept[-1][1]:
@@ -105,7 +105,7 @@ def _joined(drafts: list[list[float]], speakers: list[int]) -> tuple[list[list[f
 
 
 def _give_away_short(drafts: list[list[float]], speakers: list[int]) -> None:
-    """Round to 10 ms and give short turns to the neighbour across the shorter pause, one after another, in place."""
+    """Round to 10 ms and give short turns to the neighbor across the shorter pause, one after another, in place."""
     last = len(drafts) - 1
     for i, draft in enumerate(drafts):
         draft[:] = round(draft[0], 2), round(draft[1], 2)

@@ -1,7 +1,7 @@
 """Spectral clustering of embeddings: voices are separated, and counted, by their resemblance.
 
 As FunASR does it: cosine similarities, of which each window keeps the largest few; the Laplacian of that graph, not
-normalised; as many voices as there are eigenvalues before the widest gap; k-means on their eigenvectors.
+normalized; as many voices as there are eigenvalues before the widest gap; k-means on their eigenvectors.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a published CAM++ says of its network, checked."""
+"""The shape of a published CAM++, read from its config and checked."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _NUMBERS: Mapping[str, tuple[int, int]] = {
     "bn_size": (4, 64),
     "init_channels": (128, 8192),
 }
-"""What each is where `config.yaml` does not say, and the largest it may be."""
+"""Default of each, and the largest it may be."""
 
 _ONLY: Mapping[str, Any] = {"feat_dim": MELS, "config_str": "batchnorm-relu", "output_level": "segment"}
-"""What is known of the rest."""
+"""The only values of the rest that are implemented."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,8 @@ class CamPlusConfig:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], name: str) -> CamPlusConfig:
-        """Read a `config.yaml`. CheckpointError naming the key, with the checkpoint's name, for what is not known."""
+        """Read a `config.yaml`. CheckpointError naming the key, with the checkpoint's name, for a value that is not
+        known."""
         if config.get("model") != "CAMPPlus":
             raise CheckpointError(f"{name}: config.yaml says model: {config.get('model')}, and not CAMPPlus.")
         conf = config.get("model_conf", {})

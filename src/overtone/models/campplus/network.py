@@ -31,7 +31,7 @@ _STRETCH = 100
 
 
 class _Norm(nn.Module):
-    """Batch normalisation with the statistics of training, for channels in the second dimension."""
+    """Batch normalization with the statistics of training, for channels in the second dimension."""
 
     running_mean: torch.Tensor
     running_var: torch.Tensor
@@ -99,7 +99,7 @@ class _Spectrogram(nn.Module):
 
 
 class _Gated(nn.Module):
-    """A dilated convolution, each channel weighed by what is heard over all frames and over a stretch of them."""
+    """A dilated convolution, each channel weighted by means over all frames and over a stretch of them."""
 
     def __init__(self, taken: int, given: int, dilation: int) -> None:
         super().__init__()

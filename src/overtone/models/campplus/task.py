@@ -77,7 +77,7 @@ def _features(waveform: Samples, spans: npt.NDArray[np.int32]) -> Iterator[Featu
 
 
 def _kaldi(samples: Samples) -> Features:
-    """FunASR takes samples of ±1 here, and not of 16 bits as its recognisers do."""
+    """FunASR takes samples of ±1 here, and not of 16 bits as its recognizers do."""
     return fbank(samples, window="povey", scale=1.0)
 
 

@@ -1,4 +1,4 @@
-"""What a published CT-Transformer says of its shape, its marks and its vocabulary, checked. Knows no PyTorch."""
+"""Shape, marks and vocabulary of a published CT-Transformer, checked. Knows no PyTorch."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ GRAPH = "punctuation"
 """The model's only graph."""
 
 UNKNOWN = "<unk>"
-"""What stands in the vocabulary for every word that is not in it, and in the list of marks for none."""
+"""The entry of the vocabulary for every word that is not in it, and of the list of marks for none."""
 NONE = "_"
-"""What stands in the list of marks for no mark."""
+"""The entry of the list of marks for no mark."""
 COMMA, STOP, QUESTION = "，", "。", "？"
 
 _LARGEST_VOCABULARY = 64 << 20
@@ -41,7 +41,8 @@ class PunctuationLabels:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], name: str) -> PunctuationLabels:
-        """Read `model_conf` of a `config.yaml`. CheckpointError, with the checkpoint's name, for what is not known."""
+        """Read `model_conf` of a `config.yaml`. CheckpointError, with the checkpoint's name, for a value that is not
+        known."""
         conf = config.get("model_conf")
         listed = conf.get("punc_list") if isinstance(conf, Mapping) else None
         if not isinstance(listed, list) or not all(isinstance(mark, str) and mark for mark in listed):
@@ -94,7 +95,8 @@ class CtTransformerConfig:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], name: str) -> CtTransformerConfig:
-        """Read a `config.yaml`. CheckpointError, with the checkpoint's name and the key, for what is not known."""
+        """Read a `config.yaml`. CheckpointError, with the checkpoint's name and the key, for a value that is not
+        known."""
         if config.get("model") != "CTTransformer":
             raise CheckpointError(f"{name}: model in config.yaml is {config.get('model')!r}, not 'CTTransformer'.")
         marks = len(PunctuationLabels.from_config(config, name).shown)

@@ -23,7 +23,7 @@ _LARGEST = 64 << 20
 """Bytes of a dictionary. jieba's has five million."""
 
 _BLOCK = re.compile(r"([\u4E00-\u9FD5a-zA-Z0-9+#&\._%\-]+)")
-"""What words are looked for in; any other character is a word."""
+"""Characters that words are looked for in; any other character is a word."""
 _ADDED_LINE = re.compile(r"^(.+?)( [0-9]+)?( [a-z]+)?$")
 
 
@@ -65,7 +65,7 @@ class Lexicon:
                 yield from block
 
     def certain(self, text: str) -> int:
-        """How many of the first characters are cut alike whatever follows the text, and up to a word's end."""
+        """Number of first characters that are cut alike by any text that follows, up to a word's end."""
         start = 0
         for place, block in enumerate(_BLOCK.split(text)):
             if place % 2 and start + len(block) == len(text):
@@ -84,7 +84,7 @@ class Lexicon:
             reach = max(reach, self._ends(block, start)[-1])
 
     def _ends(self, block: str, start: int) -> list[int]:
-        """Where words that begin at `start` end."""
+        """Ends of the words that begin at `start`."""
         ends = []
         for end in range(start + 1, len(block) + 1):
             frequency = self._frequency.get(block[start:end])
@@ -116,7 +116,7 @@ class Lexicon:
 
 
 def _is_alone(text: str) -> bool:
-    """Whether it is one Latin letter or digit."""
+    """True if it is one Latin letter or digit."""
     return len(text) == 1 and text.isascii() and text.isalnum()
 
 

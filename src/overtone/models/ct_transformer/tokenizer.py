@@ -1,4 +1,4 @@
-"""Text and recognised words cut into the pieces that the model gives marks to."""
+"""Text and recognized words cut into the pieces that the model gives marks to."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from overtone.models.ct_transformer.lexicon import Lexicon
 
 
 class PunctuationToken(NamedTuple):
-    """What the model gives one mark to.
+    """A piece of text that the model gives one mark to.
 
     `words`: how many of the words that were put in end in it. `ends`: whether the last of them ends where it does, so
     that the mark is that word's.
@@ -52,7 +52,7 @@ class Characters:
 
 
 class Dictionary:
-    """A splitter by dictionary: what is not English is put together until English follows, and cut into words.
+    """A splitter by dictionary: anything but English is put together until English follows, and cut into words.
 
     So a piece may be of several words, and a word of several pieces. As few words are kept as the dictionary allows.
     """

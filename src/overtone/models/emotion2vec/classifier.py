@@ -54,7 +54,8 @@ class Head:
         return softmax(self.logits(embeddings))
 
     def logits(self, embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        """What `softmax` makes scores of. Those of a mean are the mean of those of its parts. Errors as above."""
+        """Logits, of which `softmax` makes scores. Those of a mean are the mean of those of its parts. Errors as
+        above."""
         rows = list(self.active_classes)
         logits = embeddings.astype(np.float64) @ self.weight[rows].T.astype(np.float64) + self.bias[rows]
         if not np.isfinite(logits).all():

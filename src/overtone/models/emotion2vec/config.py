@@ -22,7 +22,7 @@ _LARGEST_SPEC = 64
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """What is needed to build the network. Field names are FunASR's, so that a config can be read beside it."""
+    """Everything that the network is built from. Field names are FunASR's, so that a config can be read beside it."""
 
     conv_layers: tuple[ConvLayer, ...]
     embed_dim: int

@@ -1,4 +1,4 @@
-"""The convolutional parts of emotion2vec: what makes frames of a waveform, and what tells a frame its place."""
+"""The convolutional parts of emotion2vec: frames of a waveform, and the place of each frame."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from overtone.models.emotion2vec.config import Architecture
 
 
 class FeatureExtractor(nn.Module):
-    """Waveform to local features: strided convolutions without padding, each frame normalised alone."""
+    """Waveform to local features: strided convolutions without padding, each frame normalized alone."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class FeatureExtractor(nn.Module):
 
 
 class PositionalEncoder(nn.Module):
-    """Grouped convolutions over time that tell a frame where it stands among its neighbours."""
+    """Grouped convolutions over time that give a frame its place among its neighbors."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()

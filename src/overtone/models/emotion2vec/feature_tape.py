@@ -13,7 +13,7 @@ from overtone.models.task import Array, GraphRunner, Preempted
 from overtone.types import Samples
 
 _EPSILON = 1e-5
-"""What the published code adds to a waveform's variance (PyTorch's layer_norm)."""
+"""Added by the published code to a waveform's variance (PyTorch's layer_norm)."""
 
 TOKEN_STEP = 20
 """Tokens (0.4 s). A batch is padded to its longest waveform and little more, not to the length it is charged as: matrix

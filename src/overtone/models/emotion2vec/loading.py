@@ -26,7 +26,7 @@ def load(checkpoint: Checkpoint, *, strict: bool = True) -> tuple[Emotion2vec, H
 
     The network is in float32, in inference mode.
     `strict` False lets tensors pass that neither inference nor pre-training knows, as FunASR does.
-    Raises CheckpointError naming what is missing, unknown, of the wrong shape or broken.
+    Raises CheckpointError naming tensors that are missing, unknown, of the wrong shape or broken.
     """
     if not checkpoint.published:
         raise CheckpointError(

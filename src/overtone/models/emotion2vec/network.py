@@ -1,7 +1,7 @@
 """emotion2vec (Ma et al., 2023, arXiv:2312.15185): a data2vec 2.0 audio encoder with a linear head.
 
 Inference only, and exact in a batch: every operation that could let one item's padding reach another item, or its
-own valid frames, is told the true lengths. Module and parameter names are those of the published checkpoints, so
+own valid frames, takes the true lengths. Module and parameter names are those of the published checkpoints, so
 `state_dict` keys match FunASR's one for one.
 """
 
@@ -32,7 +32,7 @@ _POSITION_FRAMES = 64
 
 
 class Attention(nn.Module):
-    """The projections of multi-head self-attention; what is between them, the caller gives."""
+    """The projections of multi-head self-attention; the caller gives the attention between them."""
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
@@ -159,7 +159,7 @@ class Emotion2vec(nn.Module):
     def forward(self, waveforms: torch.Tensor, frames: torch.Tensor | None = None) -> torch.Tensor:
         """Frame embeddings of a batch.
 
-        waveforms: (batch, samples), already normalised over their true lengths, zero-padded on the right.
+        waveforms: (batch, samples), already normalized over their true lengths, zero-padded on the right.
         frames: integer (batch,), `architecture.frames_of` the true lengths; None if nothing is padded.
         Returns (batch, frames, dim); rows past an item's own frames are meaningless.
         """
@@ -241,7 +241,7 @@ class Emotion2vec(nn.Module):
 
     @property
     def scales_per_layer(self) -> bool:
-        """Whether each layer has ALiBi scales of its own."""
+        """True if each layer has separate ALiBi scales."""
         return self.audio.alibi_scale is not None and self.audio.alibi_scale.shape[0] > 1
 
     def set_alibi_slopes(self) -> None:

@@ -24,7 +24,7 @@ class EmotionTask(Task):
     blockwise = ("encoder",)
     warm_up = (Shape(1, 0.2125), Shape(1, 2.0125))
     """10 and 100 frames. OpenVINO packs float32 weights one way for few or many tokens and another way for some
-    hundred; both are made at the start, so that what is resident does not grow later."""
+    hundred; both are made at the start, so that resident memory does not grow later."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._checkpoint = checkpoint

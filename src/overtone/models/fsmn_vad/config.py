@@ -28,7 +28,8 @@ class FsmnConfig:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], name: str) -> FsmnConfig:
-        """Read a whole `config.yaml` of an `FsmnVADStreaming`. CheckpointError, naming the key, for what is unknown."""
+        """Read a whole `config.yaml` of an `FsmnVADStreaming`. CheckpointError, naming the key, for an unknown
+        value."""
         for key, only in (("model", "FsmnVADStreaming"), ("encoder", "FSMN")):
             if config.get(key) != only:
                 raise CheckpointError(
@@ -53,5 +54,5 @@ class FsmnConfig:
 
     @property
     def memory(self) -> tuple[int, int, int, int]:
-        """Shape of what is carried from block to block: (layers, 1, proj_dim, frames)."""
+        """Shape of the memory that is carried from block to block: (layers, 1, proj_dim, frames)."""
         return self.fsmn_layers, 1, self.proj_dim, (self.lorder - 1) * self.lstride

@@ -1,7 +1,8 @@
-"""The network of FunASR's FSMN-VAD: how likely every 10 ms is silence. It hears the past only, and carries it along.
+"""The network of FunASR's FSMN-VAD: the probability of silence every 10 ms. It hears the past only, and carries it
+along.
 
 Deep-FSMN, https://arxiv.org/abs/1803.05030: layers of a projection, a memory and an expansion. The memory is a sum over
-the last `lorder` frames, each dimension with weights of its own.
+the last `lorder` frames, each dimension with separate weights.
 """
 
 from __future__ import annotations
@@ -114,8 +115,8 @@ class FsmnScores(Graph):
 def build(checkpoint: Checkpoint, *, strict: bool = True) -> dict[str, Graph]:
     """The graph `scores` of a published `FsmnVADStreaming`.
 
-    Raises CheckpointError where the configuration asks for what is not implemented or the weights do not fit it.
-    `strict`: see `weights.fill`.
+    Raises CheckpointError where the configuration asks for something that is not implemented, or the
+    weights do not fit it. strict: refuse tensors that the network does not know.
     """
     config = FsmnConfig.from_config(checkpoint.config, checkpoint.name)
     options = VadOptions.from_config(checkpoint.config.get("model_conf") or {}, checkpoint.name)

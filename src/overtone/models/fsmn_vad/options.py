@@ -1,4 +1,4 @@
-"""What there is to set about FunASR's end-point detection, under its own names."""
+"""Options of FunASR's end-point detection, under FunASR's names."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _WITHOUT_EFFECT = frozenset(
         "output_frame_probs",
     }
 )
-"""What FunASR takes and then makes no segment depend on."""
+"""Options that FunASR takes and that no segment depends on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ _LONGEST_MS = 86_400_000
 
 
 def _checked(key: str, value: Any, complain: Callable[[str], OvertoneError]) -> Any:
-    """An option's value as it is kept. Raises what `complain` makes of what is wrong with it."""
+    """An option's value as it is kept. Raises the error that `complain` makes of its fault."""
     if key in _FIXED:
         if value != _FIXED[key]:
             raise complain(f"only {_FIXED[key]} is known")

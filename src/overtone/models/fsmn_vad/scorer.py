@@ -40,7 +40,7 @@ class Scores:
 
 
 class FsmnVad:
-    """What a checkpoint says of itself besides its weights, shared by any number of streams.
+    """The texts of a checkpoint, shared by any number of streams.
 
     overrides: see `VadOptions.from_config`. Raises CheckpointError where the folder is broken or describes something
     else, and UsageError for overrides that are not known.

@@ -1,4 +1,4 @@
-"""What `config.yaml` says of a SenseVoice network, checked. Knows no PyTorch."""
+"""The shape of a SenseVoice network, read from `config.yaml` and checked. Knows no PyTorch."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _ONLY: Mapping[str, tuple[Any, ...]] = {"encoder": ("SenseVoiceEncoderSmall",), 
 
 
 def encoder_config(config: Mapping[str, Any], name: str) -> SanmConfig:
-    """The encoder, for the features of its frontend. CheckpointError, with the checkpoint's name and the key, for what
-    is not known."""
+    """The encoder, for the features of its frontend. CheckpointError, with the checkpoint's name and the key, for a
+    value that is not known."""
     for key, allowed in _ONLY.items():
         if config.get(key) not in allowed:
             raise CheckpointError(f"{name}: {key} in config.yaml is {config.get(key)!r}; known is {allowed[0]!r}.")

@@ -1,4 +1,4 @@
-"""What frames that each name a token or a blank say together, and when: CTC's paths."""
+"""CTC's paths: tokens, and their times, from frames that each name a token or a blank."""
 
 from __future__ import annotations
 

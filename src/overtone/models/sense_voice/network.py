@@ -39,7 +39,7 @@ class SenseVoice(nn.Module):
 
 
 class Encoder(Graph):
-    """Features, after the embeddings of what is asked, to hidden vectors."""
+    """Features, after the embeddings of the query, to hidden vectors."""
 
     outputs = ("hidden",)
 
@@ -60,7 +60,7 @@ class Encoder(Graph):
 
 
 class Head(Graph):
-    """What each frame says: the best token of all."""
+    """The best token of each frame."""
 
     outputs = ("best", "probability", "total")
 
@@ -102,7 +102,7 @@ class Scores(Graph):
 
 
 def build(checkpoint: Checkpoint, *, strict: bool = True) -> dict[str, Graph]:
-    """The graphs `encoder`, `head` and `scores` of a checkpoint, on the CPU. CheckpointError says what is wrong."""
+    """The graphs `encoder`, `head` and `scores` of a checkpoint, on the CPU. Raises CheckpointError."""
     config = encoder_config(checkpoint.config, checkpoint.name)
     tensors = weights.read_tensors(checkpoint)
     table = tensors.get("ctc.ctc_lo.bias")

@@ -1,4 +1,4 @@
-"""What SenseVoice says beside words: `<|zh|><|HAPPY|><|Speech|><|withitn|>`."""
+"""Tags that SenseVoice writes beside words: `<|zh|><|HAPPY|><|Speech|><|withitn|>`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NO_EVENT = ("Speech", "Event_UNK", "nospeech", "SPECIAL_TOKEN", "withitn", "woi
 
 @dataclass(frozen=True, slots=True)
 class RichTags:
-    """What the tags of one segment say; None for what they do not."""
+    """The tags of one segment, by kind; None for a kind that is missing."""
 
     language: str | None = None
     emotion: str | None = None

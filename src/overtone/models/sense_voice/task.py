@@ -42,7 +42,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class SenseVoiceParams:
-    """What is asked for. language: one of `LANGUAGES`. itn: digits and punctuation. times: of each token."""
+    """Parameters of a batch. language: one of `LANGUAGES`. itn: digits and punctuation. times: of each token."""
 
     language: str = "auto"
     itn: bool = True
@@ -55,7 +55,7 @@ class SenseVoiceParams:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Heard:
-    """What the network says of one waveform's frames, those of the queries first."""
+    """Outputs of the network for one waveform's frames, those of the queries first."""
 
     hidden: Floats
     best: Ints
@@ -147,7 +147,7 @@ class SenseVoiceTask(Task):
         """First frame and the one after the last of each token, int64 (tokens, 2), as FunASR finds them; None where it
         could not.
 
-        FunASR aligns not the tokens, but what their pieces become as texts of their own
+        FunASR aligns not the tokens, but what each of their pieces becomes as a separate text
         (`SentencePieceTokenizer.encode_standalone`). Where that is what the frames say anyhow, their own path is the
         best of all: at each of its frames it takes the likeliest token. (FunASR gives blanks the probability 1 where
         they are likeliest, which changes nothing there.)
@@ -176,7 +176,7 @@ class SenseVoiceTask(Task):
 
 
 def _heard(run: RunGraph, hidden: Array, counts: Ints) -> list[_Heard]:
-    """What the true frames of each row say. All of them go through the head together, `_ROWS` at a time."""
+    """Best tokens of the true frames of each row. All of them go through the head together, `_ROWS` at a time."""
     rows: Floats = np.concatenate([row[:count] for row, count in zip(hidden, counts, strict=True)])
     best, probability = np.empty(len(rows), np.int64), np.empty(len(rows), np.float32)
     total = np.empty(len(rows), np.float32)

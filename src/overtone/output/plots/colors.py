@@ -1,4 +1,4 @@
-"""The look of an emotion, its colour and its short name, and the colour of a stage: the same in every picture."""
+"""The look of an emotion, its color and its short name, and the color of a stage: the same in every picture."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COLOURS = {
     "other": "#A98F62",
     "unk": "#5A5A5A",
 }
-"""One colour per emotion in every picture, told apart with any common colour vision (after Okabe and Ito)."""
+"""One color per emotion in every picture, distinct with any common color vision (after Okabe and Ito)."""
 
 STAGE_COLOURS: dict[Stage, str] = {
     "decode": "#56B4E9",
@@ -43,7 +43,7 @@ _OTHERS = ("#332288", "#88CCEE", "#117733", "#DDCC77", "#882255", "#AA4499", "#9
 
 
 def colour_of(label: str) -> str:
-    """The colour of an emotion, the same in every picture; grey for silence."""
+    """The color of an emotion, the same in every picture; grey for silence."""
     name = short_label(label).strip("<> ").lower()
     name = _SAME.get(name, name)
     if name == SILENCE:
