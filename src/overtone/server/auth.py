@@ -31,14 +31,14 @@ from overtone.errors import UsageError
 from overtone.output.formats.output_file import make_parent, map_write_errors, replacing
 
 KEY_PREFIX = "ot_"
-"""What every key begins with, so that scanners for secrets know one where it should not be."""
+"""Prefix of every key, so that scanners for secrets know one where it should not be."""
 
 _KEY_BYTES = 32
 _SALT_BYTES = 16
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 _LONGEST = 128
-"""Characters. Nothing longer is a key, and nobody shall make the service hash it."""
+"""Characters. Nothing longer is a key, and no request shall make the service hash it."""
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -49,8 +49,8 @@ _LOG = logging.getLogger("overtone")
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose key it is. `limit_s`: seconds of audio that may be under way for it at once; None where it has no limit of
-    its own."""
+    """Owner of a key. `limit_s`: seconds of audio that may be under way for it at once; None where it has
+    no separate limit."""
 
     name: str
     limit_s: float | None
@@ -62,13 +62,13 @@ class Owner:
 
     @staticmethod
     def limit_of(owner: Owner | None) -> float | None:
-        """The limit of an owner, if it has one of its own."""
+        """The limit of an owner, if it has one."""
         return None if owner is None else owner.limit_s
 
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """What is kept of a key: enough to know it, not enough to have it."""
+    """The stored form of a key: enough to know it, not enough to have it."""
 
     owner: Owner
     made: datetime
@@ -76,7 +76,7 @@ class StoredKey:
     digest: bytes = field(repr=False)
 
     def matches(self, key: bytes) -> bool:
-        """Whether it is this key; takes as long where it is not."""
+        """True if it is this key; takes as long where it is not."""
         return hmac.compare_digest(_digest(self.salt, key), self.digest)
 
     def as_dict(self) -> dict[str, object]:
@@ -103,7 +103,7 @@ def default_path() -> Path:
 
 
 def read_keys(path: Path) -> tuple[StoredKey, ...]:
-    """The keys in a file, by name. UsageError says what is wrong with it, and what to do."""
+    """The keys in a file, by name. UsageError names the fault, and the remedy."""
     return _read(path)[0]
 
 
@@ -149,14 +149,14 @@ class Keyring:
 
     @classmethod
     def load(cls, path: Path) -> Keyring:
-        """The keys in a file. UsageError says what is wrong with it, and what to do."""
+        """The keys in a file. UsageError names the fault, and the remedy."""
         return cls(path, *_read(path))
 
     def __len__(self) -> int:
         return len(self._keys)
 
     def authenticate(self, key: str | None) -> Owner | None:
-        """Whose key this is; None for no key and for one that nobody has.
+        """Owner of a key; None for no key and for an unknown one.
 
         How long it takes does not depend on which key it is, or on how much of one is right.
         """
@@ -196,7 +196,7 @@ def _digest(salt: bytes, key: bytes) -> bytes:
 
 
 def _stamp(status: os.stat_result) -> _Stamp:
-    """What changes when a file is written or replaced, or when who may read it is changed."""
+    """Values that change when a file is written or replaced, or its mode is changed."""
     return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 

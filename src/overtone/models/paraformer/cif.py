@@ -14,10 +14,10 @@ Floats = npt.NDArray[np.float32]
 
 
 def token_counts(alphas: Floats, *, tail: bool = True) -> npt.NDArray[np.int64]:
-    """How many tokens each row holds, int64 (batch,).
+    """Number of tokens in each row, int64 (batch,).
 
     alphas: shares, float32 (batch, frames), 0 past a row's end. tail: whether something was added past the last frame,
-    so that what is left over is no token; otherwise it is one from a half on.
+    so that the rest is no token; otherwise it is one from a half on.
     """
     total = alphas.sum(axis=1, dtype=np.float64).astype(np.float32)
     counts: npt.NDArray[np.int64] = (np.floor(total) if tail else np.rint(total)).astype(np.int64)
@@ -27,9 +27,9 @@ def token_counts(alphas: Floats, *, tail: bool = True) -> npt.NDArray[np.int64]:
 def embeddings(hidden: Floats, alphas: Floats, counts: npt.NDArray[np.int64], *, step: int = 1) -> Floats:
     """Acoustic embeddings of all tokens, float32 (batch, tokens, dim), zeros past a row's last.
 
-    hidden: frames, float32 (batch, frames, dim). alphas: their shares, float32 (batch, frames or one more): what is
-    past the last frame counts, and adds nothing. counts: as `token_counts` says. step: tokens are padded to a multiple.
-    """
+    hidden: frames, float32 (batch, frames, dim). alphas: their shares, float32 (batch, frames or one more): the
+    share past the last frame counts, and adds nothing. counts: as `token_counts` says. step: tokens are padded to a
+    multiple. """
     batch, frames, dim = hidden.shape
     longest = max(1, -(-int(counts.max()) // step)) * step
     tokens = np.zeros((batch, longest, dim), np.float32)

@@ -16,7 +16,7 @@ KINDS = ("Paraformer", "BiCifParaformer", "SeacoParaformer")
 """Classes that take whole segments, as `config.yaml` names them."""
 
 STREAMING = "ParaformerStreaming"
-"""The class that takes speech chunk by chunk; its encoder has a class of its own, of the same layers."""
+"""The class that takes speech chunk by chunk; its encoder has another class, of the same layers."""
 
 _ENCODERS = {**dict.fromkeys(KINDS, "SANMEncoder"), STREAMING: "SANMEncoderChunkOpt"}
 
@@ -67,12 +67,12 @@ class DecoderConfig:
 
 @dataclass(frozen=True, slots=True)
 class PredictorConfig:
-    """A `CifPredictorV2` or `V3`: how much of a token each frame holds.
+    """A `CifPredictorV2` or `V3`: the share of a token in each frame.
 
-    left, right: neighbouring frames it sees. smooth, noise: a weight becomes `max(0, weight * smooth - noise)`.
+    left, right: neighboring frames it sees. smooth, noise: a weight becomes `max(0, weight * smooth - noise)`.
     tail: added past the last frame, so that a token begun there still comes out. times: whether it also says when
     (V3), with `upsample` weights a frame, after `recurrent` layers or none, from its own `convolved` frames or the
-    encoder's, and with smoothing of its own.
+    encoder's, and with separate smoothing.
     """
 
     left: int
@@ -119,7 +119,7 @@ class PredictorConfig:
 
 @dataclass(frozen=True, slots=True)
 class ParaformerConfig:
-    """What is needed to build the network and to read what it says.
+    """The shape of the network, and the values that its outputs are read by.
 
     dim: numbers in one frame of the encoder, which has so many blocks, and heads in each. silent: ids that stand for no
     word (blank, start, end). start: the id which stands for "no hot word" among hot words. hotwords: the decoder of hot
@@ -140,7 +140,7 @@ class ParaformerConfig:
 
     @property
     def scores_hotwords(self) -> bool:
-        """Whether its decoder of hot words is deep enough to choose among many."""
+        """True if its decoder of hot words is deep enough to choose among many."""
         return self.hotwords is not None and self.hotwords.attending >= SCORING_LAYERS
 
     @classmethod
@@ -210,11 +210,11 @@ class Reader:
         self._mapping, self._name, self._key = mapping, name, key
 
     def get(self, word: str, default: Any) -> Any:
-        """What is said, or the default."""
+        """The value given, or the default."""
         return self._mapping.get(word, default)
 
     def only(self, word: str, known: Any, *, absent: Any = None) -> None:
-        """Refuse anything but one value. absent: what is meant where nothing is said, if not that value."""
+        """Refuse anything but one value. absent: the value of a missing key, if not that one."""
         found = self._mapping.get(word, known if absent is None else absent)
         if found != known:
             raise CheckpointError(f"{self._name}: {self._key}.{word} is {found!r}; only {known!r} is known.")

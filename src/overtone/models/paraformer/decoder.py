@@ -1,6 +1,6 @@
 """Paraformer's decoder: all tokens of a sentence at once, from their acoustic embeddings (arXiv:2206.08317).
 
-No token waits for the one before it: instead of self-attention a memory looks at neighbouring tokens, and attention at
+No token waits for the one before it: instead of self-attention a memory looks at neighboring tokens, and attention at
 the encoder's frames, or at hot words. Parameters have the names that published checkpoints give them.
 """
 
@@ -14,11 +14,11 @@ from overtone.models.layers.sanm import Fsmn, attend, split_heads
 from overtone.models.paraformer.config import DecoderConfig
 
 _EPSILON = 1e-12
-"""Of all layer normalisations."""
+"""Of all layer normalizations."""
 
 
 class _FeedForward(nn.Module):
-    """Two linear maps with a ReLU and a normalisation between them."""
+    """Two linear maps with a ReLU and a normalization between them."""
 
     def __init__(self, size: int, units: int) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class CrossAttention(nn.Module):
         return result
 
     def attention_weights(self, x: torch.Tensor, heard: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
-        """How much each token looks at each place, (B, heads, N, T), adding up to 1 over places."""
+        """Attention weights of each token over places, (B, heads, N, T), adding up to 1 over places."""
         query = split_heads(self.linear_q(x), self.heads)
         key = split_heads(self.linear_k_v(heard).chunk(2, dim=-1)[0], self.heads)
         scores = torch.matmul(query * query.shape[-1] ** -0.5, key.transpose(-2, -1))
@@ -88,8 +88,8 @@ class _Layer(nn.Module):
 
 
 class ParaformerDecoder(nn.Module):
-    """Tokens from their embeddings. With `vocabulary`, their logits are told as well; with `embed`, it also holds the
-    embeddings that hot words are given by."""
+    """Tokens from their embeddings. With `vocabulary`, their logits are outputs as well; with `embed`, it also holds
+    the embeddings that hot words are given by."""
 
     def __init__(
         self, size: int, config: DecoderConfig, *, vocabulary: int | None = None, embed: int | None = None
@@ -110,7 +110,7 @@ class ParaformerDecoder(nn.Module):
     def forward(self, x: torch.Tensor, valid: torch.Tensor, heard: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
         """x: embeddings (B, N, size). valid: bool (B, N). heard: (B, T, size), its padding hidden by (B, 1, 1, T).
 
-        Returns what is known of each token, (B, N, size): `output_layer` of it are logits.
+        Returns a vector of each token, (B, N, size); `output_layer` makes logits of it.
         """
         for layer in self._layers:
             x = layer(x, valid, heard, hidden)
@@ -120,7 +120,7 @@ class ParaformerDecoder(nn.Module):
     def attention_weights(
         self, x: torch.Tensor, valid: torch.Tensor, heard: torch.Tensor, hidden: torch.Tensor, layer: int
     ) -> torch.Tensor:
-        """What `layer` looks at, (B, heads, N, T); the other arguments as for `forward`."""
+        """Attention weights of `layer`, (B, heads, N, T); the other arguments as for `forward`."""
         for before in self.decoders[:layer]:
             x = before(x, valid, heard, hidden)
         last = self.decoders[layer]

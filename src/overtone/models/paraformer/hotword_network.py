@@ -43,7 +43,7 @@ class HotwordsGraph(Graph):
 
 
 class ScoresGraph(Graph):
-    """How much the tokens of each row look at each hot word."""
+    """Attention of the tokens of each row to each hot word."""
 
     outputs = ("scores",)
 
@@ -70,7 +70,7 @@ class ScoresGraph(Graph):
 
 
 class SeacoGraph(Graph):
-    """What each token is if it belongs to a hot word."""
+    """Each token as the decoder of hot words has it."""
 
     outputs = ("best", "probability")
 

@@ -19,7 +19,7 @@ _FILE = "seg_dict"
 _LARGEST = 64 << 20
 """Bytes. The published list has 8 MB."""
 _CHARACTERS = re.compile(r"[\u4E00-\u9FA50-9]+")
-"""What is divided into characters where the list does not have it as a word."""
+"""Words that are divided into characters where the list does not have it as a word."""
 _REMEMBERED = 4 * MOST
 """Words whose tokens are kept, as each batch of a call asks for the same: four lists of the most."""
 

@@ -65,7 +65,7 @@ class EncoderGraph(Graph):
 
 
 class DecoderGraph(Graph):
-    """Acoustic embeddings of tokens to tokens; and for hot words, what is known of each of them (`states`)."""
+    """Acoustic embeddings of tokens to tokens; and for hot words, a vector of each of them (`states`)."""
 
     def __init__(self, network: Paraformer) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Which share of a token each frame holds, and where tokens begin: what `cif.py` and `timestamps.py` go by."""
+"""The share of a token in each frame, and where tokens begin, for `cif.py` and `timestamps.py`."""
 
 from __future__ import annotations
 

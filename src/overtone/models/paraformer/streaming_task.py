@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.float32]
 
 
 class StreamingParaformer:
-    """What all streams of one checkpoint share."""
+    """Texts and features of one checkpoint, shared by all its streams."""
 
     graphs = ("encoder_chunk", "decoder_chunk")
 
@@ -72,7 +72,7 @@ class ParaformerStream:
         }
 
     def push(self, samples: Samples) -> TokenOutput:
-        """What is known after these samples that was not before. samples: float32 (samples,), full scale ±1."""
+        """The tokens that these samples add. samples: float32 (samples,), full scale ±1."""
         self._samples = np.concatenate([self._samples, samples])
         whole = len(self._samples) // self._step
         answers = [
@@ -112,7 +112,7 @@ class ParaformerStream:
 
 
 def _remembered(outputs: Mapping[str, Array], names: tuple[str, ...], kept: Array) -> dict[str, Array]:
-    """What goes into the next run of the same graph, by name. Outputs are valid until then only."""
+    """Inputs of the next run of the same graph, by name. Outputs are valid until then only."""
     memories = {name: outputs[f"next_{name}"].copy() for name in names}
     return memories | {"kept": np.minimum(kept, memories["keys"].shape[3])}
 
@@ -124,7 +124,7 @@ def _together(answers: list[TokenOutput]) -> TokenOutput:
 
 
 class _FeatureStream:
-    """Samples to features as the encoder takes them: stacked, normalised, scaled, with their positions."""
+    """Samples to features as the encoder takes them: stacked, normalized, scaled, with their positions."""
 
     def __init__(self, model: StreamingParaformer) -> None:
         config = model.frontend

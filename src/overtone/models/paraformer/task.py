@@ -31,7 +31,7 @@ _LISTENED = 50
 
 @dataclass(frozen=True, slots=True)
 class ParaformerParams:
-    """What a Paraformer can be asked. hotwords: words that are expected, each with blanks where it has some; UsageError
+    """Parameters of a batch. hotwords: words that are expected, each with blanks where it has some; UsageError
     for more than 1,000, or one of more than 32 characters."""
 
     hotwords: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ class ParaformerParams:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Heard:
-    """What the encoder says of a batch: its outputs, and true frames and tokens of each row."""
+    """The encoder's view of a batch: its outputs, and true frames and tokens of each row."""
 
     hidden: Array
     alphas: Array
@@ -125,7 +125,7 @@ class ParaformerTask(Task):
         return padded([self._frontend(waveform) for waveform in batch.waveforms], _FRAMES)
 
     def _say(self, run: RunGraph, heard: _Heard, vectors: Array | None) -> list[_Said]:
-        """What each row says, of which one at least has a token. vectors: of hot words, where there are any."""
+        """Tokens of each row, of which one at least has a token. vectors: of hot words, where there are any."""
         embeddings = cif.embeddings(heard.hidden, heard.alphas, heard.tokens, step=_TOKENS)
         rows: dict[str, Array] = {"embeddings": embeddings, "tokens": heard.tokens}
         frames: dict[str, Array] = {"hidden": heard.hidden, "counts": heard.counts}
@@ -158,7 +158,7 @@ class ParaformerTask(Task):
         return TokenOutput(tokens[kept].astype(np.int32), times, sure[kept].astype(np.float32))
 
     def _listen(self, run: RunGraph, vectors: Array, rows: Mapping[str, Array]) -> Mapping[str, Array]:
-        """What the decoder of hot words says. rows: the batch's `embeddings`, `states` and `tokens`."""
+        """Outputs of the decoder of hot words. rows: the batch's `embeddings`, `states` and `tokens`."""
         count, batch = len(vectors), len(rows["tokens"])
         among = _among(np.broadcast_to(vectors, (batch, *vectors.shape)))
         if count > _LISTENED and self._config.scores_hotwords:

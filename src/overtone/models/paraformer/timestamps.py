@@ -1,4 +1,4 @@
-"""When each token was said, from weights that fire where tokens begin (Shi et al., 2023, arXiv:2301.12343).
+"""Times of tokens, from weights that fire where tokens begin (Shi et al., 2023, arXiv:2301.12343).
 
 A predictor trained for it gives several weights to each frame. They add up to the number of tokens, and each time their
 sum passes the next whole number a token begins: it lasts until the next one, but not longer than a token can.
@@ -63,7 +63,7 @@ def token_times(weights: Floats, tokens: int, *, upsample: int = 3) -> npt.NDArr
 
 
 def _spans(begins: npt.NDArray[np.floating], end: int) -> npt.NDArray[np.floating]:
-    """From each place to the next, cut to the longest; half of what is left at the end belongs to the last token."""
+    """From each place to the next, cut to the longest; half of the rest at the end belongs to the last token."""
     spans = np.stack([begins[:-1], begins[1:]], axis=1)
     long = spans[:, 1] - spans[:, 0] > _LONGEST
     spans[:, 1] = np.where(long, spans[:, 0] + _LONGEST, spans[:, 1])

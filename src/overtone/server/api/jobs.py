@@ -144,7 +144,7 @@ async def cancel(server: ServerState, job: OwnedJob) -> Response:
 
 
 def _call(server: Server, owner: Owner | None, texts: Mapping[str, str]) -> InferenceRequest:
-    """The request that a job stands for. UsageError, and RefusedError (unknown) for what is not served."""
+    """The request that a job stands for. UsageError, and RefusedError (unknown) for a task that is not served."""
     named = texts.get("task", "emotion")
     task = next((task for task in _TASKS if task == named), None)
     if task is None:
@@ -153,7 +153,8 @@ def _call(server: Server, owner: Owner | None, texts: Mapping[str, str]) -> Infe
 
 
 def _files(received: Received) -> list[NewFile]:
-    """The uploads as files of a job. What is no audio, or too long, is not refused here: its record will say so."""
+    """The uploads as files of a job. A file without audio, or one that is too long, is not refused here: its record
+    will say so."""
     return [NewFile(upload.name, upload.path, upload.digest, _claim(upload)) for upload in received.files]
 
 

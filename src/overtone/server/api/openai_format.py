@@ -104,7 +104,7 @@ def _check_model(name: str, transcriber: Transcriber) -> None:
 
 
 def _options(texts: Mapping[str, str], transcriber: Transcriber) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The options that the recogniser takes, and a warning for each one that it does not."""
+    """The options that the recognizer takes, and a warning for each one that it does not."""
     options: dict[str, Any] = {"channels": "mix"}
     supported = supported_options(transcriber)
     warnings = []

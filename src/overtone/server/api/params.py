@@ -138,7 +138,7 @@ class CachedAnswer:
 
 
 def _beginning(source: str) -> str:
-    """The start of a record, up to what is the same for every name."""
+    """The start of a record, up to the part that is the same for every name."""
     return '{"source": ' + to_json(source) + ", "
 
 

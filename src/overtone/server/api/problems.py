@@ -13,7 +13,7 @@ from overtone.errors import BudgetError, Code, InputError, OvertoneError, Refuse
 MEDIA_TYPE = "application/problem+json"
 
 CLIENT_CLOSED = 499
-"""What nginx calls a client that went before its answer; nobody receives it, and counts and logs do."""
+"""nginx's status for a client that went before its answer; only counts and logs have it."""
 
 STATUSES: Mapping[Code, tuple[int, str]] = {
     Code.USAGE: (400, "The request is wrong"),
@@ -40,7 +40,7 @@ STATUSES: Mapping[Code, tuple[int, str]] = {
 """Codes of errors, which the command line has too, and what HTTP says for them."""
 
 _NOT_THERE = frozenset({Code.CLOSED, Code.CANCELLED, Code.UNWRITABLE, Code.BROKEN_STORE, Code.MISSING_EXTRA})
-"""Codes of what is not the request's doing."""
+"""Codes of errors that are not the request's fault."""
 
 
 def code_of(error: BaseException) -> Code:
@@ -57,12 +57,12 @@ def code_of(error: BaseException) -> Code:
 
 
 def status_of(error: BaseException) -> int:
-    """What HTTP says for an error."""
+    """The HTTP status of an error."""
     return STATUSES[code_of(error)][0]
 
 
 def problem_of(error: BaseException, request_id: str) -> dict[str, Any]:
-    """The body that tells of an error. What is not meant for users is not in it."""
+    """The body for an error, without anything that is not meant for users."""
     status, title = STATUSES[code_of(error)]
     # What is wrong with the service itself may name its files.
     told = isinstance(error, RefusedError) or (isinstance(error, OvertoneError) and status < 500)
@@ -77,10 +77,10 @@ def problem_of(error: BaseException, request_id: str) -> dict[str, Any]:
 
 
 OPENAI = "/v1/audio/"
-"""What the addresses begin with that OpenAI's clients ask. They know errors of one form, and some statuses."""
+"""Prefix of the addresses that OpenAI's clients ask. They know errors of one form, and some statuses."""
 
 _OPENAI_STATUSES = {415: 400, 422: 400}
-"""What OpenAI answers for audio that cannot be used, where this service has statuses of their own."""
+"""OpenAI's status for audio that cannot be used, for which this service has several."""
 
 _OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 

@@ -1,4 +1,4 @@
-"""What the service answers with, as OpenAPI describes it. Answers are written elsewhere; tests hold them to this."""
+"""Answers of the service, as OpenAPI describes them. Answers are written elsewhere; tests hold them to this."""
 
 from __future__ import annotations
 

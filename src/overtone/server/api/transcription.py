@@ -1,4 +1,4 @@
-"""`/v1/transcribe`: a file in, what is said in it out."""
+"""`/v1/transcribe`: a file in, its transcript out."""
 
 from __future__ import annotations
 

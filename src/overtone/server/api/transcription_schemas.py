@@ -1,4 +1,4 @@
-"""What is answered about speech that is written down, as OpenAPI describes it, also in OpenAI's form."""
+"""Transcripts as OpenAPI describes them, also in OpenAI's form."""
 
 from __future__ import annotations
 

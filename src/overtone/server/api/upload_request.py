@@ -25,7 +25,7 @@ from overtone.types import Timings
 class UploadRequest:
     """One file that a request has brought, let in and on disk; `respond` answers it and removes it.
 
-    texts: parameters and fields. call: what they ask for. ticket: its place among what is under way.
+    texts: parameters and fields. call: what they ask for. ticket: its admission.
     """
 
     request: Request

@@ -32,7 +32,7 @@ class AdmissionLimits:
 
 
 class Admission:
-    """Counts what is under way, and lets in or refuses. Used by one thread, the event loop's.
+    """Counts audio in flight, and admits or refuses more. Used by one thread, the event loop's.
 
         ticket = admission.admit(owner, expected_s, rate); ...; ticket.correct(seconds, rate); ...; ticket.release()
 
@@ -60,7 +60,7 @@ class Admission:
         return min(self.limits.queue_s, max(0.0, rate - self.live_load) * self.limits.deadline_s * _MARGIN)
 
     def wait_s(self, rate: float) -> float:
-        """Seconds until what is under way is answered."""
+        """Seconds until all audio in flight is answered."""
         return self.queued_s / max(rate - self.live_load, 1e-9) if self.queued_s else 0.0
 
     def check(self, owner: str | None, rate: float, seconds: float = 0.0, own_s: float | None = None) -> None:
@@ -139,7 +139,7 @@ class Ticket:
         self._corrected = True
 
     def lapse(self) -> None:
-        """Give back what is only expected. It may still be corrected, if there is room then."""
+        """Give back a reservation that is only expected. It may still be corrected, if there is room then."""
         if not self._corrected:
             self.update(0.0)
 

@@ -25,7 +25,7 @@ class Reader(Protocol):
     """Turns messages into samples."""
 
     def read(self, message: bytes) -> Samples:
-        """The mean of all channels, float32 (samples,) at 16 kHz. InputError for what is no audio."""
+        """The mean of all channels, float32 (samples,) at 16 kHz. InputError for bytes that are no audio."""
 
 
 def open_reader(form: str, rate: int, channels: int) -> Reader:

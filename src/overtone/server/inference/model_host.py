@@ -47,7 +47,7 @@ _GONE = frozenset({Code.DIED, Code.CLOSED, Code.CANCELLED})
 
 
 def was_unavailable(error: OvertoneError) -> bool:
-    """Whether an error says that there was no model, and nothing of what was asked."""
+    """True if an error means that the model was gone, and nothing about the request."""
     return error.code in _GONE
 
 
@@ -108,7 +108,7 @@ class ModelSupervisor:
 
     @property
     def transcriber(self) -> Transcriber:
-        """What writes speech down. RefusedError: not_ready; unknown, where there is none."""
+        """The transcriber. RefusedError: not_ready; unknown, where there is none."""
         found = self._now.transcriber
         if found is None:
             raise RefusedError(
@@ -118,12 +118,12 @@ class ModelSupervisor:
         return found
 
     def answering(self, task: Task) -> AnyPipeline:
-        """What answers a task. RefusedError as `recognizer` and `transcriber`."""
+        """The pipeline of a task. RefusedError as `recognizer` and `transcriber`."""
         return self.transcriber if task == "transcribe" else self.recognizer
 
     @property
     def alive(self) -> bool:
-        """Whether there are models whose threads work."""
+        """True if there are models whose threads work."""
         return self.state == "ready" and self._models is not None and _alive(self._models)
 
     @property
@@ -133,7 +133,7 @@ class ModelSupervisor:
 
     @property
     def stats(self) -> EngineStats:
-        """What all engines did since the service began."""
+        """Counts of all engines since the service began."""
         return self._before if self._models is None else self._before + _together(self._models)
 
     @property
@@ -147,7 +147,7 @@ class ModelSupervisor:
         return self._rates.recent
 
     async def answers(self) -> bool:
-        """Whether the models answer: they have just done so, or are asked now."""
+        """True if the models answer: they have just done so, or are asked now."""
         if not self.alive:
             return False
         if all(proof.fresh for proof in self._proofs):
@@ -215,7 +215,7 @@ class _HealthProbe:
 
     @property
     def fresh(self) -> bool:
-        """Whether it has answered just now."""
+        """True if it has answered just now."""
         return time.monotonic() - self._at < _PROOF_S
 
     def look(self) -> None:
@@ -224,7 +224,7 @@ class _HealthProbe:
             self._batches, self._at = batches, time.monotonic()
 
     async def ask(self) -> bool:
-        """Whether it answers half a second of noise."""
+        """True if it answers half a second of noise."""
         noise = np.random.default_rng(0).standard_normal(SAMPLE_RATE // 2).astype(np.float32) * 0.01
         engine, batches = self._engine, self._engine.stats.batches
         try:
@@ -241,7 +241,7 @@ class _HealthProbe:
 
 @dataclass(slots=True)
 class _Throughput:
-    """How fast audio is answered. rtf: what was measured when the model was probed."""
+    """Rate at which audio is answered. rtf: as measured when the model was probed."""
 
     rtf: float | None = None
     busy: float = 0.0
@@ -269,5 +269,5 @@ def _alive(models: ModelSet) -> bool:
 
 
 def _together(models: ModelSet) -> EngineStats:
-    """What their engines did."""
+    """Counts of their engines."""
     return sum((engine.stats for engine in models.engines), EngineStats())

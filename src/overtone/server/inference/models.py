@@ -32,7 +32,7 @@ class ModelSet:
 
     @property
     def engines(self) -> tuple[Engine, ...]:
-        """Every engine, that of the emotion model first. It hears all audio, also what is to be written down."""
+        """Every engine, that of the emotion model first. It hears all audio, also that of transcription."""
         if self.transcriber is None:
             return (self.emotion.runtime.engine,)
         runtime = self.transcriber.runtime
@@ -47,14 +47,14 @@ class ModelSet:
         return found
 
     def close(self, *, drain: bool = True) -> None:
-        """Finish what is queued (without `drain`: drop it) and free them all."""
+        """Finish the queue (without `drain`: drop it) and free them all."""
         self.emotion.close(drain=drain)
         if self.transcriber is not None:
             self.transcriber.close(drain=drain)
 
 
 def check_wish(transcriber: Transcriber, **options: Any) -> None:
-    """UsageError for options of a call that the recogniser can do nothing with, such as words to listen for."""
+    """UsageError for options of a call that the recognizer can do nothing with, such as words to listen for."""
     registry.check_decode_params(transcriber.kind, transcriber.options.for_call(**options))
 
 
@@ -71,7 +71,7 @@ def _of_emotion(recognizer: EmotionRecognizer) -> str:
 
 
 def _of_transcriber(transcriber: Transcriber, emotion: str) -> str:
-    """The recogniser's, and those of whatever else has a say in the text."""
+    """The recognizer's, and those of every other model that shapes the text."""
     runtime, options = transcriber.runtime, transcriber.options
     strict = not options.ignore_unknown_tensors
     folders = {"recognizer": runtime.model.folder}

@@ -95,7 +95,7 @@ class Service:
 
     @property
     def wait_s(self) -> float:
-        """Seconds until what is under way now is answered."""
+        """Seconds until all audio in flight is answered."""
         return self.admission.wait_s(self.host.rate)
 
     async def answer(self, upload: Upload, call: InferenceRequest, ticket: Ticket | None = None) -> CachedAnswer:

@@ -22,7 +22,7 @@ _STEP_S = 5.0
 
 
 class CancellableFile(io.FileIO):
-    """A file that cannot be read on once nobody waits for what is in it, so no decoder goes on with it.
+    """A file that cannot be read on once its request is cancelled, so no decoder goes on with it.
 
     name: what errors and results call it.
     """
@@ -33,21 +33,21 @@ class CancellableFile(io.FileIO):
         self._caller = ctx
 
     def read(self, size: int | None = -1) -> bytes:
-        """As any file. InterruptedError once nobody waits."""
+        """As any file. InterruptedError once its request is cancelled."""
         if self._caller.cancelled:
             raise InterruptedError("nobody waits for it any more")
         return super().read(-1 if size is None else size) or b""
 
 
 class LimitedContext(RequestContext):
-    """Waits for at most so many seconds of audio, and tells when there are more than were claimed.
+    """A context that allows so many seconds of audio, and calls back when there are more than were claimed.
 
-    told: called with the seconds decoded so far, in the decoder's thread, every few seconds beyond `claimed_s`.
+    on_excess: called with the seconds decoded so far, in the decoder's thread, every few seconds beyond `claimed_s`.
     """
 
-    def __init__(self, most_s: float, claimed_s: float, told: Callable[[float], None]) -> None:
+    def __init__(self, most_s: float, claimed_s: float, on_excess: Callable[[float], None]) -> None:
         super().__init__()
-        self._most_s, self._told = most_s, told
+        self._most_s, self._on_excess = most_s, on_excess
         self._next_s = claimed_s + _STEP_S
 
     def on_progress(self, seconds: float) -> None:
@@ -55,7 +55,7 @@ class LimitedContext(RequestContext):
         check_length(seconds, self._most_s)
         if seconds >= self._next_s:
             self._next_s = seconds + _STEP_S
-            self._told(seconds)
+            self._on_excess(seconds)
 
 
 def check_length(seconds: float, most_s: float) -> None:
@@ -69,7 +69,7 @@ def check_length(seconds: float, most_s: float) -> None:
 
 
 def in_pieces(file: BinaryIO) -> Generator[bytes, None, None]:
-    """What is in a file, which is closed after."""
+    """Contents of a file in pieces; it is closed after."""
     with file:
         while piece := file.read(_PIECE_BYTES):
             yield piece
@@ -77,7 +77,7 @@ def in_pieces(file: BinaryIO) -> Generator[bytes, None, None]:
 
 @dataclass(frozen=True, slots=True)
 class DeclaredAudio:
-    """What a file says of itself: seconds of audio, guessed from its size where it does not say, and channels."""
+    """Claims of a file's header: seconds of audio, guessed from its size where it does not say, and channels."""
 
     seconds: float
     channels: int
