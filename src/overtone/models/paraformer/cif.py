@@ -29,7 +29,7 @@ def embeddings(hidden: Floats, alphas: Floats, counts: npt.NDArray[np.int64], *,
 
     hidden: frames, float32 (batch, frames, dim). alphas: their shares, float32 (batch, frames or one more): the
     share past the last frame counts, and adds nothing. counts: as `token_counts` says. step: tokens are padded to a
-    multiple. """
+    multiple."""
     batch, frames, dim = hidden.shape
     longest = max(1, -(-int(counts.max()) // step)) * step
     tokens = np.zeros((batch, longest, dim), np.float32)
