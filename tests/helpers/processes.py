@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,12 @@ PROCESS = (
 
 ORACLE = ("funasr", "helpers.oracles")
 """Likewise; FunASR takes ten seconds to be imported."""
+
+_COMPARES = re.compile(
+    r'importorskip\("funasr"|^ {0,4}pytest\.importorskip\("funasr|^from helpers\.oracles\.emotion2vec import',
+    re.MULTILINE,
+)
+"""Files that import it as they are imported themselves."""
 
 ASYNC = frozenset({"start_server", "open_connection", "create_subprocess_exec"})
 """What asyncio calls that."""
@@ -82,7 +89,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     name = collection_path.relative_to(TESTS).as_posix() + ("/" if collection_path.is_dir() else "")
     if name.startswith(LONG):
         return True
-    if collection_path.name.startswith("test_") and 'importorskip("funasr"' in collection_path.read_text("utf-8"):
+    if collection_path.name.startswith("test_") and _COMPARES.search(collection_path.read_text("utf-8")):
         return True
     return None
 
@@ -105,10 +112,13 @@ def reached_by(item: pytest.Item) -> frozenset[str]:
     """Modules that a test and its fixtures call on, by themselves or through what else is in these folders."""
     fixtures: Any = getattr(item, "_fixtureinfo", None)
     named = fixtures.name2fixturedefs if fixtures else {}
-    functions = [getattr(item, "function", None), *(found[-1].func for found in named.values())]
+    function = getattr(item, "function", None)
+    inner = getattr(getattr(function, "hypothesis", None), "inner_test", None)  # of one with @given
+    functions = [function, inner, *(found[-1].func for found in named.values())]
     return frozenset().union(*map(_reached, filter(None, functions)))
 
 
+@functools.cache
 def is_below(name: str, modules: tuple[str, ...]) -> bool:
     """Whether a module is one of those, or inside one."""
     return any(name == module or name.startswith(module + ".") for module in modules)
@@ -150,6 +160,8 @@ def _names(code: CodeType) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _names(constant)
+        elif isinstance(constant, str) and constant.startswith("funasr."):  # of what pytest.importorskip imports
+            yield constant
 
 
 class _Watch:

@@ -16,6 +16,7 @@ import asyncio, subprocess, sys
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 import pytest
+from hypothesis import given, settings, strategies
 from overtone.audio import DecoderPool
 
 PRINT = [sys.executable, "-S", "-c", "print()"]
@@ -37,6 +38,9 @@ def test_calls_in_a_lambda(): (lambda: through())()
 def test_uses_a_class(): Uses().method()
 def test_asks_for_a_fixture(over): ...
 def test_imports_it(): import subprocess as other; other.run(PRINT, check=True)
+@settings(max_examples=1, deadline=None)
+@given(strategies.none())
+def test_is_given_values(value): run()
 def test_serves(): assert Server
 def test_listens(): assert asyncio.start_server
 def test_decodes_elsewhere(): assert DecoderPool
@@ -44,11 +48,12 @@ def test_reads(): Path(__file__).read_bytes()
 def test_hides(): getattr(sys.modules["sub" + "process"], "run")(PRINT, check=True)
 def test_compares():
     import funasr
+def test_compares_if_it_can(): pytest.importorskip("funasr.models")
 """
 
 MARKED = {
     *("calls", "calls_through", "calls_in_a_lambda", "uses_a_class", "asks_for_a_fixture", "imports_it"),
-    *("serves", "listens", "decodes_elsewhere"),
+    *("is_given_values", "serves", "listens", "decodes_elsewhere"),
 }
 
 
@@ -79,7 +84,7 @@ def said(shown: str, how: str) -> set[str]:
 def test_tests_that_start_a_process_are_marked(tmp_path: Path):
     ran = run(tmp_path, "-m", "process")
     assert said(ran.stdout, "PASSED") == MARKED, ran.stdout + ran.stderr
-    assert said(run(tmp_path, "-m", "oracle", "--co", "-q").stdout, "tests/") == {"compares"}
+    assert said(run(tmp_path, "-m", "oracle", "--co", "-q").stdout, "tests/") == {"compares", "compares_if_it_can"}
 
 
 def test_one_that_is_not_marked_and_starts_one_fails_where_none_may(tmp_path: Path):

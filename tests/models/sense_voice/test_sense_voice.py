@@ -29,12 +29,6 @@ from overtone.models.task import RunGraph
 from overtone.models.tokenizers.sentencepiece import SentencePieceTokenizer, WordSpan, join, without_tags
 from overtone.types import Batch, TokenOutput
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    ctc = pytest.importorskip(
-        "funasr.models.sense_voice.utils.ctc_alignment", reason="funasr, the oracle, is not installed"
-    )
-
 SPEECH = (
     "wenet/aishell-BAC009S0724W0121.wav",
     "wenet/librispeech-1995-1837-0001.wav",
@@ -53,6 +47,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def funasr(folder: Path) -> Any:
     return oracle.funasr(folder)
+
+
+@pytest.fixture(scope="module")
+def ctc() -> Any:
+    """FunASR's alignment of tokens with frames."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pytest.importorskip(
+            "funasr.models.sense_voice.utils.ctc_alignment", reason="funasr, the oracle, is not installed"
+        )
 
 
 @pytest.fixture(scope="module")
@@ -266,7 +270,7 @@ def test_the_wish_is_looked_at() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 40), st.integers(1, 8), st.integers(0, 10_000))
-def test_alignment_is_funasrs(frames: int, count: int, seed: int) -> None:
+def test_alignment_is_funasrs(ctc: Any, frames: int, count: int, seed: int) -> None:
     random = np.random.default_rng(seed)
     table = torch.log_softmax(torch.from_numpy(random.standard_normal((frames, 5)).astype(np.float32) * 3), dim=1)
     tokens = random.integers(1, 5, count)
