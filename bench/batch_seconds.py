@@ -2,7 +2,7 @@
 
     python bench/batch_seconds.py
 
-To choose the default cap on batches by (`BATCH_S` in `overtone.engine.runtime`).
+To choose the default cap on batches by (`BATCH_S` in `overtone.engine.device_model`).
 """
 
 from __future__ import annotations

@@ -41,7 +41,9 @@ class Overtone:
 
         self._transcriber = Transcriber.with_options(TranscribeOptions(max_segment=float(LONGEST_S), **given))
         used = self._transcriber.runtime
-        return {name: getattr(used, name) for name in ("backend", "device", "precision", "threads")}
+        engine = used.engine
+        where = {"backend": engine.backend_name, "device": engine.device, "precision": engine.precision}
+        return {**where, "threads": used.threads}
 
     def clip(self, source: str, **_: Any) -> Answer:
         """Run one file; `text` in the answer: without blanks."""
