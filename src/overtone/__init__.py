@@ -25,6 +25,7 @@ _HOMES = {
     "Emotion": "types",
     "EmotionRecognizer": "pipelines.emotion",
     "EmotionResult": "types",
+    "ErrorCode": "errors",
     "FailedInput": "audio.sources",
     "FrameResult": "types",
     "Input": "audio.sources",
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from overtone.errors import CheckpointError as CheckpointError
     from overtone.errors import DeviceError as DeviceError
     from overtone.errors import DownloadError as DownloadError
+    from overtone.errors import ErrorCode as ErrorCode
     from overtone.errors import InputError as InputError
     from overtone.errors import ModelError as ModelError
     from overtone.errors import OutOfMemory as OutOfMemory

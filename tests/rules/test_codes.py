@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import ast
-import enum
 import importlib.util
 from types import ModuleType
 
 import pytest
 
-from helpers.paths import DOCS
-from overtone import errors
-from overtone.errors import InputError, ModelError, RefusedError, UsageError
+from helpers.paths import DOCS, ROOT
+from overtone.errors import ErrorCode, InputError, ModelError, RefusedError, UsageError
 from overtone.server.api.problems import STATUSES
 
 
@@ -30,6 +28,7 @@ def maker() -> ModuleType:
 def test_codes_are_found_with_their_kinds(maker: ModuleType):
     found = maker.codes()
     assert {*STATUSES} <= {*found}
+    assert {*found} | {"error", "refused"} == {*ErrorCode}
     assert found["empty"].kinds == [InputError]
     assert found["missing_extra"].kinds == [UsageError]
     assert found["process_died"].kinds == [ModelError]  # of a constant
@@ -39,10 +38,8 @@ def test_codes_are_found_with_their_kinds(maker: ModuleType):
     assert {kind.default_code for kind in maker._kinds().values()} - {*found} == {"error", "refused"}
 
 
-def test_names_of_codes_are_read_where_there_are_any(maker: ModuleType, monkeypatch: pytest.MonkeyPatch):
-    named = enum.Enum("Code", {"EMPTY": "empty"}, type=str)
-    monkeypatch.setattr(errors, "Code", named, raising=False)
-    lines = ["DIED = 'died'", "InputError('', code=Code.EMPTY if x else 'other')", "ModelError('', code=DIED)"]
+def test_codes_are_read_as_names_and_as_texts(maker: ModuleType):
+    lines = ["DIED = 'died'", "InputError('', code=ErrorCode.EMPTY if x else 'other')", "ModelError('', code=DIED)"]
     assert {*maker._raised(ast.parse("\n".join([*lines, "faults_as('first', '')"])))} == {
         ("InputError", "empty"),
         ("InputError", "other"),
@@ -60,3 +57,47 @@ def test_a_code_without_a_text_makes_no_page(maker: ModuleType, monkeypatch: pyt
     monkeypatch.setattr(maker, "texts", lambda: {name: text for name, text in said.items() if name != "empty"})
     with pytest.raises(LookupError, match="empty"):
         maker.page("en")
+
+
+def texts_compared(module: ast.Module) -> list[int]:
+    """Lines that compare the code of an error with a text, or look it up among texts."""
+    return [
+        node.lineno
+        for node in ast.walk(module)
+        if isinstance(node, ast.Compare)
+        and any(getattr(side, "attr", "") == "code" for side in (node.left, *node.comparators))
+        and any(
+            isinstance(part, ast.Constant) and isinstance(part.value, str)
+            for side in (node.left, *node.comparators)
+            for part in ast.walk(side)
+        )
+    ]
+
+
+def test_nothing_branches_on_the_text_of_a_code():
+    package = ROOT / "src" / "overtone"
+    found = {
+        f"{path.relative_to(package)}:{line}"
+        for path in package.rglob("*.py")
+        for line in texts_compared(ast.parse(path.read_text(encoding="utf-8")))
+    }
+    assert found == set()
+
+
+@pytest.mark.parametrize(
+    ("line", "count"),
+    [
+        ("error.code != 'not_found'", 1),
+        ("'busy' == error.code", 1),
+        ("error.code in ('died', 'closed')", 1),
+        ("error.code == ErrorCode.BUSY", 0),
+        ("error.code in _GONE", 0),
+        ("error.name == 'busy'", 0),
+    ],
+)
+def test_a_comparison_with_a_text_is_noticed(line: str, count: int):
+    assert len(texts_compared(ast.parse(line))) == count
+
+
+def test_statuses_are_of_codes_that_there_are():
+    assert all(isinstance(code, ErrorCode) for code in STATUSES)

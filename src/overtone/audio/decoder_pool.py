@@ -13,13 +13,11 @@ from contextlib import suppress
 from typing import Any
 
 from overtone.audio.source import Chunk
-from overtone.errors import InputError, UsageError
+from overtone.errors import ErrorCode, InputError, UsageError
 from overtone.system import subprocess_call
 from overtone.types import SAMPLE_RATE
 
 _START = "from overtone.audio.decoder_process import main; main()"
-
-_DIED = "decoder_died"
 
 _Worker = subprocess.Popen[bytes]
 
@@ -54,7 +52,7 @@ class DecoderPool:
         try:
             return RemoteSource(self, worker, whole, name)
         except InputError as error:
-            if fresh or error.code != _DIED:
+            if fresh or error.code != ErrorCode.DECODER_DIED:
                 raise
         # It died while it waited, too lately for the system to have said so; that is no fault of this source.
         return self.open(path, name)
@@ -122,7 +120,7 @@ class RemoteSource:
         except (EOFError, OSError, ValueError, pickle.UnpicklingError):
             _end(self._worker)
             text = f"{self._name}: the process that decoded it died (exit {self._worker.returncode}); run it again"
-            raise InputError(text, code=_DIED) from None
+            raise InputError(text, code=ErrorCode.DECODER_DIED) from None
         self._done = kind in ("done", "error")
         if kind == "error":
             raise what

@@ -19,7 +19,7 @@ from typing import Any
 from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
-from overtone.errors import OvertoneError, RefusedError, UsageError
+from overtone.errors import ErrorCode, OvertoneError, RefusedError, UsageError
 from overtone.output.records import rounded, seconds, to_json, to_record
 from overtone.pipelines.live import LiveSession, LiveUpdate
 from overtone.pipelines.request import RequestContext
@@ -46,7 +46,13 @@ _UNREAD = 32
 _SEND_S = 10.0
 """Seconds that a reader may take for one answer."""
 
-_CODES: Mapping[str, int] = {"busy": 1013, "not_ready": 1013, "upload_timeout": 4408, "fault": 1011, "too_long": 1009}
+_CODES: Mapping[str, int] = {
+    ErrorCode.BUSY: 1013,
+    ErrorCode.NOT_READY: 1013,
+    ErrorCode.UPLOAD_TIMEOUT: 4408,
+    ErrorCode.FAULT: 1011,
+    ErrorCode.TOO_LONG: 1009,
+}
 """How a stream is closed for an error: RFC 6455, section 7.4.1, and 4000 and more are an application's own."""
 
 

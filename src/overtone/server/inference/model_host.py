@@ -14,7 +14,7 @@ import numpy as np
 
 from overtone.engine.engine import Engine
 from overtone.engine.stats import EngineStats
-from overtone.errors import OvertoneError, RefusedError
+from overtone.errors import ErrorCode, OvertoneError, RefusedError
 from overtone.pipelines.emotion import EmotionRecognizer
 from overtone.pipelines.transcription import Transcriber
 from overtone.server.inference.models import AnyPipeline, ModelSet, Task
@@ -42,7 +42,7 @@ _ASKED_S = 5.0
 """Seconds that it has to answer half a second of noise. A batch that runs meanwhile is proof as well."""
 
 
-_GONE = frozenset({"died", "closed", "cancelled"})
+_GONE = frozenset({ErrorCode.DIED, ErrorCode.CLOSED, ErrorCode.CANCELLED})
 """Codes of what was met where there was no model to answer: it died over it, or before it, or was being closed."""
 
 

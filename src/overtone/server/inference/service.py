@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from overtone.errors import InputError, ModelError, OvertoneError, RefusedError
+from overtone.errors import ErrorCode, InputError, ModelError, OvertoneError, RefusedError
 from overtone.pipelines.request import RequestContext
 from overtone.server.api.params import CachedAnswer, InferenceRequest, answer_of, work_s
 from overtone.server.cache import ResultCache, key_of
@@ -120,7 +120,7 @@ class Service:
             kept, found = await self.answers.get_or_make(key, make)
             return await _aside_if_large(kept, lambda: CachedAnswer.from_kept(kept, found))
         except InputError as error:
-            if own or error.code != "not_found":
+            if own or error.code != ErrorCode.NOT_FOUND:
                 # It was made for a file without a name, as others may wait for it who called theirs otherwise.
                 said = str(error).removeprefix(f"{_NAMELESS}: ")
                 raise InputError(f"{upload.name}: {said}", code=error.code) from None

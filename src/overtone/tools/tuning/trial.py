@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from overtone.errors import BudgetError, OutOfMemory, OvertoneError
+from overtone.errors import BudgetError, ErrorCode, OutOfMemory, OvertoneError
 from overtone.options.emotion import Options
 from overtone.pipelines.emotion import EmotionRecognizer
 from overtone.system import subprocess_call
@@ -52,7 +52,7 @@ class Found:
 class TrialError(OvertoneError):
     """A trial failed; the message says why."""
 
-    default_code = "trial"
+    default_code = ErrorCode.TRIAL
 
 
 def run(options: Options, paths: Sequence[str], *, prepare: bool, timeout_s: float) -> Found:
