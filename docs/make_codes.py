@@ -87,14 +87,7 @@ def _kinds() -> dict[str, Kind]:
 
 
 def _raised(module: ast.Module) -> Iterator[tuple[str, str]]:
-    """What is called with a code, and the code, be it a text, a constant of the file or a name of `ErrorCode`."""
-    constants = {
-        target.id: node.value.value
-        for node in module.body
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
+    """Names of what is called with a code, each with the code."""
     for node in ast.walk(module):
         if not isinstance(node, ast.Call):
             continue
@@ -103,19 +96,15 @@ def _raised(module: ast.Module) -> Iterator[tuple[str, str]]:
         if name in _NAMES_ONE_FIRST:
             name, given = "InputError", node.args[:1]
         for value in given:
-            yield from ((name, code) for code in _codes_of(value, constants))
+            yield from ((name, code) for code in _codes_of(value))
 
 
-def _codes_of(value: ast.expr, constants: Mapping[str, str]) -> Iterator[str]:
-    if isinstance(value, ast.Constant) and isinstance(value.value, str):
-        yield value.value
-    elif isinstance(value, ast.Name) and value.id in constants:
-        yield constants[value.id]
-    elif isinstance(value, ast.Attribute) and getattr(value.value, "id", "") == ErrorCode.__name__:
+def _codes_of(value: ast.expr) -> Iterator[str]:
+    if isinstance(value, ast.Attribute) and getattr(value.value, "id", "") == ErrorCode.__name__:
         yield ErrorCode[value.attr].value
     elif isinstance(value, ast.IfExp):
-        yield from _codes_of(value.body, constants)
-        yield from _codes_of(value.orelse, constants)
+        yield from _codes_of(value.body)
+        yield from _codes_of(value.orelse)
 
 
 def texts() -> dict[str, dict[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+from collections.abc import Callable, Iterator
 from types import ModuleType
 
 import pytest
@@ -38,13 +39,17 @@ def test_codes_are_found_with_their_kinds(maker: ModuleType):
     assert {kind.default_code for kind in maker._kinds().values()} - {*found} == {"error", "refused"}
 
 
-def test_codes_are_read_as_names_and_as_texts(maker: ModuleType):
-    lines = ["DIED = 'died'", "InputError('', code=ErrorCode.EMPTY if x else 'other')", "ModelError('', code=DIED)"]
-    assert {*maker._raised(ast.parse("\n".join([*lines, "faults_as('first', '')"])))} == {
+def test_codes_are_read_by_their_names(maker: ModuleType):
+    lines = [
+        "InputError('', code=ErrorCode.EMPTY if x else ErrorCode.NO_AUDIO)",
+        "ModelError('', code=ErrorCode.DIED)",
+        "faults_as(ErrorCode.BAD_RATE, '')",
+    ]
+    assert {*maker._raised(ast.parse("\n".join(lines)))} == {
         ("InputError", "empty"),
-        ("InputError", "other"),
+        ("InputError", "no_audio"),
         ("ModelError", "died"),
-        ("InputError", "first"),
+        ("InputError", "bad_rate"),
     }
     assert "empty" in maker.codes()
 
@@ -74,12 +79,33 @@ def texts_compared(module: ast.Module) -> list[int]:
     ]
 
 
-def test_nothing_branches_on_the_text_of_a_code():
+def branches(value: ast.expr) -> Iterator[ast.expr]:
+    """The values that an expression can have, where it is a condition; else the expression itself."""
+    if isinstance(value, ast.IfExp):
+        yield from branches(value.body)
+        yield from branches(value.orelse)
+    else:
+        yield value
+
+
+def texts_given(module: ast.Module) -> list[int]:
+    """Lines that call something with the text of a code."""
+    return [
+        word.value.lineno
+        for node in ast.walk(module)
+        if isinstance(node, ast.Call)
+        for word in node.keywords
+        if word.arg == "code" and any(isinstance(value, ast.Constant) for value in branches(word.value))
+    ]
+
+
+@pytest.mark.parametrize("lines_of", [texts_compared, texts_given])
+def test_the_package_names_codes_and_spells_none(lines_of: Callable[[ast.Module], list[int]]):
     package = ROOT / "src" / "overtone"
     found = {
         f"{path.relative_to(package)}:{line}"
         for path in package.rglob("*.py")
-        for line in texts_compared(ast.parse(path.read_text(encoding="utf-8")))
+        for line in lines_of(ast.parse(path.read_text(encoding="utf-8")))
     }
     assert found == set()
 
@@ -97,6 +123,11 @@ def test_nothing_branches_on_the_text_of_a_code():
 )
 def test_a_comparison_with_a_text_is_noticed(line: str, count: int):
     assert len(texts_compared(ast.parse(line))) == count
+
+
+def test_a_text_that_is_given_as_a_code_is_noticed():
+    lines = ["InputError('', code='busy')", "InputError('', code=ErrorCode.BUSY)", "E('', code=X.A if x else 'a')"]
+    assert texts_given(ast.parse("\n".join(lines))) == [1, 3]
 
 
 def test_statuses_are_of_codes_that_there_are():

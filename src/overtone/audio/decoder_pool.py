@@ -62,7 +62,7 @@ class DecoderPool:
             self._dismiss(instead_of)
         with self._lock:
             if self._closed:
-                raise UsageError("it was closed before this could be decoded", code="closed")
+                raise UsageError("it was closed before this could be decoded", code=ErrorCode.CLOSED)
             worker = subprocess.Popen(subprocess_call.command(_START), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
             self._workers.add(worker)
             return worker

@@ -98,7 +98,7 @@ def _check_model(name: str, transcriber: Transcriber) -> None:
     if name not in same:
         raise ParameterError(
             f"there is no model {name!r} here; there is {own!r}, which {NAMES[0]!r} means too.",
-            code="unknown",
+            code=ErrorCode.UNKNOWN,
             param="model",
         )
 

@@ -194,7 +194,8 @@ class _Conversation:
             heard_s = (self._live.samples + len(samples)) / SAMPLE_RATE
             if heard_s > self._settings.max_job_audio_s:
                 raise RefusedError(
-                    f"a stream lasts {self._settings.max_job_audio_s:g} s at most; open another.", code="too_long"
+                    f"a stream lasts {self._settings.max_job_audio_s:g} s at most; open another.",
+                    code=ErrorCode.TOO_LONG,
                 )
             if (ahead_s := heard_s - _AHEAD_S - (time.monotonic() - began)) > 0:
                 with suppress(asyncio.TimeoutError):  # or until the service ends, which answers what was heard
@@ -216,7 +217,7 @@ class _Conversation:
                 return None  # what was heard so far is answered
             if not receiving.done():
                 raise RefusedError(
-                    f"nothing was heard for {silent_s:g} s, and the stream is closed.", code="upload_timeout"
+                    f"nothing was heard for {silent_s:g} s, and the stream is closed.", code=ErrorCode.UPLOAD_TIMEOUT
                 )
             try:
                 message = receiving.result()

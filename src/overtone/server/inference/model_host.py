@@ -96,7 +96,7 @@ class ModelSupervisor:
             soon = self.state in ("starting", "restarting")
             raise RefusedError(
                 f"the model is not ready ({self.state})" + ("; ask again in a few seconds." if soon else "."),
-                code="not_ready",
+                code=ErrorCode.NOT_READY,
                 retry_after_s=5.0 if soon else None,
             )
         return self._models
@@ -113,7 +113,7 @@ class ModelSupervisor:
         if found is None:
             raise RefusedError(
                 "this service writes nothing down; start it with --transcriber sensevoice, or another recogniser.",
-                code="unknown",
+                code=ErrorCode.UNKNOWN,
             )
         return found
 

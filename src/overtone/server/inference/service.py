@@ -74,7 +74,7 @@ class Service:
         if self.draining.is_set():
             raise RefusedError(
                 "the service is ending and takes nothing new; ask another, or again later.",
-                code="not_ready",
+                code=ErrorCode.NOT_READY,
                 retry_after_s=10.0,
             )
         return self.host.answering(task)
@@ -144,7 +144,7 @@ class Service:
         except asyncio.TimeoutError:
             raise RefusedError(
                 f"it was not answered within {self.bounds.deadline_s:g} s, and given up; send less at once, or a job.",
-                code="deadline",
+                code=ErrorCode.DEADLINE,
             ) from None
 
     async def _make(self, upload: Upload, call: InferenceRequest, place: Ticket | None) -> bytes:
@@ -202,10 +202,10 @@ class Service:
             _LOG.error("the model did not answer: %s", error)
             if self.host.alive and not was_unavailable(error):
                 text = "the model cannot run on this audio; the service's log says why."
-                raise InputError(text, code="model_failed") from error
+                raise InputError(text, code=ErrorCode.MODEL_FAILED) from error
             # The model's end is not the request's doing: it is worth asking again once there is another.
             text = "the model died or is being closed; ask again in a few seconds."
-            raise RefusedError(text, code="not_ready", retry_after_s=5.0) from error
+            raise RefusedError(text, code=ErrorCode.NOT_READY, retry_after_s=5.0) from error
 
     async def live(self, work: Callable[[], _T]) -> _T:
         """Do a live stream's work in a thread."""

@@ -84,7 +84,7 @@ class JobExecutor:
                 text = (
                     f"{claim.file.name}: it was begun {MOST_ATTEMPTS} times, and never finished; see the service's log"
                 )
-                raise ModelError(text, code="gave_up")
+                raise ModelError(text, code=ErrorCode.GAVE_UP)
             check_length(claim.file.claimed_s or 0.0, self._settings.max_job_audio_s)
             results = await self._answered(answering, claim, call)
         except CancelledError:
@@ -100,7 +100,7 @@ class JobExecutor:
             return
         if isinstance(error, ModelError) and error.code != ErrorCode.GAVE_UP:
             _LOG.error("the model did not answer: %s", error)
-            error = InputError(f"{claim.file.name}: the model cannot run on this audio", code="model_failed")
+            error = InputError(f"{claim.file.name}: the model cannot run on this audio", code=ErrorCode.MODEL_FAILED)
         unanswered = answering.error_result(claim.file.name, error)
         await asyncio.to_thread(self._store.failed, *place, _lines([unanswered], call, level))
         self._ended(place)

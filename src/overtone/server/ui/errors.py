@@ -37,7 +37,7 @@ class Limits:
 
 def lost() -> RefusedError:
     """An upload that never came."""
-    return RefusedError("the upload did not arrive.", code="lost")
+    return RefusedError("the upload did not arrive.", code=ErrorCode.LOST)
 
 
 def explained(error: BaseException, name: str, limits: Limits, language: Language) -> str:

@@ -207,7 +207,7 @@ class Run:
                 drawn = self._call.task == "emotion"
                 return await asyncio.wait_for(service.results(upload, self._call, envelope=drawn), deadline_s)
             except asyncio.TimeoutError:
-                raise RefusedError(f"it was not answered within {deadline_s:g} s.", code="deadline") from None
+                raise RefusedError(f"it was not answered within {deadline_s:g} s.", code=ErrorCode.DEADLINE) from None
             except RefusedError as error:
                 # What this very run has under way makes it busy as well: as long as that goes on, waiting is worth it.
                 if error.code != ErrorCode.BUSY or time.monotonic() - max(began, self._finish) > deadline_s:

@@ -75,7 +75,7 @@ def _call(asked: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         try:
             out, err = process.communicate(json.dumps(asked).encode(), timeout=max(0.0, timeout_s))
         except subprocess.TimeoutExpired:
-            raise TrialError("it was not done when the time was up", code="time") from None
+            raise TrialError("it was not done when the time was up", code=ErrorCode.TIME) from None
         finally:
             process.kill()
     try:
