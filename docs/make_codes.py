@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import overtone
-from overtone.errors import ErrorCode, OvertoneError, RefusedError
+from overtone import errors
+from overtone.errors import OvertoneError, RefusedError
 from overtone.server.api import problems
 
 if sys.version_info >= (3, 11):
@@ -57,9 +58,10 @@ class Code:
 def codes() -> dict[str, Code]:
     """Every code that a user may meet."""
     kinds, package = _kinds(), Path(overtone.__file__).parent
-    found: dict[str, set[str]] = {code.value: set() for code in ErrorCode}
-    found.update({kind.default_code.value: {name} for name, kind in kinds.items()})
-    exits = {kind.default_code.value for kind in kinds.values()}
+    found: dict[str, set[str]] = {_text(kind.default_code): {name} for name, kind in kinds.items()}
+    exits = {*found}
+    for code in map(_text, [*problems.STATUSES, *getattr(errors, "Code", ())]):
+        found.setdefault(code, set())
     for path in sorted(package.rglob("*.py")):
         for kind, code in _raised(ast.parse(path.read_text(encoding="utf-8"))):
             found.setdefault(code, set()).update({kind} & kinds.keys())
@@ -71,6 +73,11 @@ def codes() -> dict[str, Code]:
         for code, names in sorted(found.items())
         if code not in _INSIDE
     }
+
+
+def _text(code: str) -> str:
+    """A code as it is written, be it a text or a member of an enumeration of texts."""
+    return str(getattr(code, "value", code))
 
 
 def _kinds() -> dict[str, Kind]:
@@ -87,7 +94,14 @@ def _kinds() -> dict[str, Kind]:
 
 
 def _raised(module: ast.Module) -> Iterator[tuple[str, str]]:
-    """Names of what is called with a code, each with the code."""
+    """What is called with a code, and the code, be it a text, a constant of the file or a name of `errors.Code`."""
+    constants = {
+        target.id: node.value.value
+        for node in module.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
     for node in ast.walk(module):
         if not isinstance(node, ast.Call):
             continue
@@ -96,15 +110,19 @@ def _raised(module: ast.Module) -> Iterator[tuple[str, str]]:
         if name in _NAMES_ONE_FIRST:
             name, given = "InputError", node.args[:1]
         for value in given:
-            yield from ((name, code) for code in _codes_of(value))
+            yield from ((name, code) for code in _codes_of(value, constants))
 
 
-def _codes_of(value: ast.expr) -> Iterator[str]:
-    if isinstance(value, ast.Attribute) and getattr(value.value, "id", "") == ErrorCode.__name__:
-        yield ErrorCode[value.attr].value
+def _codes_of(value: ast.expr, constants: Mapping[str, str]) -> Iterator[str]:
+    if isinstance(value, ast.Constant) and isinstance(value.value, str):
+        yield value.value
+    elif isinstance(value, ast.Name) and value.id in constants:
+        yield constants[value.id]
+    elif isinstance(value, ast.Attribute) and getattr(value.value, "id", getattr(value.value, "attr", "")) == "Code":
+        yield _text(errors.Code[value.attr])  # type: ignore[attr-defined] # where there are such names, they are there
     elif isinstance(value, ast.IfExp):
-        yield from _codes_of(value.body)
-        yield from _codes_of(value.orelse)
+        yield from _codes_of(value.body, constants)
+        yield from _codes_of(value.orelse, constants)
 
 
 def texts() -> dict[str, dict[str, str]]:

@@ -25,7 +25,6 @@ _HOMES = {
     "Emotion": "types",
     "EmotionRecognizer": "pipelines.emotion",
     "EmotionResult": "types",
-    "ErrorCode": "errors",
     "FailedInput": "audio.sources",
     "FrameResult": "types",
     "Input": "audio.sources",
@@ -62,7 +61,6 @@ if TYPE_CHECKING:
     from overtone.errors import CheckpointError as CheckpointError
     from overtone.errors import DeviceError as DeviceError
     from overtone.errors import DownloadError as DownloadError
-    from overtone.errors import ErrorCode as ErrorCode
     from overtone.errors import InputError as InputError
     from overtone.errors import ModelError as ModelError
     from overtone.errors import OutOfMemory as OutOfMemory

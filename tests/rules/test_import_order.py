@@ -135,7 +135,6 @@ def test_the_public_names_are_these() -> None:
             "Emotion",
             "EmotionRecognizer",
             "EmotionResult",
-            "ErrorCode",
             "FailedInput",
             "Input",
             "InputError",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from helpers.children import die, raise_what_cannot_travel, refuse, write_pid
-from overtone.errors import CheckpointError, ErrorCode, ModelError
+from overtone.errors import CheckpointError, ModelError
 from overtone.system import subprocess_call
 
 
@@ -28,4 +28,4 @@ def test_its_error_is_raised_here() -> None:
 def test_a_process_that_dies_is_told() -> None:
     with pytest.raises(ModelError, match="ended with 3") as caught:
         subprocess_call.run(die)
-    assert caught.value.code == ErrorCode.PROCESS_DIED
+    assert caught.value.code == subprocess_call.DIED

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.audio.source import MAX_CHANNELS, MAX_PIECE, Chunk, checked_channels, checked_rate, float32
-from overtone.errors import ErrorCode, InputError
+from overtone.errors import InputError
 from overtone.types import Audio
 
 _REMEDY = "pass float samples at full scale ±1, shape (samples,) or (channels, samples)"
@@ -39,22 +39,22 @@ class Array:
 def _checked_samples(samples: object, name: str) -> npt.NDArray[np.floating[Any]]:
     """`samples` as (channels, n); `InputError` if they are no audio."""
     if not isinstance(samples, np.ndarray):
-        raise InputError(f"{name}: {type(samples).__name__} is no numpy array; {_REMEDY}", code=ErrorCode.BAD_SAMPLES)
+        raise InputError(f"{name}: {type(samples).__name__} is no numpy array; {_REMEDY}", code="bad_samples")
     if np.issubdtype(samples.dtype, np.integer):
         signed = samples.dtype.kind == "i"
         full_scale = (int(np.iinfo(samples.dtype).max) + 1) // (1 if signed else 2)
         zero = "" if signed else f"subtract {full_scale}, "
         text = f"{name}: {samples.dtype} samples; {zero}divide by {full_scale} and pass float32"
-        raise InputError(text, code=ErrorCode.BAD_SAMPLES)
+        raise InputError(text, code="bad_samples")
     if not np.issubdtype(samples.dtype, np.floating):
-        raise InputError(f"{name}: {samples.dtype} samples; {_REMEDY}", code=ErrorCode.BAD_SAMPLES)
+        raise InputError(f"{name}: {samples.dtype} samples; {_REMEDY}", code="bad_samples")
     if samples.ndim not in (1, 2):
-        raise InputError(f"{name}: {samples.ndim} dimensions; {_REMEDY}", code=ErrorCode.BAD_SAMPLES)
+        raise InputError(f"{name}: {samples.ndim} dimensions; {_REMEDY}", code="bad_samples")
     if samples.size == 0:
-        raise InputError(f"{name}: the array is empty; {_REMEDY}", code=ErrorCode.EMPTY)
+        raise InputError(f"{name}: the array is empty; {_REMEDY}", code="empty")
     rows = np.atleast_2d(samples)
     if len(rows) > MAX_CHANNELS >= rows.shape[1]:
         text = f"{name}: shape {samples.shape} looks like (samples, channels); pass samples.T"
-        raise InputError(text, code=ErrorCode.BAD_SAMPLES)
+        raise InputError(text, code="bad_samples")
     checked_channels(len(rows), name)
     return rows

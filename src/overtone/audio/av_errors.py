@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import av
 
-from overtone.errors import ErrorCode, InputError
+from overtone.errors import InputError
 
 FAULTS = (av.FFmpegError, OSError, ValueError, ArithmeticError, LookupError, RuntimeError, MemoryError,
           AssertionError, EOFError)  # fmt: skip
@@ -32,4 +32,4 @@ def reason(fault: BaseException) -> str:
 def unreadable(name: str, fault: BaseException) -> InputError:
     """The error for a file or stream whose bytes cannot be had."""
     text = f"{name}: it cannot be read ({reason(fault)}); check the file and its permissions"
-    return InputError(text, code=ErrorCode.UNREADABLE)
+    return InputError(text, code="unreadable")

@@ -12,7 +12,7 @@ import av
 from overtone.audio.av_errors import FAULTS, reason, unreadable
 from overtone.audio.byte_reader import Feed
 from overtone.audio.wav_header import is_plain_pcm16
-from overtone.errors import ErrorCode, InputError
+from overtone.errors import InputError
 
 _BUFFER_BYTES = 65_536
 
@@ -65,9 +65,9 @@ def _refusal(feed: Feed, name: str, fault: BaseException) -> InputError:
         return unreadable(name, feed.error)
     if not feed.head:
         text = f"{name}: it is empty (no bytes to read); a file object must stand at its start"
-        return InputError(text, code=ErrorCode.EMPTY)
+        return InputError(text, code="empty")
     text = f"{name}: not audio that FFmpeg knows ({reason(fault)}); convert it to WAV, FLAC or MP3"
-    return InputError(text, code=ErrorCode.NOT_AUDIO)
+    return InputError(text, code="not_audio")
 
 
 @functools.cache

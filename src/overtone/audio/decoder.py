@@ -16,7 +16,7 @@ from overtone.audio.open import Readable, name_of
 from overtone.audio.reblock import reblocked
 from overtone.audio.resampler import resampled
 from overtone.audio.source import Source
-from overtone.errors import ErrorCode, InputError, UsageError
+from overtone.errors import InputError, UsageError
 from overtone.types import SAMPLE_RATE, Audio, Samples
 
 BLOCK_SAMPLES = SAMPLE_RATE
@@ -117,7 +117,7 @@ class Decoder:
                 yield np.ascontiguousarray(block[channel])
             else:
                 text = f"{self.name}: there is no channel {channel}; it has {channels}, counted from 0"
-                raise InputError(text, code=ErrorCode.NO_AUDIO)
+                raise InputError(text, code="no_audio")
 
     def channel_blocks(self) -> Iterator[Samples]:
         """Yield blocks of all channels, float32, shape (channels, n), at 16 kHz, n <= `BLOCK_SAMPLES`."""
@@ -129,7 +129,7 @@ class Decoder:
             yield block
         if not self._samples:
             text = f"{self.name}: no audio (or less than 2 ms) could be decoded; the file may be cut short"
-            raise InputError(text, code=ErrorCode.NO_AUDIO)
+            raise InputError(text, code="no_audio")
         self._compare_with_claim()
 
     def _compare_with_claim(self) -> None:

@@ -13,11 +13,13 @@ from contextlib import suppress
 from typing import Any
 
 from overtone.audio.source import Chunk
-from overtone.errors import ErrorCode, InputError, UsageError
+from overtone.errors import InputError, UsageError
 from overtone.system import subprocess_call
 from overtone.types import SAMPLE_RATE
 
 _START = "from overtone.audio.decoder_process import main; main()"
+
+_DIED = "decoder_died"
 
 _Worker = subprocess.Popen[bytes]
 
@@ -52,7 +54,7 @@ class DecoderPool:
         try:
             return RemoteSource(self, worker, whole, name)
         except InputError as error:
-            if fresh or error.code != ErrorCode.DECODER_DIED:
+            if fresh or error.code != _DIED:
                 raise
         # It died while it waited, too lately for the system to have said so; that is no fault of this source.
         return self.open(path, name)
@@ -62,7 +64,7 @@ class DecoderPool:
             self._dismiss(instead_of)
         with self._lock:
             if self._closed:
-                raise UsageError("it was closed before this could be decoded", code=ErrorCode.CLOSED)
+                raise UsageError("it was closed before this could be decoded", code="closed")
             worker = subprocess.Popen(subprocess_call.command(_START), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
             self._workers.add(worker)
             return worker
@@ -120,7 +122,7 @@ class RemoteSource:
         except (EOFError, OSError, ValueError, pickle.UnpicklingError):
             _end(self._worker)
             text = f"{self._name}: the process that decoded it died (exit {self._worker.returncode}); run it again"
-            raise InputError(text, code=ErrorCode.DECODER_DIED) from None
+            raise InputError(text, code=_DIED) from None
         self._done = kind in ("done", "error")
         if kind == "error":
             raise what

@@ -9,7 +9,7 @@ import sys
 from typing import Any, BinaryIO
 
 from overtone.audio.decoder import Decoder
-from overtone.errors import ErrorCode, InputError, OvertoneError
+from overtone.errors import InputError, OvertoneError
 from overtone.system import subprocess_call
 
 
@@ -39,7 +39,7 @@ def _serve(path: str, name: str, answers: BinaryIO) -> None:
         raise
     except Exception as error:  # noqa: BLE001 - it belongs to this input, and the next one is to be served
         text = f"{name}: it met a fault of Overtone's own ({error!r}); please report it"
-        _send(answers, "error", InputError(text, code=ErrorCode.FAULT))
+        _send(answers, "error", InputError(text, code="fault"))
 
 
 def _send(answers: BinaryIO, kind: str, what: Any) -> None:

@@ -19,7 +19,7 @@ from overtone.audio.frames import to_float
 from overtone.audio.open import opened
 from overtone.audio.source import Chunk, checked_channels, checked_rate
 from overtone.audio.wav_header import claimed_seconds
-from overtone.errors import ErrorCode, InputError, UsageError
+from overtone.errors import InputError, UsageError
 
 _MAX_FRAME_SAMPLES = 1 << 23  # all channels of one decoded frame; the largest real ones (APE) hold 2.4 million
 
@@ -46,11 +46,11 @@ class Media:
             raise
 
     def _describe(self) -> None:
-        with faults_as(ErrorCode.NO_AUDIO, f"{self.name}: its audio cannot be decoded; convert it to WAV or FLAC"):
+        with faults_as("no_audio", f"{self.name}: its audio cannot be decoded; convert it to WAV or FLAC"):
             streams = self._container.streams
             self._stream = streams.best("audio")
             if self._stream is None:
-                raise InputError(f"{self.name}: there is no audio track in it", code=ErrorCode.NO_AUDIO)
+                raise InputError(f"{self.name}: there is no audio track in it", code="no_audio")
             context = self._stream.codec_context
             if context is None:
                 raise LookupError("FFmpeg has no decoder for it")

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from overtone.audio.av_errors import unreadable
-from overtone.errors import ErrorCode, InputError, printable
+from overtone.errors import InputError, printable
 from overtone.types import Audio
 
 Readable = str | os.PathLike[str] | bytes | BinaryIO | Audio
@@ -44,22 +44,22 @@ def opened(source: object, name: str) -> tuple[Any, BinaryIO | None]:
         return source, None
     if isinstance(source, np.ndarray):
         text = f"{name}: an array needs its rate: pass Audio(samples, rate)"
-        raise InputError(text, code=ErrorCode.BAD_SAMPLES)
+        raise InputError(text, code="bad_samples")
     text = f"{name}: a path, bytes, an open binary file or Audio(samples, rate) was expected"
-    raise InputError(text, code=ErrorCode.UNREADABLE)
+    raise InputError(text, code="unreadable")
 
 
 def _open_path(path: str | os.PathLike[str], name: str) -> BinaryIO:
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
-            raise InputError(f"{name}: it is a folder, not a file; name a file in it", code=ErrorCode.UNREADABLE)
+            raise InputError(f"{name}: it is a folder, not a file; name a file in it", code="unreadable")
         if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
-            raise InputError(f"{name}: a device or socket is not read; name a file", code=ErrorCode.UNREADABLE)
+            raise InputError(f"{name}: a device or socket is not read; name a file", code="unreadable")
         return open(path, "rb", buffering=0)  # FFmpeg has its own buffer
     except (FileNotFoundError, NotADirectoryError):
         hint = "only local files are read: download it first" if _is_url(path) else "check the path"
-        raise InputError(f"{name}: no such file; {hint}", code=ErrorCode.NOT_FOUND) from None
+        raise InputError(f"{name}: no such file; {hint}", code="not_found") from None
     except (OSError, ValueError) as error:  # ValueError: a null byte, a name that cannot be encoded
         raise unreadable(name, error) from None
 

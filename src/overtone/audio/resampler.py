@@ -13,7 +13,7 @@ from overtone.audio.frames import packed_array
 from overtone.audio.reblock import reblocked
 from overtone.audio.sample_converter import Converter
 from overtone.audio.source import MAX_PIECE, Chunk
-from overtone.errors import ErrorCode, InputError
+from overtone.errors import InputError
 from overtone.types import SAMPLE_RATE, Samples
 
 _LOUDEST = 1e12  # full scale is 1; integers kept as floats reach 2e9. Beyond that a mean or a filter overflows
@@ -40,7 +40,7 @@ def _refuse_bad(piece: Samples, rate: int, start_s: float, name: str) -> None:
         channel = int(np.argmin(good[:, first]))
         text = f"{name}: a sample is {piece[channel, first]} at {start_s + first / rate:.3f} s; "
         text += "replace NaN and infinity and scale samples to ±1"
-        raise InputError(text, code=ErrorCode.BAD_SAMPLES)
+        raise InputError(text, code="bad_samples")
 
 
 class Resampler:
@@ -53,14 +53,14 @@ class Resampler:
         self._layout = f"{channels} channels"
         self._converter: Converter | None = None
         if rate != SAMPLE_RATE:
-            with faults_as(ErrorCode.BAD_RATE, self._refusal):
+            with faults_as("bad_rate", self._refusal):
                 self._converter = Converter(self._layout, rate, "flt", SAMPLE_RATE, "flt")
 
     def push(self, array: Samples) -> Samples:
         """Take samples; return what is ready, which may be nothing."""
         if self._converter is None:
             return array
-        with faults_as(ErrorCode.BAD_RATE, self._refusal):
+        with faults_as("bad_rate", self._refusal):
             packed = np.ascontiguousarray(array.T).reshape(1, -1)
             frame = AudioFrame.from_ndarray(packed, format="flt", layout=self._layout)
             frame.sample_rate = self._rate
@@ -70,7 +70,7 @@ class Resampler:
         """What is left in the filter."""
         if self._converter is None:
             return self._joined([])
-        with faults_as(ErrorCode.BAD_RATE, self._refusal):
+        with faults_as("bad_rate", self._refusal):
             return self._joined(self._converter.push(None))
 
     def _joined(self, frames: list[AudioFrame]) -> Samples:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from overtone.errors import ErrorCode, InputError
+from overtone.errors import InputError
 from overtone.types import Samples
 
 MAX_CHANNELS = 64
@@ -62,12 +62,12 @@ def checked_rate(rate: Any, name: str) -> int:
         if whole == rate and MIN_RATE <= whole <= MAX_RATE:
             return whole
     text = f"{name}: a rate of {rate!r} Hz; it must be a whole number from {MIN_RATE} to {MAX_RATE}"
-    raise InputError(text, code=ErrorCode.BAD_RATE)
+    raise InputError(text, code="bad_rate")
 
 
 def checked_channels(channels: int, name: str) -> int:
     """`channels`; `InputError` if there are more than can be used."""
     if channels > MAX_CHANNELS:
         text = f"{name}: {channels} channels, at most {MAX_CHANNELS} can be used; the header may be damaged"
-        raise InputError(text, code=ErrorCode.TOO_MANY_CHANNELS)
+        raise InputError(text, code="too_many_channels")
     return channels

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TextIO
 
-from overtone.errors import ErrorCode, InputError, printable
+from overtone.errors import InputError, printable
 
 _VIDEO = ("3gp", "asf", "avi", "flv", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "ogv", "rm", "webm", "wmv")
 _AUDIO = (
@@ -142,12 +142,12 @@ def _from_folder(top: str) -> Iterator[Entry]:
                 yield _failed(path, error)
     if nothing:
         text = f"{printable(top)}: no audio in this folder; looked for {' '.join(sorted(SUFFIXES))}"
-        yield FailedInput(top, InputError(text, code=ErrorCode.NO_AUDIO))
+        yield FailedInput(top, InputError(text, code="no_audio"))
 
 
 def _loop(path: str) -> FailedInput:
     text = f"{printable(path)}: this link leads back to a folder it is in; it was not followed"
-    return FailedInput(path, InputError(text, code=ErrorCode.DIRECTORY_LOOP))
+    return FailedInput(path, InputError(text, code="directory_loop"))
 
 
 def _is_audio(name: str) -> bool:
@@ -211,7 +211,7 @@ def _lines(source: str, path: str) -> Iterator[tuple[int, str | FailedInput]]:
         yield 0, _failed(source, error)
         return
     if nothing:
-        yield 0, FailedInput(source, InputError(f"{printable(source)}: the list names nothing", code=ErrorCode.EMPTY))
+        yield 0, FailedInput(source, InputError(f"{printable(source)}: the list names nothing", code="empty"))
 
 
 def _read_lines(file: TextIO) -> Iterator[str]:
@@ -225,17 +225,13 @@ def _located(path: str, list_path: str) -> str:
 
 
 def _refused(where: str, source: str, why: str, key: str | None = None) -> FailedInput:
-    return FailedInput(
-        source, InputError(f"{printable(where)}: {printable(source)}: {why}", code=ErrorCode.BAD_LIST), key
-    )
+    return FailedInput(source, InputError(f"{printable(where)}: {printable(source)}: {why}", code="bad_list"), key)
 
 
 def _failed(source: str, error: OSError | ValueError, key: str | None = None) -> FailedInput:
     name = printable(source)
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        return FailedInput(
-            source, InputError(f"{name}: no such file or folder; check the path", code=ErrorCode.NOT_FOUND), key
-        )
+        return FailedInput(source, InputError(f"{name}: no such file or folder; check the path", code="not_found"), key)
     reason = getattr(error, "strerror", None) or error
     text = f"{name}: it cannot be read ({reason}); check the name and its permissions"
-    return FailedInput(source, InputError(text, code=ErrorCode.UNREADABLE), key)
+    return FailedInput(source, InputError(text, code="unreadable"), key)

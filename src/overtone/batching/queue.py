@@ -11,7 +11,7 @@ from typing import Any
 
 from overtone.batching.fairness import BackgroundShare
 from overtone.batching.policy import BatchLimits, take_batch
-from overtone.errors import ErrorCode, UsageError
+from overtone.errors import UsageError
 from overtone.system.semaphore import ByteSemaphore
 from overtone.types import SAMPLE_RATE, Samples
 
@@ -103,7 +103,7 @@ class SegmentQueue:
         item.future.add_done_callback(self._forget)
         with self._changed:
             if self._closed:
-                item.future.set_exception(UsageError("it was closed before this could be run", code=ErrorCode.CLOSED))
+                item.future.set_exception(UsageError("it was closed before this could be run", code="closed"))
                 return item.future
             self._items.append(item)
             self._changed.notify()
@@ -163,7 +163,7 @@ class SegmentQueue:
             self._changed.notify_all()
         for item in dropped:
             if not item.future.cancel():  # it was preempted
-                item.future.set_exception(UsageError("it was closed before this could be run", code=ErrorCode.CLOSED))
+                item.future.set_exception(UsageError("it was closed before this could be run", code="closed"))
         self._close_semaphores()
 
     def _close_semaphores(self) -> None:

@@ -21,7 +21,7 @@ from overtone.audio.sources import FailedInput, expand
 from overtone.batching.policy import longest_segment
 from overtone.cli import console
 from overtone.cli.options import resolve_options, with_options
-from overtone.errors import ErrorCode, InputError, ModelError, OvertoneError, UsageError
+from overtone.errors import InputError, ModelError, OvertoneError, UsageError
 from overtone.models import checkpoints
 from overtone.options.emotion import Options
 from overtone.system.memory import format_size
@@ -100,7 +100,7 @@ def _longest_s(options: Options) -> float:
 def _check_funasr(options: Options) -> None:
     """UsageError where FunASR cannot be measured against, before anything is loaded."""
     if importlib.util.find_spec("funasr") is None:
-        raise UsageError("--funasr: FunASR is not installed here (pip install funasr).", code=ErrorCode.MISSING_EXTRA)
+        raise UsageError("--funasr: FunASR is not installed here (pip install funasr).", code="missing_extra")
     found = checkpoints.find(options.model, hub=options.hub)
     if found.weights.suffix != ".pt":
         raise UsageError(f"--funasr: {found.name} holds no checkpoint that FunASR reads; name a published one.")

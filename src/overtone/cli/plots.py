@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from overtone.audio.sources import Entry
-from overtone.errors import ErrorCode, UsageError
+from overtone.errors import UsageError
 from overtone.output.formats import OutputNames
 from overtone.output.formats.output_file import make_folder
 from overtone.output.plots import plot_stages, plot_timeline
@@ -63,4 +63,4 @@ def _have_matplotlib() -> None:
     try:
         import matplotlib.backends.backend_agg  # noqa: F401 - only to have it
     except ImportError as error:
-        raise UsageError("plots need matplotlib: pip install 'overtone[plot]'", code=ErrorCode.MISSING_EXTRA) from error
+        raise UsageError("plots need matplotlib: pip install 'overtone[plot]'", code="missing_extra") from error

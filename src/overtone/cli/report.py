@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from overtone.cli import console as screen
-from overtone.errors import BudgetError, ErrorCode, ModelError, OvertoneError, UsageError
+from overtone.errors import BudgetError, ModelError, OvertoneError, UsageError
 from overtone.system.memory import format_size
 from overtone.tools.tuning.search import Trial, is_acceptable
 from overtone.tools.tuning.session import Measured, Session
@@ -108,7 +108,7 @@ def no_setting_error(session: Session) -> OvertoneError:
             "no setting kept to its budget and agreed with fp32 as well; give more --memory, or take a smaller model."
         )
     first = session.measured[0]
-    if first.code == ErrorCode.TIME:
+    if first.code == "time":
         return UsageError(
             f"--time was up before one trial was done ({session.time_s:g} s); give more, or fewer --audio-s."
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 from overtone.cli import console
 from overtone.cli.options import explicit_options, resolve_options, with_settings
-from overtone.errors import ErrorCode, UsageError
+from overtone.errors import UsageError
 from overtone.options import sources
 from overtone.server.settings import HELP, Settings
 
@@ -24,10 +24,10 @@ def serve(**options: Any) -> int:
     made = resolve_options(options)
     if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
         raise UsageError(
-            f"the service needs {', '.join(missing)}: pip install 'overtone[server]'", code=ErrorCode.MISSING_EXTRA
+            f"the service needs {', '.join(missing)}: pip install 'overtone[server]'", code="missing_extra"
         )
     if settings.page and given.get("page") and importlib.util.find_spec("gradio") is None:
-        raise UsageError("--page needs gradio: pip install 'overtone[ui]'", code=ErrorCode.MISSING_EXTRA)
+        raise UsageError("--page needs gradio: pip install 'overtone[ui]'", code="missing_extra")
     from overtone.server.observability import logs
     from overtone.server.run import serve as run
     from overtone.server.state import load_models

@@ -19,7 +19,7 @@ from overtone.audio.sources import expand
 from overtone.cli import console, report
 from overtone.cli.batch_run import Inputs, Quiet
 from overtone.cli.options import explicit_options, with_tuning_options
-from overtone.errors import ErrorCode, InputError, UsageError
+from overtone.errors import InputError, UsageError
 from overtone.models.checkpoints import find
 from overtone.options import sources
 from overtone.system.devices import resolve_devices
@@ -116,9 +116,7 @@ def seconds_of(text: str) -> float:
 
 def _check(sample: Sample, request: TuneRequest, quiet: bool) -> None:
     if not sample.paths:
-        raise InputError(
-            "none of the inputs can be used, so there is nothing to try settings on.", code=ErrorCode.NO_AUDIO
-        )
+        raise InputError("none of the inputs can be used, so there is nothing to try settings on.", code="no_audio")
     if sample.cut and not quiet:
         console.print_note(
             f"only the first {console.duration(request.audio_s)} of the inputs are used; --audio-s takes more."

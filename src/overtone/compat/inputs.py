@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.audio import Readable
-from overtone.errors import ErrorCode, InputError, UsageError
+from overtone.errors import InputError, UsageError
 from overtone.types import Audio
 
 _LISTS = (".scp", ".txt", ".jsonl")
@@ -54,7 +54,7 @@ def listed(path: str) -> Iterator[tuple[str, str]]:
                 yield str(entry.get("key") or random_key()), str(entry["source"])
             except (ValueError, KeyError, AttributeError) as error:
                 raise InputError(
-                    f"{path}: line {number} is no JSON object with a 'source'.", code=ErrorCode.BAD_LIST
+                    f"{path}: line {number} is no JSON object with a 'source'.", code="bad_list"
                 ) from error
         else:
             words = line.split(maxsplit=1)

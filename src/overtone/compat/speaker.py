@@ -11,7 +11,7 @@ from overtone.audio import Decoder, Readable, name_of
 from overtone.compat.arguments import validate_arguments
 from overtone.compat.inputs import named, tensor
 from overtone.compat.standalone import StandaloneModel
-from overtone.errors import ErrorCode, InputError
+from overtone.errors import InputError
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.features.fbank import fbank, frames_of
 from overtone.types import SAMPLE_RATE, Samples
@@ -58,9 +58,9 @@ def _samples(source: Readable) -> Samples:
                 raise InputError(
                     f"{name_of(source)}: lasts more than {_LONGEST_S} s, and a speaker model hears all of it at once; "
                     "cut it first.",
-                    code=ErrorCode.TOO_LONG,
+                    code="too_long",
                 )
         samples = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
         if frames_of(len(samples)) < _FEWEST_FRAMES:
-            raise InputError(f"{decoder.name}: it is too short to hear a voice in.", code=ErrorCode.TOO_SHORT)
+            raise InputError(f"{decoder.name}: it is too short to hear a voice in.", code="too_short")
     return samples

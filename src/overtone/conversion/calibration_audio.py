@@ -11,7 +11,7 @@ import numpy as np
 
 from overtone.audio import Decoder
 from overtone.audio.sources import Entry, FailedInput, expand
-from overtone.errors import ErrorCode, InputError, UsageError
+from overtone.errors import InputError, UsageError
 from overtone.system.assets import asset
 from overtone.types import SAMPLE_RATE, Samples
 
@@ -41,7 +41,7 @@ def windows(audio: Sequence[str], part: Part) -> list[Samples]:
         raise InputError(
             f"{describe(audio)}: has {len(found)} windows of {WINDOW_S:g} s; calibrating and measuring take two or "
             "more. Name more audio, or none, to use what comes with Overtone.",
-            code=ErrorCode.TOO_SHORT,
+            code="too_short",
         )
     return chosen
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from overtone.conversion import converter
-from overtone.errors import CheckpointError, ErrorCode, ModelError, UsageError
+from overtone.errors import CheckpointError, ModelError, UsageError
 from overtone.models import converted as on_disk
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.converted import FORMAT, Converted
@@ -109,7 +109,7 @@ def _in_child(work: Callable[..., None], checkpoint: Checkpoint, *arguments: Any
     try:
         subprocess_call.run(work, checkpoint, *arguments)
     except ModelError as error:
-        if error.code != ErrorCode.PROCESS_DIED:
+        if error.code != subprocess_call.DIED:
             raise
         raise ModelError(
             f"{checkpoint.name}: could not be converted ({error}); free memory, or convert it on a larger machine "

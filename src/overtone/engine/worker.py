@@ -20,7 +20,7 @@ from overtone.batching.memory_plan import SAFETY_MARGIN_BYTES, Plan, suggest_bud
 from overtone.batching.policy import BatchLimits, bucket, shape_of
 from overtone.batching.queue import QueueItem, SegmentQueue
 from overtone.engine.stats import EngineStats
-from overtone.errors import BudgetError, DeviceError, ErrorCode, ModelError, OutOfMemory, OvertoneError
+from overtone.errors import BudgetError, DeviceError, ModelError, OutOfMemory, OvertoneError
 from overtone.models.task import Preempted
 from overtone.system.memory import format_size
 from overtone.system.profiler import NULL_PROFILER, Profiler
@@ -119,8 +119,7 @@ class Worker:
         """The thread ends here, and whoever waits for it is told why; what waits, only if no other device takes it."""
         reason = f"{self._backend.device} stopped working ({error!r})"
         waiting = self._queue.unregister(self._backend.device, reason)
-        # What it died over may be among the first.
-        for items, code in ((running, ErrorCode.DIED), (waiting, ErrorCode.CLOSED)):
+        for items, code in ((running, "died"), (waiting, "closed")):  # what it died over may be among the first
             for item in items:
                 with suppress(InvalidStateError):  # answered, or dropped meanwhile
                     item.future.set_exception(ModelError(f"{reason}; start anew.", code=code))

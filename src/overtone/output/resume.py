@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from overtone.errors import ErrorCode, UsageError
+from overtone.errors import UsageError
 from overtone.output.formats.output_file import replacing
 from overtone.output.records import DETAILS
 
@@ -176,12 +176,12 @@ def _parse(line: _Line, path: str) -> dict[str, Any] | None:
         raise UsageError(
             f"{path}, line {line.number}: not a JSON line ({error}). The file was left as it is; "
             "mend or remove that line, or use another -o.",
-            code=ErrorCode.BROKEN_JOURNAL,
+            code="broken_journal",
         ) from error
     if not _is_record(record):
         raise UsageError(
             f"{path}, line {line.number}: not a record of Overtone. The file was left as it is; use another -o.",
-            code=ErrorCode.BROKEN_JOURNAL,
+            code="broken_journal",
         )
     return dict(record)
 
@@ -230,7 +230,7 @@ def _check(record: dict[str, Any], wanted: dict[str, str], path: str, number: in
             raise UsageError(
                 f"{path}, line {number}, is of {key} {value}, and this run of {key} {wanted[key]}; "
                 f"use another -o, or the same {key}.",
-                code=ErrorCode.OTHER_RUN,
+                code="other_run",
             )
 
 

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from overtone.audio import Readable, name_of
 from overtone.audio.sources import FailedInput, Input
 from overtone.engine.runtime import Runtime
-from overtone.errors import ErrorCode, InputError, OvertoneError, UsageError
+from overtone.errors import InputError, OvertoneError, UsageError
 from overtone.options.emotion import Options
 from overtone.pipelines.channel import Aggregator
 from overtone.pipelines.ingest import Ingestor, NamedSource, SubmittedSource
@@ -237,7 +237,7 @@ class Pipeline(ABC, Generic[_Result, _Pooled]):
 
 
 def _internal_error(name: str, error: Exception) -> InputError:
-    return InputError(f"{name}: it met a fault of Overtone's own ({error!r}); please report it", code=ErrorCode.FAULT)
+    return InputError(f"{name}: it met a fault of Overtone's own ({error!r}); please report it", code="fault")
 
 
 def _named(source: Readable | Input) -> NamedSource:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.audio.envelope import Envelope
-from overtone.errors import ErrorCode, InputError, ModelError, OvertoneError
+from overtone.errors import InputError, ModelError, OvertoneError
 from overtone.segmentation.segmenters import Segmenter
 from overtone.system.profiler import NULL_PROFILER, Profiler
 from overtone.types import SAMPLE_RATE, Samples, Segment, Span, Timings
@@ -91,7 +91,7 @@ class ChannelStream(Generic[_Pooled_co]):
             raise InputError(
                 f"{name}: it lasts {self.samples / SAMPLE_RATE:.3f} s; "
                 f"the model needs {self._min_samples / SAMPLE_RATE:.3f} s at least",
-                code=ErrorCode.TOO_SHORT,
+                code="too_short",
             )
         assert self._segmenter is not None
         last, self._segmenter = self._segmenter, None  # what it holds is not needed while answers are waited for
@@ -131,7 +131,7 @@ class ChannelStream(Generic[_Pooled_co]):
             except OvertoneError as known:
                 error = known
             except CancelledError:
-                error = ModelError("the engine was closed before this was run", code=ErrorCode.CANCELLED)
+                error = ModelError("the engine was closed before this was run", code="cancelled")
             except Exception as unknown:  # noqa: BLE001 - in the engine's thread; it must reach the one who waits
                 error = ModelError(f"the model failed on {span.start_s:.1f}-{span.stop_s:.1f} s ({unknown!r})")
             merge_s = self._stages.end("merge", began)

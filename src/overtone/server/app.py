@@ -11,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
 import overtone
-from overtone.errors import ErrorCode, OvertoneError, RefusedError, UsageError
+from overtone.errors import OvertoneError, RefusedError, UsageError
 from overtone.server.api import emotion, jobs, openai, problems, results, status, stream, transcription
 from overtone.server.api.schemas import Problem
 from overtone.server.middleware.origins import OriginPolicy
@@ -30,7 +30,7 @@ _LOG = logging.getLogger("overtone.server")
 _EXPOSED = ["server-timing", "x-overtone-cache", "x-overtone-job", "x-request-id", "retry-after", "location"]
 """Headers of answers that pages of others may read, where they may call at all."""
 
-_CODES = {404: ErrorCode.UNKNOWN, 405: ErrorCode.METHOD}
+_CODES = {404: "unknown", 405: "method"}
 
 
 def create_app(server: Server) -> FastAPI:
@@ -88,7 +88,7 @@ async def _fault(request: Request, error: Exception) -> Response:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    code = _CODES.get(error.status_code, ErrorCode.BAD_REQUEST)
+    code = _CODES.get(error.status_code, "bad_request")
     response = _told(request, RefusedError(f"{request.method} {request.url.path}: {error.detail}.", code=code))
     response.headers.update(error.headers or {})
     return response

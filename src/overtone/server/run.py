@@ -15,7 +15,7 @@ from types import FrameType
 
 import uvicorn
 
-from overtone.errors import ErrorCode, ModelError, UsageError
+from overtone.errors import ModelError, UsageError
 from overtone.server.app import create_app, wrapped
 from overtone.server.inference.models import ModelSet
 from overtone.server.middleware.requests import RequestMiddleware
@@ -91,7 +91,7 @@ async def serve_on(listening: socket.socket, server: Server, told: Callable[[str
         watching.cancel()
         await server.close()
     if server.died.is_set():
-        raise ModelError("the model died, and again after it was started anew; see the log.", code=ErrorCode.DIED)
+        raise ModelError("the model died, and again after it was started anew; see the log.", code="died")
 
 
 async def _open(server: Server, running: _Uvicorn, told: Callable[[str], None], address: str) -> None:

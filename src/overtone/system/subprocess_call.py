@@ -15,7 +15,10 @@ import threading
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from overtone.errors import ErrorCode, ModelError
+from overtone.errors import ModelError
+
+DIED = "process_died"
+"""Code of the error of a process that ended without an answer: killed, for want of memory say."""
 
 _PATH = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
 
@@ -49,7 +52,7 @@ def run(function: Callable[..., None], *arguments: Any) -> None:
             child.stdin.flush()
             error = pickle.load(child.stdout)
         except (EOFError, BrokenPipeError):
-            error = ModelError(f"a process of its own ended with {child.wait()}", code=ErrorCode.PROCESS_DIED)
+            error = ModelError(f"a process of its own ended with {child.wait()}", code=DIED)
         except BaseException:
             child.kill()
             raise

@@ -13,7 +13,7 @@ import torch
 from overtone.backends.memory import DeviceMemory, ProcessMemory
 from overtone.backends.torch.memory import CudaMemory
 from overtone.backends.torch.tf32 import SWITCHES
-from overtone.errors import DeviceError, ErrorCode, OutOfMemory
+from overtone.errors import DeviceError, OutOfMemory
 from overtone.system.machine import processor_name
 from overtone.system.memory import memory_refusal
 
@@ -92,7 +92,7 @@ class TorchDevice:
         try:
             torch.cuda.synchronize(self.name)
         except RuntimeError:
-            raise DeviceError(f"{self.name} answers no more ({error})", code=ErrorCode.DEVICE_LOST) from None
+            raise DeviceError(f"{self.name} answers no more ({error})", code="device_lost") from None
 
     @property
     def hardware(self) -> str:

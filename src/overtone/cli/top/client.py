@@ -12,7 +12,7 @@ from typing import IO, Any, Final
 from urllib.parse import urlsplit
 
 from overtone.cli.top.prometheus_text import MetricSamples, parse
-from overtone.errors import ErrorCode, RefusedError, UsageError
+from overtone.errors import RefusedError, UsageError
 from overtone.server.observability.logs import escape_control_chars
 
 _TIMEOUT_S: Final = 5.0
@@ -56,10 +56,10 @@ class MetricsClient:
     def _check(self, status: int) -> None:
         if status in (401, 403):
             raise RefusedError(
-                f"{self.url} wants a key, or another one; give --key or OVERTONE_KEY.", code=ErrorCode.UNAUTHORIZED
+                f"{self.url} wants a key, or another one; give --key or OVERTONE_KEY.", code="unauthorized"
             )
         if status == 429 or status >= 500:
-            raise RefusedError(f"{self.url} answered {status}; ask again later.", code=ErrorCode.NOT_READY)
+            raise RefusedError(f"{self.url} answered {status}; ask again later.", code="not_ready")
         if status != 200:
             raise self._something_else()
 
@@ -80,7 +80,7 @@ class MetricsClient:
             raise RefusedError(
                 f"{self.url} cannot be reached ({escape_control_chars(said)}); "
                 "is it running? `overtone serve` starts one.",
-                code=ErrorCode.UNREACHABLE,
+                code="unreachable",
             ) from error
         except (http.client.HTTPException, UnicodeError) as error:  # no HTTP, or a name that no host can have
             raise self._something_else() from error

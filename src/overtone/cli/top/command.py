@@ -11,7 +11,7 @@ from rich.live import Live
 
 from overtone.cli import console
 from overtone.cli.top.screen import frame
-from overtone.errors import ErrorCode, OvertoneError, UsageError
+from overtone.errors import OvertoneError, UsageError
 from overtone.options import sources
 
 if TYPE_CHECKING:
@@ -37,9 +37,7 @@ def top(url: Url = "http://127.0.0.1:8765", interval: Interval = 2.0, once: Once
         from overtone.cli.top.client import MetricsClient
         from overtone.cli.top.model import MetricsWindow
     except ImportError as error:
-        raise UsageError(
-            "top needs prometheus-client: pip install 'overtone[server]'", code=ErrorCode.MISSING_EXTRA
-        ) from error
+        raise UsageError("top needs prometheus-client: pip install 'overtone[server]'", code="missing_extra") from error
     service, window = MetricsClient(url, key or sources.environment("OVERTONE_KEY")), MetricsWindow()
     try:
         if once or not sys.stdout.isatty() or console.out.is_dumb_terminal:

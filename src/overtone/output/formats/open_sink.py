@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from overtone.errors import ErrorCode, UsageError
+from overtone.errors import UsageError
 from overtone.output.formats.csv import Csv
 from overtone.output.formats.emotion_rows import EmotionRows
 from overtone.output.formats.file_names import OutputNames
@@ -46,7 +46,7 @@ def check_sink(
     if append and (kind != "jsonl" or template is not None or path is None):
         raise UsageError(f"only one .jsonl file can be resumed, not {path or 'standard output'} as {kind}")
     if kind == "rttm" and granularity in DETAILS and not speakers:
-        raise UsageError(NO_SPEAKERS, code=ErrorCode.NO_SPEAKERS)
+        raise UsageError(NO_SPEAKERS, code="no_speakers")
     if many and template is None and kind in _ONE_INPUT:
         raise UsageError(single_input_error_text(kind, path or "standard output"))
     if kind == "parquet":

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from overtone.errors import ErrorCode, UsageError
+from overtone.errors import UsageError
 
 DRAIN_BYTES = 1 << 20
 """Bytes kept before they are written; a record under this is one write."""
@@ -34,7 +34,7 @@ def map_write_errors(path: str) -> Iterator[None]:
         reason = error.strerror or str(error)
         raise UsageError(
             f"cannot write {path}: {reason}. Choose another place, or make room and allow writing there.",
-            code=ErrorCode.UNWRITABLE,
+            code="unwritable",
         ) from error
 
 

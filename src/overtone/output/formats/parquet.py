@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from overtone.errors import ErrorCode, UsageError, printable
+from overtone.errors import UsageError, printable
 from overtone.output.formats.output_file import Target, map_write_errors
 from overtone.output.formats.sink import Closing
 from overtone.output.formats.table import Cell, Table
@@ -106,7 +106,5 @@ def _pyarrow() -> Any:
     try:
         import pyarrow
     except ImportError as error:
-        raise UsageError(
-            "Parquet needs pyarrow: pip install 'overtone[parquet]'", code=ErrorCode.MISSING_EXTRA
-        ) from error
+        raise UsageError("Parquet needs pyarrow: pip install 'overtone[parquet]'", code="missing_extra") from error
     return pyarrow

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from overtone.errors import ErrorCode, UsageError
+from overtone.errors import UsageError
 from overtone.output.formats.file_names import OutputNames
 from overtone.output.formats.output_file import Target
 from overtone.output.formats.sink import TextSink
@@ -63,7 +63,7 @@ def _turns(result: Result) -> Iterator[_Turn]:
 def _speakers(result: Transcript) -> Iterator[_Turn]:
     """Sentences that follow on each other, by one speaker, are one turn. UsageError where nobody was told apart."""
     if result.speakers is None:
-        raise UsageError(NO_SPEAKERS, code=ErrorCode.NO_SPEAKERS)
+        raise UsageError(NO_SPEAKERS, code="no_speakers")
     turn: _Turn | None = None
     for sentence in result.sentences:
         if sentence.speaker is None:

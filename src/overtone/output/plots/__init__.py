@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from overtone.errors import ErrorCode, UsageError
+from overtone.errors import UsageError
 from overtone.output.formats.output_file import replacing
 from overtone.output.plots.colors import colour_of
 from overtone.system.profiler import Recording
@@ -53,7 +53,7 @@ def _figure(width: float, height: float) -> Any:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise UsageError("plots need matplotlib: pip install 'overtone[plot]'", code=ErrorCode.MISSING_EXTRA) from error
+        raise UsageError("plots need matplotlib: pip install 'overtone[plot]'", code="missing_extra") from error
     figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     return figure

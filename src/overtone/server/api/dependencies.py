@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from overtone.errors import ErrorCode, RefusedError, UsageError
+from overtone.errors import RefusedError, UsageError
 from overtone.options.check import kinds_of
 from overtone.options.emotion import HELP, PER_CALL, Options
 from overtone.options.transcription import TRANSCRIBE_HELP, TRANSCRIBE_PER_CALL, TranscribeOptions
@@ -33,9 +33,7 @@ def owner_of(connection: HTTPConnection, keyring: Keyring | None) -> Owner | Non
     scheme, _, key = connection.headers.get("authorization", "").partition(" ")
     owner = keyring.authenticate(key.strip()) if scheme.lower() == "bearer" else None
     if owner is None:
-        raise RefusedError(
-            "a key is needed, as `Authorization: Bearer KEY`, and this is none.", code=ErrorCode.UNAUTHORIZED
-        )
+        raise RefusedError("a key is needed, as `Authorization: Bearer KEY`, and this is none.", code="unauthorized")
     connection.state.owner = owner.name
     return owner
 
@@ -59,8 +57,7 @@ def call_of(
     model = given.pop("model", answering.runtime.model.name)
     if model != answering.runtime.model.name:
         raise RefusedError(
-            f"there is no model {model!r} for that here; there is {answering.runtime.model.name!r}.",
-            code=ErrorCode.UNKNOWN,
+            f"there is no model {model!r} for that here; there is {answering.runtime.model.name!r}.", code="unknown"
         )
     if task == "emotion":
         embedding = boolean("embeddings", given.pop("embeddings", "false"))
@@ -108,7 +105,7 @@ async def cancel_on_disconnect(request: Request, work: Awaitable[_T]) -> _T:
     try:
         await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            raise RefusedError("the client went away before it was answered.", code=ErrorCode.GONE)
+            raise RefusedError("the client went away before it was answered.", code="gone")
         return task.result()
     finally:
         for left in (task, gone):

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from overtone.errors import ErrorCode, InputError, UsageError
+from overtone.errors import InputError, UsageError
 from overtone.options.emotion import PER_CALL
 from overtone.output.embeddings import EmbeddingWriter
 from overtone.output.records import expect_type
@@ -138,7 +138,7 @@ def _npz(result: EmotionResult, folder: Path, frames: bool) -> BinaryIO:
     try:
         path = EmbeddingWriter(str(folder), "frame" if frames else "utterance").write(result)
         if path is None:
-            raise InputError(f"{result.source}: nobody speaks in it, so it has no embedding.", code=ErrorCode.SILENCE)
+            raise InputError(f"{result.source}: nobody speaks in it, so it has no embedding.", code="silence")
         return open(path, "rb")
     finally:
         shutil.rmtree(folder, ignore_errors=True)

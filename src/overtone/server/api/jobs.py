@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_args
 from fastapi import APIRouter, Path, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from overtone.errors import ErrorCode, InputError, RefusedError, UsageError
+from overtone.errors import InputError, RefusedError, UsageError
 from overtone.options.emotion import PER_CALL
 from overtone.options.transcription import TRANSCRIBE_PER_CALL
 from overtone.server.api.dependencies import (
@@ -152,7 +152,7 @@ async def require_owned_job(server: Server, request: Request, id: str) -> Job:
     owner = owner_of(request, server.keyring)
     job = await asyncio.to_thread(server.store.get, id)
     if job is None or job.owner != _name(owner):
-        raise RefusedError("there is no such job, or it has expired.", code=ErrorCode.UNKNOWN)
+        raise RefusedError("there is no such job, or it has expired.", code="unknown")
     return job
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from overtone.errors import ErrorCode, RefusedError
+from overtone.errors import RefusedError
 from overtone.models.hub import ALIASES
 from overtone.output.records import SECOND_DIGITS, rounded
 from overtone.pipelines.transcription import Transcriber
@@ -53,7 +53,7 @@ _LEAST_PROBABILITY = 1e-10
 class ParameterError(RefusedError):
     """A parameter of a request that cannot be. param: its name, as OpenAI's errors say it."""
 
-    default_code = ErrorCode.USAGE
+    default_code = "usage"
 
     def __init__(
         self, message: str, *, code: str | None = None, retry_after_s: float | None = None, param: str | None = None
@@ -98,7 +98,7 @@ def _check_model(name: str, transcriber: Transcriber) -> None:
     if name not in same:
         raise ParameterError(
             f"there is no model {name!r} here; there is {own!r}, which {NAMES[0]!r} means too.",
-            code=ErrorCode.UNKNOWN,
+            code="unknown",
             param="model",
         )
 

@@ -8,54 +8,52 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from overtone.errors import BudgetError, ErrorCode, InputError, OvertoneError, RefusedError, UsageError
+from overtone.errors import BudgetError, InputError, OvertoneError, RefusedError, UsageError
 
 MEDIA_TYPE = "application/problem+json"
 
 CLIENT_CLOSED = 499
 """What nginx calls a client that went before its answer; nobody receives it, and counts and logs do."""
 
-STATUSES: Mapping[ErrorCode, tuple[int, str]] = {
-    ErrorCode.USAGE: (400, "The request is wrong"),
-    ErrorCode.BAD_REQUEST: (400, "The request is wrong"),
-    ErrorCode.UNAUTHORIZED: (401, "A key is needed"),
-    ErrorCode.FOREIGN: (403, "Not from there"),
-    ErrorCode.UNKNOWN: (404, "There is no such thing"),
-    ErrorCode.NOT_FOUND: (404, "There is no such thing"),
-    ErrorCode.METHOD: (405, "That cannot be done here"),
-    ErrorCode.UPLOAD_TIMEOUT: (408, "The upload was too slow"),
-    ErrorCode.TOO_LARGE: (413, "Too many bytes"),
-    ErrorCode.TOO_LONG: (413, "Too much audio"),
-    ErrorCode.OVER_BUDGET: (413, "More than the memory can hold"),
-    ErrorCode.NOT_AUDIO: (415, "Not audio"),
-    ErrorCode.UNSUPPORTED_TYPE: (415, "Not a form that is taken"),
-    ErrorCode.BAD_INPUT: (422, "The audio cannot be used"),
-    ErrorCode.BUSY: (429, "Too busy"),
-    ErrorCode.GONE: (CLIENT_CLOSED, "The client has gone"),
-    ErrorCode.FAULT: (500, "A fault of the service"),
-    ErrorCode.NOT_READY: (503, "Not ready"),
-    ErrorCode.NO_SPACE: (503, "No room on disk"),
-    ErrorCode.DEADLINE: (504, "Too late"),
+STATUSES: Mapping[str, tuple[int, str]] = {
+    "usage": (400, "The request is wrong"),
+    "bad_request": (400, "The request is wrong"),
+    "unauthorized": (401, "A key is needed"),
+    "foreign": (403, "Not from there"),
+    "unknown": (404, "There is no such thing"),
+    "not_found": (404, "There is no such thing"),
+    "method": (405, "That cannot be done here"),
+    "upload_timeout": (408, "The upload was too slow"),
+    "too_large": (413, "Too many bytes"),
+    "too_long": (413, "Too much audio"),
+    "over_budget": (413, "More than the memory can hold"),
+    "not_audio": (415, "Not audio"),
+    "unsupported_type": (415, "Not a form that is taken"),
+    "bad_input": (422, "The audio cannot be used"),
+    "busy": (429, "Too busy"),
+    "gone": (CLIENT_CLOSED, "The client has gone"),
+    "fault": (500, "A fault of the service"),
+    "not_ready": (503, "Not ready"),
+    "no_space": (503, "No room on disk"),
+    "deadline": (504, "Too late"),
 }
 """Codes of errors, which the command line has too, and what HTTP says for them."""
 
-_NOT_THERE = frozenset({
-    ErrorCode.CLOSED, ErrorCode.CANCELLED, ErrorCode.UNWRITABLE, ErrorCode.BROKEN_STORE, ErrorCode.MISSING_EXTRA,
-})  # fmt: skip
+_NOT_THERE = frozenset({"closed", "cancelled", "unwritable", "broken_store", "missing_extra"})
 """Codes of what is not the request's doing."""
 
 
-def code_of(error: BaseException) -> ErrorCode:
+def code_of(error: BaseException) -> str:
     """The row of the table that an error belongs to."""
     if not isinstance(error, OvertoneError):
-        return ErrorCode.FAULT
-    if isinstance(error.code, ErrorCode) and error.code in STATUSES:
+        return "fault"
+    if error.code in STATUSES:
         return error.code
     if isinstance(error, InputError):
-        return ErrorCode.BAD_INPUT
+        return "bad_input"
     if isinstance(error, UsageError) and error.code not in _NOT_THERE:
-        return ErrorCode.USAGE
-    return ErrorCode.OVER_BUDGET if isinstance(error, BudgetError) else ErrorCode.NOT_READY
+        return "usage"
+    return "over_budget" if isinstance(error, BudgetError) else "not_ready"
 
 
 def status_of(error: BaseException) -> int:
@@ -72,7 +70,7 @@ def problem_of(error: BaseException, request_id: str) -> dict[str, Any]:
         "type": "about:blank",
         "title": title,
         "status": status,
-        "code": error.code if isinstance(error, OvertoneError) else ErrorCode.FAULT,
+        "code": error.code if isinstance(error, OvertoneError) else "fault",
         "detail": str(error) if told else "The service met a fault of its own; its log has it under the request's id.",
         "request_id": request_id,
     }
@@ -91,7 +89,7 @@ def openai_error_of(error: BaseException, request_id: str) -> dict[str, Any]:
     """The same as `problem_of`, as OpenAI's clients read it."""
     problem, param = problem_of(error, request_id), getattr(error, "param", None)
     kind = _OPENAI_TYPES.get(problem["status"], "server_error" if problem["status"] >= 500 else "invalid_request_error")
-    code = "model_not_found" if (problem["code"], param) == (ErrorCode.UNKNOWN, "model") else problem["code"]
+    code = "model_not_found" if (problem["code"], param) == ("unknown", "model") else problem["code"]
     return {"error": {"message": problem["detail"], "type": kind, "param": param, "code": code}}
 
 

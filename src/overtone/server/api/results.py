@@ -10,7 +10,7 @@ from typing import Literal
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
-from overtone.errors import ErrorCode, RefusedError, UsageError
+from overtone.errors import RefusedError, UsageError
 from overtone.server.api.dependencies import LINES, BodyChunks, error_responses, query
 from overtone.server.api.jobs import Id, require_owned_job
 from overtone.server.api.record_formats import Form, convert_records
@@ -63,7 +63,7 @@ def routes(server: Server) -> APIRouter:
         if form is None:
             raise UsageError(f"format is {request.query_params['format']!r}; it is one of {', '.join(_FORMATS)}.")
         if job.state == "cancelled":
-            raise RefusedError(f"job {id} was cancelled; nothing is kept of it.", code=ErrorCode.UNKNOWN)
+            raise RefusedError(f"job {id} was cancelled; nothing is kept of it.", code="unknown")
         headers = {"X-Overtone-Job": job.state}
         records = await asyncio.to_thread(_records, server, id, request.query_params.get("file"))
         if form == "jsonl":
@@ -88,7 +88,7 @@ def _records(server: Server, id: str, number: str | None) -> Generator[bytes, No
         raise UsageError(f"file is {number[:20]!r}; it is the number of a file, from 0.")
     path = server.store.record(id, int(number))
     if path is None:
-        raise RefusedError(f"the job has no file {number}, or it is not finished.", code=ErrorCode.UNKNOWN)
+        raise RefusedError(f"the job has no file {number}, or it is not finished.", code="unknown")
     return _pieces(path, id)
 
 
@@ -96,4 +96,4 @@ def _pieces(path: Path, id: str) -> Generator[bytes, None, None]:
     try:
         yield from in_pieces(open(path, "rb"))  # noqa: SIM115 - closed there
     except FileNotFoundError:
-        raise RefusedError(f"job {id} was removed while it was being read.", code=ErrorCode.UNKNOWN) from None
+        raise RefusedError(f"job {id} was removed while it was being read.", code="unknown") from None

@@ -19,7 +19,7 @@ from typing import Any
 from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
-from overtone.errors import ErrorCode, OvertoneError, RefusedError, UsageError
+from overtone.errors import OvertoneError, RefusedError, UsageError
 from overtone.output.records import rounded, seconds, to_json, to_record
 from overtone.pipelines.live import LiveSession, LiveUpdate
 from overtone.pipelines.request import RequestContext
@@ -46,13 +46,7 @@ _UNREAD = 32
 _SEND_S = 10.0
 """Seconds that a reader may take for one answer."""
 
-_CODES: Mapping[str, int] = {
-    ErrorCode.BUSY: 1013,
-    ErrorCode.NOT_READY: 1013,
-    ErrorCode.UPLOAD_TIMEOUT: 4408,
-    ErrorCode.FAULT: 1011,
-    ErrorCode.TOO_LONG: 1009,
-}
+_CODES: Mapping[str, int] = {"busy": 1013, "not_ready": 1013, "upload_timeout": 4408, "fault": 1011, "too_long": 1009}
 """How a stream is closed for an error: RFC 6455, section 7.4.1, and 4000 and more are an application's own."""
 
 
@@ -194,8 +188,7 @@ class _Conversation:
             heard_s = (self._live.samples + len(samples)) / SAMPLE_RATE
             if heard_s > self._settings.max_job_audio_s:
                 raise RefusedError(
-                    f"a stream lasts {self._settings.max_job_audio_s:g} s at most; open another.",
-                    code=ErrorCode.TOO_LONG,
+                    f"a stream lasts {self._settings.max_job_audio_s:g} s at most; open another.", code="too_long"
                 )
             if (ahead_s := heard_s - _AHEAD_S - (time.monotonic() - began)) > 0:
                 with suppress(asyncio.TimeoutError):  # or until the service ends, which answers what was heard
@@ -217,7 +210,7 @@ class _Conversation:
                 return None  # what was heard so far is answered
             if not receiving.done():
                 raise RefusedError(
-                    f"nothing was heard for {silent_s:g} s, and the stream is closed.", code=ErrorCode.UPLOAD_TIMEOUT
+                    f"nothing was heard for {silent_s:g} s, and the stream is closed.", code="upload_timeout"
                 )
             try:
                 message = receiving.result()

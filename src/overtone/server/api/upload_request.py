@@ -11,7 +11,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from overtone.errors import ErrorCode, RefusedError, UsageError
+from overtone.errors import RefusedError, UsageError
 from overtone.server.api.dependencies import LINES, cancel_on_disconnect, owner_of, parameters
 from overtone.server.api.params import InferenceRequest
 from overtone.server.auth import Owner
@@ -56,7 +56,7 @@ async def with_upload(
     try:
         received = await receive(server.spool, request)
         if len(received.files) > 1:
-            raise RefusedError("it takes one file at a time; send several as a job.", code=ErrorCode.BAD_REQUEST)
+            raise RefusedError("it takes one file at a time; send several as a job.", code="bad_request")
         if twice := asked.keys() & received.fields.keys():
             raise UsageError(f"{min(twice)} is given twice.")
         texts = {**asked, **received.fields}

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
-from overtone.errors import ErrorCode, UsageError
+from overtone.errors import UsageError
 from overtone.server.cache.circuit_breaker import CircuitBreaker
 from overtone.server.cache.redis_url import malformed, name_of
 from overtone.server.cache.store import checked_ttl
@@ -150,7 +150,7 @@ def _client(url: str, timeout_s: float) -> Any:
         from redis.exceptions import RedisError
     except ImportError as error:
         raise UsageError(
-            "a cache in Redis needs redis-py: pip install 'overtone[server]'", code=ErrorCode.MISSING_EXTRA
+            "a cache in Redis needs redis-py: pip install 'overtone[server]'", code="missing_extra"
         ) from error
     try:
         pool: Any = BlockingConnectionPool.from_url(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import parse_qsl, urlsplit
 
-from overtone.errors import ErrorCode, UsageError
+from overtone.errors import UsageError
 
 REMEDY = (
     "write it like redis://:password@host:6379/0, rediss://host:6379/0 (TLS) or unix:///run/redis.sock?db=0, "
@@ -42,4 +42,4 @@ def name_of(url: str) -> str:
 
 def malformed(why: str) -> UsageError:
     """The error for an address that is of no use, without the address: it may hold a password."""
-    return UsageError(f"the address of the Redis for the cache: {why}; {REMEDY}.", code=ErrorCode.BAD_REDIS_URL)
+    return UsageError(f"the address of the Redis for the cache: {why}; {REMEDY}.", code="bad_redis_url")

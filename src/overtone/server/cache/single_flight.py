@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from overtone.errors import ErrorCode, RefusedError
+from overtone.errors import RefusedError
 
 T = TypeVar("T")
 
@@ -92,4 +92,4 @@ async def _made(make: Callable[[], Awaitable[T]]) -> T:
 
 
 def _stopped() -> RefusedError:
-    return RefusedError("the work on this was stopped before it was done; ask again.", code=ErrorCode.NOT_READY)
+    return RefusedError("the work on this was stopped before it was done; ask again.", code="not_ready")

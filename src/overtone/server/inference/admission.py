@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from overtone.errors import ErrorCode, RefusedError
+from overtone.errors import RefusedError
 
 _MARGIN = 0.9
 """Of the time until a deadline: rates are estimates, and an answer that comes just too late was for nothing."""
@@ -79,7 +79,7 @@ class Admission:
         raise RefusedError(
             f"{held:.0f} s of audio{whose} are under way, and {room:.0f} s are the most; ask again in "
             f"{max(1.0, after):.0f} s.",
-            code=ErrorCode.BUSY,
+            code="busy",
             retry_after_s=after,
         )
 
@@ -101,14 +101,14 @@ class Admission:
         if self.live >= self.limits.live or (self.limits.owner_s is not None and own >= max(1, self.limits.live // 2)):
             raise RefusedError(
                 f"{self.live} live streams are open, {own} of them yours, the most there may be; ask again later.",
-                code=ErrorCode.BUSY,
+                code="busy",
                 retry_after_s=10.0,
             )
         if self.live_load + load > rate * _MARGIN:
             raise RefusedError(
                 f"the model answers {rate:.0f} s of audio in a second, and the {self.live} live streams need "
                 f"{self.live_load:.0f}; take a longer hop, or ask again later.",
-                code=ErrorCode.BUSY,
+                code="busy",
                 retry_after_s=10.0,
             )
         return StreamSlot(self, load, owner)

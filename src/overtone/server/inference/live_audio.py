@@ -10,7 +10,7 @@ import av
 import numpy as np
 
 from overtone.audio import Resampler
-from overtone.errors import ErrorCode, InputError, UsageError
+from overtone.errors import InputError, UsageError
 from overtone.types import Samples
 
 FORMATS = ("pcm16", "opus")
@@ -92,5 +92,5 @@ def _refused() -> Iterator[None]:
         yield
     except (av.error.FFmpegError, ValueError) as error:
         raise InputError(
-            f"a message is no Opus packet ({error}); send one packet in each.", code=ErrorCode.BAD_SAMPLES
+            f"a message is no Opus packet ({error}); send one packet in each.", code="bad_samples"
         ) from None

@@ -14,7 +14,7 @@ import numpy as np
 
 from overtone.engine.engine import Engine
 from overtone.engine.stats import EngineStats
-from overtone.errors import ErrorCode, OvertoneError, RefusedError
+from overtone.errors import OvertoneError, RefusedError
 from overtone.pipelines.emotion import EmotionRecognizer
 from overtone.pipelines.transcription import Transcriber
 from overtone.server.inference.models import AnyPipeline, ModelSet, Task
@@ -42,7 +42,7 @@ _ASKED_S = 5.0
 """Seconds that it has to answer half a second of noise. A batch that runs meanwhile is proof as well."""
 
 
-_GONE = frozenset({ErrorCode.DIED, ErrorCode.CLOSED, ErrorCode.CANCELLED})
+_GONE = frozenset({"died", "closed", "cancelled"})
 """Codes of what was met where there was no model to answer: it died over it, or before it, or was being closed."""
 
 
@@ -96,7 +96,7 @@ class ModelSupervisor:
             soon = self.state in ("starting", "restarting")
             raise RefusedError(
                 f"the model is not ready ({self.state})" + ("; ask again in a few seconds." if soon else "."),
-                code=ErrorCode.NOT_READY,
+                code="not_ready",
                 retry_after_s=5.0 if soon else None,
             )
         return self._models
@@ -113,7 +113,7 @@ class ModelSupervisor:
         if found is None:
             raise RefusedError(
                 "this service writes nothing down; start it with --transcriber sensevoice, or another recogniser.",
-                code=ErrorCode.UNKNOWN,
+                code="unknown",
             )
         return found
 

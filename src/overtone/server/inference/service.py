@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from overtone.errors import ErrorCode, InputError, ModelError, OvertoneError, RefusedError
+from overtone.errors import InputError, ModelError, OvertoneError, RefusedError
 from overtone.pipelines.request import RequestContext
 from overtone.server.api.params import CachedAnswer, InferenceRequest, answer_of, work_s
 from overtone.server.cache import ResultCache, key_of
@@ -74,7 +74,7 @@ class Service:
         if self.draining.is_set():
             raise RefusedError(
                 "the service is ending and takes nothing new; ask another, or again later.",
-                code=ErrorCode.NOT_READY,
+                code="not_ready",
                 retry_after_s=10.0,
             )
         return self.host.answering(task)
@@ -120,7 +120,7 @@ class Service:
             kept, found = await self.answers.get_or_make(key, make)
             return await _aside_if_large(kept, lambda: CachedAnswer.from_kept(kept, found))
         except InputError as error:
-            if own or error.code != ErrorCode.NOT_FOUND:
+            if own or error.code != "not_found":
                 # It was made for a file without a name, as others may wait for it who called theirs otherwise.
                 said = str(error).removeprefix(f"{_NAMELESS}: ")
                 raise InputError(f"{upload.name}: {said}", code=error.code) from None
@@ -144,7 +144,7 @@ class Service:
         except asyncio.TimeoutError:
             raise RefusedError(
                 f"it was not answered within {self.bounds.deadline_s:g} s, and given up; send less at once, or a job.",
-                code=ErrorCode.DEADLINE,
+                code="deadline",
             ) from None
 
     async def _make(self, upload: Upload, call: InferenceRequest, place: Ticket | None) -> bytes:
@@ -202,10 +202,10 @@ class Service:
             _LOG.error("the model did not answer: %s", error)
             if self.host.alive and not was_unavailable(error):
                 text = "the model cannot run on this audio; the service's log says why."
-                raise InputError(text, code=ErrorCode.MODEL_FAILED) from error
+                raise InputError(text, code="model_failed") from error
             # The model's end is not the request's doing: it is worth asking again once there is another.
             text = "the model died or is being closed; ask again in a few seconds."
-            raise RefusedError(text, code=ErrorCode.NOT_READY, retry_after_s=5.0) from error
+            raise RefusedError(text, code="not_ready", retry_after_s=5.0) from error
 
     async def live(self, work: Callable[[], _T]) -> _T:
         """Do a live stream's work in a thread."""

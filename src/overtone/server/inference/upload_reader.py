@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from overtone.audio import probe
-from overtone.errors import ErrorCode, RefusedError
+from overtone.errors import RefusedError
 from overtone.pipelines.request import RequestContext
 
 LEAST_RATE = 4000
@@ -64,7 +64,7 @@ def check_length(seconds: float, most_s: float) -> None:
         raise RefusedError(
             f"it has (or claims) {seconds:.0f} s of audio or more, and {most_s:g} s are the most that is taken here; "
             "cut it, or send it as a job if it is no longer than those may be.",
-            code=ErrorCode.TOO_LONG,
+            code="too_long",
         )
 
 

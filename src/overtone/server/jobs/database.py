@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from overtone.errors import ErrorCode, UsageError
+from overtone.errors import UsageError
 from overtone.server.jobs.durable_files import disk_full_error, private_opener, sync_folder
 
 SCHEMA = 1
@@ -133,14 +133,14 @@ class Database:
             raise UsageError(
                 f"{self._path} is broken ({error}). Move it away, best with the whole folder, to begin without "
                 "any jobs (folders of jobs that no database knows are deleted), or put a copy in its place.",
-                code=ErrorCode.BROKEN_STORE,
+                code="broken_store",
             ) from error
 
     def _unusable(self, error: Exception) -> UsageError:
         return UsageError(
             f"{self._path} cannot be used ({error}). Look after its disk and its permissions, or name another folder "
             "for jobs.",
-            code=ErrorCode.UNWRITABLE,
+            code="unwritable",
         )
 
     def close(self) -> None:

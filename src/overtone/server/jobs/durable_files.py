@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from overtone.errors import ErrorCode, RefusedError, UsageError
+from overtone.errors import RefusedError, UsageError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -20,7 +20,7 @@ _OTHERS = 0o077
 def disk_full_error() -> RefusedError:
     """What to raise when the disk is full. It goes to clients, so it names no place."""
     return RefusedError(
-        "The disk of this service is full. Delete jobs that are done with, or try again later.", code=ErrorCode.NO_SPACE
+        "The disk of this service is full. Delete jobs that are done with, or try again later.", code="no_space"
     )
 
 
@@ -33,7 +33,7 @@ def map_disk_errors(path: Path) -> Iterator[None]:
         if error.errno in _FULL:
             raise disk_full_error() from error
         reason = error.strerror or str(error)
-        raise UsageError(f"cannot write {path}: {reason}. Allow writing there.", code=ErrorCode.UNWRITABLE) from error
+        raise UsageError(f"cannot write {path}: {reason}. Allow writing there.", code="unwritable") from error
 
 
 def make_private(folder: Path, mark: str) -> None:

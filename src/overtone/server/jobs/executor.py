@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 
-from overtone.errors import ErrorCode, InputError, ModelError, OvertoneError, RefusedError
+from overtone.errors import InputError, ModelError, OvertoneError, RefusedError
 from overtone.output.records import Level, json_chunks
 from overtone.server.api.params import InferenceRequest, with_embedding
 from overtone.server.inference.model_host import was_unavailable
@@ -70,7 +70,7 @@ class JobExecutor:
         try:
             answering = self._service.host.answering(call.task)
         except RefusedError as missing:
-            if missing.code != ErrorCode.UNKNOWN:
+            if missing.code != "unknown":
                 raise
             # It was handed in to a service that had what it needs.
             failed = _unanswered(claim.file.name, missing)
@@ -84,7 +84,7 @@ class JobExecutor:
                 text = (
                     f"{claim.file.name}: it was begun {MOST_ATTEMPTS} times, and never finished; see the service's log"
                 )
-                raise ModelError(text, code=ErrorCode.GAVE_UP)
+                raise ModelError(text, code="gave_up")
             check_length(claim.file.claimed_s or 0.0, self._settings.max_job_audio_s)
             results = await self._answered(answering, claim, call)
         except CancelledError:
@@ -98,23 +98,23 @@ class JobExecutor:
         else:
             await self._keep(claim, results, call, level)
             return
-        if isinstance(error, ModelError) and error.code != ErrorCode.GAVE_UP:
+        if isinstance(error, ModelError) and error.code != "gave_up":
             _LOG.error("the model did not answer: %s", error)
-            error = InputError(f"{claim.file.name}: the model cannot run on this audio", code=ErrorCode.MODEL_FAILED)
+            error = InputError(f"{claim.file.name}: the model cannot run on this audio", code="model_failed")
         unanswered = answering.error_result(claim.file.name, error)
         await asyncio.to_thread(self._store.failed, *place, _lines([unanswered], call, level))
         self._ended(place)
 
     async def _again(self, place: tuple[str, int], error: OvertoneError) -> bool:
         """Whether a file that met an error is to be begun again, and then it waits again."""
-        if not (was_unavailable(error) or isinstance(error, ModelError)) or error.code == ErrorCode.GAVE_UP:
+        if not (was_unavailable(error) or isinstance(error, ModelError)) or error.code == "gave_up":
             return False
         if not was_unavailable(error):
             self._failures[place] += 1
             if self._failures[place] >= MOST_ATTEMPTS:
                 return False
         # What it died over may have been this file: that counts, or it would take down one service after another.
-        await asyncio.to_thread(self._store.release_lease, *place, begun=error.code == ErrorCode.DIED)
+        await asyncio.to_thread(self._store.release_lease, *place, begun=error.code == "died")
         if not self._ending:
             await asyncio.sleep(1.0)
         return True

@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from overtone.errors import ErrorCode, OvertoneError, RefusedError
+from overtone.errors import OvertoneError, RefusedError
 from overtone.server.inference.service import Service
 from overtone.server.jobs.executor import JobExecutor
 from overtone.server.jobs.progress import Progress
@@ -72,7 +72,7 @@ class JobRunner:
                 raise RefusedError(
                     f"{load.claimed_s:.0f} s of audio{whose} wait in jobs, and {bound_s:.0f} s are the most; hand it "
                     "in later.",
-                    code=ErrorCode.BUSY,
+                    code="busy",
                     retry_after_s=min(3600.0, max(1.0, seconds / max(self._service.host.rate, 1e-9))),
                 )
         held, most = await asyncio.to_thread(self.store.held_bytes), parse_size(self._settings.jobs_size)
@@ -80,7 +80,7 @@ class JobRunner:
             raise RefusedError(
                 f"jobs and their results take {format_size(held)}, and {format_size(most)} are the most; fetch and "
                 "delete some, or hand it in later.",
-                code=ErrorCode.NO_SPACE,
+                code="no_space",
                 retry_after_s=60.0,
             )
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from overtone.errors import ErrorCode, OvertoneError, RefusedError, UsageError
+from overtone.errors import OvertoneError, RefusedError, UsageError
 from overtone.server.jobs.database import Database
 from overtone.server.jobs.durable_files import make_private, map_disk_errors
 from overtone.server.jobs.repository import JobRepository, NewJob
@@ -195,7 +195,7 @@ class JobStore:
             try:
                 file = open(self._folders.record(id, number), "rb")  # noqa: SIM115 - closed below
             except FileNotFoundError:
-                raise RefusedError(f"job {id} was removed while it was being read", code=ErrorCode.UNKNOWN) from None
+                raise RefusedError(f"job {id} was removed while it was being read", code="unknown") from None
             with file:
                 while piece := file.read(_PIECE_BYTES):
                     yield piece

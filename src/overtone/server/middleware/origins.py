@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from overtone.errors import ErrorCode, RefusedError
+from overtone.errors import RefusedError
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -29,13 +29,13 @@ class OriginPolicy:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if self._names is not None and _name_of(f"//{host}") not in self._names:
-            raise RefusedError("the service is called by a name that is not this machine's.", code=ErrorCode.FOREIGN)
+            raise RefusedError("the service is called by a name that is not this machine's.", code="foreign")
         origin = headers.get("origin")
         if origin is None or origin in self._origins or "*" in self._origins:
             return
         if urlsplit(origin).netloc != host:
             raise RefusedError(
-                "a page of another place may not call this; --cors names those that may.", code=ErrorCode.FOREIGN
+                "a page of another place may not call this; --cors names those that may.", code="foreign"
             )
 
 

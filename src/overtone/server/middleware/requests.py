@@ -11,7 +11,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from overtone.errors import ErrorCode, OvertoneError, RefusedError
+from overtone.errors import OvertoneError, RefusedError
 from overtone.server.api import problems
 from overtone.server.middleware.origins import OriginPolicy
 from overtone.server.observability.logs import new_request_id, set_request_id
@@ -65,7 +65,7 @@ class RequestMiddleware:
             if request.status or scope["type"] != "http":
                 raise
             await request.refuse(
-                RefusedError("the service ended before it was answered; ask again later.", code=ErrorCode.NOT_READY)
+                RefusedError("the service ended before it was answered; ask again later.", code="not_ready")
             )
         except Exception as error:  # noqa: BLE001 - nothing may go unanswered
             if not isinstance(error, OvertoneError):

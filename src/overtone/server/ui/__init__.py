@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from typing import TYPE_CHECKING
 
-from overtone.errors import ErrorCode, UsageError
+from overtone.errors import UsageError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -21,9 +21,7 @@ def mount(app: FastAPI, server: Server) -> FastAPI:
     UsageError where Gradio is not installed.
     """
     if importlib.util.find_spec("gradio") is None:
-        raise UsageError(
-            "the page needs Gradio: pip install 'overtone[ui]', or --no-page.", code=ErrorCode.MISSING_EXTRA
-        )
+        raise UsageError("the page needs Gradio: pip install 'overtone[ui]', or --no-page.", code="missing_extra")
     from overtone.server.ui.mounting import mounted
 
     return mounted(app, server)

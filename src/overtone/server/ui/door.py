@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from overtone.errors import ErrorCode, RefusedError
+from overtone.errors import RefusedError
 from overtone.server.auth import Keyring, Owner
 
 
@@ -32,5 +32,5 @@ class Door:
             return None
         owner = self._keyring.authenticate(self._keys.get(name or ""))
         if owner is None or owner.name != name:
-            raise RefusedError("the key is not valid any more; sign in again.", code=ErrorCode.UNAUTHORIZED)
+            raise RefusedError("the key is not valid any more; sign in again.", code="unauthorized")
         return owner

@@ -13,7 +13,7 @@ from pathlib import Path
 from starlette.responses import FileResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from overtone.errors import ErrorCode, InputError
+from overtone.errors import InputError
 from overtone.output.embeddings import EmbeddingWriter
 from overtone.output.formats import base_name, open_sink
 from overtone.output.records import DETAILS, Level, expect_type, json_chunks
@@ -130,7 +130,7 @@ class _Embedding(EmbeddingWriter):
 def _npz_writer(spool: Spool, level: Level) -> Callable[[Path, Result], None]:
     def write(path: Path, result: Result) -> None:
         if _Embedding(spool.path, level, path).write(expect_type(result, EmotionResult)) is None:
-            raise InputError(f"{result.source}: nobody speaks in it, so it has no embedding.", code=ErrorCode.SILENCE)
+            raise InputError(f"{result.source}: nobody speaks in it, so it has no embedding.", code="silence")
 
     return write
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from overtone.errors import ErrorCode, InputError, OvertoneError, RefusedError
+from overtone.errors import InputError, OvertoneError, RefusedError
 from overtone.server.ui.texts import Language, span, text
 from overtone.system.memory import format_size
 
 TOLD = frozenset({
-    ErrorCode.TOO_LONG, ErrorCode.TOO_LARGE, ErrorCode.BUSY, ErrorCode.NOT_AUDIO, ErrorCode.NO_AUDIO, ErrorCode.EMPTY,
-    ErrorCode.TOO_SHORT, ErrorCode.DEADLINE, ErrorCode.NOT_READY, ErrorCode.NO_SPACE, ErrorCode.UPLOAD_TIMEOUT,
-    ErrorCode.LOST, ErrorCode.UNAUTHORIZED, ErrorCode.EXPIRED,
+    "too_long", "too_large", "busy", "not_audio", "no_audio", "empty", "too_short", "deadline", "not_ready",
+    "no_space", "upload_timeout", "lost", "unauthorized", "expired",
 })  # fmt: skip
 """Codes that have a text of their own in every language; of others the error's own message is shown."""
 
@@ -37,7 +36,7 @@ class Limits:
 
 def lost() -> RefusedError:
     """An upload that never came."""
-    return RefusedError("the upload did not arrive.", code=ErrorCode.LOST)
+    return RefusedError("the upload did not arrive.", code="lost")
 
 
 def explained(error: BaseException, name: str, limits: Limits, language: Language) -> str:
@@ -53,7 +52,7 @@ def explained(error: BaseException, name: str, limits: Limits, language: Languag
             length=span(language, limits.most_audio_s),
             time=span(language, _BUSY_S if retry_s is None else retry_s),
         )
-    if isinstance(error, InputError) and error.code == ErrorCode.FAULT:
+    if isinstance(error, InputError) and error.code == "fault":
         return text(language, "fault")
     message = _worded(str(error).removeprefix(f"{name}: "), language)
     return text(language, "other", message=message[:1].upper() + message[1:])

@@ -13,7 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from overtone.errors import ErrorCode, RefusedError
+from overtone.errors import RefusedError
 from overtone.system.memory import KIB
 
 MOST_BYTES = 512 * KIB
@@ -97,4 +97,4 @@ class Bounded:
 
 
 def _too_large() -> RefusedError:
-    return RefusedError("that is more than the page ever sends.", code=ErrorCode.TOO_LARGE)
+    return RefusedError("that is more than the page ever sends.", code="too_large")

@@ -7,7 +7,7 @@ import asyncio
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from overtone.errors import ErrorCode, RefusedError
+from overtone.errors import RefusedError
 from overtone.server.state import Server
 from overtone.server.ui.door import Door
 from overtone.server.ui.downloads import KINDS, sent
@@ -26,7 +26,7 @@ def routes(server: Server, sessions: Sessions, door: Door) -> APIRouter:
         try:
             session = sessions.get(ticket)
         except RefusedError as error:
-            raise RefusedError("there is no such page, or it has expired.", code=ErrorCode.UNKNOWN) from error
+            raise RefusedError("there is no such page, or it has expired.", code="unknown") from error
         door.owner(session.user)
         return session
 
@@ -35,15 +35,13 @@ def routes(server: Server, sessions: Sessions, door: Door) -> APIRouter:
         """One file of a run."""
         run = session_of(ticket).run
         if run is None or run.number != number or not run.expects(at):
-            raise RefusedError("nobody waits for this file.", code=ErrorCode.UNKNOWN)
+            raise RefusedError("nobody waits for this file.", code="unknown")
         try:
             server.service.check_open()
             with run.arriving():
                 received = await receive(server.spool, request)
         except BaseException as error:
-            run.missing(
-                at, error if isinstance(error, Exception) else RefusedError("it was broken off.", code=ErrorCode.GONE)
-            )
+            run.missing(at, error if isinstance(error, Exception) else RefusedError("it was broken off.", code="gone"))
             raise
         first, *others = received.files
         for left in others if run.arrived(at, first) else received.files:
@@ -59,7 +57,7 @@ def routes(server: Server, sessions: Sessions, door: Door) -> APIRouter:
         one = sessions.kept(session, number)
         kept = list(sessions.all_kept(session)) if place == "all" else [] if one is None else [one]
         if not kept or kind not in KINDS[kept[0].task]:
-            raise RefusedError("there is no such result, or it is not kept any more.", code=ErrorCode.UNKNOWN)
+            raise RefusedError("there is no such result, or it is not kept any more.", code="unknown")
         return await sent(kept, kind, server.spool)
 
     return router

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from overtone.errors import ErrorCode, OvertoneError, RefusedError
+from overtone.errors import OvertoneError, RefusedError
 from overtone.output.records import expect_type
 from overtone.server.api.params import InferenceRequest
 from overtone.server.api.problems import code_of
@@ -207,10 +207,10 @@ class Run:
                 drawn = self._call.task == "emotion"
                 return await asyncio.wait_for(service.results(upload, self._call, envelope=drawn), deadline_s)
             except asyncio.TimeoutError:
-                raise RefusedError(f"it was not answered within {deadline_s:g} s.", code=ErrorCode.DEADLINE) from None
+                raise RefusedError(f"it was not answered within {deadline_s:g} s.", code="deadline") from None
             except RefusedError as error:
                 # What this very run has under way makes it busy as well: as long as that goes on, waiting is worth it.
-                if error.code != ErrorCode.BUSY or time.monotonic() - max(began, self._finish) > deadline_s:
+                if error.code != "busy" or time.monotonic() - max(began, self._finish) > deadline_s:
                     raise
                 self._set(row, "waiting")
                 await asyncio.sleep(min(max(error.retry_after_s or 0.0, 0.5), _ASK_AGAIN_S))

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from overtone.errors import ErrorCode, RefusedError
+from overtone.errors import RefusedError
 from overtone.server.ui.kept import Kept, Shelf
 from overtone.server.ui.run import Run
 from overtone.server.ui.texts import Language
@@ -68,7 +68,7 @@ class Sessions:
         """The page with that ticket. RefusedError (expired) where it is not known any more, or never was."""
         session = self._open.get(ticket)
         if session is None:
-            raise RefusedError("the page has expired; reload it.", code=ErrorCode.EXPIRED)
+            raise RefusedError("the page has expired; reload it.", code="expired")
         self._used(session)
         return session
 

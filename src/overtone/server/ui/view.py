@@ -9,7 +9,7 @@ import time
 import gradio as gr
 from gradio.components.plot import PlotData
 
-from overtone.errors import ErrorCode, OvertoneError
+from overtone.errors import OvertoneError
 from overtone.options.emotion import Options
 from overtone.output.records import expect_type
 from overtone.server.inference.models import supported_options
@@ -100,7 +100,7 @@ class View:
 
     def sorry(self, error: OvertoneError, language: Language) -> Changes:
         """What the page says where nothing can be done."""
-        leave = text(language, "sign_out", name="") if error.code == ErrorCode.UNAUTHORIZED else ""
+        leave = text(language, "sign_out", name="") if error.code == "unauthorized" else ""
         told = explained(error, "", self._limits, language)
         return {self._layout.files: markup.note(told, "bad", leave=leave)}
 

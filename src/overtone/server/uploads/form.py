@@ -5,7 +5,7 @@ from __future__ import annotations
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from overtone.errors import ErrorCode, RefusedError
+from overtone.errors import RefusedError
 from overtone.server.uploads.names import encoded_name, text_of
 from overtone.server.uploads.writer import UploadWriter
 from overtone.system.memory import KIB, format_size
@@ -138,4 +138,4 @@ class Form:
 
 
 def _bad(reason: str) -> RefusedError:
-    return RefusedError(f"the form cannot be read: {reason.rstrip('.')}.", code=ErrorCode.BAD_REQUEST)
+    return RefusedError(f"the form cannot be read: {reason.rstrip('.')}.", code="bad_request")

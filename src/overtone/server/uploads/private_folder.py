@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from overtone.errors import ErrorCode, UsageError
+from overtone.errors import UsageError
 
 PREFIX = "overtone-uploads-"
 FILE_PREFIX = "upload-"
@@ -45,7 +45,7 @@ class TempFolder:
             reason = error.strerror or str(error)
             raise UsageError(
                 f"{where}: uploads cannot be kept there: {reason}. Name a folder that can be written.",
-                code=ErrorCode.UNWRITABLE,
+                code="unwritable",
             ) from error
 
     def remove(self) -> None:

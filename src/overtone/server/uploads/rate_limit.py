@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from overtone.errors import ErrorCode, RefusedError
+from overtone.errors import RefusedError
 from overtone.server.uploads.limits import UploadLimits
 from overtone.system.memory import format_size
 
@@ -46,4 +46,4 @@ class RateLimit:
                 f"{format_size(self.received_bytes)} came where at least {format_size(self._limits.least_rate)} per "
                 "second are waited for"
             )
-        return RefusedError(f"the upload is too slow: {reason}; send it again.", code=ErrorCode.UPLOAD_TIMEOUT)
+        return RefusedError(f"the upload is too slow: {reason}; send it again.", code="upload_timeout")

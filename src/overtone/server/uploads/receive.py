@@ -11,7 +11,7 @@ import anyio
 from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from overtone.errors import ErrorCode, RefusedError
+from overtone.errors import RefusedError
 from overtone.server.uploads.form import Form
 from overtone.server.uploads.rate_limit import RateLimit
 from overtone.server.uploads.spool import Spool
@@ -83,28 +83,24 @@ def _body(request: Request, arrivals: UploadWriter) -> Form | _Plain:
     if encoding not in ("", "identity"):
         raise RefusedError(
             "the body has a Content-Encoding; send it as it is, because what it grows to cannot be told beforehand.",
-            code=ErrorCode.UNSUPPORTED_TYPE,
+            code="unsupported_type",
         )
     raw_kind, options = parse_options_header(request.headers.get("content-type"))
     kind = raw_kind.decode("latin-1").lower()
     if kind == "multipart/form-data":
         if not options.get(b"boundary"):
-            raise RefusedError(
-                "the form cannot be read: its Content-Type names no boundary.", code=ErrorCode.BAD_REQUEST
-            )
+            raise RefusedError("the form cannot be read: its Content-Type names no boundary.", code="bad_request")
         return Form(options[b"boundary"], arrivals)
     if kind == "application/octet-stream" or kind.startswith(("audio/", "video/")):
         return _Plain(request.query_params.get("name", ""), arrivals)
-    raise RefusedError(
-        f"the body has to be of the type {TYPES}, which its Content-Type says.", code=ErrorCode.UNSUPPORTED_TYPE
-    )
+    raise RefusedError(f"the body has to be of the type {TYPES}, which its Content-Type says.", code="unsupported_type")
 
 
 def announced_bytes(request: Request) -> int:
     """What Content-Length says; 0 where it is left out. RefusedError (bad_request) where it is no number."""
     text = request.headers.get("content-length", "0")
     if not (text.isascii() and text.isdecimal() and len(text) < 20):
-        raise RefusedError("the Content-Length is no number of bytes.", code=ErrorCode.BAD_REQUEST)
+        raise RefusedError("the Content-Length is no number of bytes.", code="bad_request")
     return int(text)
 
 
@@ -122,6 +118,6 @@ async def _next(stream: AsyncGenerator[bytes, None], pace: RateLimit) -> bytes |
     except TimeoutError:
         raise pace.refusal() from None
     except ClientDisconnect:
-        raise RefusedError("the client went away before all of its upload had come.", code=ErrorCode.GONE) from None
+        raise RefusedError("the client went away before all of its upload had come.", code="gone") from None
     pace.add(len(piece), time.monotonic() - since)
     return piece

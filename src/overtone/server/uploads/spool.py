@@ -8,7 +8,7 @@ import secrets
 import threading
 from pathlib import Path
 
-from overtone.errors import ErrorCode, RefusedError
+from overtone.errors import RefusedError
 from overtone.server.uploads.limits import UploadLimits
 from overtone.server.uploads.private_folder import FILE_PREFIX, TempFolder
 from overtone.system.memory import MIB, format_size
@@ -88,7 +88,7 @@ class Spool:
             raise RefusedError(
                 f"all uploads together may take {format_size(self.limits.total_bytes)}, and others take "
                 f"{format_size(self._held_bytes)} now; send this one again later.",
-                code=ErrorCode.NO_SPACE,
+                code="no_space",
                 retry_after_s=RETRY_AFTER_S,
             )
 
@@ -96,7 +96,7 @@ class Spool:
         """A descriptor of a new file (0600). RefusedError (not_ready) once this is closed."""
         with self._lock:
             if self._closed:
-                raise RefusedError("the service is ending and takes no uploads any more.", code=ErrorCode.NOT_READY)
+                raise RefusedError("the service is ending and takes no uploads any more.", code="not_ready")
             return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
 
     def remove(self, path: Path) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from overtone.errors import ErrorCode, InputError, RefusedError
+from overtone.errors import InputError, RefusedError
 from overtone.server.uploads.spool import RETRY_AFTER_S, Spool
 
 
@@ -87,7 +87,7 @@ class SpoolFile:
             self._write()
             self._close()
             if not self._size_bytes:
-                raise InputError(f"{self.name}: the file is empty.", code=ErrorCode.EMPTY)
+                raise InputError(f"{self.name}: the file is empty.", code="empty")
             return Upload(self._path, self.name, self._size_bytes, self._hash.hexdigest(), self._spool.remove)
 
     def discard(self) -> None:
@@ -123,6 +123,6 @@ def _room() -> Iterator[None]:
             raise
         raise RefusedError(
             f"the service has no room for uploads now: {os.strerror(error.errno)}; send it again later.",
-            code=ErrorCode.NO_SPACE,
+            code="no_space",
             retry_after_s=RETRY_AFTER_S,
         ) from error

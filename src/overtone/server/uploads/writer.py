@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from anyio import CancelScope, to_thread
 
-from overtone.errors import ErrorCode, RefusedError
+from overtone.errors import RefusedError
 from overtone.server.uploads.names import sanitize_filename
 from overtone.server.uploads.spool import Spool
 from overtone.server.uploads.spooled_file import SpoolFile, Upload
@@ -36,9 +36,7 @@ class UploadWriter:
         """A file begins. RefusedError (bad_request) where it is one too many."""
         most = self._spool.limits.most_files
         if len(self._files) >= most:
-            raise RefusedError(
-                f"one request takes at most {most} files, and this one has more.", code=ErrorCode.BAD_REQUEST
-            )
+            raise RefusedError(f"one request takes at most {most} files, and this one has more.", code="bad_request")
         self._files.append(SpoolFile(self._spool, sanitize_filename(name)))
 
     def data(self, piece: bytes) -> None:
@@ -78,5 +76,5 @@ def too_large(most_bytes: int) -> RefusedError:
     return RefusedError(
         f"one request takes at most {format_size(most_bytes)} of files ({most_bytes} bytes); send fewer at a time, or "
         "cut or compress the audio.",
-        code=ErrorCode.TOO_LARGE,
+        code="too_large",
     )

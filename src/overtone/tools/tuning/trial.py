@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from overtone.errors import BudgetError, ErrorCode, OutOfMemory, OvertoneError
+from overtone.errors import BudgetError, OutOfMemory, OvertoneError
 from overtone.options.emotion import Options
 from overtone.pipelines.emotion import EmotionRecognizer
 from overtone.system import subprocess_call
@@ -52,7 +52,7 @@ class Found:
 class TrialError(OvertoneError):
     """A trial failed; the message says why."""
 
-    default_code = ErrorCode.TRIAL
+    default_code = "trial"
 
 
 def run(options: Options, paths: Sequence[str], *, prepare: bool, timeout_s: float) -> Found:
@@ -75,7 +75,7 @@ def _call(asked: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         try:
             out, err = process.communicate(json.dumps(asked).encode(), timeout=max(0.0, timeout_s))
         except subprocess.TimeoutExpired:
-            raise TrialError("it was not done when the time was up", code=ErrorCode.TIME) from None
+            raise TrialError("it was not done when the time was up", code="time") from None
         finally:
             process.kill()
     try:
