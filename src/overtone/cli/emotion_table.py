@@ -7,6 +7,7 @@ from rich.markup import escape
 from overtone.cli import console
 from overtone.output.formats.sink import Closing
 from overtone.output.records import expect_type
+from overtone.output.times import duration
 from overtone.types import SILENCE, EmotionResult, Granularity, Result, SegmentResult
 
 _BAR = 20
@@ -28,7 +29,7 @@ def heading(result: Result) -> str:
     name = f"[bold]{escape(console.printable(result.source))}[/]{channel}"
     if result.error is not None:
         return f"{name}  [red]{escape(console.printable(str(result.error)))}[/]"
-    return f"{name}  [dim]{console.duration(result.duration)}[/]"
+    return f"{name}  [dim]{duration(result.duration)}[/]"
 
 
 def show_warnings(result: Result) -> None:

@@ -22,6 +22,7 @@ from overtone.cli.options import explicit_options, with_tuning_options
 from overtone.errors import InputError, UsageError
 from overtone.models.checkpoints import find
 from overtone.options import sources
+from overtone.output.times import duration
 from overtone.system.devices import resolve_devices
 from overtone.system.machine import processor_name, usable_cpus
 from overtone.tools.tuning import profile
@@ -118,9 +119,7 @@ def _check(sample: Sample, request: TuneRequest, quiet: bool) -> None:
     if not sample.paths:
         raise InputError("none of the inputs can be used, so there is nothing to try settings on.", code="no_audio")
     if sample.cut and not quiet:
-        console.print_note(
-            f"only the first {console.duration(request.audio_s)} of the inputs are used; --audio-s takes more."
-        )
+        console.print_note(f"only the first {duration(request.audio_s)} of the inputs are used; --audio-s takes more.")
 
 
 def _teller(quiet: bool) -> Callable[[Trial, Measured | None], None]:
@@ -151,7 +150,7 @@ def _report(session: Session, request: TuneRequest, given: Mapping[str, Any], re
     machine = f"{processor_name()}, {usable_cpus()} cores"
     head = [
         f"Made by overtone {overtone.__version__} on {datetime.date.today().isoformat()}, by trying it on "
-        f"{console.duration(session.sample.heard.audio_s)} of audio.",
+        f"{duration(session.sample.heard.audio_s)} of audio.",
         f"{machine}. Use it with: overtone emotion FILES --profile {request.output}",
         "",
         *report.as_text(table).splitlines(),
