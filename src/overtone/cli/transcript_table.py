@@ -10,9 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from overtone.cli import console
-from overtone.cli.emotion_table import colour, heading, show_warnings
+from overtone.cli.emotion_table import heading, show_warnings
 from overtone.output.formats.sink import Closing
 from overtone.output.formats.subtitles import single_line, speaker_name
+from overtone.output.plots.colors import terminal_color
 from overtone.output.records import expect_type
 from overtone.output.times import clock
 from overtone.types import Result, Sentence, Transcript
@@ -79,7 +80,7 @@ def _cells(sentence: Sentence) -> tuple[Text, Text, Text, Text]:
     if sentence.speaker is not None:
         speaker = Text(speaker_name(sentence.speaker), style=_VOICES[sentence.speaker % len(_VOICES)])
     if sentence.emotion is not None:
-        heard.append(_shown(sentence.emotion.label), style=colour(sentence.emotion.label))
+        heard.append(_shown(sentence.emotion.label), style=terminal_color(sentence.emotion.label))
     if sentence.event is not None:
         heard.append((" " if heard else "") + _shown(sentence.event), style="dim")
     return Text(clock(sentence.start, 1), style="dim"), speaker, heard, Text(_shown(sentence.text))

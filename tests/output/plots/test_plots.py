@@ -11,7 +11,7 @@ from helpers.results import LABELS, failed, frames, result, segment
 from overtone.audio.envelope import Envelope
 from overtone.errors import UsageError
 from overtone.output.plots import colour_of, plot_timeline
-from overtone.output.plots.colors import COLOURS, short_label
+from overtone.output.plots.colors import COLOURS, short_label, terminal_color
 from overtone.output.plots.curves import (
     SCORE_POINTS,
     TIMELINE_STRETCHES,
@@ -122,10 +122,13 @@ def test_no_global_state(tmp_path):
 
 
 def test_emotions_keep_their_colours():
-    assert colour_of("生气/angry") == colour_of("anger") == colour_of("Angry") == COLOURS["angry"]
-    assert colour_of("<unk>") == COLOURS["unk"]
+    assert colour_of("生气/angry") == colour_of("anger") == colour_of("Angry") == COLOURS["angry"].drawn
+    assert colour_of("<unk>") == COLOURS["unk"].drawn
     assert colour_of("nostalgia") == colour_of("nostalgia")
-    assert len(set(COLOURS.values())) == len(COLOURS)
+    assert len({colour.drawn for colour in COLOURS.values()}) == len(COLOURS)
+    assert [terminal_color(label) for label in ("angry", "silence", "bored", "生气/angry", "nostalgia")] == [
+        "red", "bright_black", "white", "white", "white",
+    ]  # fmt: skip
     assert short_label("生气/angry") == "angry"
     assert short_label("开心") == "开心"
 
