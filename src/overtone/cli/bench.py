@@ -24,6 +24,7 @@ from overtone.cli.options import resolve_options, with_options
 from overtone.errors import Code, InputError, ModelError, OvertoneError, UsageError
 from overtone.models import checkpoints
 from overtone.options.emotion import Options
+from overtone.output.times import duration
 from overtone.system.memory import format_size
 from overtone.tools.benchmark import BenchmarkWorker, Timed, WorkerDied, bundled_speech, take_turns, write_wav
 from overtone.types import SAMPLE_RATE
@@ -177,7 +178,7 @@ def _show(loaded: Mapping[str, Mapping[str, Any]], rows: list[dict[str, Any]], o
         if both:
             ratio = theirs["median_s"] / ours["median_s"] if ours["median_s"] and theirs["median_s"] else None
             cells += [_seconds(theirs), _peak(theirs), f"{ratio:.2f}" if ratio else "–"]
-        length = console.duration(row["audio_s"]) if row["audio_s"] else "–"
+        length = duration(row["audio_s"]) if row["audio_s"] else "–"
         table.add_row(escape(console.printable(row["clip"])), length, *cells)
     console.out.print(table)
     cut = ", ".join(row["clip"] for row in rows if row["cut"] and not row["overtone"]["error"])

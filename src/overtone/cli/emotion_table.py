@@ -6,20 +6,13 @@ from rich.markup import escape
 
 from overtone.cli import console
 from overtone.output.formats.sink import Closing
+from overtone.output.plots.colors import terminal_color
 from overtone.output.records import expect_type
-from overtone.types import SILENCE, EmotionResult, Granularity, Result, SegmentResult
+from overtone.output.times import duration
+from overtone.types import EmotionResult, Granularity, Result, SegmentResult
 
 _BAR = 20
 _SEGMENTS_SHOWN = 12
-_COLOURS = {
-    "angry": "red",
-    "happy": "yellow",
-    "sad": "blue",
-    "fearful": "magenta",
-    "disgusted": "green",
-    "surprised": "cyan",
-    SILENCE: "bright_black",
-}
 
 
 def heading(result: Result) -> str:
@@ -28,7 +21,7 @@ def heading(result: Result) -> str:
     name = f"[bold]{escape(console.printable(result.source))}[/]{channel}"
     if result.error is not None:
         return f"{name}  [red]{escape(console.printable(str(result.error)))}[/]"
-    return f"{name}  [dim]{console.duration(result.duration)}[/]"
+    return f"{name}  [dim]{duration(result.duration)}[/]"
 
 
 def show_warnings(result: Result) -> None:
@@ -61,11 +54,6 @@ class TableSink(Closing):
         """Close nothing: every row is printed already."""
 
 
-def colour(label: str) -> str:
-    """Color of an emotion."""
-    return _COLOURS.get(label, "white")
-
-
 def _row(segment: SegmentResult) -> str:
     start, stop = (f"{s:8.1f}" for s in (segment.span.start_s, segment.span.stop_s))
     return f"  [dim]{start} -{stop} s[/]  {_verdict(segment.label, segment.score)}"
@@ -74,7 +62,7 @@ def _row(segment: SegmentResult) -> str:
 def _verdict(label: str | None, score: float | None) -> str:
     if label is None:
         return "[dim]no classes (embeddings only)[/]"
-    hue = colour(label)
+    hue = terminal_color(label)
     if score is None:
         return f"[{hue}]{escape(label)}[/]"
     filled = round(score * _BAR)

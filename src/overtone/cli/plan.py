@@ -20,6 +20,7 @@ from overtone.cli.options import resolve_options, with_options
 from overtone.engine import runtime
 from overtone.errors import BudgetError, InputError
 from overtone.options.emotion import Options
+from overtone.output.times import duration
 from overtone.segmentation.segmenters import window_count
 from overtone.system.memory import format_size
 from overtone.types import SAMPLE_RATE
@@ -156,7 +157,7 @@ def _show(started: runtime.Runtime, forecasts: list[_Forecast]) -> None:
     shared, totals = started.engine.plan, _totals(started, forecasts)
     table = console.plain_table("input", ">duration", ">segments", "")
     for forecast in forecasts[:_SHOWN]:
-        length = "unknown" if forecast.seconds is None else console.duration(forecast.seconds)
+        length = "unknown" if forecast.seconds is None else duration(forecast.seconds)
         segments = "" if forecast.segments is None else f"{'' if forecast.exact else '≥ '}{forecast.segments}"
         remark = "[red]cannot be used[/]" if forecast.error else ""
         name = escape(console.last_characters(console.printable(forecast.source)))
@@ -166,14 +167,14 @@ def _show(started: runtime.Runtime, forecasts: list[_Forecast]) -> None:
         console.out.print(f"[dim]… {len(forecasts) - _SHOWN} more[/]")
     batch = f"{shared.largest_batch_s:.0f} s of audio" if not started.options.whole else "one file"
     lines = {
-        "inputs": f"{len(forecasts)}, {console.duration(totals['audio_s'])} of audio by their headers",
+        "inputs": f"{len(forecasts)}, {duration(totals['audio_s'])} of audio by their headers",
         "model": f"{started.model.name}, {started.engine.precision} on {started.engine.device}, "
         f"{started.threads} threads",
         "budget": f"{format_size(shared.budget_bytes)}: {format_size(shared.resident_bytes)} resident, up to "
         f"{format_size(shared.audio_bytes)} of audio, {format_size(shared.batch_bytes)} for a batch",
         "largest batch": batch,
         "expected peak": format_size(totals["peak_bytes"]),
-        "expected time": f"{console.duration(totals['time_s'])} (measured on this machine at the model's first load)",
+        "expected time": f"{duration(totals['time_s'])} (measured on this machine at the model's first load)",
     }
     console.out.print()
     for name, text in lines.items():

@@ -18,6 +18,7 @@ from overtone.cli.plots import StagePlot
 from overtone.engine.stats import EngineStats
 from overtone.options.emotion import Options
 from overtone.output.formats import open_sink
+from overtone.output.times import duration
 from overtone.pipelines.emotion import EmotionRecognizer
 from overtone.system.machine import peak_rss_bytes, rss_bytes
 from overtone.system.memory import format_size
@@ -121,7 +122,7 @@ def _measured(inputs: list[str], options: Options) -> _Run:
             stats=runtime.engine.stats,
             audio_s=audio_s,
             failed=failed,
-            title=f"{model} · {console.duration(audio_s)} of audio",
+            title=f"{model} · {duration(audio_s)} of audio",
             decoders=runtime.decoders,
             threads=runtime.threads,
             budget_bytes=runtime.engine.plan.budget_bytes,
@@ -145,7 +146,7 @@ def _print(run: _Run) -> None:
             format_size(first) if first is not None else "",
             _dim(_remark(run, stage)),
         )
-    remark = f"{console.duration(run.audio_s)} of audio"
+    remark = f"{duration(run.audio_s)} of audio"
     speed = _speed(run, whole.wall_s)
     table.add_row(
         "whole", f"{whole.wall_s:.3f}", "100 %", f"{whole.cpu_s:.3f}", speed, format_size(whole.bytes), _dim(remark)

@@ -14,6 +14,7 @@ from overtone.audio import probe
 from overtone.audio.sources import Entry, FailedInput
 from overtone.cli import console
 from overtone.errors import InputError
+from overtone.output.times import duration
 from overtone.types import Result
 
 _REFRESH_S = 0.25
@@ -95,13 +96,13 @@ class ProgressBar:
         rate = f"{heard / elapsed:.0f} h/h"
         if not self._counted:
             return rate, ""
-        return rate, f"{console.duration(max(0.0, self._expected_s - heard) * elapsed / heard)} left"
+        return rate, f"{duration(max(0.0, self._expected_s - heard) * elapsed / heard)} left"
 
     def summary(self, *, skipped: int) -> None:
         """Print one line at the end."""
         elapsed = time.perf_counter() - self._began
         inputs = "1 input" if self.done == 1 else f"{self.done} inputs"
-        parts = [inputs, f"{console.duration(self.audio_s)} of audio in {console.duration(elapsed)}"]
+        parts = [inputs, f"{duration(self.audio_s)} of audio in {duration(elapsed)}"]
         if self.audio_s:
             parts.append(f"{self.audio_s / max(elapsed, 1e-9):.0f} audio hours per hour")
         if self.failed:

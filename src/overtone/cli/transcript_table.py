@@ -10,10 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from overtone.cli import console
-from overtone.cli.emotion_table import colour, heading, show_warnings
+from overtone.cli.emotion_table import heading, show_warnings
 from overtone.output.formats.sink import Closing
 from overtone.output.formats.subtitles import single_line, speaker_name
+from overtone.output.plots.colors import terminal_color
 from overtone.output.records import expect_type
+from overtone.output.times import clock
 from overtone.types import Result, Sentence, Transcript
 
 _AT_ONCE = 50
@@ -78,21 +80,12 @@ def _cells(sentence: Sentence) -> tuple[Text, Text, Text, Text]:
     if sentence.speaker is not None:
         speaker = Text(speaker_name(sentence.speaker), style=_VOICES[sentence.speaker % len(_VOICES)])
     if sentence.emotion is not None:
-        heard.append(_shown(sentence.emotion.label), style=colour(sentence.emotion.label))
+        heard.append(_shown(sentence.emotion.label), style=terminal_color(sentence.emotion.label))
     if sentence.event is not None:
         heard.append((" " if heard else "") + _shown(sentence.event), style="dim")
-    return Text(_clock(sentence.start), style="dim"), speaker, heard, Text(_shown(sentence.text))
+    return Text(clock(sentence.start, 1), style="dim"), speaker, heard, Text(_shown(sentence.text))
 
 
 def _shown(text: str) -> str:
     """Text on one line without characters that would steer a terminal."""
     return console.printable("".join("�" if category(c) == "Cc" else c for c in single_line(text)))
-
-
-def _clock(seconds: float) -> str:
-    """`3:05.2`, `1:02:03.4`."""
-    tenths = round(seconds * 10)
-    minutes, rest = divmod(tenths, 600)
-    hours, minutes = divmod(minutes, 60)
-    whole = f"{hours}:{minutes:02}" if hours else f"{minutes}"
-    return f"{whole}:{rest // 10:02}.{rest % 10}"

@@ -23,6 +23,7 @@ from overtone.errors import Code, InputError, UsageError
 from overtone.models.checkpoints import find
 from overtone.options import sources
 from overtone.options.emotion import Options
+from overtone.output.times import duration
 from overtone.system.devices import resolve_devices
 from overtone.system.machine import processor_name, usable_cpus
 from overtone.tools.tuning import profile
@@ -119,9 +120,7 @@ def _check(sample: Sample, request: TuneRequest, *, quiet: bool) -> None:
     if not sample.paths:
         raise InputError("none of the inputs can be used, so there is nothing to try settings on.", code=Code.NO_AUDIO)
     if sample.cut and not quiet:
-        console.print_note(
-            f"only the first {console.duration(request.audio_s)} of the inputs are used; --audio-s takes more."
-        )
+        console.print_note(f"only the first {duration(request.audio_s)} of the inputs are used; --audio-s takes more.")
 
 
 def _trial_printer(*, quiet: bool) -> Callable[[Trial, Measured | None], None]:
@@ -152,7 +151,7 @@ def _report(session: Session, request: TuneRequest, given: Mapping[str, Any], re
     machine = f"{processor_name()}, {usable_cpus()} cores"
     head = [
         f"Made by overtone {overtone.__version__} on {datetime.date.today().isoformat()}, by trying it on "
-        f"{console.duration(session.sample.stats.audio_s)} of audio.",
+        f"{duration(session.sample.stats.audio_s)} of audio.",
         f"{machine}. Use it with: overtone emotion FILES --profile {request.output}",
         "",
         *report.as_text(table).splitlines(),

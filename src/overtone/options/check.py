@@ -82,3 +82,22 @@ def _check_type(name: str, value: Any, hint: Any) -> None:
         raise UsageError(f"{flag(name)} is {value!r}; it has to be {wanted}.")
     if isinstance(value, float) and math.isnan(value):
         raise UsageError(f"{flag(name)} is not a number.")
+
+
+def parse(text: str, hint: Any) -> Any:
+    """The value of a field's type that a text stands for. ValueError says what it has to be.
+
+    The words of a literal are not checked; `check_types` does that of the whole dataclass.
+    """
+    kinds = kinds_of(hint)
+    if bool in kinds:
+        if text.lower() not in ("0", "1", "true", "false"):
+            raise ValueError("write 1 or 0.")
+        return text.lower() in ("1", "true")
+    if str in kinds or any(isinstance(kind, str) for kind in kinds):
+        return text
+    kind = int if int in kinds else float
+    try:
+        return kind(text)
+    except ValueError:
+        raise ValueError(f"it has to be {WORDS[kind]}.") from None

@@ -17,7 +17,7 @@ from typing import Any, TypeVar, get_type_hints
 import platformdirs
 
 from overtone.errors import UsageError
-from overtone.options.check import WORDS, check_names, flag, kinds_of
+from overtone.options.check import check_names, flag, parse
 from overtone.options.emotion import Options
 from overtone.options.transcription import TranscribeOptions
 
@@ -139,22 +139,7 @@ def _parsed(environment: Mapping[str, str], prefix: str, hints: Mapping[str, Any
         option, where = name.lower(), f"the environment variable {variable}={text}"
         try:
             check_names([option], tuple(hints))
-            values[option] = _parse(text, hints[option]), where
+            values[option] = parse(text, hints[option]), where
         except (UsageError, ValueError) as error:
             raise UsageError(f"{where}: {error}") from error
     return values
-
-
-def _parse(text: str, hint: Any) -> Any:
-    kinds = kinds_of(hint)
-    if bool in kinds:
-        if text.lower() not in ("0", "1", "true", "false"):
-            raise ValueError("write 1 or 0.")
-        return text.lower() in ("1", "true")
-    if str in kinds or any(isinstance(kind, str) for kind in kinds):
-        return text
-    kind = int if int in kinds else float
-    try:
-        return kind(text)
-    except ValueError:
-        raise ValueError(f"it has to be {WORDS[kind]}.") from None

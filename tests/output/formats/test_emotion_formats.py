@@ -18,8 +18,8 @@ from overtone.errors import UsageError
 from overtone.output.formats import FORMATS, OutputNames, base_name, open_sink
 from overtone.output.formats.csv import escape_formula
 from overtone.output.formats.output_file import Target
-from overtone.output.formats.timeline_formats import timestamp
 from overtone.output.records import to_record
+from overtone.output.times import clock
 
 HOUR = 3600 * 16_000
 
@@ -296,7 +296,7 @@ def test_a_class_named_as_a_column_is_told_apart(tmp_path):
     [(0, "00:00:00,000"), (3_599_999, "00:59:59,999"), (3_600_000, "01:00:00,000"), (400 * 3_600_000, "400:00:00,000")],
 )
 def test_timestamps(milliseconds, text):
-    assert timestamp(milliseconds, ",") == text
+    assert clock(milliseconds / 1000, 3, mark=",", padded=True) == text
 
 
 def _timeline(labels=LABELS):

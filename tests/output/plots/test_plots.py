@@ -11,17 +11,17 @@ from helpers.results import LABELS, failed, frames, result, segment
 from overtone.audio.envelope import Envelope
 from overtone.errors import UsageError
 from overtone.output.plots import colour_of, plot_timeline
-from overtone.output.plots.colors import COLOURS, short_label
+from overtone.output.plots.colors import COLOURS, short_label, terminal_color
 from overtone.output.plots.curves import (
     SCORE_POINTS,
     TIMELINE_STRETCHES,
     WAVEFORM_POINTS,
     curves_of,
-    shown_seconds,
     stretches_of,
     thin_envelope,
 )
-from overtone.output.plots.timeline_plot import MAX_TITLE, _shortened, clock, tick_step
+from overtone.output.plots.timeline_plot import MAX_TITLE, _shortened, decimals_of, tick_step
+from overtone.output.times import clock, rounded_duration
 from overtone.types import SegmentResult, Span
 
 ENVELOPE = np.tile(np.array([[-0.5, 0.4]], np.float32), (150, 1))
@@ -122,10 +122,13 @@ def test_no_global_state(tmp_path):
 
 
 def test_emotions_keep_their_colours():
-    assert colour_of("生气/angry") == colour_of("anger") == colour_of("Angry") == COLOURS["angry"]
-    assert colour_of("<unk>") == COLOURS["unk"]
+    assert colour_of("生气/angry") == colour_of("anger") == colour_of("Angry") == COLOURS["angry"].drawn
+    assert colour_of("<unk>") == COLOURS["unk"].drawn
     assert colour_of("nostalgia") == colour_of("nostalgia")
-    assert len(set(COLOURS.values())) == len(COLOURS)
+    assert len({colour.drawn for colour in COLOURS.values()}) == len(COLOURS)
+    assert [terminal_color(label) for label in ("angry", "silence", "bored", "生气/angry", "nostalgia")] == [
+        "red", "bright_black", "white", "white", "white",
+    ]  # fmt: skip
     assert short_label("生气/angry") == "angry"
     assert short_label("开心") == "开心"
 
@@ -186,7 +189,7 @@ def test_many_segments_are_summed_up():
      (1.5, 0.5, "0:01.5"), (0.025, 0.005, "0:00.025"), (59.96, 0.1, "1:00.0")],
 )  # fmt: skip
 def test_clock(seconds, step, text):
-    assert clock(seconds, step) == text
+    assert clock(seconds, decimals_of(step)) == text
 
 
 @pytest.mark.parametrize("seconds", [0.02, 1, 59, 600, 7200, 36_000, 400_000, 5_000_000])
@@ -195,7 +198,7 @@ def test_ticks_are_few(seconds):
 
 
 def test_captions_and_titles():
-    assert [shown_seconds(s) for s in (0.5, 14, 210, 7200)] == ["0.5 s", "14 s", "3.5 min", "2 h"]
+    assert [rounded_duration(s) for s in (0.5, 14, 210, 7200)] == ["0.5 s", "14 s", "3.5 min", "2 h"]
     assert _shortened("short", MAX_TITLE) == "short"
     assert len(_shortened("n" * 300, MAX_TITLE)) == MAX_TITLE
     assert len(_shortened("通" * 300, MAX_TITLE)) <= MAX_TITLE // 2 + 1

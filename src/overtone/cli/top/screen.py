@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from overtone.cli import console
+from overtone.output.times import duration
 from overtone.system.memory import format_size
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def _heading(view: DashboardModel) -> Text:
     model = ", ".join(filter(None, (about.get("model"), about.get("precision"))))
     model += f" on {device}" if model and (device := about.get("device")) else ""
     words = (f"[bold]Overtone {escape(about.get('version', ''))}[/]", state + reason, escape(model))
-    return Text.from_markup("   ".join(filter(None, (*words, f"[dim]up[/] {console.duration(view.up_s)}"))))
+    return Text.from_markup("   ".join(filter(None, (*words, f"[dim]up[/] {duration(view.up_s)}"))))
 
 
 def _under(view: DashboardModel, url: str, problem: str | None) -> Text:
@@ -173,5 +174,5 @@ def _seconds(seconds: float) -> str:
     if not seconds:
         return "0 s"
     if seconds >= 10:
-        return console.duration(seconds)
+        return duration(seconds)
     return f"{seconds:.2f} s" if seconds >= 1 else f"{1000 * seconds:.3g} ms"

@@ -14,13 +14,8 @@ from overtone.output.formats.output_file import Target
 from overtone.output.formats.sink import TextSink
 from overtone.output.formats.subtitles import Cue, cues, labelled_stretches, single_line, speaker_name
 from overtone.output.records import expect_type
+from overtone.output.times import clock
 from overtone.types import EmotionResult, Result, Transcript
-
-
-def timestamp(milliseconds: int, mark: str) -> str:
-    """`HH:MM:SS` and thousands after `mark`; more than two digits of hours where needed."""
-    whole, rest = divmod(milliseconds, 1000)
-    return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}{mark}{rest:03d}"
 
 
 class TimelineSink(TextSink):
@@ -116,4 +111,4 @@ def _named(speaker: int | None) -> str:
 
 
 def _times(cue: Cue, mark: str) -> str:
-    return f"{timestamp(cue.start_ms, mark)} --> {timestamp(cue.end_ms, mark)}"
+    return " --> ".join(clock(ms / 1000, 3, mark=mark, padded=True) for ms in (cue.start_ms, cue.end_ms))

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import zlib
+from typing import NamedTuple
 
 from overtone.system.profiler import Stage
 from overtone.types import SILENCE
 
+
+class EmotionColor(NamedTuple):
+    """Colors of an emotion: `drawn` in pictures, as `#rrggbb`, and `terminal`, by a name that every terminal has."""
+
+    drawn: str
+    terminal: str = "white"
+
+
 COLOURS = {
-    "angry": "#D55E00",
-    "happy": "#F0B400",
-    "sad": "#0072B2",
-    "fearful": "#CC79A7",
-    "disgusted": "#009E73",
-    "surprised": "#56B4E9",
-    "neutral": "#C9CDD3",
-    "bored": "#6B4C9A",
-    "calm": "#A8D5BA",
-    "contempt": "#7A3B2E",
-    "other": "#A98F62",
-    "unk": "#5A5A5A",
+    "angry": EmotionColor("#D55E00", "red"),
+    "happy": EmotionColor("#F0B400", "yellow"),
+    "sad": EmotionColor("#0072B2", "blue"),
+    "fearful": EmotionColor("#CC79A7", "magenta"),
+    "disgusted": EmotionColor("#009E73", "green"),
+    "surprised": EmotionColor("#56B4E9", "cyan"),
+    "neutral": EmotionColor("#C9CDD3"),
+    "bored": EmotionColor("#6B4C9A"),
+    "calm": EmotionColor("#A8D5BA"),
+    "contempt": EmotionColor("#7A3B2E"),
+    "other": EmotionColor("#A98F62"),
+    "unk": EmotionColor("#5A5A5A"),
+    SILENCE: EmotionColor("#E4E4E4", "bright_black"),
 }
 """One color per emotion in every picture, distinct with any common color vision (after Okabe and Ito)."""
 
@@ -46,9 +56,14 @@ def colour_of(label: str) -> str:
     """The color of an emotion, the same in every picture; grey for silence."""
     name = short_label(label).strip("<> ").lower()
     name = _SAME.get(name, name)
-    if name == SILENCE:
-        return "#E4E4E4"
-    return COLOURS.get(name) or _OTHERS[zlib.crc32(name.encode("utf-8", "replace")) % len(_OTHERS)]
+    if name in COLOURS:
+        return COLOURS[name].drawn
+    return _OTHERS[zlib.crc32(name.encode("utf-8", "replace")) % len(_OTHERS)]
+
+
+def terminal_color(label: str) -> str:
+    """The color of an emotion at a terminal; white for one that has none, and for a published label."""
+    return COLOURS[label].terminal if label in COLOURS else "white"
 
 
 def short_label(label: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from overtone.output.times import rounded_duration
 from overtone.system.spooled_array import SpooledArray
 from overtone.types import SAMPLE_RATE, EmotionResult, FrameResult, SegmentResult
 
@@ -85,7 +86,8 @@ def _segment_bins(scored: Sequence[SegmentResult], labels: tuple[str, ...], dura
         means = sums / filled[:, None]
     means[filled == 0] = math.nan
     edges = np.repeat(np.arange(SCORE_POINTS + 1) * width, 2)[1:-1]
-    return Curves(labels, edges, np.repeat(means, 2, axis=0), f"scores of segments, mean over {shown_seconds(width)}")
+    note = f"scores of segments, mean over {rounded_duration(width)}"
+    return Curves(labels, edges, np.repeat(means, 2, axis=0), note)
 
 
 def _overlaps(start: float, stop: float, width: float, count: int) -> Iterator[tuple[int, float]]:
@@ -114,7 +116,7 @@ def _frame_curves(frames: FrameResult, scores: SpooledArray, duration: float) ->
     means[~spoken] = math.nan
     times = (np.arange(count) + 0.5) * width
     # A bin stands for its whole width, so that stretches of a single bin are seen, and gaps end sharply.
-    note = f"frame scores, mean over {shown_seconds(min(duration, window * width))}"
+    note = f"frame scores, mean over {rounded_duration(min(duration, window * width))}"
     edges = np.column_stack([times - width / 2, times + width / 2]).ravel()
     return Curves(frames.labels, edges, np.repeat(means, 2, axis=0), note)
 
@@ -158,10 +160,3 @@ def stretches_of(segments: Sequence[SegmentResult], duration: float) -> tuple[li
         Stretch(names[int(row.argmax())], at * width, (at + 1) * width) for at, row in enumerate(filled) if row.any()
     ]
     return bins, width
-
-
-def shown_seconds(seconds: float) -> str:
-    """A length for a caption: `0.92 s`, `14 s`, `3.5 min`."""
-    if seconds < 60:
-        return f"{seconds:.2g} s"
-    return f"{seconds / 60:.2g} min" if seconds < 5700 else f"{seconds / 3600:.2g} h"

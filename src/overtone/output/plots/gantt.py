@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.output.plots.colors import STAGE_COLOURS
-from overtone.output.plots.curves import shown_seconds
 from overtone.output.plots.timeline_plot import FAINT, INK, shown_fonts, shown_text, tick_step
+from overtone.output.times import rounded_duration
 from overtone.system.profiler import STAGES, Interval, Recording, Stage
 
 COLUMNS = 1200
@@ -171,7 +171,7 @@ class Threads:
     def _captions(self) -> None:
         parts = ["Overtone", *filter(None, [self._caption])]
         if self._recording.resolution_s:
-            parts.append(f"what is shorter than {shown_seconds(self._recording.resolution_s)} is drawn by its share")
+            parts.append(f"what is shorter than {rounded_duration(self._recording.resolution_s)} is drawn by its share")
         if (more := len(self._recording.lanes) - len(self._lanes)) > 0:
             parts.append(f"{more} more lanes not shown")
         self._figure.text(

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from overtone.output.plots.colors import colour_of, short_label
-from overtone.output.plots.curves import curves_of, shown_seconds, stretches_of, thin_envelope
+from overtone.output.plots.curves import curves_of, stretches_of, thin_envelope
+from overtone.output.times import clock, rounded_duration
 from overtone.types import SILENCE, EmotionResult
 
 MAX_TITLE = 54
@@ -128,8 +129,9 @@ class Picture:
         from matplotlib.ticker import FuncFormatter, MultipleLocator
 
         step = tick_step(self._end)
+        digits = decimals_of(step)
         axes.xaxis.set_major_locator(MultipleLocator(step))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: clock(max(value, 0), step)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: clock(max(value, 0), digits)))
         self._label(axes.set_xlabel, "time")
 
     def _title(self) -> None:
@@ -167,12 +169,12 @@ class Picture:
         if self._curves:
             parts.append(self._curves.note)
         if self._bin_s:
-            parts.append(f"colours: what fills most of each {shown_seconds(self._bin_s)}")
+            parts.append(f"colours: what fills most of each {rounded_duration(self._bin_s)}")
         self._text(0.065, 0.025, "Overtone · " + " · ".join(parts), self._small, color=FAINT)
 
     def _length(self) -> str:
         seconds = self._result.duration
-        return f"{seconds:.2f} s" if seconds < 60 else f"{clock(seconds, 1)} long"
+        return f"{seconds:.2f} s" if seconds < 60 else f"{clock(seconds)} long"
 
     def _text(self, x: float, y: float, text: str, font: Any, **style: Any) -> None:
         self._figure.text(x, y, self._shown(text), fontproperties=font, parse_math=False, **style)
@@ -252,12 +254,6 @@ def _width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
-def clock(seconds: float, step_s: float) -> str:
-    """`m:ss`, `h:mm:ss` from an hour on, with decimals where ticks are closer than a second."""
-    digits = max(0, -math.floor(math.log10(step_s) + 1e-9)) if step_s < 1 else 0
-    units = round(seconds * 10**digits)
-    whole, rest = divmod(units, 10**digits)
-    decimals = f".{rest:0{digits}d}" if digits else ""
-    hours, minutes = divmod(whole // 60, 60)
-    head = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
-    return f"{head}:{whole % 60:02d}{decimals}"
+def decimals_of(step_s: float) -> int:
+    """Decimals of seconds that tell ticks so far apart."""
+    return max(0, -math.floor(math.log10(step_s) + 1e-9)) if step_s < 1 else 0

@@ -6,7 +6,7 @@ import math
 from typing import Final, Literal, get_args
 
 from overtone.output.plots.colors import short_label
-from overtone.output.plots.timeline_plot import clock
+from overtone.output.times import clock
 
 Language = Literal["en", "zh"]
 
@@ -248,7 +248,7 @@ def span(language: Language, seconds: float) -> str:
 
 def moment(seconds: float) -> str:
     """A time in a file: `1:05.3`."""
-    return clock(seconds, 0.1)
+    return clock(seconds, 1)
 
 
 def percent(score: float | None) -> str:
