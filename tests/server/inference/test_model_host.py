@@ -39,6 +39,8 @@ def test_a_model_that_dies_is_started_anew_once(service: ServiceProcess) -> None
     with service.held("hold-start"):
         refused(service.post("/v1/emotion", DEATH))  # its own fault, and it is told what all are told
         until(lambda: service.get("/readyz").status_code == 503, "it says that it is not ready")
+        # That its thread is gone is seen at once; that it is started anew, at the next look.
+        until(lambda: service.get("/readyz").json()["restarts"] == 1, "it is being started anew")
         said = service.get("/readyz").json()
         assert said["ready"] is False
         refused(service.post("/v1/emotion", clip(11)))
