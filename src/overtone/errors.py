@@ -35,13 +35,7 @@ class OvertoneError(Exception):
         Names the input and says what to do.
     code
         Short code of the error, as records and HTTP answers carry it; `default_code` without it.
-
-    Attributes
-    ----------
-    code
-        As given, or `default_code`. `docs/troubleshooting.md` has the cause and cure of each.
-    exit_code
-        Exit code of a command that ends over the error.
+        `docs/troubleshooting.md` has the cause and cure of each.
 
     Examples
     --------
