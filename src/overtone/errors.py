@@ -124,7 +124,23 @@ _RETRYABLE = frozenset(
 
 
 class OvertoneError(Exception):
-    """Base of every error that is meant for the user. `str(error)` is the whole message."""
+    """Base of every error that is meant for the user. `str(error)` is the whole message.
+
+    Parameters
+    ----------
+    message
+        Names the input and says what to do.
+    code
+        Short code of the error, as records and HTTP answers carry it; `default_code` without it.
+        `docs/troubleshooting.md` has the cause and cure of each.
+
+    Examples
+    --------
+    >>> from overtone import expand
+    >>> (entry,) = expand(["missing.wav"])
+    >>> print(entry.error.code, entry.error.exit_code, entry.error)
+    not_found 1 missing.wav: no such file or folder; check the path
+    """
 
     exit_code: ClassVar[int] = 4
     default_code: ClassVar[Code] = Code.ERROR
@@ -156,56 +172,87 @@ def with_source(error: OvertoneError, name: str) -> OvertoneError:
 
 
 class UsageError(OvertoneError):
-    """The call itself is wrong: an unknown option, a value out of range, two options at odds."""
+    """The call itself is wrong: an unknown option, a value out of range, two options at odds. Exit code 2.
+
+    Examples
+    --------
+    >>> from overtone import Options, UsageError
+    >>> try:
+    ...     Options(window=0.01)
+    ... except UsageError as error:
+    ...     print(error)
+    --window is 0.01; 0.1 to 600 is possible.
+    """
 
     exit_code = 2
     default_code = Code.USAGE
 
 
 class InputError(OvertoneError):
-    """One input cannot be used. Codes: not_found, unreadable, empty, not_audio, no_audio, bad_samples,
-    bad_rate, too_many_channels, directory_loop, too_short, bad_list, decoder_died."""
+    """One input cannot be used; the others are not touched. Exit code 1.
+
+    It is the `error` of that input's result, and ends no run.
+
+    Notes
+    -----
+    Codes: not_found, unreadable, empty, not_audio, no_audio, bad_samples, bad_rate, too_many_channels, directory_loop,
+    too_short, bad_list, decoder_died.
+    """
 
     exit_code = 1
     default_code = Code.BAD_INPUT
 
 
 class BudgetError(OvertoneError):
-    """The memory budget cannot hold the model or this input. The message gives the number that would do."""
+    """The memory budget cannot hold the model or this input; the message gives one that would. Exit code 3."""
 
     exit_code = 3
     default_code = Code.OVER_BUDGET
 
 
 class ModelError(OvertoneError):
-    """The model cannot be had or used."""
+    """The model cannot be loaded or used. Exit code 4."""
 
     default_code = Code.MODEL
 
 
 class CheckpointError(ModelError):
-    """A checkpoint folder is missing a part, or a part is broken, unknown or of the wrong shape."""
+    """A checkpoint folder is missing a part, or a part is broken, unknown or of the wrong shape. Exit code 4."""
 
     default_code = Code.CHECKPOINT
 
 
 class DownloadError(ModelError):
-    """A hub could not be reached, or does not have what was asked for."""
+    """A hub could not be reached, or does not have the model asked for. Exit code 4."""
 
     default_code = Code.DOWNLOAD
 
 
 class DeviceError(OvertoneError):
-    """The device or the precision asked for is not to be had on this machine."""
+    """The device or the precision asked for is not available on this machine. Exit code 4."""
 
     default_code = Code.DEVICE
 
 
 class RefusedError(OvertoneError):
-    """A service does not take a request. Codes: bad_request, unauthorized, unknown, upload_timeout, too_large,
-    too_long, unsupported_type, busy, gone, not_ready, no_space, deadline; and unreachable, where there is none.
+    """A service does not take a request: now, from this caller, or at all. Exit code 1.
 
-    retry_after_s: when it is worth asking again; None where it is not, or that is not known.
+    Parameters
+    ----------
+    message, code
+        As of `OvertoneError`.
+    retry_after_s
+        Seconds until it is worth asking again; None where it is not, or that is not known.
+
+    Attributes
+    ----------
+    retry_after_s
+        As given.
+
+    Notes
+    -----
+    Codes: bad_request, unauthorized, unknown, upload_timeout, too_large, too_long, unsupported_type, busy, gone,
+    not_ready, no_space, deadline; and unreachable, where there is none.
     """
 
     exit_code = 1
@@ -217,7 +264,20 @@ class RefusedError(OvertoneError):
 
 
 class OutOfMemory(OvertoneError):  # noqa: N818 - what every runtime calls it
-    """A backend ran out of memory while running a batch. Nothing of the batch was kept, but for `left_bytes`."""
+    """A backend ran out of memory while running a batch, of which nothing was kept. Exit code 3.
+
+    Parameters
+    ----------
+    message, code
+        As of `OvertoneError`.
+    left_bytes
+        Memory that the batch has left behind all the same.
+
+    Attributes
+    ----------
+    left_bytes
+        As given.
+    """
 
     exit_code = 3
     default_code = Code.OUT_OF_MEMORY

@@ -21,22 +21,71 @@ SegmentMode = Literal["vad", "window", "none"]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Options of a recognizer. Seconds are seconds of audio; None leaves the choice to Overtone.
+    """Options of a recognizer, frozen and checked when made.
 
-    model: `tiny`, an alias, a hub id or a checkpoint folder. hub: where ids are looked up.
-    memory: budget of the whole process (of the device, on a GPU), as `2GiB` or bytes; None takes the free memory, less
-    a margin. device: `auto`, `cpu`, `cuda:N`, several of them joined by commas, `cuda:all`.
-    precision: None is what a converted model was made in, else `fp32`, which is exact; the others are faster, and
-    `overtone models convert` measures what they cost. backend: `auto` is OpenVINO on a CPU and PyTorch on CUDA.
-    threads: for the model on a CPU; None takes the cores this process may use. decoders: sources decoded at once.
-    decode_processes: decode files in so many separate processes, on a GPU; 0 decodes in threads.
-    segment: `vad` cuts audio longer than `max_segment` where speech pauses; `window` cuts `window` seconds every
-    `hop`; `none` runs a file whole. context: `full` is `none` by its other name: attention over the whole file.
-    keep_silence: run the model on silence too, as FunASR does. channels: `mix` is their mean, `split` gives a result
-    per channel. granularity: how fine the answer is; `frame` keeps every frame. labels: `english` or `published`.
-    batch_size_s: most padded seconds in a batch. batch_size_threshold_s: segments longer than this run alone.
-    ignore_unknown_tensors: load a checkpoint that holds more than the network knows.
-    offload: keep part of the network on the CPU where the GPU cannot hold it; each batch then moves it over.
+    Seconds are seconds of audio; None leaves the choice to Overtone.
+
+    Attributes
+    ----------
+    model
+        `tiny`, an alias, a hub id or a checkpoint folder.
+    hub
+        Hub on which ids are looked up: `hf` (Hugging Face) or `ms` (ModelScope).
+    memory
+        Budget of the whole process (of the device, on a GPU), as `2GiB` or bytes; None takes the free memory, less a
+        margin.
+    device
+        `auto`, `cpu`, `cuda:N`, several of them joined by commas, or `cuda:all`.
+    precision
+        None is the precision that a converted model was made in, else `fp32`, which is exact; the others are faster,
+        and `overtone models convert` measures what they cost.
+    backend
+        `auto` is OpenVINO on a CPU and PyTorch on CUDA.
+    threads
+        Threads of the model on a CPU; None takes the cores that this process may use.
+    decoders
+        Sources decoded at once.
+    decode_processes
+        Processes that decode files, for a GPU; 0 decodes in threads.
+    segment
+        `vad` cuts audio longer than `max_segment` where speech pauses; `window` cuts `window` seconds every `hop`;
+        `none` runs a file whole.
+    max_segment
+        Longest segment of `vad`, in seconds.
+    window
+        Seconds of a window.
+    hop
+        Seconds from one window to the next; None is `window`, so that none overlap.
+    context
+        `segment` is attention within a segment; `full`, over the whole file, is `segment="none"` by its other name.
+    keep_silence
+        Run the model on silence too, as FunASR does.
+    channels
+        `mix` is the mean of all channels; `split` gives a result for each.
+    granularity
+        Detail of the answer: `utterance`, `segment`, or `frame`, which keeps every frame.
+    labels
+        `english`, or `published` as in the checkpoint.
+    batch_size_s
+        Most padded seconds in a batch.
+    batch_size_threshold_s
+        Segments longer than this many seconds run alone.
+    ignore_unknown_tensors
+        Load a checkpoint that holds more than the network knows.
+    offload
+        Keep part of the network on the CPU where the GPU cannot hold it; each batch then moves it over.
+
+    Raises
+    ------
+    UsageError
+        A value of another type or out of its range, or two options at odds.
+
+    Examples
+    --------
+    >>> from overtone import Options
+    >>> options = Options(memory="2GiB", segment="window", window=2.0)
+    >>> options.memory_bytes, options.replace(hop=1.0).hop
+    (2147483648, 1.0)
     """
 
     model: str = option("tiny", "tiny, an alias (see `overtone models list`), a hub id, or a checkpoint folder.")

@@ -16,22 +16,53 @@ Language = Literal["auto", "zh", "en", "yue", "ja", "ko", "nospeech"]
 
 @dataclass(frozen=True, slots=True)
 class TranscribeOptions(Options):
-    """Options of a transcriber: the options of `Options`, and these. Seconds are seconds of audio.
+    """Options of a transcriber: those of `Options` that are not for emotion alone, and these.
 
-    model: the recognizer (SenseVoice or Paraformer): an alias, a hub id or a checkpoint folder.
-    vad: what finds speech: `silero`, which is inside the package, or an FSMN-VAD: `fsmn-vad`, a hub id or a folder.
-    punctuation: a CT-Transformer (`ct-punc`, a hub id, a folder) for a recognizer that writes none; `none` leaves it
-    out; `auto` takes `ct-punc` for a Paraformer and none for SenseVoice, which punctuates by itself.
-    speakers: tell speakers apart, with the CAM++ model that `speaker_model` names. num_speakers: how many there are, if
-    that is known. emotion: an emotion2vec model (`tiny`, `plus-large`, ...) to tell the mood of each sentence with;
-    without it a SenseVoice's own word is given.
-    speaker_device, emotion_device: where these run; None is `device`. vad_device, punctuation_device: likewise; None is
-    the CPU, for which they are small enough.
-    language: of all speech, for SenseVoice; `auto` lets it decide. itn: write numbers and punctuation, not words for
-    them (SenseVoice). hotwords: words to listen for, blanks between them (Paraformer with SeACo).
-    max_segment is FunASR's max_single_segment_time, in seconds. merge_length_s: join stretches of speech up to so long.
-    max_end_silence_ms: silence that ends a stretch of speech, for FSMN-VAD; None goes by FunASR's schedule, which
-    docs/transcription.md shows.
+    Attributes
+    ----------
+    model
+        The recognizer (SenseVoice or Paraformer): an alias, a hub id or a checkpoint folder.
+    vad
+        Speech detector: `silero`, which is inside the package, or an FSMN-VAD: `fsmn-vad`, a hub id or a folder.
+    punctuation
+        A CT-Transformer (`ct-punc`, a hub id, a folder) for a recognizer that writes none; `none` leaves it out; `auto`
+        takes `ct-punc` for a Paraformer and none for SenseVoice, which punctuates by itself.
+    speakers
+        Tell speakers apart, with `speaker_model`.
+    speaker_model
+        CAM++ model for speakers: `cam++`, a hub id or a folder.
+    num_speakers
+        Number of speakers, if it is known.
+    emotion
+        emotion2vec model (`tiny`, `plus-large`, ...) for the mood of each sentence; None takes a SenseVoice's own word.
+    vad_device, punctuation_device
+        Devices of these stages; None is the CPU, for which they are small enough.
+    speaker_device, emotion_device
+        Devices of these stages; None is `device`.
+    language
+        Language of all speech, for SenseVoice; `auto` lets it decide.
+    itn
+        Write numbers as figures, and punctuation (SenseVoice).
+    hotwords
+        Words to listen for, blanks between them (Paraformer with SeACo).
+    max_segment
+        Longest segment in seconds, FunASR's `max_single_segment_time`.
+    merge_length_s
+        Join stretches of speech that an FSMN-VAD finds up to this many seconds.
+    max_end_silence_ms
+        Silence that ends a stretch of speech, for an FSMN-VAD; None goes by FunASR's schedule, which
+        docs/transcription.md shows.
+
+    Raises
+    ------
+    UsageError
+        A value of another type or out of its range, two options at odds, or one for a stage that is left out.
+
+    Examples
+    --------
+    >>> from overtone import TranscribeOptions
+    >>> TranscribeOptions(model="paraformer-zh", speakers=True, num_speakers=2).num_speakers
+    2
     """
 
     model: str = option("sensevoice", "The recogniser: sensevoice, paraformer-zh, a hub id, or a checkpoint folder.")
