@@ -95,6 +95,9 @@ class Code(str, Enum):
     def __format__(self, format_spec: str) -> str:
         return format(self.value, format_spec)
 
+    def __repr__(self) -> str:
+        return repr(self.value)
+
     @property
     def retryable(self) -> bool:
         """True where the same call may succeed later, with nothing changed."""
@@ -109,14 +112,11 @@ _RETRYABLE = frozenset(
         Code.CANCELLED,
         Code.DEADLINE,
         Code.DECODER_DIED,
-        Code.DEVICE_LOST,
-        Code.DIED,
         Code.DOWNLOAD,
         Code.GONE,
         Code.LOST,
         Code.NO_SPACE,
         Code.NOT_READY,
-        Code.PROCESS_DIED,
         Code.UNREACHABLE,
         Code.UPLOAD_TIMEOUT,
     }
@@ -147,7 +147,7 @@ class OvertoneError(Exception):
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
         super().__init__(message)
-        self.code: str = self.default_code if code is None else _CODES.get(code, code)
+        self.code: str = _CODES.get(code, code) if code else self.default_code
         """A `Code`; another text where a record of another release has one."""
 
     @property

@@ -56,6 +56,7 @@ def test_every_code_of_the_enumeration_has_a_text_or_is_inside(maker: ModuleType
 def test_a_code_is_a_text_like_any_other():
     code = Code.NOT_FOUND
     assert [str(code), f"{code}", f"{code:>12}"] == ["not_found", "not_found", "   not_found"]
+    assert repr(code) == "'not_found'"
     assert code == "not_found"
     assert {"not_found": 1}[code] == 1
     assert json.loads(json.dumps({"code": code, code: 1})) == {"code": "not_found", "not_found": 1}
@@ -68,6 +69,7 @@ def test_an_error_has_its_codes_member_and_keeps_a_text_that_is_none():
     for error in (InputError("", code="not_found"), pickle.loads(pickle.dumps(InputError("", code="not_found")))):
         assert error.code is Code.NOT_FOUND
     assert UsageError("").code is Code.USAGE
+    assert UsageError("", code="").code is Code.USAGE
     assert RefusedError("", code="busy").retryable
     assert InputError("", code="of tomorrow").code == "of tomorrow"
     assert not InputError("", code="of tomorrow").retryable
