@@ -58,8 +58,8 @@ class GraphRunner(Protocol):
     def preempt(self) -> None:
         """Have `run` end with `Preempted` where that can still be done soon. Called by other threads."""
 
-    def trim(self) -> None:
-        """Give back what runs left allocated, to the system."""
+    def release(self) -> None:
+        """Give back what runs left allocated, to the heap; their outputs are no longer valid."""
 
     def release_file_pages(self) -> None:
         """Give back the pages of the weights' file, which were packed at the first run."""

@@ -125,11 +125,11 @@ class EmotionRecognizer(Pipeline[Options, PooledEmotion, EmotionResult]):
 
     def make_aggregator(self, call: CallOptions[Options]) -> EmotionAggregator:
         """An aggregator that pools frames over the channel."""
-        network = self._runtime.model
+        task = self._runtime.model.task
         return EmotionAggregator(
-            network.task.head,
-            hop=network.task.hop,
-            dim=network.task.dim,
+            task.head,
+            hop=task.hop,
+            dim=task.dim,
             want_frames=call.frames,
             as_published=call.options.labels == "published",
         )

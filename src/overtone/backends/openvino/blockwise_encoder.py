@@ -18,7 +18,7 @@ import numpy.typing as npt
 from overtone.backends.openvino.block_attention import BlockAttention
 from overtone.backends.openvino.runtime import Array, CompiledModel, openvino, read_model
 from overtone.errors import ModelError
-from overtone.system.machine import drop_mapped, trim_heap
+from overtone.system.machine import drop_mapped
 
 _TOKENS = 256
 """Tokens that a piece between two attentions runs on at a time."""
@@ -80,13 +80,11 @@ class BlockwiseEncoder:
         """Give back the pages of the weights' file."""
         drop_mapped(self._path.with_suffix(".bin"))
 
-    def trim(self) -> None:
+    def release(self) -> None:
         """Give back what runs left allocated, also one that broke off."""
         for piece in self._pieces:
             piece.release()
         self._attention.release()
-        self.release_file_pages()
-        trim_heap()
 
 
 def _rows(name: str, array: Array, start: int) -> Array:

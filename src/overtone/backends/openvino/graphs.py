@@ -97,7 +97,8 @@ class OpenvinoGraphs:
 
     def _release(self) -> None:
         for runner in self.runners.values():
-            runner.trim()
+            runner.release()
+            runner.release_file_pages()
 
     def close(self) -> None:
         """Free them."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy.typing as npt
 
 from overtone.errors import CheckpointError, DeviceError, ModelError
-from overtone.system.machine import drop_mapped, trim_heap
+from overtone.system.machine import drop_mapped
 from overtone.system.telemetry import without_telemetry
 
 Array = npt.NDArray[Any]
@@ -178,9 +178,3 @@ class CompiledModel:
         """Give back what runs left allocated, to the heap; what they gave is no longer valid."""
         self._compiled.release_memory()
         self._request = self._compiled.create_infer_request()  # the old one holds its last outputs
-
-    def trim(self) -> None:
-        """Give back what runs left allocated, to the system."""
-        self.release()
-        self.release_file_pages()
-        trim_heap()

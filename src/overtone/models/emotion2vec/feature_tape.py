@@ -53,9 +53,9 @@ class FeatureTape:
         """Have `run` end before the next stretch."""
         self._preempted = True
 
-    def trim(self) -> None:
+    def release(self) -> None:
         """Give back what runs left allocated."""
-        self._stretch.trim()
+        self._stretch.release()
 
     def release_file_pages(self) -> None:
         """Give back the pages of the weights' file."""
@@ -70,9 +70,8 @@ class FeatureTape:
         for chunk, stretch in enumerate(self._stretches(tape)):
             if self._preempted:
                 raise Preempted
-            made[chunk * self._chunk : (chunk + 1) * self._chunk] = self._stretch.run({"waveforms": stretch})[
-                "features"
-            ][0]
+            found = self._stretch.run({"waveforms": stretch})["features"]
+            made[chunk * self._chunk : (chunk + 1) * self._chunk] = found[0]
         counts = [a.frames_of(len(waveform)) for waveform in waveforms]
         features = np.zeros((len(counts), frames or max(counts), a.embed_dim), np.float32)
         for row, start, count in zip(features, starts, counts, strict=True):
