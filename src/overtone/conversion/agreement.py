@@ -25,21 +25,19 @@ def measure(
     record."""
     task = task_of(checkpoint)
     expected, found = (_answers(task, model, windows) for model in models)
-    if isinstance(expected[0], EmotionOutput):
+    if any(isinstance(output, EmotionOutput) for output in expected):
         task.read_weights(models[0].folder)
         return compare(_means(expected), _means(found), task.head, audio)
     edits = tokens = 0
-    cosines: list[float] = []
+    found_cosines: list[npt.NDArray[np.float64]] = []
     for wanted, got in zip(expected, found, strict=True):
         if isinstance(wanted, TokenOutput) and isinstance(got, TokenOutput):
             edits += distance(wanted.tokens.tolist(), got.tokens.tolist())
             tokens += len(wanted.tokens)
         elif isinstance(wanted, SpeakerEmbeddings) and isinstance(got, SpeakerEmbeddings):
-            lengths = np.linalg.norm(wanted.embeddings, axis=1) * np.linalg.norm(got.embeddings, axis=1)
-            products = (wanted.embeddings * got.embeddings).sum(axis=1)
-            cosines += (products / np.maximum(lengths, 1e-30)).tolist()
-    if cosines:
-        return Agreement(audio, len(expected), None, None, float(np.mean(cosines)))
+            found_cosines.append(_cosines(wanted.embeddings, got.embeddings))
+    if found_cosines:
+        return Agreement(audio, len(expected), None, None, float(np.concatenate(found_cosines).mean(dtype=np.float64)))
     return Agreement(audio, len(expected), None, None, None, tokens=max(0.0, 1 - edits / max(1, tokens)))
 
 
@@ -47,13 +45,19 @@ def compare(
     expected: npt.NDArray[np.float64], found: npt.NDArray[np.float64], head: Head | None, audio: str
 ) -> Agreement:
     """Agreement of two models' mean embeddings, each (windows, dim)."""
-    lengths = np.linalg.norm(expected, axis=1) * np.linalg.norm(found, axis=1)
-    cosine = float(((expected * found).sum(axis=1) / np.maximum(lengths, 1e-30)).mean())
+    cosine = float(_cosines(expected, found).mean())
     if head is None:
         return Agreement(audio, len(expected), None, None, cosine)
     ours, theirs = head.scores(found), head.scores(expected)
     same = float((ours.argmax(axis=1) == theirs.argmax(axis=1)).mean())
     return Agreement(audio, len(expected), same, float(np.abs(ours - theirs).mean()), cosine)
+
+
+def _cosines(expected: npt.NDArray[np.floating], found: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Cosine of each pair of rows, (rows,)."""
+    lengths = np.linalg.norm(expected, axis=1) * np.linalg.norm(found, axis=1)
+    cosines: npt.NDArray[np.float64] = (expected * found).sum(axis=1) / np.maximum(lengths, 1e-30)
+    return cosines
 
 
 def _means(outputs: Sequence[ModelOutput]) -> npt.NDArray[np.float64]:

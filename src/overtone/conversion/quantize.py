@@ -20,9 +20,6 @@ from overtone.types import Samples
 _SAMPLES = 24
 """Windows of speech and stretches of waveform that ranges of activations are taken from."""
 
-_CONVOLUTIONS = ("features", "speaker")
-"""Graphs without attention."""
-
 _MEMORIES = r".*fsmn_block.*"
 """Convolutions that each see one channel: hardly any work, and OpenVINO (2026.4) cannot run them in 8 bits as NNCF
 writes them, with a range for each channel."""
@@ -43,7 +40,7 @@ def quantize(checkpoint: Checkpoint, reference: Converted, folder: Path, windows
     graphs.close()
     for name, items in given.items():
         # Attention is kept from losing more than it gains; convolutions need no such care.
-        kind = None if name in _CONVOLUTIONS else nncf.ModelType.TRANSFORMER
+        kind = None if name in task.convolutional else nncf.ModelType.TRANSFORMER
         with _quiet():
             smaller = nncf.quantize(
                 read_model(reference.folder / f"{name}.xml"),

@@ -9,7 +9,6 @@ from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from overtone.errors import CheckpointError
 from overtone.models.checkpoints import Checkpoint
 from overtone.options.transcription import TranscribeOptions
 
@@ -50,13 +49,11 @@ class ModelFamily:
         strict: refuse tensors that the network does not know.
         Raises CheckpointError.
         """
-        raise NotImplementedError
+        raise NotImplementedError  # every family has one
 
-    def task(self, checkpoint: Checkpoint) -> Task:
-        """The work on a batch of waveforms. Raises CheckpointError for a family that is given no segments."""
-        raise CheckpointError(
-            f"{checkpoint.name}: is a model for {ROLE_NAMES[self.role]} ({checkpoint.kind}), which runs beside others."
-        )
+    def task(self, checkpoint: Checkpoint) -> Task | None:
+        """The work on a batch of waveforms; None for a family that is given no segments. Raises CheckpointError."""
+        return None
 
     def check(self, checkpoint: Checkpoint) -> None:
         """Raise CheckpointError for texts that are broken or ask for something that is not implemented.
@@ -86,5 +83,5 @@ class ModelFamily:
         """Raise UsageError for options that a recognizer of this class does not take."""
 
     def decode_params(self, kind: str, options: TranscribeOptions) -> Hashable:
-        """Parameters of a batch for a recognizer of this class."""
-        raise NotImplementedError
+        """Parameters of a batch for a recognizer of this class; None where it has none."""
+        return None

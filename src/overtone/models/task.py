@@ -85,6 +85,8 @@ class Task(ABC):
     """The meaning of its tokens, where its answers are `TokenOutput`s."""
     blockwise: Sequence[str] = ()
     """Graphs whose attention a CPU computes block by block where files are run whole."""
+    convolutional: Sequence[str] = ()
+    """Graphs without attention, which 8 bits need not be gentle with."""
     warm_up: Sequence[Shape] = (Shape(1, 0.5), Shape(1, 8.0))
     """Batches that are run once, so that resident memory does not grow later. Few and many frames: OpenVINO packs
     weights anew for either."""

@@ -35,7 +35,7 @@ def windows(samples: int) -> npt.NDArray[np.int32]:
 class SpeakerTask(Task):
     """Runs the graph `speaker`; answers are `SpeakerEmbeddings`."""
 
-    graphs = ("speaker",)
+    graphs = convolutional = ("speaker",)
     hop = SHIFT
     min_samples = 1
 

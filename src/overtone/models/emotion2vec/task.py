@@ -22,6 +22,7 @@ class EmotionTask(Task):
 
     graphs = ("features", "encoder")
     blockwise = ("encoder",)
+    convolutional = ("features",)
     warm_up = (Shape(1, 0.2125), Shape(1, 2.0125))
     """10 and 100 frames. OpenVINO packs float32 weights one way for few or many tokens and another way for some
     hundred; both are made at the start, so that resident memory does not grow later."""
