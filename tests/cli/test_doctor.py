@@ -42,8 +42,7 @@ def test_doctor_decodes_a_file_and_says_when_that_fails(monkeypatch, capsys):
     ],
 )
 def test_doctor_advises_on_a_gpus_allocator(monkeypatch, capsys, version, variable, value, advised):
-    import torch
-
+    torch = pytest.importorskip("torch", reason="PyTorch, which doctor asks about GPUs, is not installed")
     monkeypatch.setattr(torch, "__version__", version)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
