@@ -15,9 +15,17 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 
-def option(default: Any, help: str, *, range: tuple[float, float] | None = None) -> Any:
-    """A dataclass field with its line of `--help` and the least and greatest value that is possible."""
-    return dataclasses.field(default=default, metadata={"help": help, "range": range})
+def option(default: Any, help: str, *, range: tuple[float, float] | None = None, emotion_only: bool = False) -> Any:
+    """A dataclass field with its line of `--help` and the least and greatest value that is possible.
+
+    emotion_only: transcription, which has the options of emotion too, refuses it.
+    """
+    return dataclasses.field(default=default, metadata={"help": help, "range": range, "emotion_only": emotion_only})
+
+
+def emotion_only(settings: type[DataclassInstance]) -> tuple[str, ...]:
+    """Names of the options that transcription refuses, in order."""
+    return tuple(field.name for field in dataclasses.fields(settings) if field.metadata.get("emotion_only"))
 
 
 def help_of(settings: type[DataclassInstance]) -> dict[str, str]:

@@ -113,20 +113,25 @@ class Options:
     max_segment: float = option(
         30.0, "Longest segment of vad, in seconds; shorter audio is not cut.", range=(1.0, 600.0)
     )
-    window: float = option(4.0, "Seconds of a window, with --segment window.", range=(0.1, 600.0))
+    window: float = option(4.0, "Seconds of a window, with --segment window.", range=(0.1, 600.0), emotion_only=True)
     hop: float | None = option(
-        None, "Seconds from one window to the next. Default: the window, so that none overlap.", range=(0.02, 600.0)
+        None,
+        "Seconds from one window to the next. Default: the window, so that none overlap.",
+        range=(0.02, 600.0),
+        emotion_only=True,
     )
     context: Literal["segment", "full"] = option(
-        "segment", "segment: attention within a segment; full: over the whole file, in linear memory."
+        "segment",
+        "segment: attention within a segment; full: over the whole file, in linear memory.",
+        emotion_only=True,
     )
-    keep_silence: bool = option(False, "Judge silence too, instead of reporting it as silence.")
+    keep_silence: bool = option(False, "Judge silence too, instead of reporting it as silence.", emotion_only=True)
     channels: Literal["mix", "split"] = option("mix", "mix: the mean of all channels; split: a result for each.")
     granularity: Granularity = option(
-        "segment", "utterance: one answer a file; segment: and its timeline; frame: and every 20 ms."
+        "segment", "utterance: one answer a file; segment: and its timeline; frame: and every 20 ms.", emotion_only=True
     )
     labels: Literal["english", "published"] = option(
-        "english", "english, or published as in the checkpoint (生气/angry)."
+        "english", "english, or published as in the checkpoint (生气/angry).", emotion_only=True
     )
     batch_size_s: float | None = option(
         None, "Most padded seconds in a batch, on top of what memory allows.", range=(1.0, 1e6)
@@ -136,7 +141,9 @@ class Options:
     )
     ignore_unknown_tensors: bool = option(False, "Load a checkpoint that holds tensors the network does not know.")
     offload: bool = option(
-        False, "Keep part of a model that its GPU cannot hold on the CPU: slower, as each batch moves it over."
+        False,
+        "Keep part of a model that its GPU cannot hold on the CPU: slower, as each batch moves it over.",
+        emotion_only=True,
     )
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from overtone.errors import UsageError
-from overtone.options.check import flag, help_of, option
+from overtone.options.check import emotion_only, flag, help_of, option
 from overtone.options.emotion import Options
 
 Language = Literal["auto", "zh", "en", "yue", "ja", "ko", "nospeech"]
@@ -90,7 +90,7 @@ class TranscribeOptions(Options):
 
     def __post_init__(self) -> None:
         Options.__post_init__(self)
-        for name in _UNFIT:
+        for name in emotion_only(Options):
             if getattr(self, name) != _DEFAULTS[name]:
                 raise UsageError(f"{flag(name)} is for emotion alone; leave it out for transcription.")
         if self.num_speakers is not None and not self.speakers:
@@ -130,11 +130,8 @@ class TranscribeOptions(Options):
     @classmethod
     def names(cls) -> tuple[str, ...]:
         """Names of the options there are to set: those for emotion alone left out."""
-        return tuple(field.name for field in dataclasses.fields(cls) if field.name not in _UNFIT)
+        return tuple(field.name for field in dataclasses.fields(cls) if not field.metadata["emotion_only"])
 
-
-_UNFIT = ("window", "hop", "context", "keep_silence", "granularity", "labels", "offload")
-"""Options of emotion that mean nothing here."""
 
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(Options)}
 
