@@ -21,9 +21,9 @@ from helpers.server.transcribing import environment, transcribing
 from helpers.waiting import until
 from overtone.errors import RefusedError, UsageError
 from overtone.options.emotion import Options
+from overtone.output.record_reader import parse_record
 from overtone.output.records import to_record
 from overtone.pipelines.transcription import Transcriber
-from overtone.server.api.record_formats import parse_record
 from overtone.server.api.transcription_schemas import Transcription
 from overtone.server.settings import Settings
 from overtone.server.state import load_models, transcription_for

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
+from overtone.output.record_reader import parse_record
 from overtone.output.records import expect_type
 from overtone.server.api.dependencies import BodyChunks, RequestOwner, ServerState
 from overtone.server.api.openai_format import (
@@ -21,7 +22,7 @@ from overtone.server.api.openai_format import (
     ParameterError,
     body_of,
 )
-from overtone.server.api.record_formats import convert_records, parse_record
+from overtone.server.api.record_formats import convert_records
 from overtone.server.api.transcription_schemas import OpenaiError, OpenaiTranscription
 from overtone.server.api.upload_request import UploadRequest, receive_upload, with_timing_headers
 from overtone.server.state import Server
