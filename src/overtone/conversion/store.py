@@ -22,6 +22,7 @@ from overtone.models.converted import FORMAT, Converted
 from overtone.models.registry import family_of
 from overtone.options import sources
 from overtone.system import subprocess_call
+from overtone.system.files import replace_atomically
 
 _LOG = logging.getLogger("overtone")
 
@@ -173,7 +174,6 @@ def sha256(path: Path) -> str:
             found.update(chunk)
     with suppress(OSError):
         memo.parent.mkdir(parents=True, exist_ok=True)
-        part = memo.with_suffix(f".{os.getpid()}")
-        part.write_text(found.hexdigest(), encoding="ascii")
-        os.replace(part, memo)
+        with replace_atomically(memo) as part:
+            part.write(found.hexdigest().encode())
     return found.hexdigest()
