@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from overtone.system.files import replace_atomically
+from overtone.system.files import read_capped, read_text_capped, replace_atomically
 
 
 @contextmanager
@@ -145,3 +146,45 @@ def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
     replace(path)
     assert not path.is_symlink()
     assert (path.read_bytes(), target.read_bytes()) == (b"new", b"old")
+
+
+# Read.
+
+
+def test_a_file_is_read_up_to_its_limit(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"abc")
+    assert read_capped(path, 3) == b"abc"
+    assert read_capped(path, 2) is None
+    assert read_text_capped(path, 2) is None
+    path.write_bytes(b"")
+    assert read_capped(path, 0) == b""
+
+
+def test_what_does_not_say_its_size_has_a_limit_too(tmp_path: Path) -> None:
+    assert read_capped(Path("/dev/zero"), 1 << 20) is None
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for size, found in ((100_000, b"x" * 100_000), (100_001, None)):
+        writer = threading.Thread(target=pipe.write_bytes, args=(b"x" * size,))
+        writer.start()
+        assert read_capped(pipe, 100_000) == found
+        writer.join()
+
+
+@pytest.mark.parametrize("data", [b"", b"a\nb", b"a\r\nb\rc\n\r\n", "é\r\n情".encode(), b"\xef\xbb\xbfa", b"a\r"])
+def test_a_text_is_the_one_that_open_gives(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "text"
+    path.write_bytes(data)
+    assert read_text_capped(path, 100) == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("data", [b"ab\xff", b"\xc3", b"a" * 10_000 + b"\xe6\x83"])
+def test_an_error_in_a_text_is_the_one_that_open_gives(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "text"
+    path.write_bytes(data)
+    with pytest.raises(UnicodeDecodeError) as expected:
+        path.read_text(encoding="utf-8")
+    with pytest.raises(UnicodeDecodeError) as found:
+        read_text_capped(path, 100_000)
+    assert str(found.value) == str(expected.value)

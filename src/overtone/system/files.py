@@ -1,8 +1,9 @@
-"""Files replaced all at once."""
+"""Files replaced all at once, and read up to a limit."""
 
 from __future__ import annotations
 
 import errno
+import io
 import os
 import secrets
 from collections.abc import Iterator
@@ -60,3 +61,20 @@ def sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(handle)
+
+
+def read_capped(path: Path, limit: int) -> bytes | None:
+    """The content of a file; None if it has more than `limit` bytes, also where its size is not known. OSError."""
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size > limit or len(data := file.read(limit + 1)) > limit:
+            return None
+    return data
+
+
+def read_text_capped(path: Path, limit: int) -> str | None:
+    """The text of a UTF-8 file, with every line ending in `\\n`; None if it has more than `limit` bytes.
+
+    OSError, UnicodeDecodeError.
+    """
+    data = read_capped(path, limit)
+    return None if data is None else io.TextIOWrapper(io.BytesIO(data), encoding="utf-8").read()
