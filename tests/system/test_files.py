@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import threading
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from overtone.system.files import read_capped, read_text_capped, replace_atomically
+from overtone.system.files import iter_chunks, read_capped, read_text_capped, replace_atomically, sha256_file
 
 
 @contextmanager
@@ -188,3 +189,28 @@ def test_an_error_in_a_text_is_the_one_that_open_gives(tmp_path: Path, data: byt
     with pytest.raises(UnicodeDecodeError) as found:
         read_text_capped(path, 100_000)
     assert str(found.value) == str(expected.value)
+
+
+def test_chunks_are_the_content_and_the_file_is_closed_after(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"abcde")
+    file = path.open("rb")
+    assert list(iter_chunks(file, 2)) == [b"ab", b"cd", b"e"]
+    assert file.closed
+
+
+def test_chunks_that_nobody_wants_any_more_close_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"abcde")
+    file = path.open("rb")
+    chunks = iter_chunks(file, 2)
+    assert next(chunks) == b"ab"
+    chunks.close()
+    assert file.closed
+
+
+@pytest.mark.parametrize("size", [0, 3, 1 << 20, (1 << 20) + 1])
+def test_a_digest_is_that_of_the_whole_file(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(data := os.urandom(size))
+    assert sha256_file(path) == hashlib.sha256(data).hexdigest()

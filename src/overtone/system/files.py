@@ -1,15 +1,21 @@
-"""Files replaced all at once, and read up to a limit."""
+"""Files replaced all at once, read up to a limit, and read in chunks."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+CHUNK_BYTES = 64 << 10
+"""Bytes that are read at a time where nothing else is said: whole pages, and little enough for many clients at once."""
+
+_HASHED_BYTES = 1 << 20
 
 
 @contextmanager
@@ -78,3 +84,18 @@ def read_text_capped(path: Path, limit: int) -> str | None:
     """
     data = read_capped(path, limit)
     return None if data is None else io.TextIOWrapper(io.BytesIO(data), encoding="utf-8").read()
+
+
+def iter_chunks(file: BinaryIO, size: int = CHUNK_BYTES) -> Generator[bytes, None, None]:
+    """The rest of a file in chunks of `size` bytes, the last one shorter; it is closed after, or with the generator."""
+    with file:
+        while chunk := file.read(size):
+            yield chunk
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal. OSError."""
+    digest = hashlib.sha256()
+    for chunk in iter_chunks(path.open("rb"), _HASHED_BYTES):
+        digest.update(chunk)
+    return digest.hexdigest()

@@ -12,7 +12,7 @@ import numpy as np
 from overtone.errors import InputError, UsageError
 from overtone.output.formats import open_sink
 from overtone.output.records import Level
-from overtone.server.inference.upload_reader import in_pieces
+from overtone.system.files import iter_chunks
 from overtone.system.spooled_array import SpooledArray
 from overtone.types import (
     SAMPLE_RATE,
@@ -51,7 +51,7 @@ def convert_records(
                     raise UsageError(f"{form} holds one timeline; say of which file with `file`, or take JSON lines.")
                 sink.write(parse_record(json.loads(line)))
         # Of a file without an answer there is no timeline.
-        return in_pieces(open(path, "rb")) if path.exists() else _nothing()
+        return iter_chunks(open(path, "rb")) if path.exists() else _nothing()
     finally:
         path.unlink(missing_ok=True)
 
