@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from overtone.batching.cost_model import CostModel
+from overtone.system.files import replace_atomically
 
 
 def load_or_measure(folder: Path, key: tuple[object, ...], measure: Callable[[], CostModel]) -> CostModel:
@@ -24,18 +23,7 @@ def load_or_measure(folder: Path, key: tuple[object, ...], measure: Callable[[],
         return CostModel.from_dict(json.loads(path.read_text(encoding="utf-8")))
     cost = measure()
     with suppress(OSError):
-        _write(path, json.dumps(cost.as_dict()))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replace_atomically(path, mode=0o600) as file:
+            file.write(json.dumps(cost.as_dict()).encode())
     return cost
-
-
-def _write(path: Path, text: str) -> None:
-    """Write all or nothing, also with two processes at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    except OSError:  # a full disk, say
-        os.unlink(temporary)
-        raise

@@ -22,10 +22,9 @@ from overtone.models.converted import FORMAT, Converted
 from overtone.models.registry import family_of
 from overtone.options import sources
 from overtone.system import subprocess_call
+from overtone.system.files import replace_atomically, sha256_file
 
 _LOG = logging.getLogger("overtone")
-
-_CHUNK = 1 << 20
 
 
 def converted(checkpoint: Checkpoint, precision: str | None, *, strict: bool = True) -> Converted:
@@ -167,13 +166,9 @@ def sha256(path: Path) -> str:
     with suppress(OSError, UnicodeDecodeError):
         if len(known := memo.read_text(encoding="ascii").strip()) == 64:
             return known
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            found.update(chunk)
+    digest = sha256_file(path)
     with suppress(OSError):
         memo.parent.mkdir(parents=True, exist_ok=True)
-        part = memo.with_suffix(f".{os.getpid()}")
-        part.write_text(found.hexdigest(), encoding="ascii")
-        os.replace(part, memo)
-    return found.hexdigest()
+        with replace_atomically(memo) as file:
+            file.write(digest.encode())
+    return digest

@@ -18,6 +18,7 @@ from overtone.models.hub import BUNDLED, Hub, fetch, hub_id
 from overtone.models.tensor_file import TensorFile, TensorFileError
 from overtone.models.yaml_config import read_yaml
 from overtone.system.assets import asset
+from overtone.system.files import read_text_capped
 
 _TEXTS = (
     "config.yaml",
@@ -205,8 +206,8 @@ def _inside(folder: Path, named: str | None, default: str, name: str) -> Path:
 
 def _text(path: Path, name: str, max_bytes: int = _LARGEST_TEXT) -> str:
     try:
-        if path.stat().st_size > max_bytes:
+        if (text := read_text_capped(path, max_bytes)) is None:
             raise CheckpointError(f"{name}: {path.name} is larger than {max_bytes >> 20} MiB; it cannot be right.")
-        return path.read_text(encoding="utf-8")
+        return text
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{name}: {path.name} cannot be read ({error}).") from error

@@ -8,7 +8,6 @@ and `overtone.json`. The published weights may stand beside them or not.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 from overtone.errors import CheckpointError
 from overtone.models.checkpoints import CONVERTED
+from overtone.system.files import replace_atomically
 
 FORMAT = 2
 """Of the folder. Raised when its contents change; a cached model of another format is made again."""
@@ -122,6 +122,5 @@ def write(converted: Converted) -> None:
         "agreement": asdict(converted.agreement) if converted.agreement else None,
         "sizes": {name: (converted.folder / name).stat().st_size for name in made_in(converted.folder)},
     }
-    part = converted.folder / (CONVERTED + ".part")
-    part.write_text(json.dumps(said, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(part, converted.folder / CONVERTED)
+    with replace_atomically(converted.folder / CONVERTED) as file:
+        file.write((json.dumps(said, indent=1, ensure_ascii=False) + "\n").encode())

@@ -54,8 +54,8 @@ class EmbeddingWriter:
             return None
         path = self.path_of(result)
         with (
-            replacing(str(path)) as part,
-            zipfile.ZipFile(part, "w", zipfile.ZIP_STORED, allowZip64=True) as archive,
+            replacing(str(path)) as file,
+            zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive,
         ):
             for name, array in _arrays(result).items():
                 _add(archive, name, array.shape, array.dtype, [array])

@@ -253,7 +253,7 @@ def _listed(models: Mapping[str, str]) -> str:
 def _take_out(path: str, stretches: list[tuple[int, int]]) -> None:
     if not stretches:
         return
-    with replacing(path) as part, open(path, "rb") as old, open(part, "wb") as new:
+    with replacing(path) as new, open(path, "rb") as old:
         at = 0
         for start, stop in [*stretches, (os.path.getsize(path), 0)]:
             old.seek(at)
@@ -262,4 +262,4 @@ def _take_out(path: str, stretches: list[tuple[int, int]]) -> None:
                 new.write(data)
                 left -= len(data)
             at = stop
-        shutil.copymode(path, part)
+        shutil.copymode(path, new.name)

@@ -241,11 +241,5 @@ def _changing(path: Path) -> Iterator[None]:
 
 def _write(path: Path, keys: Iterable[StoredKey]) -> None:
     values = {"keys": {stored.owner.name: stored.as_dict() for stored in keys}}
-    with replacing(str(path)) as part:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with open(descriptor, "w", encoding="utf-8") as file:
-            os.fchmod(descriptor, 0o600)  # what a killed command left may be open to others
-            json.dump(values, file, indent=2)
-            file.write("\n")
-            file.flush()
-            os.fsync(descriptor)
+    with replacing(str(path), mode=0o600, sync=True) as file:
+        file.write(json.dumps(values, indent=2).encode() + b"\n")

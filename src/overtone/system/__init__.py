@@ -1,1 +1,1 @@
-"""The machine and this process: memory, processors, devices, child processes, the profiler."""
+"""The machine and this process: memory, processors, devices, files, child processes, the profiler."""

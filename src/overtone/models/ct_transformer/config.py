@@ -13,6 +13,7 @@ import numpy.typing as npt
 from overtone.errors import CheckpointError
 from overtone.models.checkpoints import Checkpoint, lines
 from overtone.models.layers.sanm_config import SanmConfig
+from overtone.system.files import read_text_capped
 
 GRAPH = "punctuation"
 """The model's only graph."""
@@ -71,10 +72,9 @@ def read_vocabulary(checkpoint: Checkpoint) -> dict[str, int]:
     """
     listed = "tokens.json" if (checkpoint.folder / "tokens.json").is_file() else "tokens.txt"
     path = checkpoint.file(listed)
-    if path.stat().st_size > _LARGEST_VOCABULARY:
-        raise CheckpointError(f"{checkpoint.name}: {listed} is larger than {_LARGEST_VOCABULARY >> 20} MiB.")
     try:
-        text = path.read_text(encoding="utf-8")
+        if (text := read_text_capped(path, _LARGEST_VOCABULARY)) is None:
+            raise CheckpointError(f"{checkpoint.name}: {listed} is larger than {_LARGEST_VOCABULARY >> 20} MiB.")
         words = json.loads(text) if path.suffix == ".json" else [line.rstrip() for line in lines(text)]
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{checkpoint.name}: {listed} cannot be read ({error}); fetch it again.") from error

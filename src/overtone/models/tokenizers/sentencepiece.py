@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from overtone.errors import CheckpointError
 from overtone.models.checkpoints import Checkpoint
+from overtone.system.files import read_capped
 
 BLANK = "▁"
 """The sign for a blank between words in pieces (U+2581)."""
@@ -34,9 +35,9 @@ class SentencePieceTokenizer:
         from sentencepiece import SentencePieceProcessor
 
         try:
-            if path.stat().st_size > _LARGEST:
+            if (data := read_capped(path, _LARGEST)) is None:
                 raise CheckpointError(f"{name}: {path.name} is larger than {_LARGEST >> 20} MiB; it cannot be right.")
-            self._processor = SentencePieceProcessor(model_proto=path.read_bytes())
+            self._processor = SentencePieceProcessor(model_proto=data)
         except (OSError, RuntimeError, ValueError, TypeError) as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[-1][:200]
             raise CheckpointError(f"{name}: {path.name} is no vocabulary of SentencePiece's ({reason}).") from error

@@ -8,10 +8,12 @@ import os
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from overtone.errors import Code, UsageError
+from overtone.system.files import replace_atomically
 
 DRAIN_BYTES = 1 << 20
 """Bytes kept before they are written; a record under this is one write."""
@@ -39,19 +41,17 @@ def map_write_errors(path: str) -> Iterator[None]:
 
 
 @contextmanager
-def replacing(path: str) -> Iterator[str]:
-    """The name of a sibling to write; it replaces `path` if the block succeeds and is removed if not."""
+def replacing(path: str, *, mode: int | None = None, sync: bool = False) -> Iterator[BinaryIO]:
+    """A new file beside `path` to write; it replaces `path`, or what that links to, if the block succeeds.
+
+    Missing folders are made. UsageError for a system error, also one of the block's. `mode`, `sync`: as in
+    `replace_atomically`.
+    """
     final = os.path.realpath(path)
-    part = final + PART
     with map_write_errors(path):
         make_parent(final)
-        try:
-            yield part
-            os.replace(part, final)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(part)
-            raise
+        with replace_atomically(Path(final), mode=mode, sync=sync, temporary=Path(final + PART)) as file:
+            yield file
 
 
 def make_folder(path: str) -> None:

@@ -60,5 +60,5 @@ def _figure(width: float, height: float) -> Any:
 
 
 def _save(figure: Any, path: str) -> None:
-    with replacing(path) as part:
-        figure.savefig(part, format="png", dpi=DPI)
+    with replacing(path) as file:
+        figure.savefig(file, format="png", dpi=DPI)

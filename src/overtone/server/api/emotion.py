@@ -32,8 +32,8 @@ from overtone.server.api.dependencies import (
 from overtone.server.api.params import CachedAnswer, InferenceRequest
 from overtone.server.api.schemas import Record, Vector
 from overtone.server.api.upload_request import UploadRequest, receive_upload, record_of, with_timing_headers
-from overtone.server.inference.upload_reader import in_pieces
 from overtone.server.state import Server
+from overtone.system.files import iter_chunks
 from overtone.types import EmotionResult
 
 _NPZ = "application/x-npz"
@@ -134,7 +134,7 @@ async def _embedding(server: Server, given: UploadRequest, form: str) -> Respons
     result = expect_type(results[0], EmotionResult)
     file = await asyncio.to_thread(_npz, result, server.spool.new_path(), frames)
     headers = with_timing_headers(results[0].timings, given.request, "miss")
-    return BodyChunks(in_pieces(file), _NPZ, headers)
+    return BodyChunks(iter_chunks(file), _NPZ, headers)
 
 
 def _vector(answer: CachedAnswer, given: UploadRequest) -> Response:

@@ -11,7 +11,7 @@ from overtone.errors import UsageError
 from overtone.output.formats import open_sink
 from overtone.output.record_reader import parse_record
 from overtone.output.records import Level
-from overtone.server.inference.upload_reader import in_pieces
+from overtone.system.files import iter_chunks
 
 Form = Literal["parquet", "csv", "srt", "vtt", "txt"]
 
@@ -36,7 +36,7 @@ def convert_records(
                     raise UsageError(f"{form} holds one timeline; say of which file with `file`, or take JSON lines.")
                 sink.write(parse_record(json.loads(line)))
         # Of a file without an answer there is no timeline.
-        return in_pieces(open(path, "rb")) if path.exists() else _nothing()
+        return iter_chunks(open(path, "rb")) if path.exists() else _nothing()
     finally:
         path.unlink(missing_ok=True)
 

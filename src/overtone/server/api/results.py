@@ -14,9 +14,9 @@ from overtone.errors import Code, RefusedError, UsageError
 from overtone.server.api.dependencies import LINES, BodyChunks, ServerState, error_responses, query
 from overtone.server.api.jobs import OwnedJob
 from overtone.server.api.record_formats import Form, convert_records
-from overtone.server.inference.upload_reader import in_pieces
 from overtone.server.jobs.executor import call_of
 from overtone.server.state import Server
+from overtone.system.files import iter_chunks
 
 _TYPES: Mapping[Form, str] = {
     "parquet": "application/vnd.apache.parquet",
@@ -89,6 +89,6 @@ def _records(server: Server, id: str, number: str | None) -> Generator[bytes, No
 
 def _pieces(path: Path, id: str) -> Generator[bytes, None, None]:
     try:
-        yield from in_pieces(open(path, "rb"))  # noqa: SIM115 - closed there
+        yield from iter_chunks(open(path, "rb"))  # noqa: SIM115 - closed there
     except FileNotFoundError:
         raise RefusedError(f"job {id} was removed while it was being read.", code=Code.UNKNOWN) from None

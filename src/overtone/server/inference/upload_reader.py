@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from overtone.audio import probe
 from overtone.errors import Code, RefusedError
@@ -14,8 +13,6 @@ from overtone.pipelines.request import RequestContext
 
 LEAST_RATE = 4000
 """Bytes of a second of audio where a file does not say how long it is: speech at 32 kbit/s. More is known soon."""
-
-_PIECE_BYTES = 64 << 10
 
 _STEP_S = 5.0
 """Seconds of audio after which a caller whose file has more than it claimed says so."""
@@ -66,13 +63,6 @@ def check_length(seconds: float, most_s: float) -> None:
             "cut it, or send it as a job if it is no longer than those may be.",
             code=Code.TOO_LONG,
         )
-
-
-def in_pieces(file: BinaryIO) -> Generator[bytes, None, None]:
-    """Contents of a file in pieces; it is closed after."""
-    with file:
-        while piece := file.read(_PIECE_BYTES):
-            yield piece
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from overtone.errors import Code, UsageError
-from overtone.server.jobs.durable_files import disk_full_error, private_opener, sync_folder
+from overtone.server.jobs.durable_files import disk_full_error
+from overtone.system.files import private_opener, sync_folder
 
 SCHEMA = 1
 """Raised with every change of the tables."""

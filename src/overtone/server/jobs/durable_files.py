@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from overtone.errors import Code, RefusedError, UsageError
+from overtone.system.files import private_opener, sync_folder
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -54,11 +55,6 @@ def make_private(folder: Path, mark: str) -> None:
     folder.chmod(0o700)
 
 
-def private_opener(path: str, flags: int) -> int:
-    """An opener for `open`: what is made can be read by its owner alone, whatever the umask."""
-    return os.open(path, flags, 0o600)
-
-
 def move(source: Path, target: Path) -> int:
     """Move a file to a place of its own, also from another file system; on the disk on return. Its bytes. OSError."""
     try:
@@ -73,15 +69,3 @@ def move(source: Path, target: Path) -> int:
     with open(target, "rb") as file:
         os.fsync(file.fileno())
         return os.fstat(file.fileno()).st_size
-
-
-def sync_folder(folder: Path) -> None:
-    """Put the names in a folder on the disk, which syncing the files alone does not. OSError."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # what file systems say that sync names by themselves, or never
-            raise
-    finally:
-        os.close(handle)

@@ -29,8 +29,8 @@ from pathlib import Path
 
 import numpy as np
 
-from overtone.server.jobs.durable_files import private_opener
 from overtone.server.jobs.segment_codec import decode, encode
+from overtone.system.files import private_opener
 from overtone.types import EmotionOutput, ModelOutput, Samples
 
 _MAGIC = b"OVTNSAID"

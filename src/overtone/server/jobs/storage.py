@@ -20,8 +20,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from overtone.server.jobs.durable_files import map_disk_errors, move, private_opener, sync_folder
+from overtone.server.jobs.durable_files import map_disk_errors, move
 from overtone.server.jobs.values import NewFile
+from overtone.system.files import private_opener, sync_folder
 
 _ID = re.compile("[0-9a-f]{32}")
 _SPENT = re.compile(r"([0-9]{4,})\.(?:upload|answers)")

@@ -18,12 +18,11 @@ from overtone.server.jobs.durable_files import make_private, map_disk_errors
 from overtone.server.jobs.repository import JobRepository, NewJob
 from overtone.server.jobs.storage import JobStorage, is_id, new_id
 from overtone.server.jobs.values import Job, JobFile, JobLease, NewFile, Owner, QueueLoad, State
+from overtone.system.files import iter_chunks
 
 _DATABASE = "jobs.sqlite"
 
 _LOCK = "jobs.lock"
-
-_PIECE_BYTES = 64 << 10
 
 _EXPIRED_AT_ONCE = 100
 """Jobs removed in one change, so that others need not wait long."""
@@ -196,9 +195,7 @@ class JobStore:
                 file = open(self._folders.record(id, number), "rb")  # noqa: SIM115 - closed below
             except FileNotFoundError:
                 raise RefusedError(f"job {id} was removed while it was being read", code=Code.UNKNOWN) from None
-            with file:
-                while piece := file.read(_PIECE_BYTES):
-                    yield piece
+            yield from iter_chunks(file)
 
     def record(self, id: str, number: int) -> Path | None:
         """The record of one file; None if there is none, or not yet."""

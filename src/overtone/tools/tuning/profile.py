@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 from overtone.errors import UsageError
 from overtone.output.formats.output_file import replacing
@@ -27,8 +26,8 @@ def write(path: str, values: Mapping[str, Value], remarks: Iterable[str]) -> Non
         raise UsageError(
             f"{path}: a profile is UTF-8, and one of its values is not ({error}); rename the model's folder."
         ) from error
-    with replacing(path) as part:
-        Path(part).write_bytes(data)
+    with replacing(path) as file:
+        file.write(data)
 
 
 def literal(value: Value) -> str:
