@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from overtone.errors import CheckpointError
+from overtone.models.config_reader import ConfigReader
 
 MELS = 80
 """Filters of its features. FunASR computes no others, whatever `feat_dim` says."""
@@ -42,17 +43,10 @@ class CamPlusConfig:
         known."""
         if config.get("model") != "CAMPPlus":
             raise CheckpointError(f"{name}: config.yaml says model: {config.get('model')}, and not CAMPPlus.")
-        conf = config.get("model_conf", {})
-        if not isinstance(conf, Mapping):
-            raise CheckpointError(f"{name}: model_conf in config.yaml is not a mapping.")
+        reader = ConfigReader(config.get("model_conf", {}), name, "model_conf")
         for key, only in _ONLY.items():
-            if conf.get(key, only) != only:
-                raise CheckpointError(f"{name}: model_conf.{key} is {conf[key]!r}; only {only!r} is known.")
-        sizes = {}
-        for key, (usual, most) in _NUMBERS.items():
-            value = sizes[key] = conf.get(key, usual)
-            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-                raise CheckpointError(f"{name}: model_conf.{key} is {value!r}, not a number from 1 to {most}.")
+            reader.only(key, only)
+        sizes = {key: reader.integer(key, usual, most=most) for key, (usual, most) in _NUMBERS.items()}
         if sizes["growth_rate"] * sizes["bn_size"] % 2:
             raise CheckpointError(f"{name}: model_conf.growth_rate times bn_size must be even.")
         return cls(sizes["embedding_size"], sizes["growth_rate"], sizes["bn_size"], sizes["init_channels"])

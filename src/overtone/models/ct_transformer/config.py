@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from overtone.errors import CheckpointError
 from overtone.models.checkpoints import Checkpoint, lines
+from overtone.models.config_reader import ConfigReader
 from overtone.models.layers.sanm_config import SanmConfig
 from overtone.system.files import read_text_capped
 
@@ -100,23 +101,17 @@ class CtTransformerConfig:
         if config.get("model") != "CTTransformer":
             raise CheckpointError(f"{name}: model in config.yaml is {config.get('model')!r}, not 'CTTransformer'.")
         marks = len(PunctuationLabels.from_config(config, name).shown)
-        conf = config["model_conf"]
         if config.get("encoder") != "SANMEncoder":
             raise CheckpointError(f"{name}: encoder in config.yaml is {config.get('encoder')!r}, not 'SANMEncoder'.")
-        said = config.get("encoder_conf")
-        if not isinstance(said, Mapping):
-            raise CheckpointError(f"{name}: encoder_conf in config.yaml is not a mapping.")
-        size = conf.get("embed_unit", 128)
-        if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= 1 << 16:
-            raise CheckpointError(f"{name}: model_conf.embed_unit is {size!r}, not a number of at least 1.")
+        model, said = (ConfigReader(config.get(key), name, key) for key in ("model_conf", "encoder_conf"))
+        size = model.integer("embed_unit", 128)
         if said.get("input_size") != size:
             raise CheckpointError(
                 f"{name}: encoder_conf.input_size {said.get('input_size')!r} is not model_conf.embed_unit {size}."
             )
-        encoder = SanmConfig.from_config(said, size, name)
-        if conf.get("att_unit", 256) != encoder.size:
+        encoder = SanmConfig.from_config(config["encoder_conf"], size, name)
+        if (attended := model.get("att_unit", 256)) != encoder.size:
             raise CheckpointError(
-                f"{name}: model_conf.att_unit {conf.get('att_unit', 256)!r} is not encoder_conf.output_size "
-                f"{encoder.size}."
+                f"{name}: model_conf.att_unit {attended!r} is not encoder_conf.output_size {encoder.size}."
             )
         return cls(encoder, marks)

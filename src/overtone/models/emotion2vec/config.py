@@ -6,9 +6,11 @@ import ast
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from overtone.errors import CheckpointError
+from overtone.models.config_reader import ConfigReader
 
 ConvLayer = tuple[int, int, int]
 """(output channels, kernel size, stride) of one layer of the convolutional feature extractor."""
@@ -18,6 +20,9 @@ HIDDEN = -1e30
 
 _LARGEST_SPEC = 64
 """Layers. Published networks have 7; a config that asks for more than this is broken or hostile."""
+
+_reader = partial(ConfigReader, wrong="config.yaml needs {key} ({meant}), found {found!r}.")
+"""Reader of one section, by its values, the checkpoint's name, and the section's key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,38 +62,45 @@ class Architecture:
             raise CheckpointError(
                 f"{name}: config.yaml describes the model {kind!r}; overtone reads 'Emotion2vec' here."
             )
-        reader = _Reader(config.get("model_conf"), name)
-        audio = _Reader(reader.get("modalities", dict).get("audio"), name, "modalities.audio.")
-        mode = audio.get("extractor_mode", str, "layer_norm")
+        reader = _reader(
+            config.get("model_conf"), name, "model_conf", no_mapping="config.yaml has no mapping 'model_conf.'."
+        )
+        audio = _reader(
+            reader.typed("modalities", dict).get("audio"),
+            name,
+            "model_conf.modalities.audio",
+            no_mapping="config.yaml has no mapping 'model_conf.modalities.audio'.",
+        )
+        mode = audio.typed("extractor_mode", str, "layer_norm")
         if mode != "layer_norm":
             raise CheckpointError(
                 f"{name}: extractor_mode {mode!r} normalises over the whole file, which no batch can keep exact; "
                 "only 'layer_norm' (all published emotion2vec checkpoints) is read."
             )
-        if audio.get("learned_alibi", bool, False):
+        if audio.typed("learned_alibi", bool, False):
             raise CheckpointError(f"{name}: learned_alibi is not supported (no published checkpoint uses it).")
-        heads = reader.get("num_heads", int)
+        heads = reader.typed("num_heads", int)
         architecture = cls(
-            conv_layers=parse_conv_spec(audio.get("feature_encoder_spec", str), name),
-            embed_dim=reader.get("embed_dim", int),
+            conv_layers=parse_conv_spec(audio.typed("feature_encoder_spec", str), name),
+            embed_dim=reader.typed("embed_dim", int),
             num_heads=heads,
-            depth=reader.get("depth", int),
-            prenet_depth=audio.get("prenet_depth", int),
-            mlp_ratio=float(reader.get("mlp_ratio", (int, float))),
-            num_extra_tokens=audio.get("num_extra_tokens", int, 0),
-            conv_pos_depth=audio.get("conv_pos_depth", int),
-            conv_pos_width=audio.get("conv_pos_width", int),
-            conv_pos_groups=audio.get("conv_pos_groups", int),
-            conv_pos_pre_ln=audio.get("conv_pos_pre_ln", bool, False),
-            num_alibi_heads=audio.get("num_alibi_heads", int, heads),
-            use_alibi_encoder=audio.get("use_alibi_encoder", bool, False),
-            learned_alibi_scale_per_layer=audio.get("learned_alibi_scale_per_layer", bool, False),
-            learned_alibi_scale_per_head=audio.get("learned_alibi_scale_per_head", bool, False),
-            alibi_scale=float(audio.get("alibi_scale", (int, float), 1.0)),
-            layer_norm_first=reader.get("layer_norm_first", bool, False),
-            norm_eps=float(reader.get("norm_eps", (int, float), 1e-5)),
-            norm_affine=reader.get("norm_affine", bool, True),
-            normalize=reader.get("normalize", bool, True),
+            depth=reader.typed("depth", int),
+            prenet_depth=audio.typed("prenet_depth", int),
+            mlp_ratio=float(reader.typed("mlp_ratio", (int, float))),
+            num_extra_tokens=audio.typed("num_extra_tokens", int, 0),
+            conv_pos_depth=audio.typed("conv_pos_depth", int),
+            conv_pos_width=audio.typed("conv_pos_width", int),
+            conv_pos_groups=audio.typed("conv_pos_groups", int),
+            conv_pos_pre_ln=audio.typed("conv_pos_pre_ln", bool, False),
+            num_alibi_heads=audio.typed("num_alibi_heads", int, heads),
+            use_alibi_encoder=audio.typed("use_alibi_encoder", bool, False),
+            learned_alibi_scale_per_layer=audio.typed("learned_alibi_scale_per_layer", bool, False),
+            learned_alibi_scale_per_head=audio.typed("learned_alibi_scale_per_head", bool, False),
+            alibi_scale=float(audio.typed("alibi_scale", (int, float), 1.0)),
+            layer_norm_first=reader.typed("layer_norm_first", bool, False),
+            norm_eps=float(reader.typed("norm_eps", (int, float), 1e-5)),
+            norm_affine=reader.typed("norm_affine", bool, True),
+            normalize=reader.typed("normalize", bool, True),
         )
         architecture._check(name)
         return architecture
@@ -151,25 +163,6 @@ class Architecture:
     def conv_pos_kernel(self) -> int:
         """Kernel of each positional convolution (data2vec 2.0: the width shared out over the depth, at least 3)."""
         return max(3, self.conv_pos_width // self.conv_pos_depth)
-
-
-class _Reader:
-    """Typed look-ups in a mapping, with one clear error each."""
-
-    def __init__(self, mapping: Any, name: str, prefix: str = "") -> None:
-        if not isinstance(mapping, Mapping):
-            raise CheckpointError(f"{name}: config.yaml has no mapping 'model_conf.{prefix.rstrip('.')}'.")
-        self._mapping, self._name, self._prefix = mapping, name, prefix
-
-    def get(self, key: str, kind: Any, default: Any = None) -> Any:
-        value = self._mapping.get(key, default)
-        wrong_bool = isinstance(value, bool) and kind is not bool
-        if value is None or wrong_bool or not isinstance(value, kind):
-            raise CheckpointError(
-                f"{self._name}: config.yaml needs model_conf.{self._prefix}{key} "
-                f"({getattr(kind, '__name__', 'number')}), found {value!r}."
-            )
-        return value
 
 
 def parse_conv_spec(spec: str, name: str) -> tuple[ConvLayer, ...]:

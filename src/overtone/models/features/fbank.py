@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.errors import CheckpointError
+from overtone.models.config_reader import ConfigReader
 from overtone.models.features.cmvn import Cmvn
 from overtone.types import SAMPLE_RATE, Samples
 
@@ -66,23 +67,20 @@ class FrontendConfig:
     @classmethod
     def from_config(cls, conf: Mapping[str, Any], name: str) -> FrontendConfig:
         """Read `frontend_conf` of `config.yaml`. CheckpointError, with the checkpoint's name, for unknown settings."""
-        if not isinstance(conf, Mapping):
-            raise CheckpointError(f"{name}: frontend_conf in config.yaml is not a mapping.")
+        reader = ConfigReader(conf, name, "frontend_conf")
         fixed = {"fs": SAMPLE_RATE, "frame_length": 25, "frame_shift": 10, "snip_edges": True, "upsacle_samples": True}
         for key, only in fixed.items():
-            if conf.get(key, only) != only:
-                raise CheckpointError(f"{name}: frontend_conf.{key} is {conf[key]!r}; only {only!r} is known.")
-        window = conf.get("window", "hamming")
+            reader.only(key, only)
+        window = reader.get("window", "hamming")
         if not isinstance(window, str) or window not in _COSINE:
-            raise CheckpointError(f"{name}: frontend_conf.window is {window!r}, none of {', '.join(_COSINE)}.")
-        numbers = {key: conf.get(key, default) for key, default in (("n_mels", 80), ("lfr_m", 1), ("lfr_n", 1))}
-        for key, value in numbers.items():
-            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 256:
-                raise CheckpointError(f"{name}: frontend_conf.{key} is {value!r}, not a number from 1 to 256.")
-        cmvn_file = conf.get("cmvn_file")
+            raise reader.error("window", window, f", none of {', '.join(_COSINE)}.")
+        mels, stack, stride = (
+            reader.integer(key, default, most=256) for key, default in (("n_mels", 80), ("lfr_m", 1), ("lfr_n", 1))
+        )
+        cmvn_file = reader.get("cmvn_file")
         if not isinstance(cmvn_file, str | None):
-            raise CheckpointError(f"{name}: frontend_conf.cmvn_file is {cmvn_file!r}, not a file's name.")
-        return cls(numbers["n_mels"], window, numbers["lfr_m"], numbers["lfr_n"], cmvn_file)
+            raise reader.error("cmvn_file", cmvn_file, ", not a file's name.")
+        return cls(mels, window, stack, stride, cmvn_file)
 
     @property
     def dim(self) -> int:

@@ -7,9 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from overtone.errors import CheckpointError
-
-_LARGEST = 65_536
-"""Published ones are all below 500; a config that asks for more than this is broken or hostile."""
+from overtone.models.config_reader import ConfigReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +33,15 @@ class FsmnConfig:
                 raise CheckpointError(
                     f"{name}: config.yaml says {key}: {config.get(key)!r}; only {only!r} is read here."
                 )
-        conf = config.get("encoder_conf")
-        if not isinstance(conf, Mapping):
-            raise CheckpointError(f"{name}: encoder_conf in config.yaml is not a mapping.")
-        for field in fields(cls):
-            value = conf.get(field.name)
-            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _LARGEST:
-                raise CheckpointError(f"{name}: encoder_conf.{field.name} is {value!r}, not a number from 1 on.")
-        if conf.get("rorder", 0) != 0:
-            raise CheckpointError(
-                f"{name}: encoder_conf.rorder is {conf['rorder']!r}; a network that hears what is to come is not read."
-            )
-        if conf.get("use_softmax", True) is not True:
-            raise CheckpointError(f"{name}: encoder_conf.use_softmax is {conf['use_softmax']!r}; only True is known.")
-        if conf["lorder"] < 2:
-            raise CheckpointError(f"{name}: encoder_conf.lorder is {conf['lorder']}; 2 is the least.")
-        return cls(**{field.name: conf[field.name] for field in fields(cls)})
+        reader = ConfigReader(config.get("encoder_conf"), name, "encoder_conf")
+        sizes = {field.name: reader.integer(field.name, meant="a number from 1 on") for field in fields(cls)}
+        if (later := reader.get("rorder", 0)) != 0:
+            raise reader.error("rorder", later, "; a network that hears what is to come is not read.")
+        if (softmax := reader.get("use_softmax", True)) is not True:
+            raise reader.error("use_softmax", softmax, "; only True is known.")
+        if sizes["lorder"] < 2:
+            raise reader.error("lorder", sizes["lorder"], "; 2 is the least.")
+        return cls(**sizes)
 
     @property
     def memory(self) -> tuple[int, int, int, int]:

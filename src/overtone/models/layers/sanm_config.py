@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from overtone.errors import CheckpointError
+from overtone.models.config_reader import ConfigReader
 
 KINDS: Mapping[str, float] = {"SANMEncoder": 1e-12, "SenseVoiceEncoderSmall": 1e-5}
 """Encoders by the names of their classes, with the epsilon of their layer normalizations (PyTorch's in the second)."""
@@ -56,34 +57,25 @@ class SanmConfig:
         """
         if kind not in KINDS:
             raise CheckpointError(f"{name}: encoder in config.yaml is {kind!r}; known are {', '.join(KINDS)}.")
-        if not isinstance(conf, Mapping):
-            raise CheckpointError(f"{name}: encoder_conf in config.yaml is not a mapping.")
+        reader = ConfigReader(conf, name, "encoder_conf")
         second = kind == "SenseVoiceEncoderSmall"
         for key, allowed in _ONLY.items():
-            if key in conf and conf[key] not in allowed:
-                raise CheckpointError(f"{name}: encoder_conf.{key} is {conf[key]!r}; only {allowed[0]!r} is known.")
-
-        def number(key: str, default: int, minimum: int = 1) -> int:
-            value = conf.get(key, default)
-            if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value <= 1 << 16:
-                raise CheckpointError(f"{name}: encoder_conf.{key} is {value!r}, not a number of at least {minimum}.")
-            return value
-
+            reader.only(key, *allowed)
         positions = second
         if not second:
-            layer = conf.get("input_layer", "conv2d")
+            layer = reader.get("input_layer", "conv2d")
             if not isinstance(layer, str | None) or layer not in _POSITIONS:
-                raise CheckpointError(f"{name}: encoder_conf.input_layer is {layer!r}; only 'pe' is known.")
+                raise reader.error("input_layer", layer, "; only 'pe' is known.")
             positions = _POSITIONS[layer]
         config = cls(
             input_size=input_size,
-            size=number("output_size", 256),
-            heads=number("attention_heads", 4),
-            units=number("linear_units", 2048),
-            blocks=number("num_blocks", 6),
-            more_blocks=number("tp_blocks", 0, minimum=0) if second else None,
-            kernel=number("kernel_size", 11),
-            shift=number("sanm_shfit", 0, minimum=0),
+            size=reader.integer("output_size", 256),
+            heads=reader.integer("attention_heads", 4),
+            units=reader.integer("linear_units", 2048),
+            blocks=reader.integer("num_blocks", 6),
+            more_blocks=reader.integer("tp_blocks", 0, least=0) if second else None,
+            kernel=reader.integer("kernel_size", 11),
+            shift=reader.integer("sanm_shfit", 0, least=0),
             positions=positions,
             epsilon=KINDS[kind],
         )

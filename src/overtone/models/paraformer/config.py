@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from overtone.errors import CheckpointError
+from overtone.models.config_reader import ConfigReader
 
 KINDS = ("Paraformer", "BiCifParaformer", "SeacoParaformer")
 """Classes that take whole segments, as `config.yaml` names them."""
@@ -22,6 +24,9 @@ _ENCODERS = {**dict.fromkeys(KINDS, "SANMEncoder"), STREAMING: "SANMEncoderChunk
 
 SCORING_LAYERS = 6
 """Layers of the hot words' decoder that it takes to score hot words: attention of the last of them is the score."""
+
+_reader = partial(ConfigReader, largest=1 << 20)
+"""Reader of one section, by its values, the checkpoint's name, and the section's key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +47,22 @@ class DecoderConfig:
     @classmethod
     def from_config(cls, conf: Any, name: str, key: str) -> DecoderConfig:
         """Read `decoder_conf` (or what `key` is). CheckpointError for what this network does not implement."""
-        reader = Reader(conf, name, key)
+        reader = _reader(conf, name, key)
         reader.only("normalize_before", True)
         reader.only("concat_after", False)
         reader.only("lora_list", None)
         kernel, blocks, attending = (
-            reader.count(word, default)
+            reader.integer(word, default)
             for word, default in (("kernel_size", 21), ("num_blocks", 6), ("att_layer_num", 6))
         )
         shift = reader.get("sanm_shfit", 0)
         if shift is None:
             shift = (kernel - 1) // 2
         if not isinstance(shift, int) or not 0 <= shift <= kernel // 2:
-            raise CheckpointError(f"{name}: {key}.sanm_shfit is {shift!r}, which no kernel of {kernel} allows.")
+            raise reader.error("sanm_shfit", shift, f", which no kernel of {kernel} allows.")
         return cls(
-            heads=reader.count("attention_heads", 4),
-            units=reader.count("linear_units", 2048),
+            heads=reader.integer("attention_heads", 4),
+            units=reader.integer("linear_units", 2048),
             attending=attending,
             more=max(0, blocks - attending),
             kernel=kernel,
@@ -93,23 +98,21 @@ class PredictorConfig:
         kind = config.get("predictor")
         if kind not in ("CifPredictorV2", "CifPredictorV3"):
             raise CheckpointError(f"{name}: predictor is {kind!r}; CifPredictorV2 and CifPredictorV3 are known.")
-        reader = Reader(config.get("predictor_conf"), name, "predictor_conf")
+        reader = _reader(config.get("predictor_conf"), name, "predictor_conf")
         reader.only("idim", dim)
         reader.only("threshold", 1.0)
         times = kind == "CifPredictorV3"
         upsampling = reader.get("upsample_type", "cnn") if times else "cnn"
         if upsampling not in ("cnn", "cnn_blstm"):
-            raise CheckpointError(
-                f"{name}: predictor_conf.upsample_type is {upsampling!r}; cnn and cnn_blstm are known."
-            )
+            raise reader.error("upsample_type", upsampling, "; cnn and cnn_blstm are known.")
         return cls(
-            left=reader.count("l_order", None, least=0),
-            right=reader.count("r_order", None, least=0),
+            left=reader.integer("l_order", least=0),
+            right=reader.integer("r_order", least=0),
             smooth=reader.number("smooth_factor", 1.0),
             noise=reader.number("noise_threshold", 0.0),
             tail=reader.number("tail_threshold", 0.0),
             times=times,
-            upsample=reader.count("upsample_times", 5) if times else 1,
+            upsample=reader.integer("upsample_times", 5) if times else 1,
             recurrent=upsampling == "cnn_blstm",
             convolved=times and bool(reader.get("use_cif1_cnn", True)),
             smooth_times=reader.number("smooth_factor2", 1.0),
@@ -156,14 +159,14 @@ class ParaformerConfig:
             raise CheckpointError(
                 f"{name}: config.yaml describes the model {kind!r}; what is read here: {', '.join(kinds)}."
             )
+        root = ConfigReader(config, name)
         for key, known in (("encoder", _ENCODERS[kind]), ("decoder", "ParaformerSANMDecoder"), ("normalize", None)):
-            if config.get(key) != known:
-                raise CheckpointError(f"{name}: {key} in config.yaml is {config.get(key)!r}; only {known!r} is known.")
-        encoder = Reader(config.get("encoder_conf"), name, "encoder_conf")
-        dim = encoder.count("output_size", 256)
-        model = Reader(config.get("model_conf"), name, "model_conf")
+            root.only(key, known, absent=None)
+        encoder = _reader(config.get("encoder_conf"), name, "encoder_conf")
+        dim = encoder.integer("output_size", 256)
+        model = _reader(config.get("model_conf"), name, "model_conf")
         blank, start, end = (
-            model.count(word, default, least=0) for word, default in (("blank_id", 0), ("sos", 1), ("eos", 2))
+            model.integer(word, default, least=0) for word, default in (("blank_id", 0), ("sos", 1), ("eos", 2))
         )
         decoder = DecoderConfig.from_config(config.get("decoder_conf"), name, "decoder_conf")
         predictor = PredictorConfig.from_config(config, name, dim)
@@ -176,19 +179,19 @@ class ParaformerConfig:
         return cls(
             kind=kind,
             dim=dim,
-            encoder_blocks=encoder.count("num_blocks", 6),
-            encoder_heads=encoder.count("attention_heads", 4),
+            encoder_blocks=encoder.integer("num_blocks", 6),
+            encoder_heads=encoder.integer("attention_heads", 4),
             vocabulary=vocabulary,
             silent=(blank, start, end),
             start=start,
             decoder=decoder,
             predictor=predictor,
             hotwords=hotwords,
-            no_hotword=model.count("NO_BIAS", 8377),
+            no_hotword=model.integer("NO_BIAS", 8377),
         )
 
 
-def _hotwords(config: Mapping[str, Any], model: Reader, dim: int, name: str) -> DecoderConfig:
+def _hotwords(config: Mapping[str, Any], model: ConfigReader, dim: int, name: str) -> DecoderConfig:
     model.only("inner_dim", dim, absent=256)
     model.only("bias_encoder_type", "lstm")
     model.only("bias_encoder_bid", False)
@@ -197,38 +200,5 @@ def _hotwords(config: Mapping[str, Any], model: Reader, dim: int, name: str) -> 
         raise CheckpointError(
             f"{name}: seaco_decoder is {config.get('seaco_decoder')!r}; only 'ParaformerSANMDecoder' is known."
         )
-    Reader(config.get("seaco_decoder_conf"), name, "seaco_decoder_conf").only("use_output_layer", False, absent=True)
+    _reader(config.get("seaco_decoder_conf"), name, "seaco_decoder_conf").only("use_output_layer", False, absent=True)
     return DecoderConfig.from_config(config["seaco_decoder_conf"], name, "seaco_decoder_conf")
-
-
-class Reader:
-    """Checked look-ups in one mapping of a `config.yaml`, with one clear error each."""
-
-    def __init__(self, mapping: Any, name: str, key: str) -> None:
-        if not isinstance(mapping, Mapping):
-            raise CheckpointError(f"{name}: {key} in config.yaml is not a mapping.")
-        self._mapping, self._name, self._key = mapping, name, key
-
-    def get(self, word: str, default: Any) -> Any:
-        """The value given, or the default."""
-        return self._mapping.get(word, default)
-
-    def only(self, word: str, known: Any, *, absent: Any = None) -> None:
-        """Refuse anything but one value. absent: the value of a missing key, if not that one."""
-        found = self._mapping.get(word, known if absent is None else absent)
-        if found != known:
-            raise CheckpointError(f"{self._name}: {self._key}.{word} is {found!r}; only {known!r} is known.")
-
-    def count(self, word: str, default: int | None, *, least: int = 1) -> int:
-        """A whole number."""
-        found = self._mapping.get(word, default)
-        if not isinstance(found, int) or isinstance(found, bool) or not least <= found <= 1 << 20:
-            raise CheckpointError(f"{self._name}: {self._key}.{word} is {found!r}, not a number of at least {least}.")
-        return found
-
-    def number(self, word: str, default: float) -> float:
-        """A number of 0 or more."""
-        found = self._mapping.get(word, default)
-        if not isinstance(found, (int, float)) or isinstance(found, bool) or not 0 <= found < 1e6:
-            raise CheckpointError(f"{self._name}: {self._key}.{word} is {found!r}, not a number of 0 or more.")
-        return float(found)

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from overtone.errors import CheckpointError
+from overtone.models.config_reader import ConfigReader
 from overtone.models.layers.sanm_config import SanmConfig
 from overtone.models.sense_voice.ctc_alignment import BLANK
-from overtone.models.sense_voice.task import config_section, frontend_config
+from overtone.models.sense_voice.task import frontend_config
 
 EMBEDDINGS = 16
 """Rows of the table that the frames before those of the speech come from; see `overtone.models.sense_voice.task`."""
@@ -22,10 +23,9 @@ def encoder_config(config: Mapping[str, Any], name: str) -> SanmConfig:
     for key, allowed in _ONLY.items():
         if config.get(key) not in allowed:
             raise CheckpointError(f"{name}: {key} in config.yaml is {config.get(key)!r}; known is {allowed[0]!r}.")
-    ctc, model = (config_section(config, key, name) for key in ("ctc_conf", "model_conf"))
-    if ctc.get("extra_linear", True) is not True:
-        raise CheckpointError(f"{name}: ctc_conf.extra_linear is {ctc['extra_linear']!r}; only True is known.")
-    if model.get("blank_id", 0) != BLANK:
-        raise CheckpointError(f"{name}: model_conf.blank_id is {model['blank_id']!r}; only {BLANK} is known.")
+    ctc, model = (ConfigReader(config.get(key) or {}, name, key) for key in ("ctc_conf", "model_conf"))
+    if (linear := ctc.get("extra_linear", True)) is not True:
+        raise ctc.error("extra_linear", linear, "; only True is known.")
+    model.only("blank_id", BLANK)
     size = frontend_config(config, name).dim
-    return SanmConfig.from_config(config_section(config, "encoder_conf", name), size, name, kind=str(config["encoder"]))
+    return SanmConfig.from_config(config.get("encoder_conf") or {}, size, name, kind=str(config["encoder"]))

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from overtone.errors import CheckpointError, UsageError
+from overtone.errors import UsageError
 from overtone.models.checkpoints import Checkpoint
+from overtone.models.config_reader import ConfigReader
 from overtone.models.features.cmvn import read_cmvn
 from overtone.models.features.fbank import FRAME, Frontend, FrontendConfig, padded
 from overtone.models.sense_voice.ctc_alignment import BLANK, align, runs
@@ -63,19 +64,10 @@ class _Heard:
     total: Floats
 
 
-def config_section(config: Mapping[str, Any], key: str, name: str) -> Mapping[str, Any]:
-    """A part of a `config.yaml`, empty where left out. CheckpointError, with the checkpoint's name, for no mapping."""
-    part = config.get(key) or {}
-    if not isinstance(part, Mapping):
-        raise CheckpointError(f"{name}: {key} in config.yaml is not a mapping.")
-    return part
-
-
 def frontend_config(config: Mapping[str, Any], name: str) -> FrontendConfig:
     """Its frontend. CheckpointError, with the checkpoint's name and the key, for one that is not known."""
-    if (kind := config.get("frontend")) not in _FRONTENDS:
-        raise CheckpointError(f"{name}: frontend in config.yaml is {kind!r}; only {_FRONTENDS[0]!r} is known.")
-    return FrontendConfig.from_config(config_section(config, "frontend_conf", name), name)
+    ConfigReader(config, name).only("frontend", *_FRONTENDS, absent=None)
+    return FrontendConfig.from_config(config.get("frontend_conf") or {}, name)
 
 
 class SenseVoiceTask(Task):
@@ -86,10 +78,7 @@ class SenseVoiceTask(Task):
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         config = frontend_config(checkpoint.config, checkpoint.name)
-        if (tokenizer := checkpoint.config.get("tokenizer")) != _TOKENIZER:
-            raise CheckpointError(
-                f"{checkpoint.name}: tokenizer in config.yaml is {tokenizer!r}; only {_TOKENIZER!r} is known."
-            )
+        ConfigReader(checkpoint.config, checkpoint.name).only("tokenizer", _TOKENIZER, absent=None)
         self._name = checkpoint.name
         cmvn = read_cmvn(checkpoint.text(config.cmvn_file or "am.mvn"), checkpoint.name)
         self._frontend = Frontend(config, cmvn, name=checkpoint.name)
