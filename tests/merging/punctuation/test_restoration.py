@@ -20,7 +20,8 @@ from overtone.merging.punctuation import restoration
 from overtone.merging.punctuation.restoration import COMMA_LIMIT, MAX_WINDOW, Punctuated, Punctuator
 from overtone.models import checkpoints
 from overtone.models.ct_transformer import network
-from overtone.models.ct_transformer.config import PunctuationLabels, read_vocabulary
+from overtone.models.ct_transformer.config import PunctuationLabels
+from overtone.models.tokenizers.vocabulary import read_vocabulary
 
 Of = Callable[[Path], Punctuator]
 
@@ -196,8 +197,8 @@ def tokens(folder: Path, text: str) -> Path:
     ("text", "said"),
     [
         ("[", "cannot be read"),
-        ("{}", "no list"),
-        ('["<unk>", 3]', "no list"),
+        ("{}", "not a list"),
+        ('["<unk>", 3]', "not a list"),
         ('["a", "b"]', "<unk>"),
         ('["<unk>", "a", "a"]', "each word once"),
         ('["<unk>", "a"]', "vectors of 500"),

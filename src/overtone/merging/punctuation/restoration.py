@@ -17,7 +17,7 @@ import numpy.typing as npt
 from overtone.errors import CheckpointError
 from overtone.merging.punctuation.writer import Writer, ended
 from overtone.models.checkpoints import Checkpoint
-from overtone.models.ct_transformer.config import GRAPH, UNKNOWN, PunctuationLabels, read_vocabulary
+from overtone.models.ct_transformer.config import GRAPH, PunctuationLabels
 from overtone.models.ct_transformer.embedding_table import EmbeddingTable
 from overtone.models.ct_transformer.lexicon import read_lexicon
 from overtone.models.ct_transformer.tokenizer import (
@@ -29,6 +29,7 @@ from overtone.models.ct_transformer.tokenizer import (
     marks_of_words,
 )
 from overtone.models.task import RunGraph
+from overtone.models.tokenizers.vocabulary import UNKNOWN, read_vocabulary
 
 WINDOW = 20
 """Pieces looked at for the first time, as FunASR has it (`split_size`)."""

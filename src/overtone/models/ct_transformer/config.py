@@ -1,8 +1,7 @@
-"""Shape, marks and vocabulary of a published CT-Transformer, checked. Knows no PyTorch."""
+"""Shape and marks of a published CT-Transformer, checked. Knows no PyTorch."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,22 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.errors import CheckpointError
-from overtone.models.checkpoints import Checkpoint, lines
 from overtone.models.config_reader import ConfigReader
 from overtone.models.layers.sanm_config import SanmConfig
-from overtone.system.files import read_text_capped
+from overtone.models.tokenizers.vocabulary import UNKNOWN
 
 GRAPH = "punctuation"
 """The model's only graph."""
 
-UNKNOWN = "<unk>"
-"""The entry of the vocabulary for every word that is not in it, and of the list of marks for none."""
 NONE = "_"
 """The entry of the list of marks for no mark."""
 COMMA, STOP, QUESTION = "，", "。", "？"
-
-_LARGEST_VOCABULARY = 64 << 20
-"""Bytes of its file. The largest published one has 471067 words."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,27 +57,6 @@ class PunctuationLabels:
         """Ids of marks as they are written, as FunASR's `punc_array` has them."""
         known = {mark: at for at, mark in reversed(list(enumerate(self.shown))) if mark}
         return [known.get(mark, 1) for mark in marks]
-
-
-def read_vocabulary(checkpoint: Checkpoint) -> dict[str, int]:
-    """Ids of the words in `tokens.json`, or `tokens.txt` with a word per line. CheckpointError where it is broken.
-
-    It takes some 150 bytes a word: 40 MiB for the smaller published model, 70 MiB for the larger one.
-    """
-    listed = "tokens.json" if (checkpoint.folder / "tokens.json").is_file() else "tokens.txt"
-    path = checkpoint.file(listed)
-    try:
-        if (text := read_text_capped(path, _LARGEST_VOCABULARY)) is None:
-            raise CheckpointError(f"{checkpoint.name}: {listed} is larger than {_LARGEST_VOCABULARY >> 20} MiB.")
-        words = json.loads(text) if path.suffix == ".json" else [line.rstrip() for line in lines(text)]
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{checkpoint.name}: {listed} cannot be read ({error}); fetch it again.") from error
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise CheckpointError(f"{checkpoint.name}: {listed} is no list of words.")
-    ids = {word: at for at, word in enumerate(words)}
-    if len(ids) != len(words) or UNKNOWN not in ids:
-        raise CheckpointError(f"{checkpoint.name}: {listed} must hold {UNKNOWN}, and each word once.")
-    return ids
 
 
 @dataclass(frozen=True, slots=True)

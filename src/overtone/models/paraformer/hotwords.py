@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from overtone.errors import CheckpointError, UsageError
 from overtone.models.checkpoints import Checkpoint
-from overtone.models.tokenizers.characters import UNKNOWN, CharTokenizer
+from overtone.models.tokenizers.characters import CharTokenizer
+from overtone.models.tokenizers.vocabulary import UNKNOWN
 
 MOST, LONGEST = 1000, 32
 """Hot words of one call, and characters of one. More are no longer what somebody expects to hear."""

@@ -7,35 +7,26 @@ becomes `IBM`).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from overtone.errors import CheckpointError
-from overtone.models.checkpoints import Checkpoint, lines
-
-UNKNOWN = "<unk>"
-"""The token for words outside the vocabulary."""
+from overtone.models.checkpoints import Checkpoint
+from overtone.models.tokenizers.vocabulary import UNKNOWN, read_vocabulary
 
 _SILENT = frozenset(("<s>", "</s>", UNKNOWN, "<OOV>"))
 _OPEN = "@@"
-_FILES = ("tokens.json", "tokens.txt")
 
 Word = tuple[str, int, int]
 """A word (or a character of a script without blanks), and its first and last token."""
 
 
 class CharTokenizer:
-    """Tokenizer over a checkpoint's vocabulary: `tokens.json`, a list of strings, or `tokens.txt`, a line for each."""
+    """Tokenizer over a checkpoint's vocabulary."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        """Raises CheckpointError where the file is missing, or no list of different strings with `<unk>` in it."""
-        self._tokens = _read(checkpoint)
-        self._ids = {token: place for place, token in enumerate(self._tokens)}
-        if len(self._ids) != len(self._tokens) or UNKNOWN not in self._ids:
-            raise CheckpointError(
-                f"{checkpoint.name}: its tokens must be different from each other, {UNKNOWN} among them."
-            )
+        """Raises CheckpointError as `read_vocabulary` does."""
+        self._ids = read_vocabulary(checkpoint)
+        self._tokens = tuple(self._ids)
 
     def __len__(self) -> int:
         return len(self._tokens)
@@ -135,17 +126,3 @@ def _abbreviated(pieces: list[_Piece]) -> Iterator[_Piece]:
 
 def _letter(piece: _Piece) -> bool:
     return len(piece.text) == 1 and piece.text.isascii() and piece.text.isalpha()
-
-
-def _read(checkpoint: Checkpoint) -> tuple[str, ...]:
-    name = next((name for name in _FILES if (checkpoint.folder / name).is_file()), _FILES[0])
-    text = checkpoint.text(name)
-    if name.endswith(".txt"):
-        return tuple(line.rstrip() for line in lines(text))
-    try:
-        tokens = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{checkpoint.name}: {name} is broken; fetch it again.") from error
-    if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
-        raise CheckpointError(f"{checkpoint.name}: {name} is not a list of strings; fetch it again.")
-    return tuple(tokens)
