@@ -89,7 +89,7 @@ class JobExecutor:
             results = await self._answered(answering, claim, call)
         except CancelledError:
             # Of the caller: the job was cancelled, which has freed it, or the service is ending.
-            await asyncio.to_thread(self._store.release_lease, *place)
+            await asyncio.to_thread(self._store.repository.release_lease, *place)
             return
         except OvertoneError as refused:
             if await self._again(place, refused):
@@ -114,7 +114,7 @@ class JobExecutor:
             if self._failures[place] >= MOST_ATTEMPTS:
                 return False
         # What it died over may have been this file: that counts, or it would take down one service after another.
-        await asyncio.to_thread(self._store.release_lease, *place, begun=error.code == Code.DIED)
+        await asyncio.to_thread(self._store.repository.release_lease, *place, begun=error.code == Code.DIED)
         if not self._ending:
             await asyncio.sleep(1.0)
         return True

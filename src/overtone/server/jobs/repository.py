@@ -1,4 +1,7 @@
-"""What the database knows of jobs and their files. Nothing here touches a file, and ids are trusted."""
+"""What the database knows of jobs and their files. Nothing here touches a file.
+
+Ids may come from anywhere, as they are bound as values: what is no id is an unknown job.
+"""
 
 from __future__ import annotations
 
@@ -80,15 +83,15 @@ class JobRepository:
             )
 
     def job(self, id: str) -> Job | None:
-        """A job, None if there is none."""
+        """A job as it is now; None for one that is unknown or has expired."""
         counts = f"SELECT files.state, COUNT(*) {_OF_JOB} GROUP BY files.state"
         rows = self._db.query("SELECT * FROM jobs WHERE id = ?", id)
         return _job(rows[0], self._db.query(counts, id)) if rows else None
 
-    def files(self, id: str, first: int, count: int) -> list[JobFile]:
-        """Files of a job in order, at most `count`, all for -1."""
+    def files(self, id: str, first: int = 0, count: int | None = None) -> list[JobFile]:
+        """Files of a job in order, `count` of them from number `first` on; none of an unknown job."""
         question = f"SELECT files.* {_OF_JOB} AND number >= ? ORDER BY number LIMIT ?"
-        return [_file(row) for row in self._db.query(question, id, first, count)]
+        return [_file(row) for row in self._db.query(question, id, first, -1 if count is None else count)]
 
     def file(self, id: str, number: int) -> JobFile | None:
         """One file, None if there is none."""
@@ -134,7 +137,10 @@ class JobRepository:
         return bool(found)
 
     def release_lease(self, id: str, number: int, *, begun: bool = False) -> None:
-        """A running file waits again, and does not count as begun unless it is said to."""
+        """A running file waits again, as if it had not been begun: for a service that is being stopped.
+
+        begun: this time counts, as what ended it may have been the file.
+        """
         with self._db.execute() as db:
             db.execute(
                 f"UPDATE files SET state = 'queued', attempts = attempts - ? WHERE state = 'running' AND {_FILE}",
@@ -142,8 +148,9 @@ class JobRepository:
             )
             db.execute(f"{_PAUSE} AND id = ?", (time.time(), id))
 
-    def requeue(self) -> int:
-        """All that runs waits again. How many files."""
+    def requeue_running(self) -> int:
+        """What was running when the last process died waits again. How many files. Their `attempts` stay, so that a
+        file that takes the process down each time can be told."""
         with self._db.execute() as db:
             requeued = db.execute("UPDATE files SET state = 'queued' WHERE state = 'running'").rowcount
             db.execute(_PAUSE, (time.time(),))
@@ -182,16 +189,16 @@ class JobRepository:
         finished = "TOTAL(CASE WHEN files.state IN ('done', 'failed') THEN claimed_s ELSE 0 END)"
         return tuple(self._db.query(f"SELECT {finished}, TOTAL(claimed_s) {_OF_JOB}", id)[0])
 
-    def load(self) -> QueueLoad:
-        """What is not finished, of all owners."""
+    def queue_load(self) -> QueueLoad:
+        """The work of all owners that is not finished."""
         return QueueLoad(*self._db.query(_LOAD)[0])
 
-    def load_of(self, owner: Owner) -> QueueLoad:
-        """What is not finished, of one owner."""
+    def queue_load_of(self, owner: Owner) -> QueueLoad:
+        """The work of one owner that is not finished."""
         return QueueLoad(*self._db.query(f"{_LOAD} AND owner IS ?", owner)[0])
 
     def held_bytes(self) -> int:
-        """The sum over all files."""
+        """Bytes of uploads, records and embeddings on disk; without `SegmentCheckpoint` of what is not finished."""
         return int(self._db.query("SELECT TOTAL(held_bytes) FROM files")[0][0])
 
 

@@ -15,14 +15,19 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from overtone.server.jobs.durable_files import map_disk_errors, move, private_opener, sync_folder
+from filelock import FileLock, Timeout
+
+from overtone.errors import UsageError
+from overtone.server.inference.upload_reader import in_pieces
+from overtone.server.jobs.durable_files import make_private, map_disk_errors, move, private_opener, sync_folder
 from overtone.server.jobs.values import NewFile
 
+_LOCK = "jobs.lock"
 _ID = re.compile("[0-9a-f]{32}")
 _SPENT = re.compile(r"([0-9]{4,})\.(?:upload|answers)")
 
@@ -35,6 +40,25 @@ def new_id() -> str:
 def is_id(text: str) -> bool:
     """Whether it could be an id of a job. What is not never becomes part of a path or a query."""
     return _ID.fullmatch(text) is not None
+
+
+def own_folder(folder: Path, mark: str) -> FileLock:
+    """The lock of a folder for jobs, held, so that no other process takes the folder; it is made if it is missing.
+
+    mark: the name of a file that tells a folder of jobs from any other. UsageError for a folder that another process
+    owns, that cannot be written, or that holds other files and that others can look into.
+    """
+    with map_disk_errors(folder):
+        make_private(folder, mark)
+        # Not tied to this thread: another may close it.
+        lock = FileLock(folder / _LOCK, mode=0o600, thread_local=False)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise UsageError(
+                f"{folder}: another process keeps its jobs there; stop that one, or name another folder."
+            ) from None
+    return lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +78,10 @@ class JobStorage:
     def record(self, id: str, number: int) -> Path:
         """Its record."""
         return self.root / id / f"{number:04d}.json"
+
+    def read_record(self, id: str, number: int) -> Generator[bytes, None, None]:
+        """The bytes of a record in pieces. FileNotFoundError before the first if it is not there."""
+        yield from in_pieces(open(self.record(id, number), "rb"))  # noqa: SIM115 - closed there
 
     def embedding(self, id: str, number: int, part: int) -> Path:
         """Its embedding, or that of one channel."""
@@ -90,7 +118,7 @@ class JobStorage:
                 path.unlink()
 
     def free_upload(self, id: str, number: int) -> None:
-        """Delete what is of no use once there is a result. What cannot be deleted now is left to `tidy`."""
+        """Delete what is of no use once there is a result. What cannot be deleted now is left to the next sweep."""
         for path in (self.upload(id, number), self.answers(id, number)):
             with suppress(OSError):
                 path.unlink()
