@@ -1,4 +1,4 @@
-"""Has one file of a job answered, behind everybody who waits, and keeps what was said of it."""
+"""Executor of jobs: has a file answered, behind all other requests, and keeps its record."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class JobExecutor:
         self._ending = False
 
     def drop(self, job: str) -> None:
-        """A job was cancelled: what of it runs is stopped."""
+        """Stop the files of a job that run, as it was cancelled."""
         for place in [place for place in self._failures if place[0] == job]:
             del self._failures[place]
         for place, ctx in tuple(self._callers.items()):
@@ -106,7 +106,7 @@ class JobExecutor:
         self._ended(place)
 
     async def _again(self, place: tuple[str, int], error: OvertoneError) -> bool:
-        """Whether a file that met an error is to be begun again, and then it waits again."""
+        """True if a file that met an error is to be begun again; from then on it waits."""
         if not (was_unavailable(error) or isinstance(error, ModelError)) or error.code == Code.GAVE_UP:
             return False
         if not was_unavailable(error):
@@ -128,7 +128,7 @@ class JobExecutor:
         self._ended(place)
 
     def _ended(self, place: tuple[str, int]) -> None:
-        """A file has its record, and is not looked at any more."""
+        """Forget the progress and the failures of a file that has its record."""
         self.progress.done(*place)
         self._failures.pop(place, None)
 
@@ -160,7 +160,7 @@ class JobExecutor:
                 await asyncio.to_thread(kept.close)
 
     def _kept(self, answering: AnyPipeline, claim: JobLease, call: InferenceRequest) -> SegmentCheckpoint | None:
-        """What was said of the file before."""
+        """The answers kept of the file so far; None for a short one, of which none are kept."""
         seconds = claim.file.claimed_s
         if seconds is not None and seconds < _WORTH_KEEPING_S:
             return None
@@ -172,7 +172,7 @@ class JobExecutor:
 
 
 def call_of(work: JobLease | Job) -> InferenceRequest:
-    """What a job asks for. Before there was anything else to ask, all asked for emotions."""
+    """The request that a job stands for. Before there was anything else to ask, all asked for emotions."""
     kept = work.options
     return InferenceRequest(
         kept["options"], kept["embedding"], task=kept.get("task", "emotion"), detail=kept.get("detail", "word")

@@ -32,7 +32,7 @@ _HOUSEKEEPING_S = 30.0
 
 
 class JobRunner:
-    """Runs what is in a store, so many files at a time. Used from the event loop."""
+    """Runs the jobs of a store, so many files at a time. Used from the event loop."""
 
     def __init__(self, service: Service, store: JobStore, settings: Settings) -> None:
         self.store, self._repository = store, store.repository
@@ -48,7 +48,7 @@ class JobRunner:
 
     @property
     def progress(self) -> Progress:
-        """How far the files are that run."""
+        """Progress of the files that run."""
         return self._files.progress
 
     async def open(self) -> None:
@@ -94,13 +94,13 @@ class JobRunner:
         return job
 
     async def cancel(self, id: str) -> None:
-        """Nobody wants a job any more: what of it runs is stopped, and its files are gone when this returns."""
+        """Cancel a job: what of it runs is stopped, and its files are gone when this returns."""
         await asyncio.to_thread(self.store.cancel, id)
         self._files.drop(id)
         await self._count()
 
     def wake(self) -> None:
-        """There may be something to do."""
+        """Have the workers look for files that wait, as there may be some."""
         self._more.set()
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""Where jobs are kept, so that they survive a restart and a kill: rows in SQLite, and a folder for each job.
+"""Store of jobs, which survive a restart and a kill: rows in SQLite, and a folder for each job.
 
 A row speaks only of files that are there: uploads and records are written before their row, and deleted after it has
 changed. What a kill leaves in between, files that no row speaks of, `sweep` takes away.
@@ -31,7 +31,8 @@ class JobStore:
     repository: the rows, for all that needs no file. To finish, cancel or delete a job takes the methods here.
 
     What a method has done when it returns survives a kill, and a loss of power as far as `database.py` says. At start,
-    call `repository.requeue_running` and `sweep`. Ids may come from anywhere: what is no id is an unknown job.
+    call `repository.requeue_running` and `sweep`. Ids may come from anywhere: a text that is no id is that of an
+    unknown job.
 
     Raises UsageError for a folder that another process owns, that cannot be written, or that holds something else and
     that others can look into; and for a database that is broken or of a newer Overtone. Every method that writes
@@ -82,7 +83,7 @@ class JobStore:
         return JobLease(job.id, job.owner, job.options, file, path, answers)
 
     def done(self, id: str, number: int, record: str | Iterable[str], embeddings: Sequence[Path] = ()) -> bool:
-        """A running file has its result; its audio is deleted. False if nobody wants it, as the job was cancelled.
+        """Keep the result of a running file, and delete its audio. False if it is not wanted, as the job was cancelled.
 
         record: one line of JSON, or one for each channel, as text or in pieces of any size, which are written as they
         come. embeddings: `.npz` files to move in, one, or one for each channel. Where this fails the file is still
@@ -91,7 +92,7 @@ class JobStore:
         return self._finish(id, number, "done", record, embeddings)
 
     def failed(self, id: str, number: int, record: str | Iterable[str]) -> bool:
-        """A running file cannot be answered; its record carries the error. Otherwise as `done`."""
+        """Keep the record of a running file that cannot be answered; it carries the error. Otherwise as `done`."""
         return self._finish(id, number, "failed", record, ())
 
     def _finish(
@@ -118,8 +119,8 @@ class JobStore:
         return wanted
 
     def cancel(self, id: str) -> bool:
-        """Nobody wants a job any more, finished or not: its uploads and results are deleted now. It is known until it
-        expires. False for an unknown one."""
+        """Cancel a job, finished or not, and delete its uploads and results now. It is known until it expires. False
+        for an unknown one."""
         if not is_id(id):
             return False
         try:
@@ -132,7 +133,7 @@ class JobStore:
         return known
 
     def expire(self, now_s: float) -> int:
-        """Remove the finished and cancelled jobs whose time is over at `now_s`, unix seconds. How many."""
+        """Remove the finished and cancelled jobs whose time is over at `now_s`, unix seconds. Their number."""
         removed = 0
         while ids := self.repository.expired(now_s, _EXPIRED_AT_ONCE):
             # Here the files go first: on a full disk that makes room for the change, and half of it is done again.
@@ -143,7 +144,7 @@ class JobStore:
         return removed
 
     def sweep(self) -> int:
-        """Delete what a kill has left: folders that no row knows, audio of files that are done. How many folders."""
+        """Delete what a kill has left: folders that no row knows, audio of files that are done. Number of folders."""
         removed = 0
         for id in self._storage.job_ids():
             if id in self._adding:  # asked before the rows, which know it as soon as it is not
