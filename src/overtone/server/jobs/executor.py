@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from overtone.errors import Code, InputError, ModelError, OvertoneError, RefusedError
@@ -135,11 +136,7 @@ class JobExecutor:
     async def _answered(self, answering: AnyPipeline, claim: JobLease, call: InferenceRequest) -> list[Result]:
         kept = await asyncio.to_thread(self._kept, answering, claim, call)
         place = claim.job, claim.file.number
-
-        def told(seconds: float) -> None:
-            self.progress.update(*place, seconds)
-
-        ctx = JobContext(self._settings.max_job_audio_s, told, kept)
+        ctx = JobContext(self._settings.max_job_audio_s, partial(self.progress.update, *place), kept)
         self._callers[place] = ctx
         if self._ending:
             ctx.drop()

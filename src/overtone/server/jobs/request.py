@@ -14,8 +14,8 @@ class JobContext(LimitedContext):
 
     background = True
 
-    def __init__(self, most_s: float, told: Callable[[float], None], kept: SegmentCheckpoint | None) -> None:
-        super().__init__(most_s, 0.0, told)
+    def __init__(self, most_s: float, on_excess: Callable[[float], None], kept: SegmentCheckpoint | None) -> None:
+        super().__init__(most_s, 0.0, on_excess)
         self._kept = kept
         self.dropped = False
 
