@@ -23,11 +23,11 @@ _HOMES = {
     "Code": "errors",
     "DeviceError": "errors",
     "DownloadError": "errors",
-    "Emotion": "types",
+    "Emotion": "results",
     "EmotionRecognizer": "pipelines.emotion",
-    "EmotionResult": "types",
+    "EmotionResult": "results",
     "FailedInput": "audio.sources",
-    "FrameResult": "types",
+    "FrameResult": "results",
     "Input": "audio.sources",
     "InputError": "errors",
     "LiveSession": "pipelines.live",
@@ -38,17 +38,17 @@ _HOMES = {
     "OvertoneError": "errors",
     "RefusedError": "errors",
     "RequestContext": "pipelines.request",
-    "Result": "types",
-    "SegmentResult": "types",
-    "Sentence": "types",
+    "Result": "results",
+    "SegmentResult": "results",
+    "Sentence": "results",
     "Span": "types",
     "SpooledArray": "system.spooled_array",
-    "Timings": "types",
+    "Timings": "results",
     "TranscribeOptions": "options.transcription",
     "Transcriber": "pipelines.transcription",
-    "Transcript": "types",
+    "Transcript": "results",
     "UsageError": "errors",
-    "Word": "types",
+    "Word": "results",
     "expand": "audio.sources",
 }
 
@@ -76,18 +76,18 @@ if TYPE_CHECKING:
     from overtone.pipelines.live import LiveUpdate as LiveUpdate
     from overtone.pipelines.request import RequestContext as RequestContext
     from overtone.pipelines.transcription import Transcriber as Transcriber
+    from overtone.results import Emotion as Emotion
+    from overtone.results import EmotionResult as EmotionResult
+    from overtone.results import FrameResult as FrameResult
+    from overtone.results import Result as Result
+    from overtone.results import SegmentResult as SegmentResult
+    from overtone.results import Sentence as Sentence
+    from overtone.results import Timings as Timings
+    from overtone.results import Transcript as Transcript
+    from overtone.results import Word as Word
     from overtone.system.spooled_array import SpooledArray as SpooledArray
     from overtone.types import Audio as Audio
-    from overtone.types import Emotion as Emotion
-    from overtone.types import EmotionResult as EmotionResult
-    from overtone.types import FrameResult as FrameResult
-    from overtone.types import Result as Result
-    from overtone.types import SegmentResult as SegmentResult
-    from overtone.types import Sentence as Sentence
     from overtone.types import Span as Span
-    from overtone.types import Timings as Timings
-    from overtone.types import Transcript as Transcript
-    from overtone.types import Word as Word
 
 
 def __getattr__(name: str) -> Any:

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from overtone.results import Emotion, EmotionResult, FrameResult, SegmentResult, Sentence, Timings, Transcript, Word
 from overtone.system.spooled_array import SpooledArray
-from overtone.types import Emotion, EmotionResult, FrameResult, SegmentResult, Sentence, Span, Timings, Transcript, Word
+from overtone.types import Span
 
 LABELS = ("angry", "happy", "neutral")
 

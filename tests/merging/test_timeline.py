@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overtone.merging.timeline import Timeline
-from overtone.types import SILENCE, SegmentResult, Span
+from overtone.results import SILENCE, SegmentResult
+from overtone.types import Span
 
 LABELS = ("angry", "sad")
 

@@ -8,7 +8,7 @@ from helpers.results import failed, frames, result
 from overtone.errors import InputError
 from overtone.output.record_reader import parse_record
 from overtone.output.records import json_chunks, to_record
-from overtone.types import EmotionResult, Timings
+from overtone.results import EmotionResult, Timings
 
 
 def _record(value, granularity):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from helpers.results import LABELS, failed, frames, result, segment
 from overtone.output.records import json_chunks, to_json, to_record
-from overtone.types import Timings
+from overtone.results import Timings
 
 
 def _line(value, granularity="segment"):

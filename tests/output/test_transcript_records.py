@@ -16,7 +16,7 @@ from overtone.errors import UsageError
 from overtone.output.formats import open_sink
 from overtone.output.records import DETAILS, json_chunks, to_record
 from overtone.output.resume import key_of, resume_from
-from overtone.types import Emotion, Sentence, Timings, Word
+from overtone.results import Emotion, Sentence, Timings, Word
 
 PAGE = DOCS / "transcripts.md"
 RUN = {"model": "sensevoice-small", "precision": "fp32"}

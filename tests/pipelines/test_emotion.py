@@ -19,8 +19,9 @@ from overtone import Audio, EmotionRecognizer, expand
 from overtone.audio import Decoder
 from overtone.errors import BudgetError, InputError, OutOfMemory, UsageError
 from overtone.models.emotion2vec import random_checkpoint
+from overtone.results import EmotionResult
 from overtone.system.machine import rss_bytes
-from overtone.types import Batch, EmotionOutput, EmotionResult, Granularity
+from overtone.types import Batch, EmotionOutput, Granularity
 
 CALL = str(EXAMPLES / "call.mp3")
 

@@ -26,7 +26,7 @@ from overtone.models.hub import ALIASES, BUNDLED
 from overtone.options.check import flag
 from overtone.options.emotion import HELP, Options
 from overtone.output.records import json_chunks
-from overtone.types import Timings
+from overtone.results import Timings
 
 README = ROOT / "README.md"
 RUN = [README, DOCS / "index.md"]

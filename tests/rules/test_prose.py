@@ -31,10 +31,7 @@ RULES = {
 }
 
 # Not gone through yet. Where all files of a line are clean, or gone, the line has to go.
-PENDING = (
-    "src/overtone/server/jobs",
-    "src/overtone/server/ui",
-)
+PENDING = ("src/overtone/server/ui",)
 
 DECORATORS = {"typer_command", "with_options", "with_transcription_options", "with_tuning_options", "with_settings"}
 METHODS = {"command", "callback", "get", "post", "put", "delete", "websocket"}

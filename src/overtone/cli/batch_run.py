@@ -18,7 +18,7 @@ from overtone.errors import UsageError
 from overtone.output.formats import FORMATS, Sink, check_sink, existing_output, open_sink
 from overtone.output.records import Level
 from overtone.output.resume import key_of, resume_from
-from overtone.types import Result
+from overtone.results import Result
 
 # typer reads annotations at run time, where `X | None` needs Python 3.10's own types; Optional says the same.
 Inputs = Annotated[list[str], typer.Argument(help="Files, folders, - (standard input), @list.txt, Kaldi wav.scp.")]

@@ -17,7 +17,7 @@ from overtone.options.emotion import Options
 from overtone.output.embeddings import EmbeddingWriter
 from overtone.output.resume import key_of
 from overtone.pipelines.emotion import EmotionRecognizer
-from overtone.types import EmotionResult
+from overtone.results import EmotionResult
 
 Embeddings = Annotated[
     Optional[str],  # noqa: UP045 - typer reads it

@@ -9,7 +9,8 @@ from overtone.output.formats.sink import Closing
 from overtone.output.plots.colors import terminal_color
 from overtone.output.records import expect_type
 from overtone.output.times import duration
-from overtone.types import EmotionResult, Granularity, Result, SegmentResult
+from overtone.results import EmotionResult, Result, SegmentResult
+from overtone.types import Granularity
 
 _BAR = 20
 _SEGMENTS_SHOWN = 12

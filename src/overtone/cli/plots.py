@@ -9,8 +9,8 @@ from overtone.errors import Code, UsageError
 from overtone.output.formats import OutputNames
 from overtone.output.formats.output_file import make_folder
 from overtone.output.plots import plot_stages, plot_timeline
+from overtone.results import EmotionResult
 from overtone.system.profiler import Recording
-from overtone.types import EmotionResult
 
 
 class Plots:

@@ -15,7 +15,7 @@ from overtone.audio.sources import Entry, FailedInput
 from overtone.cli import console
 from overtone.errors import InputError
 from overtone.output.times import duration
-from overtone.types import Result
+from overtone.results import Result
 
 _REFRESH_S = 0.25
 

@@ -16,7 +16,7 @@ from overtone.output.formats.subtitles import single_line, speaker_name
 from overtone.output.plots.colors import terminal_color
 from overtone.output.records import expect_type
 from overtone.output.times import clock
-from overtone.types import Result, Sentence, Transcript
+from overtone.results import Result, Sentence, Transcript
 
 _AT_ONCE = 50
 _HEARD_COLUMNS = 16

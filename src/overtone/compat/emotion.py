@@ -14,7 +14,8 @@ from overtone.compat.auxiliary import AUXILIARY
 from overtone.compat.inputs import named
 from overtone.errors import UsageError
 from overtone.pipelines.emotion import EmotionRecognizer
-from overtone.types import SAMPLE_RATE, EmotionResult, Granularity
+from overtone.results import EmotionResult
+from overtone.types import SAMPLE_RATE, Granularity
 
 _KNOWN = ("granularity", "extract_embedding", "output_dir", "fs", "key")
 

@@ -19,9 +19,10 @@ from overtone.options.transcription import TranscribeOptions
 from overtone.pipelines.ingest import SubmittedSource
 from overtone.pipelines.recognition import RecognitionPipeline
 from overtone.pipelines.request import CallOptions
+from overtone.results import Transcript
 from overtone.segmentation.fsmn.segmenter import FsmnSegmenter, MergingSegmenter
 from overtone.segmentation.segmenters import Segmenter
-from overtone.types import EmotionOutput, Span, SpeakerEmbeddings, TokenOutput, Transcript
+from overtone.types import EmotionOutput, Span, SpeakerEmbeddings, TokenOutput
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from overtone.merging.timeline import Timeline, top_label
 from overtone.models.emotion2vec.classifier import Head
+from overtone.results import SILENCE, FrameResult, SegmentResult
 from overtone.system.spooled_array import SpooledArray
-from overtone.types import SAMPLE_RATE, SILENCE, EmotionOutput, FrameResult, Segment, SegmentResult, Span
+from overtone.types import SAMPLE_RATE, EmotionOutput, Segment, Span
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from overtone.merging.punctuation.writer import Writer
 from overtone.merging.words import WordTable
 from overtone.models.sense_voice.tags import RichTags, parse_tags
-from overtone.types import Emotion, Sentence
+from overtone.results import Emotion, Sentence
 
 ENDS = "。？！"
 """Marks that a sentence ends with."""

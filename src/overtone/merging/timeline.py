@@ -8,7 +8,8 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
-from overtone.types import SILENCE, SegmentResult, Span
+from overtone.results import SILENCE, SegmentResult
+from overtone.types import Span
 
 _FIRST_ROWS = 64
 

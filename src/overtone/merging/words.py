@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.models.task import Vocabulary
-from overtone.types import SAMPLE_RATE, Span, TokenOutput, Word
+from overtone.results import Word
+from overtone.types import SAMPLE_RATE, Span, TokenOutput
 
 _PER_MS = SAMPLE_RATE // 1000
 

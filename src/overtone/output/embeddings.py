@@ -17,8 +17,9 @@ import numpy.typing as npt
 from overtone.errors import UsageError
 from overtone.output.formats.file_names import base_name
 from overtone.output.formats.output_file import make_folder, replacing
+from overtone.results import EmotionResult, FrameResult
 from overtone.system.spooled_array import SpooledArray
-from overtone.types import SAMPLE_RATE, EmotionResult, FrameResult
+from overtone.types import SAMPLE_RATE
 
 _KEY = "key"
 

@@ -8,20 +8,19 @@ from typing import Any
 import numpy as np
 
 from overtone.errors import InputError
-from overtone.system.spooled_array import SpooledArray
-from overtone.types import (
-    SAMPLE_RATE,
+from overtone.results import (
     Emotion,
     EmotionResult,
     FrameResult,
     Result,
     SegmentResult,
     Sentence,
-    Span,
     Timings,
     Transcript,
     Word,
 )
+from overtone.system.spooled_array import SpooledArray
+from overtone.types import SAMPLE_RATE, Span
 
 
 def parse_record(record: Mapping[str, Any]) -> Result:

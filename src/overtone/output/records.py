@@ -15,12 +15,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, get_args
 
 import numpy as np
 
-from overtone.types import (
-    SAMPLE_RATE,
+from overtone.results import (
     Emotion,
     EmotionResult,
     FrameResult,
-    Granularity,
     Result,
     SegmentResult,
     Sentence,
@@ -28,6 +26,7 @@ from overtone.types import (
     Transcript,
     Word,
 )
+from overtone.types import SAMPLE_RATE, Granularity
 
 if TYPE_CHECKING:
     import numpy.typing as npt

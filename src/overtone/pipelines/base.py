@@ -18,9 +18,10 @@ from overtone.pipelines.ingest import Ingestor, PooledT, Source, SubmittedSource
 from overtone.pipelines.request import CallOptions, OptionsT, RequestContext
 from overtone.pipelines.result_stream import ResultStream, ResultT
 from overtone.pipelines.segmenter_factory import SegmenterFactory
+from overtone.results import Timings
 from overtone.segmentation.segmenters import Segmenter
 from overtone.system.profiler import NULL_PROFILER, Profiler
-from overtone.types import Samples, Timings
+from overtone.types import Samples
 
 _Self = TypeVar("_Self", bound="Pipeline[Any, Any, Any]")  # typing.Self needs Python 3.11
 

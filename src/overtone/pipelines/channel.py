@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from overtone.audio.envelope import Envelope
 from overtone.errors import Code, InputError, ModelError, OvertoneError
+from overtone.results import Timings
 from overtone.segmentation.segmenters import Segmenter
 from overtone.system.profiler import NULL_PROFILER, Profiler
-from overtone.types import SAMPLE_RATE, Samples, Segment, Span, Timings
+from overtone.types import SAMPLE_RATE, Samples, Segment, Span
 
 PooledT_co = TypeVar("PooledT_co", covariant=True)
 

@@ -16,9 +16,10 @@ from overtone.pipelines.base import Pipeline
 from overtone.pipelines.ingest import SubmittedSource
 from overtone.pipelines.live import LiveSession
 from overtone.pipelines.request import CallOptions, RequestContext, submit_to_model
+from overtone.results import EmotionResult
 from overtone.segmentation.segmenters import Segmenter
 from overtone.system.profiler import Profiler
-from overtone.types import FRAMES, EmotionOutput, EmotionResult, Samples
+from overtone.types import FRAMES, EmotionOutput, Samples
 
 
 class EmotionRecognizer(Pipeline[Options, PooledEmotion, EmotionResult]):

@@ -16,8 +16,9 @@ from overtone.merging.timeline import top_label
 from overtone.options.emotion import Options
 from overtone.pipelines.channel import ChannelStream
 from overtone.pipelines.request import RequestContext
+from overtone.results import SILENCE, EmotionResult, SegmentResult
 from overtone.segmentation.segmenters import is_silent
-from overtone.types import SAMPLE_RATE, SILENCE, EmotionOutput, EmotionResult, Granularity, Samples, SegmentResult, Span
+from overtone.types import SAMPLE_RATE, EmotionOutput, Granularity, Samples, Span
 
 MIN_HOP_S = 0.1
 """Seconds. Emotion does not change faster, and every hop runs a whole window through the model."""

@@ -22,9 +22,10 @@ from overtone.options.transcription import TranscribeOptions
 from overtone.pipelines.auxiliary import PunctuationModel, SpeechDetector
 from overtone.pipelines.base import Pipeline
 from overtone.pipelines.request import CallOptions, RequestContext, submit_to_model
+from overtone.results import Transcript
 from overtone.system.devices import resolve_devices
 from overtone.system.profiler import Profiler
-from overtone.types import FRAMES, Samples, Transcript
+from overtone.types import FRAMES, Samples
 
 SILERO = "silero"
 """The VAD inside the package."""

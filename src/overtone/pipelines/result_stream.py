@@ -13,7 +13,8 @@ from overtone.audio.sources import FailedInput, Input
 from overtone.errors import Code, InputError, OvertoneError
 from overtone.pipelines.ingest import PooledT, Source, SubmittedSource, named_source
 from overtone.pipelines.request import CallOptions, OptionsT, RequestContext
-from overtone.types import BYTES_PER_SAMPLE, SAMPLE_RATE, Result
+from overtone.results import Result
+from overtone.types import BYTES_PER_SAMPLE, SAMPLE_RATE
 
 if TYPE_CHECKING:
     from overtone.pipelines.base import Pipeline

@@ -18,9 +18,9 @@ from overtone.pipelines.emotion import EmotionRecognizer
 from overtone.pipelines.ingest import SubmittedSource
 from overtone.pipelines.recognition import RecognitionPipeline
 from overtone.pipelines.request import CallOptions
+from overtone.results import Transcript
 from overtone.segmentation.fsmn.segmenter import FsmnSegmenter, MergingSegmenter
 from overtone.segmentation.segmenters import Segmenter
-from overtone.types import Transcript
 
 
 class Transcriber(RecognitionPipeline[TranscribeOptions, Transcript]):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from overtone.engine.stats import EngineStats
+from overtone.results import Timings
 from overtone.server.observability.metrics import Metrics, Snapshot
-from overtone.types import Timings
 
 GIB = 1 << 30
 

@@ -25,7 +25,7 @@ def lines(store: JobStore, id: str) -> list[Any]:
 
 
 def states(store: JobStore, id: str) -> list[str]:
-    return [file.state for file in store.files(id)]
+    return [file.state for file in store.repository.files(id)]
 
 
 def full(*_: object) -> None:

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from helpers.server.loops import until
+from overtone.results import Emotion, Sentence, Timings, Transcript, Word
 from overtone.server.api.params import InferenceRequest
 from overtone.server.ui.errors import Limits
 from overtone.server.ui.markup import Around
 from overtone.server.ui.run import Row, Run, Verdict
 from overtone.server.uploads import Spool
-from overtone.types import Emotion, Sentence, Timings, Transcript, Word
 
 LIMITS = Limits(256 << 20, 900.0, 100)
 HOSTILE = "<img src=x onerror=alert(1)>\"'&${1}{{2}}.wav"

@@ -363,7 +363,8 @@ def test_no_timeline_no_file(tmp_path):
 
 
 def test_no_cues_without_classes(tmp_path):
-    from overtone.types import SegmentResult, Span
+    from overtone.results import SegmentResult
+    from overtone.types import Span
 
     bare = result(label=None, scores=None, segments=[SegmentResult(Span(0, 9), None, None, None)])
     assert _write(tmp_path / "o.vtt", bare) == "WEBVTT\n\n"

@@ -24,7 +24,7 @@ from overtone.output.formats import FORMATS, open_sink
 from overtone.output.formats.subtitle_splitting import MAX_MS, MAX_WIDTH, pieces
 from overtone.output.formats.subtitles import cues
 from overtone.output.records import DETAILS, to_record
-from overtone.types import Emotion, Sentence, Word
+from overtone.results import Emotion, Sentence, Word
 
 
 def _open(path, **options):

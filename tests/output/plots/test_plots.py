@@ -22,7 +22,8 @@ from overtone.output.plots.curves import (
 )
 from overtone.output.plots.timeline_plot import MAX_TITLE, _shortened, decimals_of, tick_step
 from overtone.output.times import clock, rounded_duration
-from overtone.types import SegmentResult, Span
+from overtone.results import SegmentResult
+from overtone.types import Span
 
 ENVELOPE = np.tile(np.array([[-0.5, 0.4]], np.float32), (150, 1))
 BARE = SegmentResult(Span(0, 48_000), None, None, None)

@@ -87,7 +87,7 @@ def test_a_broken_database(folder, upload, damage):
     (folder / "jobs.sqlite").rename(folder.parent / "broken")
     with JobStore(folder) as store:
         assert store.sweep() == 40
-        assert store.waiting().files == 0
+        assert store.repository.queue_load().files == 0
 
 
 def test_killed_before_the_first_table(folder):
@@ -102,5 +102,5 @@ def test_a_change_that_fails_on_the_way(store, upload):
     with pytest.raises(ArithmeticError), store._db.execute() as db:
         db.execute("DELETE FROM jobs")
         raise ArithmeticError("no more")
-    assert store.get(job.id) == job
+    assert store.repository.job(job.id) == job
     assert store.cancel(job.id)

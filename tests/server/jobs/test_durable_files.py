@@ -38,7 +38,7 @@ def test_what_is_on_the_disk_before_a_row_says_so(store, folder, upload, monkeyp
 
     monkeypatch.setattr(durable_files.os, "fsync", noted)
     for name in ("insert", "finish"):
-        monkeypatch.setattr(store._rows, name, nothing_missing(getattr(store._rows, name)))
+        monkeypatch.setattr(store.repository, name, nothing_missing(getattr(store.repository, name)))
     job = store.add(None, {}, [upload()], 60)
     assert not synced
     claim = store.claim_next()
@@ -86,7 +86,7 @@ def test_no_room_for_a_job(store, folder, upload, monkeypatch, where):
     assert job_folders(folder) == set()
     monkeypatch.undo()
     store._db.query("PRAGMA max_page_count = 1000000")
-    assert store.waiting().files == 0
+    assert store.repository.queue_load().files == 0
     assert store.add(None, {}, [upload()], 60).state == "queued"
 
 
@@ -97,7 +97,9 @@ def test_no_room_for_a_record(store, folder, upload, monkeypatch, where):
     if where == "files":
         monkeypatch.setattr(durable_files.os, "fsync", full)
     else:
-        monkeypatch.setattr(store._rows, "finish", lambda *_: (_ for _ in ()).throw(durable_files.disk_full_error()))
+        monkeypatch.setattr(
+            store.repository, "finish", lambda *_: (_ for _ in ()).throw(durable_files.disk_full_error())
+        )
     with pytest.raises(RefusedError) as refusal:
         store.done(job.id, 0, "{}", [upload().path])
     assert refusal.value.code == "no_space"
@@ -105,7 +107,7 @@ def test_no_room_for_a_record(store, folder, upload, monkeypatch, where):
     assert names(folder / job.id) == ["0000.upload"]
     monkeypatch.undo()
     assert store.done(job.id, 0, "{}")
-    assert store.get(job.id).state == "done"
+    assert store.repository.job(job.id).state == "done"
 
 
 def test_a_record_that_fails_on_the_way(store, folder, upload):

@@ -20,12 +20,12 @@ from overtone.server.jobs.store import JobStore
 def test_ids_that_are_none(store, folder, id):
     (folder.parent / "precious").mkdir()
     kept = names(folder.parent)
-    assert store.get(id) is None
-    assert store.files(id) == []
+    assert store.repository.job(id) is None
+    assert store.repository.files(id) == []
     assert list(store.results(id)) == []
     assert store.record(id, 0) is store.embedding(id, 0) is None
     assert store.cancel(id) is store.done(id, 0, "{}") is store.failed(id, 0, "{}") is False
-    store.release_lease(id, 0)
+    store.repository.release_lease(id, 0)
     assert names(folder.parent) == kept
 
 
@@ -66,18 +66,18 @@ def test_sweep(store, folder, upload):
 
 def test_sweep_leaves_alone_what_is_being_added(store, folder, upload, monkeypatch):
     swept = []
-    insert = store._rows.insert
+    insert = store.repository.insert
 
     def meanwhile(*arguments: Any) -> None:
         swept.append(store.sweep())
         insert(*arguments)
         swept.append(store.sweep())
 
-    monkeypatch.setattr(store._rows, "insert", meanwhile)
+    monkeypatch.setattr(store.repository, "insert", meanwhile)
     job = store.add(None, {}, [upload(b"whole")], 60)
     assert swept == [0, 0]
     assert store.claim_next().path.read_bytes() == b"whole"
-    assert store.get(job.id).state == "running"
+    assert store.repository.job(job.id).state == "running"
 
 
 def test_nobody_else_can_read(folder, upload):

@@ -35,12 +35,12 @@ def test_a_job_from_arrival_to_expiry(store, folder, upload):
     assert job.expires_s is None
     assert job.files == {"queued": 2, "running": 0, "done": 0, "failed": 0, "cancelled": 0}
     assert not any(file.path.exists() for file in files)
-    first, second = store.files(job.id)
+    first, second = store.repository.files(job.id)
     assert (first.number, first.name, first.digest, first.size_bytes, first.claimed_s) == (0, "通话.wav", "abc", 3, 2.0)
     assert (second.number, second.name, second.claimed_s, second.state) == (1, "b\\udc80.wav", None, "queued")
-    assert store.files(job.id, 1) == store.files(job.id, 1, 5) == [second]
-    assert store.files(job.id, 0, 1) == [first]
-    assert store.held_bytes() == 8
+    assert store.repository.files(job.id, 1) == store.repository.files(job.id, 1, 5) == [second]
+    assert store.repository.files(job.id, 0, 1) == [first]
+    assert store.repository.held_bytes() == 8
 
 
 def test_a_job_from_its_first_file_to_expiry(store, folder, upload):
@@ -50,7 +50,7 @@ def test_a_job_from_its_first_file_to_expiry(store, folder, upload):
     assert claim.file.attempts == 1
     assert claim.path.read_bytes() == b"one"
     claim.answers.write_bytes(b"so far")
-    assert store.get(job.id).state == "running"
+    assert store.repository.job(job.id).state == "running"
     assert states(store, job.id) == ["running", "queued"]
     assert store.record(job.id, 0) is None
     vector = folder.parent / "vector.npz"
@@ -61,14 +61,14 @@ def test_a_job_from_its_first_file_to_expiry(store, folder, upload):
     assert not vector.exists()
     assert store.embedding(job.id, 0).read_bytes() == b"npz"
     assert store.embedding(job.id, 0, 1) is store.embedding(job.id, 0, -1) is None
-    assert store.get(job.id).state == "running"
+    assert store.repository.job(job.id).state == "running"
     assert lines(store, job.id) == [{"n": 0}]
-    assert store.held_bytes() == 5 + len('{"n": 0}\n') + 3
+    assert store.repository.held_bytes() == 5 + len('{"n": 0}\n') + 3
 
     assert store.claim_next().file.number == 1
     assert store.claim_next() is None
     assert store.failed(job.id, 1, ['{"error"', ": 1}", ""])
-    done = store.get(job.id)
+    done = store.repository.job(job.id)
     assert (done.state, done.open) == ("done", False)
     assert done.files["done"] == done.files["failed"] == 1
     assert done.expires_s == done.changed_s + 60
@@ -79,17 +79,17 @@ def test_a_job_from_its_first_file_to_expiry(store, folder, upload):
 
     assert store.expire(done.expires_s - 1) == 0
     assert store.expire(done.expires_s) == 1
-    assert store.get(job.id) is None
-    assert store.files(job.id) == []
+    assert store.repository.job(job.id) is None
+    assert store.repository.files(job.id) == []
     assert job_folders(folder) == set()
-    assert store.held_bytes() == 0
+    assert store.repository.held_bytes() == 0
 
 
 def test_a_job_whose_files_all_failed_has_failed(store, upload):
     job = store.add(None, {}, [upload()], 60)
     store.claim_next()
     assert store.failed(job.id, 0, "{}")
-    assert store.get(job.id).state == "failed"
+    assert store.repository.job(job.id).state == "failed"
 
 
 def test_a_file_of_several_channels(store, folder, upload):
@@ -128,20 +128,21 @@ def test_a_job_without_files_or_with_options_that_are_no_json(store, folder, upl
 
 
 def test_what_waits(store, upload):
-    assert (store.waiting().files, store.waiting().claimed_s, store.waiting().size_bytes) == (0, 0, 0)
+    load = store.repository.queue_load()
+    assert (load.files, load.claimed_s, load.size_bytes) == (0, 0, 0)
     first = store.add("anna", {}, [upload(b"12", claimed_s=3.5), upload(b"3", claimed_s=None)], 60)
     second = store.add(None, {}, [upload(b"4567", claimed_s=1.0)], 60)
-    load = store.waiting()
+    load = store.repository.queue_load()
     assert (load.files, load.claimed_s, load.unclaimed, load.size_bytes) == (3, 4.5, 1, 7)
-    assert [store.waiting_of(owner).files for owner in ("anna", None, "ben")] == [2, 1, 0]
-    assert [store.waiting_of(owner).claimed_s for owner in ("anna", None, "ben")] == [3.5, 1.0, 0]
+    assert [store.repository.queue_load_of(owner).files for owner in ("anna", None, "ben")] == [2, 1, 0]
+    assert [store.repository.queue_load_of(owner).claimed_s for owner in ("anna", None, "ben")] == [3.5, 1.0, 0]
     store.claim_next()
-    assert store.waiting() == load  # what runs is not done yet
+    assert store.repository.queue_load() == load  # what runs is not done yet
     store.done(first.id, 0, "{}")
     store.cancel(second.id)
-    load = store.waiting()
+    load = store.repository.queue_load()
     assert (load.files, load.claimed_s, load.unclaimed, load.size_bytes) == (1, 0, 1, 1)
-    assert store.counts() == {"queued": 0, "running": 1, "done": 0, "failed": 0, "cancelled": 1}
+    assert store.repository.counts() == {"queued": 0, "running": 1, "done": 0, "failed": 0, "cancelled": 1}
 
 
 def test_cancel_frees_everything_at_once(store, folder, upload):
@@ -150,19 +151,19 @@ def test_cancel_frees_everything_at_once(store, folder, upload):
         store.claim_next()
     store.done(job.id, 0, "{}")
     assert store.cancel(job.id)
-    cancelled = store.get(job.id)
+    cancelled = store.repository.job(job.id)
     assert (cancelled.state, cancelled.files["cancelled"]) == ("cancelled", 3)
     assert cancelled.expires_s == cancelled.changed_s + 60
     assert job_folders(folder) == set()
-    assert (store.held_bytes(), store.waiting().files, lines(store, job.id)) == (0, 0, [])
+    assert (store.repository.held_bytes(), store.repository.queue_load().files, lines(store, job.id)) == (0, 0, [])
     assert store.claim_next() is None
     assert store.record(job.id, 0) is None
     # The one that was running comes too late.
     assert store.done(job.id, 1, "{}") is store.failed(job.id, 1, "{}") is False
-    store.release_lease(job.id, 1)
-    assert store.requeue_running() == 0
+    store.repository.release_lease(job.id, 1)
+    assert store.repository.requeue_running() == 0
     assert store.cancel(job.id)
-    assert store.get(job.id).expires_s == cancelled.expires_s
+    assert store.repository.job(job.id).expires_s == cancelled.expires_s
     assert job_folders(folder) == set()
     assert store.expire(cancelled.expires_s) == 1
 
@@ -171,9 +172,9 @@ def test_a_finished_job_can_be_cancelled_and_keeps_its_expiry(store, folder, upl
     job = store.add(None, {}, [upload()], 60)
     store.claim_next()
     store.done(job.id, 0, "{}")
-    expires_s = store.get(job.id).expires_s
+    expires_s = store.repository.job(job.id).expires_s
     assert store.cancel(job.id)
-    assert (store.get(job.id).state, store.get(job.id).expires_s) == ("cancelled", expires_s)
+    assert (store.repository.job(job.id).state, store.repository.job(job.id).expires_s) == ("cancelled", expires_s)
     assert job_folders(folder) == set()
 
 
@@ -188,21 +189,21 @@ def test_cancelled_while_the_record_is_being_written(store, folder, upload, afte
         yield "}"
 
     assert not store.done(job.id, 0, record())
-    assert store.get(job.id).state == "cancelled"
+    assert store.repository.job(job.id).state == "cancelled"
     assert job_folders(folder) == set()
 
 
 def test_cancelled_before_the_record_has_its_row(store, folder, upload, monkeypatch):
     job = store.add(None, {}, [upload()], 60)
     store.claim_next()
-    finish = store._rows.finish
+    finish = store.repository.finish
 
     def cancelled_first(*arguments: Any) -> bool:
         store.cancel(job.id)
         (folder / job.id).mkdir()  # as a record that came after would have it
         return finish(*arguments)
 
-    monkeypatch.setattr(store._rows, "finish", cancelled_first)
+    monkeypatch.setattr(store.repository, "finish", cancelled_first)
     assert not store.done(job.id, 0, "{}")
     assert job_folders(folder) == set()
 
@@ -212,7 +213,7 @@ def test_what_is_not_finished_does_not_expire(store, upload):
     running = store.add(None, {}, [upload()], 0)
     store.claim_next()
     assert store.expire(time.time() + FOREVER_S) == 0
-    assert store.get(running.id) is not None
+    assert store.repository.job(running.id) is not None
 
 
 def test_many_expire(store, folder, upload, monkeypatch):
@@ -231,28 +232,28 @@ def test_what_was_running_waits_again(folder, upload):
             store.claim_next()
         store.done(half.id, 0, '"kept"')
     with JobStore(folder) as store:
-        assert store.requeue_running() == 2
-        assert store.requeue_running() == 0
+        assert store.repository.requeue_running() == 2
+        assert store.repository.requeue_running() == 0
         assert (states(store, half.id), states(store, fresh.id)) == (["done", "queued"], ["queued", "queued"])
-        assert store.get(half.id).state == store.get(fresh.id).state == "queued"
+        assert store.repository.job(half.id).state == store.repository.job(fresh.id).state == "queued"
         assert lines(store, half.id) == ["kept"]
         claim = store.claim_next()
         assert (claim.job, claim.file.number, claim.file.attempts) == (half.id, 1, 2)
         assert claim.path.read_bytes() == b"audio"
         assert store.done(half.id, 1, "{}")
-        assert store.get(half.id).state == "done"
+        assert store.repository.job(half.id).state == "done"
 
 
 def test_a_file_that_is_handed_back_counts_as_not_begun(store, upload):
     job = store.add(None, {}, [upload(), upload()], 60)
     for _ in range(2):
         store.claim_next()
-    store.release_lease(job.id, 0)
-    assert store.get(job.id).state == "running"
-    store.release_lease(job.id, 1)
-    store.release_lease(job.id, 1)
-    assert store.get(job.id).state == "queued"
-    assert [(file.state, file.attempts) for file in store.files(job.id)] == [("queued", 0)] * 2
+    store.repository.release_lease(job.id, 0)
+    assert store.repository.job(job.id).state == "running"
+    store.repository.release_lease(job.id, 1)
+    store.repository.release_lease(job.id, 1)
+    assert store.repository.job(job.id).state == "queued"
+    assert [(file.state, file.attempts) for file in store.repository.files(job.id)] == [("queued", 0)] * 2
     assert not store.done(job.id, 0, "{}")
 
 
@@ -264,7 +265,7 @@ from overtone.server.jobs.values import NewFile
 
 folder, uploads = Path(sys.argv[1]), Path(sys.argv[2])
 store = JobStore(folder)
-store.requeue_running()
+store.repository.requeue_running()
 store.sweep()
 
 def tell(*words):
@@ -311,11 +312,11 @@ def test_killed_again_and_again(folder, tmp_path):
     for after in (1, 7, 20, 33):
         said += run_and_kill(folder, tmp_path / "uploads", after)
         with JobStore(folder) as store:
-            store.requeue_running()
+            store.repository.requeue_running()
             store.sweep()
             cancelled = {words[1] for words in said if words[0] == "cancelled"}
             for what, id, *number in said:
-                job = store.get(id)
+                job = store.repository.job(id)
                 assert job is not None, f"{id} is lost"
                 assert sum(job.files.values()) == 3
                 if id in cancelled:
@@ -330,7 +331,7 @@ def test_killed_again_and_again(folder, tmp_path):
             for id in (row["id"] for row in store._db.query("SELECT id FROM jobs WHERE state <> 'cancelled'")):
                 assert "running" not in states(store, id)
                 kinds = {"queued": "upload", "done": "json", "failed": "json"}
-                expected[id] = [f"{file.number:04d}.{kinds[file.state]}" for file in store.files(id)]
+                expected[id] = [f"{file.number:04d}.{kinds[file.state]}" for file in store.repository.files(id)]
                 found = {path.name for path in (folder / id).iterdir()}
                 assert set(expected[id]) <= found
                 # A record that was being written is written anew.
@@ -339,7 +340,7 @@ def test_killed_again_and_again(folder, tmp_path):
                 uploads = [name for name in expected[id] if name.endswith("upload")]
                 assert all((folder / id / name).read_text() == f"audio of {int(name[:4])}" for name in uploads)
             assert job_folders(folder) == set(expected)
-            assert store.held_bytes() == held
+            assert store.repository.held_bytes() == held
     assert len(said) > 50
 
 
@@ -363,6 +364,6 @@ def test_many_threads(store, folder, upload):
         for worker in workers:
             worker.result()
     assert Counter(claimed) == Counter((id, number) for id in ids for number in range(2))
-    assert {store.get(id).state for id in ids} == {"done"}
+    assert {store.repository.job(id).state for id in ids} == {"done"}
     assert all(lines(store, id) == ["0", "1"] for id in ids)
     assert job_folders(folder) == ids

@@ -11,8 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 import overtone
 from helpers.server.exposing import SNAPSHOT, TIMINGS, Source, metrics_with_all
 from overtone.engine.stats import EngineStats
+from overtone.results import Timings
 from overtone.server.observability.metrics import OTHER, REQUEST_BUCKETS_S, STAGES, UNMATCHED, Metrics, server_timing
-from overtone.types import Timings
 
 
 def text(metrics: Metrics) -> str:

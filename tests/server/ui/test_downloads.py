@@ -19,10 +19,10 @@ from helpers.server.page import a_transcript, left
 from overtone import EmotionRecognizer
 from overtone.errors import InputError, RefusedError
 from overtone.output.records import to_record
+from overtone.results import EmotionResult
 from overtone.server.ui.downloads import make, sent
 from overtone.server.ui.kept import Kept
 from overtone.server.uploads import Spool
-from overtone.types import EmotionResult
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "csv", "srt", "vtt", "txt"])

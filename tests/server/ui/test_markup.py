@@ -7,10 +7,10 @@ import numpy as np
 from helpers.results import result
 from helpers.server.page import HOSTILE, a_run, around, done
 from overtone.errors import InputError
+from overtone.results import SILENCE
 from overtone.server.ui.kept import Kept
 from overtone.server.ui.markup import details, files, heading, note, verdict
 from overtone.server.ui.run import Row, Verdict
-from overtone.types import SILENCE
 
 
 def test_nothing_that_a_user_named_becomes_markup() -> None:

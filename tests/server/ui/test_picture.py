@@ -11,9 +11,10 @@ import pytest
 from helpers.results import LABELS, frames, result, segment
 from helpers.server.page import bars, wave
 from overtone.merging.timeline import Timeline
+from overtone.results import EmotionResult
 from overtone.server.ui.kept import Kept
 from overtone.server.ui.picture import Look, figure
-from overtone.types import EmotionResult, Span
+from overtone.types import Span
 
 
 def drawn(made: EmotionResult, look: Look | None = None, **more: Any) -> dict[str, Any]:

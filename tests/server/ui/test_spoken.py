@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from helpers.server.page import HOSTILE, a_run, a_transcript, around, done
+from overtone.results import Sentence
 from overtone.server.ui import spoken
 from overtone.server.ui.kept import Kept
 from overtone.server.ui.markup import files
 from overtone.server.ui.run import Verdict
-from overtone.types import Sentence
 
 
 def test_a_transcript_says_who_spoke_when_and_in_what_mood() -> None:

@@ -12,7 +12,7 @@ import csv
 from overtone.output.formats.output_file import Target
 from overtone.output.formats.sink import TextSink
 from overtone.output.formats.table import DIGITS, Cell, Column, Table
-from overtone.types import Result
+from overtone.results import Result
 
 # The wide forms are read as operators by spreadsheets in East Asian locales.
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")

@@ -8,7 +8,8 @@ import numpy as np
 
 from overtone.output.formats.table import ERROR, WHO, Cell, Column, Table
 from overtone.output.records import SECOND_DIGITS, expect_type, frame_scores, frame_starts, rounded, seconds
-from overtone.types import SILENCE, EmotionResult, FrameResult, Granularity, Result
+from overtone.results import SILENCE, EmotionResult, FrameResult, Result
+from overtone.types import Granularity
 
 
 class EmotionRows(Table):

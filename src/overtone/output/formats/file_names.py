@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import PurePath
 
-from overtone.types import Result
+from overtone.results import Result
 
 MAX_NAME_BYTES = 180
 """File systems allow 255; the rest is for `-2`, a hash, an ending and `.part`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from overtone.output.formats.output_file import Target
 from overtone.output.formats.sink import TextSink
 from overtone.output.records import Level, json_chunks
-from overtone.types import Result
+from overtone.results import Result
 
 
 class JsonLines(TextSink):

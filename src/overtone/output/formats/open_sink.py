@@ -20,7 +20,7 @@ from overtone.output.formats.table import Table
 from overtone.output.formats.timeline_formats import AudacityLabels, PlainText, Srt, Vtt, single_input_error_text
 from overtone.output.formats.transcript_rows import TranscriptRows
 from overtone.output.records import DETAILS, Level
-from overtone.types import Result
+from overtone.results import Result
 
 FORMATS = ("jsonl", "json", "csv", "parquet", "srt", "vtt", "txt", "rttm")
 """Names for `--format`, which are also the endings for `-o`."""

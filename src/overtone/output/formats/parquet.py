@@ -8,7 +8,7 @@ from overtone.errors import Code, UsageError, printable
 from overtone.output.formats.output_file import Target, map_write_errors
 from overtone.output.formats.sink import Closing
 from overtone.output.formats.table import Cell, Table
-from overtone.types import Result, Transcript
+from overtone.results import Result, Transcript
 
 ROW_GROUP_ROWS = 32_768
 """Rows kept in memory before they are written as one row group; each word of a row counts as one more."""

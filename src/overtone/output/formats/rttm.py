@@ -11,7 +11,7 @@ from overtone.output.formats.output_file import Target
 from overtone.output.formats.sink import TextSink
 from overtone.output.formats.subtitles import labelled_stretches, speaker_name
 from overtone.output.records import SECOND_DIGITS, expect_type, rounded
-from overtone.types import EmotionResult, Result, Transcript
+from overtone.results import EmotionResult, Result, Transcript
 
 NO_SPEAKERS = "RTTM says who speaks when; ask for that with --speakers, or choose another format."
 

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Protocol, TypeVar
 
 from overtone.output.formats.output_file import Target
-from overtone.types import Result
+from overtone.results import Result
 
 _Self = TypeVar("_Self")  # typing.Self needs Python 3.11
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from math import ceil
 
-from overtone.types import Sentence
+from overtone.results import Sentence
 
 MAX_WIDTH = 84
 """Columns of a subtitle, wide characters counted twice: two lines of 42 (Netflix's Timed Text Style Guide, English)."""

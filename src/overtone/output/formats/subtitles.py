@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from overtone.output.formats.subtitle_splitting import pieces
 from overtone.output.records import expect_type, rounded
-from overtone.types import SAMPLE_RATE, SILENCE, EmotionResult, Result, SegmentResult, Transcript
+from overtone.results import SILENCE, EmotionResult, Result, SegmentResult, Transcript
+from overtone.types import SAMPLE_RATE
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from overtone.output.records import CONFIDENCE_DIGITS, SCORE_DIGITS, SECOND_DIGITS, Level, rounded
-from overtone.types import Result
+from overtone.results import Result
 
 WordCell: TypeAlias = "tuple[str, float | None, float | None, float | None]"
 """A word: its text, its start and end in seconds, its confidence."""

@@ -15,7 +15,7 @@ from overtone.output.formats.sink import TextSink
 from overtone.output.formats.subtitles import Cue, cues, labelled_stretches, single_line, speaker_name
 from overtone.output.records import expect_type
 from overtone.output.times import clock
-from overtone.types import EmotionResult, Result, Transcript
+from overtone.results import EmotionResult, Result, Transcript
 
 
 class TimelineSink(TextSink):

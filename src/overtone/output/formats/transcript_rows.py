@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from overtone.output.formats.table import Cell, Column, Table, WordCell
 from overtone.output.records import CONFIDENCE_DIGITS, SECOND_DIGITS, Detail, expect_type, rounded
-from overtone.types import Result, Sentence, Transcript
+from overtone.results import Result, Sentence, Transcript
 
 _TEXT = (
     Column("duration", "seconds"),

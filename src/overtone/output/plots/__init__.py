@@ -12,8 +12,8 @@ from typing import Any
 from overtone.errors import Code, UsageError
 from overtone.output.formats.output_file import replacing
 from overtone.output.plots.colors import colour_of
+from overtone.results import EmotionResult
 from overtone.system.profiler import Recording
-from overtone.types import EmotionResult
 
 __all__ = ["colour_of", "plot_stages", "plot_timeline"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import zlib
 from typing import NamedTuple
 
+from overtone.results import SILENCE
 from overtone.system.profiler import Stage
-from overtone.types import SILENCE
 
 
 class EmotionColor(NamedTuple):

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.output.times import rounded_duration
+from overtone.results import EmotionResult, FrameResult, SegmentResult
 from overtone.system.spooled_array import SpooledArray
-from overtone.types import SAMPLE_RATE, EmotionResult, FrameResult, SegmentResult
+from overtone.types import SAMPLE_RATE
 
 WAVEFORM_POINTS = 2400
 SCORE_POINTS = 1200

@@ -13,7 +13,7 @@ import numpy as np
 from overtone.output.plots.colors import colour_of, short_label
 from overtone.output.plots.curves import curves_of, stretches_of, thin_envelope
 from overtone.output.times import clock, rounded_duration
-from overtone.types import SILENCE, EmotionResult
+from overtone.results import SILENCE, EmotionResult
 
 MAX_TITLE = 54
 """Latin letters that fit beside the top label; an ideograph counts as two."""

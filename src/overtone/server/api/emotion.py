@@ -15,6 +15,7 @@ from overtone.errors import Code, InputError, UsageError
 from overtone.options.emotion import PER_CALL
 from overtone.output.embeddings import EmbeddingWriter
 from overtone.output.records import expect_type
+from overtone.results import EmotionResult
 from overtone.server.api.dependencies import (
     EMBEDDINGS,
     KNOWN,
@@ -34,7 +35,6 @@ from overtone.server.api.schemas import Record, Vector
 from overtone.server.api.upload_request import UploadRequest, receive_upload, record_of, with_timing_headers
 from overtone.server.state import Server
 from overtone.system.files import iter_chunks
-from overtone.types import EmotionResult
 
 _NPZ = "application/x-npz"
 

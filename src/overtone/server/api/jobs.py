@@ -68,7 +68,7 @@ router = APIRouter(tags=["jobs"])
 
 async def require_owned_job(server: ServerState, owner: RequestOwner, id: Id) -> Job:
     """A job, for who handed it in. RefusedError (unknown) for everybody else."""
-    job = await asyncio.to_thread(server.store.get, id)
+    job = await asyncio.to_thread(server.store.repository.job, id)
     if job is None or job.owner != Owner.name_of(owner):
         raise RefusedError("there is no such job, or it has expired.", code=Code.UNKNOWN)
     return job
@@ -116,7 +116,7 @@ async def hand_in(request: Request, server: ServerState, owner: RequestOwner) ->
 @router.get("/v1/jobs/{id}", summary="A job as it is now", responses=error_responses(401, 404))
 async def status(server: ServerState, job: OwnedJob) -> JobDetail:
     """Its state, how far it is, and its files (the first thousand)."""
-    files = await asyncio.to_thread(server.store.files, job.id, 0, 1000)
+    files = await asyncio.to_thread(server.store.repository.files, job.id, 0, 1000)
     inputs = [
         JobFileInfo(number=f.number, name=f.name, state=f.state, claimed_s=f.claimed_s, size_bytes=f.size_bytes)
         for f in files
@@ -166,7 +166,7 @@ def _claim(upload: Upload) -> float | None:
 
 
 async def _info(server: Server, job: Job) -> JobInfo:
-    done_s, total_s = await asyncio.to_thread(server.store.seconds, job.id)
+    done_s, total_s = await asyncio.to_thread(server.store.repository.seconds, job.id)
     done_s = min(total_s, done_s + server.jobs.progress.get(job.id)) if job.open else done_s
     rate = server.jobs.progress.rate(job.id)
     at = f"/v1/jobs/{job.id}"
@@ -195,7 +195,7 @@ async def _events(server: Server, id: str) -> AsyncIterator[str]:
     """Progress until the job is finished, or the service ends. Made when asked for: a slow reader holds one of them."""
     last, quiet_s = "", 0.0
     while not server.service.draining.is_set():
-        job = await asyncio.to_thread(server.store.get, id)
+        job = await asyncio.to_thread(server.store.repository.job, id)
         if job is None:
             break
         text = json.dumps((await _info(server, job)).model_dump())

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from overtone.output.record_reader import parse_record
 from overtone.output.records import expect_type
+from overtone.results import Transcript
 from overtone.server.api.dependencies import BodyChunks, RequestOwner, ServerState
 from overtone.server.api.openai_format import (
     FIELDS,
@@ -26,7 +27,6 @@ from overtone.server.api.record_formats import convert_records
 from overtone.server.api.transcription_schemas import OpenaiError, OpenaiTranscription
 from overtone.server.api.upload_request import UploadRequest, receive_upload, with_timing_headers
 from overtone.server.state import Server
-from overtone.types import Transcript
 
 _TEXTS: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
 

@@ -13,11 +13,11 @@ from overtone.errors import Code, RefusedError
 from overtone.models.hub import ALIASES
 from overtone.output.records import SECOND_DIGITS, rounded
 from overtone.pipelines.transcription import Transcriber
+from overtone.results import Sentence, Transcript
 from overtone.server.api.params import InferenceRequest
 from overtone.server.auth import Owner
 from overtone.server.inference.models import supported_options
 from overtone.server.uploads.form import SEPARATOR
-from overtone.types import Sentence, Transcript
 
 Form = Literal["json", "text", "srt", "vtt", "verbose_json"]
 

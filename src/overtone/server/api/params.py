@@ -12,9 +12,9 @@ from overtone.errors import UsageError
 from overtone.options.check import WORDS, flag, kinds_of
 from overtone.options.emotion import Options
 from overtone.output.records import DETAILS, Detail, Level, expect_type, json_chunks, to_json
+from overtone.results import EmotionResult, Result, Timings
 from overtone.server.auth import Owner
 from overtone.server.inference.models import Task
-from overtone.types import EmotionResult, Result, Timings
 
 _N = TypeVar("_N", int, float)
 

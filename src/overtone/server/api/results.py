@@ -67,7 +67,7 @@ async def result(request: Request, server: ServerState, job: OwnedJob) -> Respon
         return BodyChunks(records, LINES, headers)
     call, recognizer = call_of(job), server.host.recognizer
     level = call.detail_level(recognizer.options)
-    if level == "frame" and (await asyncio.to_thread(server.store.seconds, job.id))[1] > _FRAMES_S:
+    if level == "frame" and (await asyncio.to_thread(server.store.repository.seconds, job.id))[1] > _FRAMES_S:
         raise UsageError(f"Of frames, {form} is made of up to {_FRAMES_S:.0f} s of audio; take JSON lines.")
     async with server.tabling:
         path = server.spool.new_path()

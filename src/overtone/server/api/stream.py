@@ -23,6 +23,7 @@ from overtone.errors import Code, OvertoneError, RefusedError, UsageError
 from overtone.output.records import rounded, seconds, to_json, to_record
 from overtone.pipelines.live import LiveSession, LiveUpdate
 from overtone.pipelines.request import RequestContext
+from overtone.results import SegmentResult
 from overtone.server.api import problems
 from overtone.server.api.dependencies import ServerState, owner_of
 from overtone.server.api.params import boolean, number
@@ -30,7 +31,7 @@ from overtone.server.auth import Owner
 from overtone.server.inference.live_audio import Reader, open_reader
 from overtone.server.observability.logs import request_id
 from overtone.server.state import Server
-from overtone.types import SAMPLE_RATE, SegmentResult
+from overtone.types import SAMPLE_RATE
 
 _LOG = logging.getLogger("overtone.server")
 

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from overtone.errors import Code, InputError, ModelError, OvertoneError, RefusedError
 from overtone.pipelines.request import RequestContext
+from overtone.results import Result
 from overtone.server.api.params import CachedAnswer, InferenceRequest, answer_of, work_s
 from overtone.server.auth import Owner
 from overtone.server.cache import ResultCache, key_of
@@ -24,7 +25,6 @@ from overtone.server.inference.models import AnyPipeline, Task
 from overtone.server.inference.upload_reader import LEAST_RATE, CancellableFile, LimitedContext, check_length, claimed
 from overtone.server.observability.metrics import Metrics
 from overtone.server.uploads import Upload
-from overtone.types import Result
 
 _LOG = logging.getLogger("overtone.server")
 

@@ -1,7 +1,7 @@
-"""The SQLite file that knows of all jobs: opened, checked, and changed by one thread at a time.
+"""The SQLite database of all jobs: opened, checked, and changed by one thread at a time.
 
 What a finished change promises. A process that is killed loses nothing. A machine that loses power loses nothing
-either, as far as its disk keeps what it was told to keep: the log is synced with every change (WAL, synchronous=FULL),
+either, as far as its disk keeps what was synced to it: the log is synced with every change (WAL, synchronous=FULL),
 and the files that a row speaks of are synced before the row is written. So a client may delete its own copy once a job
 is taken in. The price is a few syncs for each file of a job, of some milliseconds each.
 """
@@ -20,7 +20,7 @@ from overtone.server.jobs.durable_files import disk_full_error
 from overtone.system.files import private_opener, sync_folder
 
 SCHEMA = 1
-"""Raised with every change of the tables."""
+"""Version of the tables, raised with every change of them."""
 
 _TABLES = """
 CREATE TABLE jobs (
@@ -97,13 +97,13 @@ class Database:
             sync_folder(self._path.parent)
 
     def query(self, question: str, *values: Any) -> list[sqlite3.Row]:
-        """All rows of an answer."""
+        """All rows that answer a query."""
         with self._lock, self._speaking():
             return self._connection.execute(question, values).fetchall()
 
     @contextmanager
     def execute(self) -> Iterator[sqlite3.Connection]:
-        """Everything that the block does with the connection, or nothing of it. On the disk on return.
+        """A transaction: everything that the block does with the connection is on the disk on return, or nothing of it.
 
         RefusedError (no_space) where the disk is full.
         """
@@ -119,7 +119,7 @@ class Database:
 
     @contextmanager
     def _speaking(self) -> Iterator[None]:
-        """What SQLite and the system say, in words for the user."""
+        """Errors of SQLite and of the system, raised again in words for the user."""
         try:
             yield
         except OSError as error:
@@ -145,6 +145,6 @@ class Database:
         )
 
     def close(self) -> None:
-        """Close it. Closing again does nothing."""
+        """Close the connection. Closing again does nothing."""
         with self._lock:
             self._connection.close()

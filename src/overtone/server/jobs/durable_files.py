@@ -1,4 +1,4 @@
-"""Files that only the service may read, and that are on the disk once it is said that they are."""
+"""Files that only the service may read, and that are on the disk when the call that wrote them returns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OTHERS = 0o077
 
 
 def disk_full_error() -> RefusedError:
-    """What to raise when the disk is full. It goes to clients, so it names no place."""
+    """The error to raise when the disk is full. It goes to clients, so it names no place."""
     return RefusedError(
         "The disk of this service is full. Delete jobs that are done with, or try again later.", code=Code.NO_SPACE
     )
@@ -56,7 +56,7 @@ def make_private(folder: Path, mark: str) -> None:
 
 
 def move(source: Path, target: Path) -> int:
-    """Move a file to a place of its own, also from another file system; on the disk on return. Its bytes. OSError."""
+    """Move a file, also from another file system; on the disk on return. Its size in bytes. OSError."""
     try:
         os.replace(source, target)
     except OSError as error:

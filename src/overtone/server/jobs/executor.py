@@ -1,4 +1,4 @@
-"""Has one file of a job answered, behind everybody who waits, and keeps what was said of it."""
+"""Executor of jobs: has a file answered, behind all other requests, and keeps its record."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from overtone.errors import Code, InputError, ModelError, OvertoneError, RefusedError
 from overtone.output.records import Level, json_chunks
+from overtone.results import Result, Timings, Transcript
 from overtone.server.api.params import InferenceRequest, with_embedding
 from overtone.server.inference.model_host import was_unavailable
 from overtone.server.inference.models import AnyPipeline
@@ -22,7 +24,6 @@ from overtone.server.jobs.segment_cache import SegmentCheckpoint
 from overtone.server.jobs.store import JobStore
 from overtone.server.jobs.values import Job, JobLease
 from overtone.server.settings import Settings
-from overtone.types import Result, Timings, Transcript
 
 _LOG = logging.getLogger("overtone.server.jobs")
 
@@ -45,7 +46,7 @@ class JobExecutor:
         self._ending = False
 
     def drop(self, job: str) -> None:
-        """A job was cancelled: what of it runs is stopped."""
+        """Stop the files of a job that run, as it was cancelled."""
         for place in [place for place in self._failures if place[0] == job]:
             del self._failures[place]
         for place, ctx in tuple(self._callers.items()):
@@ -89,7 +90,7 @@ class JobExecutor:
             results = await self._answered(answering, claim, call)
         except CancelledError:
             # Of the caller: the job was cancelled, which has freed it, or the service is ending.
-            await asyncio.to_thread(self._store.release_lease, *place)
+            await asyncio.to_thread(self._store.repository.release_lease, *place)
             return
         except OvertoneError as refused:
             if await self._again(place, refused):
@@ -106,7 +107,7 @@ class JobExecutor:
         self._ended(place)
 
     async def _again(self, place: tuple[str, int], error: OvertoneError) -> bool:
-        """Whether a file that met an error is to be begun again, and then it waits again."""
+        """True if a file that met an error is to be begun again; from then on it waits."""
         if not (was_unavailable(error) or isinstance(error, ModelError)) or error.code == Code.GAVE_UP:
             return False
         if not was_unavailable(error):
@@ -114,7 +115,7 @@ class JobExecutor:
             if self._failures[place] >= MOST_ATTEMPTS:
                 return False
         # What it died over may have been this file: that counts, or it would take down one service after another.
-        await asyncio.to_thread(self._store.release_lease, *place, begun=error.code == Code.DIED)
+        await asyncio.to_thread(self._store.repository.release_lease, *place, begun=error.code == Code.DIED)
         if not self._ending:
             await asyncio.sleep(1.0)
         return True
@@ -128,18 +129,14 @@ class JobExecutor:
         self._ended(place)
 
     def _ended(self, place: tuple[str, int]) -> None:
-        """A file has its record, and is not looked at any more."""
+        """Forget the progress and the failures of a file that has its record."""
         self.progress.done(*place)
         self._failures.pop(place, None)
 
     async def _answered(self, answering: AnyPipeline, claim: JobLease, call: InferenceRequest) -> list[Result]:
         kept = await asyncio.to_thread(self._kept, answering, claim, call)
         place = claim.job, claim.file.number
-
-        def told(seconds: float) -> None:
-            self.progress.update(*place, seconds)
-
-        ctx = JobContext(self._settings.max_job_audio_s, told, kept)
+        ctx = JobContext(self._settings.max_job_audio_s, partial(self.progress.update, *place), kept)
         self._callers[place] = ctx
         if self._ending:
             ctx.drop()
@@ -160,7 +157,7 @@ class JobExecutor:
                 await asyncio.to_thread(kept.close)
 
     def _kept(self, answering: AnyPipeline, claim: JobLease, call: InferenceRequest) -> SegmentCheckpoint | None:
-        """What was said of the file before."""
+        """The answers kept of the file so far; None for a short one, of which none are kept."""
         seconds = claim.file.claimed_s
         if seconds is not None and seconds < _WORTH_KEEPING_S:
             return None
@@ -172,7 +169,7 @@ class JobExecutor:
 
 
 def call_of(work: JobLease | Job) -> InferenceRequest:
-    """What a job asks for. Before there was anything else to ask, all asked for emotions."""
+    """The request that a job stands for. Before there was anything else to ask, all asked for emotions."""
     kept = work.options
     return InferenceRequest(
         kept["options"], kept["embedding"], task=kept.get("task", "emotion"), detail=kept.get("detail", "word")

@@ -1,4 +1,4 @@
-"""Whose turn it is, where several owners have work waiting."""
+"""Fair order of several owners who have work waiting: they take turns."""
 
 from __future__ import annotations
 

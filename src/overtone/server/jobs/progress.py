@@ -1,4 +1,4 @@
-"""How far the jobs of this process are. Kept in memory: after a restart it is told anew."""
+"""Progress of the jobs of this process. Kept in memory: after a restart it begins anew."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Progress:
         self._speeds: dict[str, _Speed] = {}
 
     def update(self, job: str, number: int, seconds: float) -> None:
-        """So much of a file has been decoded, and nearly as much answered: what lies between is bounded."""
+        """Set the seconds of a file that are decoded. Nearly as many are answered: what lies between is bounded."""
         with self._lock:
             now, before = time.monotonic(), self._running.get((job, number), 0.0)
             self._running[job, number] = seconds
@@ -45,19 +45,19 @@ class Progress:
                 self._speeds[job] = _Speed(now, now)  # when it began is not known; the next look tells of a speed
 
     def done(self, job: str, number: int) -> None:
-        """A file is not running any more."""
+        """Forget a file that is not running any more."""
         with self._lock:
             self._running.pop((job, number), None)
 
     def remove(self, job: str) -> None:
-        """A job is not of interest any more."""
+        """Forget a job that is not of interest any more."""
         with self._lock:
             self._speeds.pop(job, None)
             for place in [place for place in self._running if place[0] == job]:
                 del self._running[place]
 
     def get(self, job: str) -> float:
-        """Seconds of audio of the files that run."""
+        """Seconds of audio decoded of those files of a job that run."""
         with self._lock:
             return sum(seconds for (id, _), seconds in self._running.items() if id == job)
 

@@ -1,4 +1,7 @@
-"""What the database knows of jobs and their files. Nothing here touches a file, and ids are trusted."""
+"""Rows of jobs and of their files, and all the SQL about them. Nothing here touches a file.
+
+Ids may come from anywhere, as they are bound as values: a text that is no id is that of an unknown job.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,7 @@ class NewJob:
 
 
 class JobRepository:
-    """The jobs, their files, and whose turn it is. Thread-safe; raises what `Database` raises."""
+    """The rows of all jobs and of their files, and the owners' turns. Thread-safe; raises what `Database` raises."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -62,7 +65,7 @@ class JobRepository:
         self._turns = itertools.count(1)
 
     def insert(self, job: NewJob, files: Sequence[NewFile], sizes: Sequence[int]) -> None:
-        """A job that waits, and its files, with the bytes of each."""
+        """Add a job that waits, and its files, with the size in bytes of each."""
         now_s = time.time()
         head = (job.id, job.owner, json.dumps(dict(job.options), allow_nan=False), now_s, now_s, job.keep_s)
         with self._db.execute() as db:
@@ -80,18 +83,18 @@ class JobRepository:
             )
 
     def job(self, id: str) -> Job | None:
-        """A job, None if there is none."""
+        """A job as it is now; None for one that is unknown or has expired."""
         counts = f"SELECT files.state, COUNT(*) {_OF_JOB} GROUP BY files.state"
         rows = self._db.query("SELECT * FROM jobs WHERE id = ?", id)
         return _job(rows[0], self._db.query(counts, id)) if rows else None
 
-    def files(self, id: str, first: int, count: int) -> list[JobFile]:
-        """Files of a job in order, at most `count`, all for -1."""
+    def files(self, id: str, first: int = 0, count: int | None = None) -> list[JobFile]:
+        """Files of a job in order, `count` of them from number `first` on; none of an unknown job."""
         question = f"SELECT files.* {_OF_JOB} AND number >= ? ORDER BY number LIMIT ?"
-        return [_file(row) for row in self._db.query(question, id, first, count)]
+        return [_file(row) for row in self._db.query(question, id, first, -1 if count is None else count)]
 
     def file(self, id: str, number: int) -> JobFile | None:
-        """One file, None if there is none."""
+        """One file; None if there is none."""
         rows = self._db.query(f"SELECT * FROM files WHERE {_FILE}", id, number)
         return _file(rows[0]) if rows else None
 
@@ -122,7 +125,7 @@ class JobRepository:
         return _job(job), _file(file)
 
     def finish(self, id: str, number: int, state: State, embeddings: int, held_bytes: int) -> bool:
-        """A running file is done or failed, and so is its job with its last file. False if the file is not running."""
+        """End a running file as done or failed, and its job with its last file. False if the file is not running."""
         with self._db.execute() as db:
             found = db.execute(
                 f"UPDATE files SET state = ?, embeddings = ?, held_bytes = ? WHERE state = 'running' AND {_FILE}",
@@ -134,7 +137,10 @@ class JobRepository:
         return bool(found)
 
     def release_lease(self, id: str, number: int, *, begun: bool = False) -> None:
-        """A running file waits again, and does not count as begun unless it is said to."""
+        """Let a running file wait again, as if it had not been begun: for a service that is being stopped.
+
+        begun: this time counts, as what ended it may have been the file.
+        """
         with self._db.execute() as db:
             db.execute(
                 f"UPDATE files SET state = 'queued', attempts = attempts - ? WHERE state = 'running' AND {_FILE}",
@@ -142,15 +148,16 @@ class JobRepository:
             )
             db.execute(f"{_PAUSE} AND id = ?", (time.time(), id))
 
-    def requeue(self) -> int:
-        """All that runs waits again. How many files."""
+    def requeue_running(self) -> int:
+        """Let the files wait again that were running when the last process died. Their number. Their `attempts` stay,
+        so that a file that takes the process down each time is found out."""
         with self._db.execute() as db:
             requeued = db.execute("UPDATE files SET state = 'queued' WHERE state = 'running'").rowcount
             db.execute(_PAUSE, (time.time(),))
         return requeued
 
     def cancel(self, id: str) -> bool:
-        """Whatever state a job is in, it and its files are cancelled. False if there is none."""
+        """Cancel a job and its files, in whatever state they are. False if there is none."""
         now_s = time.time()
         with self._db.execute() as db:
             found = db.execute(
@@ -165,7 +172,7 @@ class JobRepository:
         return bool(found)
 
     def expired(self, now_s: float, count: int) -> list[str]:
-        """Jobs whose time is over, at most `count`."""
+        """Ids of jobs whose time is over, at most `count`."""
         return [id for (id,) in self._db.query("SELECT id FROM jobs WHERE expires_s <= ? LIMIT ?", now_s, count)]
 
     def delete(self, ids: Iterable[str]) -> None:
@@ -174,7 +181,7 @@ class JobRepository:
             db.executemany("DELETE FROM jobs WHERE id = ?", [(id,) for id in ids])
 
     def counts(self) -> dict[str, int]:
-        """How many jobs are in each state, all states named."""
+        """Number of jobs in each state, all states named."""
         return _counts(self._db.query("SELECT state, COUNT(*) FROM jobs GROUP BY state"))
 
     def seconds(self, id: str) -> tuple[float, float]:
@@ -182,16 +189,16 @@ class JobRepository:
         finished = "TOTAL(CASE WHEN files.state IN ('done', 'failed') THEN claimed_s ELSE 0 END)"
         return tuple(self._db.query(f"SELECT {finished}, TOTAL(claimed_s) {_OF_JOB}", id)[0])
 
-    def load(self) -> QueueLoad:
-        """What is not finished, of all owners."""
+    def queue_load(self) -> QueueLoad:
+        """The work of all owners that is not finished."""
         return QueueLoad(*self._db.query(_LOAD)[0])
 
-    def load_of(self, owner: Owner) -> QueueLoad:
-        """What is not finished, of one owner."""
+    def queue_load_of(self, owner: Owner) -> QueueLoad:
+        """The work of one owner that is not finished."""
         return QueueLoad(*self._db.query(f"{_LOAD} AND owner IS ?", owner)[0])
 
     def held_bytes(self) -> int:
-        """The sum over all files."""
+        """Bytes of uploads, records and embeddings on disk; without each `SegmentCheckpoint` of an unfinished file."""
         return int(self._db.query("SELECT TOTAL(held_bytes) FROM files")[0][0])
 
 

@@ -32,10 +32,10 @@ _HOUSEKEEPING_S = 30.0
 
 
 class JobRunner:
-    """Runs what is in a store, so many files at a time. Used from the event loop."""
+    """Runs the jobs of a store, so many files at a time. Used from the event loop."""
 
     def __init__(self, service: Service, store: JobStore, settings: Settings) -> None:
-        self.store = store
+        self.store, self._repository = store, store.repository
         self._service, self._settings = service, settings
         self._files = JobExecutor(service, store, settings)
         self._tasks: list[asyncio.Task[None]] = []
@@ -48,12 +48,12 @@ class JobRunner:
 
     @property
     def progress(self) -> Progress:
-        """How far the files are that run."""
+        """Progress of the files that run."""
         return self._files.progress
 
     async def open(self) -> None:
         """Go on with what a process before this one left."""
-        again = await asyncio.to_thread(self.store.requeue_running)
+        again = await asyncio.to_thread(self._repository.requeue_running)
         await asyncio.to_thread(self.store.sweep)
         if again:
             _LOG.warning("%d files of jobs go on where they were stopped", again)
@@ -64,9 +64,10 @@ class JobRunner:
     async def check_room(self, owner: str | None, seconds: float, size_bytes: int) -> None:
         """RefusedError (busy) where so much more audio cannot wait, of all or of this owner, (no_space) for bytes."""
         most_s, share = self._settings.jobs_audio_s, self._settings.key_share
-        bounds = [(await asyncio.to_thread(self.store.waiting), most_s, "")]
+        bounds = [(await asyncio.to_thread(self._repository.queue_load), most_s, "")]
         if owner is not None:
-            bounds.append((await asyncio.to_thread(self.store.waiting_of, owner), most_s * share, " of this key"))
+            load = await asyncio.to_thread(self._repository.queue_load_of, owner)
+            bounds.append((load, most_s * share, " of this key"))
         for load, bound_s, whose in bounds:
             if load.files and load.claimed_s + seconds > bound_s:
                 raise RefusedError(
@@ -75,7 +76,7 @@ class JobRunner:
                     code=Code.BUSY,
                     retry_after_s=min(3600.0, max(1.0, seconds / max(self._service.host.rate, 1e-9))),
                 )
-        held, most = await asyncio.to_thread(self.store.held_bytes), parse_size(self._settings.jobs_size)
+        held, most = await asyncio.to_thread(self._repository.held_bytes), parse_size(self._settings.jobs_size)
         if held + size_bytes > most:
             raise RefusedError(
                 f"jobs and their results take {format_size(held)}, and {format_size(most)} are the most; fetch and "
@@ -93,13 +94,13 @@ class JobRunner:
         return job
 
     async def cancel(self, id: str) -> None:
-        """Nobody wants a job any more: what of it runs is stopped, and its files are gone when this returns."""
+        """Cancel a job: what of it runs is stopped, and its files are gone when this returns."""
         await asyncio.to_thread(self.store.cancel, id)
         self._files.drop(id)
         await self._count()
 
     def wake(self) -> None:
-        """There may be something to do."""
+        """Have the workers look for files that wait, as there may be some."""
         self._more.set()
 
     def stop(self) -> None:
@@ -129,8 +130,8 @@ class JobRunner:
             return  # a backlog takes its time to be added up; a worker that waits does it
         self._counted_at = now
         with suppress(OvertoneError):  # it is for show; what is done is done
-            self.waiting_s = (await asyncio.to_thread(self.store.waiting)).claimed_s
-            self.states = await asyncio.to_thread(self.store.counts)
+            self.waiting_s = (await asyncio.to_thread(self._repository.queue_load)).claimed_s
+            self.states = await asyncio.to_thread(self._repository.counts)
 
     async def _work(self) -> None:
         while not self._ending:
@@ -166,7 +167,7 @@ class JobRunner:
                     await asyncio.wait_for(self._more.wait(), _AFTER_FAULT_S)
             try:
                 place = claim.job, claim.file.number
-                return await asyncio.to_thread(partial(self.store.release_lease, *place, begun=begun))
+                return await asyncio.to_thread(partial(self._repository.release_lease, *place, begun=begun))
             except OvertoneError:
                 if self._ending:
                     return None  # the next start does it

@@ -1,10 +1,10 @@
-"""What the models have said of the segments of one file, so that a long file goes on where a killed run stopped.
+"""Answers of the models for the segments of one file, so that a long file goes on where a killed run stopped.
 
 A file of records, only ever appended to:
 
     header   8 bytes magic, uint32 version, 16 bytes hash of the fingerprint
     record   16 bytes hash of the question and the segment's samples, uint32 length, that many bytes of answer
-             (`packed.py`), uint32 CRC-32
+             (`segment_codec.py`), uint32 CRC-32
 
 All little-endian. Ten hours in segments of 5 s are 7,200 records of each model that is asked: 46 MB of emotions at 768
 dimensions, 5 MB of words, and 1 MB of memory for the index of each. An answer depends on the samples alone, and on what
@@ -46,13 +46,13 @@ _CHECK = struct.Struct("<I")
 _DIGEST_BYTES = 16
 
 _MOST_BYTES = 16 << 20
-"""Of one answer; a length beyond it is not one."""
+"""Bytes of one answer, at most; a length beyond it is not one."""
 
 _LOG = logging.getLogger("overtone")
 
 
 def digest_of(cache_key: str, samples: Samples) -> bytes:
-    """What an answer is known by: a hash of what was asked, and of the samples, float32 (samples,)."""
+    """The key of an answer: a hash of what was asked, and of the samples, float32 (samples,)."""
     digest = hashlib.blake2b(cache_key.encode() + b"\0", digest_size=_DIGEST_BYTES)
     digest.update(np.ascontiguousarray(samples, "<f4").data)
     return digest.digest()
@@ -84,7 +84,7 @@ class SegmentCheckpoint:
             self._give_up(error)
 
     def _read(self, file: io.FileIO, header: bytes) -> None:
-        """Find what is kept, and cut off what is broken."""
+        """Find the records that are kept, and cut off all from the first broken one on."""
         if file.read(len(header)) != header:
             file.truncate(0)
             _write(file, 0, header)
@@ -94,7 +94,7 @@ class SegmentCheckpoint:
         file.truncate(self._end)
 
     def _record(self, file: io.FileIO, place: int) -> bytes | None:
-        """What is at that place, without its checksum; None if it is broken."""
+        """The record at that place, without its checksum; None if it is broken."""
         file.seek(place)
         front = file.read(_FRONT.size)
         if len(front) < _FRONT.size or (length := _FRONT.unpack(front)[1]) > _MOST_BYTES:

@@ -19,7 +19,7 @@ _KINDS: dict[str, type[ModelOutput]] = {
     "Recognized": TokenOutput,
     "Voices": SpeakerEmbeddings,
 }
-"""By what a file calls them; a file outlives the names of classes."""
+"""Kinds of answers by their names in files; a file outlives the names of classes."""
 
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 

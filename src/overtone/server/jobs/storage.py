@@ -1,12 +1,12 @@
-"""Where the files of jobs lie: a folder for each job, in it a few files for each of the job's own.
+"""Files of jobs on disk: a folder for each job, in it a few files for each that was uploaded.
 
     <job id>/0000.upload     the audio, until its result is there
-    <job id>/0000.answers    what the model has said of it so far, until then
+    <job id>/0000.answers    the models' answers for its segments so far, until then
     <job id>/0000.json       its record: a line of JSON, or one for each channel
     <job id>/0000.0.npz      embeddings, of each channel
 
 Records are always files, also small ones: frames of hours are gigabytes, space is free the moment a file is deleted (a
-database keeps it), and what is served is what was written, in pieces.
+database keeps it), and records are served as they were written, in pieces.
 """
 
 from __future__ import annotations
@@ -15,27 +15,50 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from overtone.server.jobs.durable_files import map_disk_errors, move
-from overtone.server.jobs.values import NewFile
-from overtone.system.files import private_opener, sync_folder
+from filelock import FileLock, Timeout
 
+from overtone.errors import UsageError
+from overtone.server.jobs.durable_files import make_private, map_disk_errors, move
+from overtone.server.jobs.values import NewFile
+from overtone.system.files import iter_chunks, private_opener, sync_folder
+
+_LOCK = "jobs.lock"
 _ID = re.compile("[0-9a-f]{32}")
 _SPENT = re.compile(r"([0-9]{4,})\.(?:upload|answers)")
 
 
 def new_id() -> str:
-    """An id that nobody can guess: 128 bits. Only digits and small letters, as some file systems know no capitals."""
+    """A new id, not to be guessed: 128 bits. Only digits and small letters, as some file systems know no capitals."""
     return secrets.token_hex(16)
 
 
 def is_id(text: str) -> bool:
-    """Whether it could be an id of a job. What is not never becomes part of a path or a query."""
+    """True for a text that could be the id of a job. No other becomes part of a path."""
     return _ID.fullmatch(text) is not None
+
+
+def own_folder(folder: Path, mark: str) -> FileLock:
+    """The lock of a folder for jobs, held, so that no other process takes the folder; it is made if it is missing.
+
+    mark: the name of a file that tells a folder of jobs from any other. UsageError for a folder that another process
+    owns, that cannot be written, or that holds other files and that others can look into.
+    """
+    with map_disk_errors(folder):
+        make_private(folder, mark)
+        # Not tied to this thread: another may close it.
+        lock = FileLock(folder / _LOCK, mode=0o600, thread_local=False)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise UsageError(
+                f"{folder}: another process keeps its jobs there; stop that one, or name another folder."
+            ) from None
+    return lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +68,27 @@ class JobStorage:
     root: Path
 
     def upload(self, id: str, number: int) -> Path:
-        """The audio of a file."""
+        """Path of the audio of a file."""
         return self.root / id / f"{number:04d}.upload"
 
     def answers(self, id: str, number: int) -> Path:
-        """What the model has said of it so far."""
+        """Path of its `SegmentCheckpoint`."""
         return self.root / id / f"{number:04d}.answers"
 
     def record(self, id: str, number: int) -> Path:
-        """Its record."""
+        """Path of its record."""
         return self.root / id / f"{number:04d}.json"
 
+    def read_record(self, id: str, number: int) -> Generator[bytes, None, None]:
+        """The bytes of a record in pieces. FileNotFoundError before the first if it is not there."""
+        yield from iter_chunks(open(self.record(id, number), "rb"))  # noqa: SIM115 - closed there
+
     def embedding(self, id: str, number: int, part: int) -> Path:
-        """Its embedding, or that of one channel."""
+        """Path of its embedding, or of that of one channel."""
         return self.root / id / f"{number:04d}.{part}.npz"
 
     def create_with_uploads(self, id: str, files: Iterable[NewFile]) -> list[int]:
-        """Make a job's folder and move uploads into it; all on the disk on return. The bytes of each."""
+        """Make a job's folder and move uploads into it; all on the disk on return. The size in bytes of each."""
         folder = self.root / id
         with map_disk_errors(folder):
             folder.mkdir(mode=0o700)
@@ -85,19 +112,19 @@ class JobStorage:
         return size_bytes
 
     def drop(self, id: str, number: int, embeddings: int) -> None:
-        """Delete what there is of a result."""
+        """Delete a result, or the part of one that is there."""
         for path in (self.record(id, number), *(self.embedding(id, number, part) for part in range(embeddings))):
             with suppress(OSError):
                 path.unlink()
 
     def free_upload(self, id: str, number: int) -> None:
-        """Delete what is of no use once there is a result. What cannot be deleted now is left to `tidy`."""
+        """Delete audio and answers of a finished file. What cannot be deleted now is left to the next sweep."""
         for path in (self.upload(id, number), self.answers(id, number)):
             with suppress(OSError):
                 path.unlink()
 
     def remove_uploads_except(self, id: str, unfinished: Iterable[int]) -> None:
-        """Do what `free_upload` does for all files but those."""
+        """Delete audio and answers of all files but the unfinished ones."""
         kept = set(unfinished)
         with suppress(OSError):
             for path in (self.root / id).iterdir():

@@ -1,4 +1,4 @@
-"""What a job is made of, as it travels between the store, the runner and the routes. Times are unix seconds."""
+"""Values of a job, as they travel between the store, the runner and the routes. Times are unix seconds."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
-"""Of a job, and of each of its files.
+"""State of a job, and of each of its files.
 
 queued: nothing of it runs. running: begun. done: there is a result; of a job, for at least one file. failed: there is
-only a record that says why; of a job, for every file. cancelled: nobody wants it any more, and nothing is kept of it.
+only a record that says why; of a job, for every file. cancelled: it is not wanted any more, and nothing is kept of it.
 """
 
 Owner = str | None
@@ -66,13 +66,13 @@ class Job:
 
     @property
     def open(self) -> bool:
-        """Whether there is work left."""
+        """True while there is work left."""
         return self.state in ("queued", "running")
 
 
 @dataclass(frozen=True, slots=True)
 class JobLease:
-    """A file whose turn it is. `path`: its audio. `answers`: where its `KeptAnswers` belong, deleted with the audio."""
+    """A file whose turn it is. `path`: its audio. `answers`: path of its `SegmentCheckpoint`, gone with the audio."""
 
     job: str
     owner: Owner

@@ -12,8 +12,8 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from overtone.results import Timings
 from overtone.server.observability.snapshot import Gauges, Snapshot, families
-from overtone.types import Timings
 
 __all__ = ["OTHER", "STAGES", "UNMATCHED", "Gauges", "Metrics", "Snapshot", "server_timing"]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from overtone.output.plots.curves import Stretch, stretches_of
+from overtone.results import EmotionResult, SegmentResult
 from overtone.server.ui.texts import Language, emotion, moment, percent, span, text
-from overtone.types import EmotionResult, SegmentResult
 
 MOST_STRETCHES = 1200
 """Segments that are drawn each by itself; of more, what fills most of each of some hundred bins."""

@@ -17,10 +17,10 @@ from overtone.errors import Code, InputError
 from overtone.output.embeddings import EmbeddingWriter
 from overtone.output.formats import base_name, open_sink
 from overtone.output.records import DETAILS, Level, expect_type, json_chunks
+from overtone.results import EmotionResult, Result
 from overtone.server.inference.models import Task
 from overtone.server.ui.kept import Kept
 from overtone.server.uploads import Spool
-from overtone.types import EmotionResult, Result
 
 KINDS: Mapping[Task, tuple[str, ...]] = {
     "emotion": ("json", "csv", "srt", "npz"),

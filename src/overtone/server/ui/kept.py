@@ -11,11 +11,11 @@ from pathlib import Path
 
 from overtone.output.plots.curves import thin_envelope
 from overtone.output.records import DETAILS, Level
+from overtone.results import EmotionResult, Result, Transcript
 from overtone.server.inference.models import Task
 from overtone.server.uploads import Spool
 from overtone.system.memory import KIB, MIB
 from overtone.system.spooled_array import IN_MEMORY_BYTES, SpooledArray
-from overtone.types import EmotionResult, Result, Transcript
 
 SHELF_BYTES = 32 * MIB
 """Of memory for the results of all pages: some thousand short files. Who looked longest ago loses theirs first."""

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from html import escape
 
 from overtone.output.plots import colour_of
+from overtone.results import SILENCE, EmotionResult, Result, SegmentResult
 from overtone.server.ui.downloads import KINDS, ONE_FILE
 from overtone.server.ui.errors import Limits, explained
 from overtone.server.ui.kept import Kept
 from overtone.server.ui.run import Row, Run, Verdict
 from overtone.server.ui.texts import Language, emotion, moment, percent, span, text
-from overtone.types import SILENCE, EmotionResult, Result, SegmentResult
 
 MOST_LINES = 200
 """Of a timeline that are in the table below the picture; the downloads have them all."""

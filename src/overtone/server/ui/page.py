@@ -12,6 +12,7 @@ import gradio as gr
 
 from overtone.errors import OvertoneError
 from overtone.options.emotion import Options
+from overtone.results import Result
 from overtone.server.api.params import InferenceRequest, options_of
 from overtone.server.inference.models import Task, check_wish
 from overtone.server.state import Server
@@ -27,7 +28,6 @@ from overtone.server.ui.sessions import Session, Sessions
 from overtone.server.ui.texts import Language, language_of, text
 from overtone.server.ui.view import View
 from overtone.system.memory import parse_size
-from overtone.types import Result
 
 MOST_FILES = 100
 """Of one click; more are for jobs."""

@@ -14,10 +14,10 @@ import numpy as np
 
 from overtone.output.plots import colour_of
 from overtone.output.plots.curves import Curves, curves_of
+from overtone.results import SILENCE, EmotionResult
 from overtone.server.ui.bars import Bar, bars, whole_bar
 from overtone.server.ui.kept import ENVELOPE_ROWS
 from overtone.server.ui.texts import TAGS, Language, emotion, text
-from overtone.types import SILENCE, EmotionResult
 
 _FAINT = 0.38
 """How strong an emotion's colour is behind the waveform: as in the pictures on disk."""

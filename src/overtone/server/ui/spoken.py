@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from html import escape
 
 from overtone.output.plots import colour_of
+from overtone.results import Emotion, Sentence, Transcript
 from overtone.server.ui.downloads import KINDS
 from overtone.server.ui.kept import Kept
 from overtone.server.ui.markup import channel_of, downloads_of
 from overtone.server.ui.texts import TEXTS, Language, emotion, moment, percent, text
-from overtone.types import Emotion, Sentence, Transcript
 
 MOST_SENTENCES = 500
 """Of a transcript that are on the page; the downloads have them all."""

@@ -12,6 +12,7 @@ from gradio.components.plot import PlotData
 from overtone.errors import Code, OvertoneError
 from overtone.options.emotion import Options
 from overtone.output.records import expect_type
+from overtone.results import EmotionResult, Transcript
 from overtone.server.inference.models import supported_options
 from overtone.server.state import Server
 from overtone.server.ui import markup, spoken
@@ -23,7 +24,6 @@ from overtone.server.ui.routes import FOLDER
 from overtone.server.ui.run import Run
 from overtone.server.ui.sessions import Session, Sessions
 from overtone.server.ui.texts import Language, text
-from overtone.types import EmotionResult, Transcript
 
 
 class View:

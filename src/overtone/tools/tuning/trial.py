@@ -20,8 +20,8 @@ from typing import Any
 from overtone.errors import BudgetError, Code, OutOfMemory, OvertoneError
 from overtone.options.emotion import Options
 from overtone.pipelines.emotion import EmotionRecognizer
+from overtone.results import EmotionResult
 from overtone.system import subprocess_call
-from overtone.types import EmotionResult
 
 _TIMED_S = 1.0
 """Seconds. Passes over a short sample are repeated until they took this long together, since one alone is noise."""

@@ -1,0 +1,284 @@
+"""The answers that callers get: of a source, its segments, sentences and words. All are frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from overtone.types import Span
+
+if TYPE_CHECKING:
+    from overtone.errors import OvertoneError
+    from overtone.system.spooled_array import SpooledArray
+
+_TranscriptT = TypeVar("_TranscriptT", bound="Transcript")
+
+SILENCE = "silence"
+"""The label of a stretch without speech. It is never a class of a model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds spent on one source, stage by stage. Stages overlap, so they need not add up to `total_s`.
+
+    Attributes
+    ----------
+    decode_s
+        Decoding, from opening the source.
+    cut_s
+        Cutting into segments.
+    wait_s
+        The longest that a segment was queued.
+    run_s
+        This source's share of its batches, by audio length.
+    merge_s
+        Merging, up to the answer.
+    total_s
+        From opening the source to its answer.
+    notes
+        Anything unusual: a batch halved after running out of memory, for example.
+    """
+
+    decode_s: float = 0.0
+    cut_s: float = 0.0
+    wait_s: float = 0.0
+    run_s: float = 0.0
+    merge_s: float = 0.0
+    total_s: float = 0.0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentResult:
+    """One entry of the timeline.
+
+    Attributes
+    ----------
+    span
+        The samples that it is about.
+    label
+        The class with the best score; `silence` for a stretch without speech; None for a model without classes.
+    score
+        The probability of `label`; None where there are no scores.
+    scores
+        The probability of each class; None for silence, and for a model without classes.
+    """
+
+    span: Span
+    label: str | None
+    score: float | None
+    scores: Mapping[str, float] | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameResult:
+    """Frame granularity: one row per frame of speech, in order of time.
+
+    Attributes
+    ----------
+    hop_s
+        Seconds from one frame to the next.
+    labels
+        The classes, in the order of the columns of `scores`.
+    starts
+        First sample of each row's frame, int64 (frames,), so that gaps of silence are seen.
+    scores
+        Probabilities, float32 (frames, classes); None for a model without classes.
+    embeddings
+        Float32 (frames, dim).
+    """
+
+    hop_s: float
+    labels: tuple[str, ...]
+    starts: SpooledArray
+    scores: SpooledArray | None
+    embeddings: SpooledArray
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Result:
+    """The fields that every result has, of one source or one channel of it.
+
+    Attributes
+    ----------
+    source
+        The source's name: its path, in most cases.
+    duration
+        Seconds of audio decoded.
+    model, precision, device
+        The model, and how and where it ran.
+    timings
+        Seconds that each stage took.
+    error
+        The reason why there is no answer; None if there is one.
+    backend
+        The runtime of the model, `openvino` or `torch`.
+    id
+        The id that a list gave the source.
+    channel, channels
+        The channel that this is the result of, from 0, and the number of channels; None unless `channels="split"`.
+    warnings
+        Faults of the source that did not stop it.
+    """
+
+    source: str
+    duration: float
+    model: str
+    precision: str
+    device: str
+    timings: Timings
+    error: OvertoneError | None = None
+    backend: str | None = None
+    id: str | None = None
+    channel: int | None = None
+    channels: int | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """True if this input was processed."""
+        return self.error is None
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class EmotionResult(Result):
+    """The emotion in one source.
+
+    Attributes
+    ----------
+    label
+        The emotion of the whole source: the class with the best score; `silence` where there is no speech at all; None
+        after an error, and for a model without classes.
+    score
+        The probability of `label`; None where there are no scores.
+    scores
+        The probability of each class: the head applied to the mean over all frames of all segments with speech.
+    segments
+        The timeline, in order.
+    embedding
+        The mean of all frames with speech, float32 (dim,); None where there are none.
+    frames
+        The frames, with `granularity="frame"`.
+    envelope
+        Peaks for plots, if they were asked for: rows of (lowest, highest) sample, float32 (n, 2), of equal stretches of
+        the source.
+    """
+
+    label: str | None
+    score: float | None
+    scores: Mapping[str, float] | None
+    segments: Sequence[SegmentResult]
+    embedding: npt.NDArray[np.float32] | None = None
+    frames: FrameResult | None = None
+    envelope: npt.NDArray[np.float32] | None = field(default=None, repr=False)
+
+    @classmethod
+    def failed(cls, error: OvertoneError, **fields: Any) -> EmotionResult:
+        """The result of a source that could not be processed. fields: those of `Result`."""
+        return cls(label=None, score=None, scores=None, segments=(), error=error, **fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word, or one character of a script without blanks.
+
+    Attributes
+    ----------
+    text
+        As the recognizer writes it.
+    start, end
+        Seconds from the source's start, half-open; None where the model gives no times.
+    confidence
+        0 to 1, the mean of its tokens' probabilities.
+    """
+
+    text: str
+    start: float | None
+    end: float | None
+    confidence: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Emotion:
+    """The emotion of one sentence.
+
+    Attributes
+    ----------
+    label
+        Its name.
+    score, scores
+        The probability of `label`, and of each class; None where a recognizer only names it.
+    """
+
+    label: str
+    score: float | None = None
+    scores: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One sentence, or the words between two pauses where nothing separates sentences.
+
+    Attributes
+    ----------
+    start, end
+        Seconds from the source's start, half-open.
+    text
+        With punctuation, where that was asked for.
+    words
+        Its words, in order.
+    speaker
+        0 for the first speaker heard, then 1 and so on; None where speakers were not asked for, or none was found.
+    emotion
+        Its emotion; None where no model gives one.
+    language
+        `zh`, `en`, `yue`, `ja` or `ko`, as the recognizer names it; None where it does not.
+    event
+        A sound beside speech (`BGM`, `Laughter`, `Applause`); None where there is none.
+    confidence
+        0 to 1, the mean of its words'.
+    """
+
+    start: float
+    end: float
+    text: str
+    words: tuple[Word, ...] = ()
+    speaker: int | None = None
+    emotion: Emotion | None = None
+    language: str | None = None
+    event: str | None = None
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Transcript(Result):
+    """The words in one source, with their speakers and emotions.
+
+    Attributes
+    ----------
+    text
+        All of the words; empty after an error.
+    sentences
+        In order of time.
+    language
+        The language of most sentences.
+    speakers
+        The number of speakers found; None where speakers were not asked for.
+    models
+        Names of the other models that were used, by role: `vad`, `punctuation`, `speakers`, `emotion`.
+    """
+
+    text: str
+    sentences: Sequence[Sentence]
+    language: str | None = None
+    speakers: int | None = None
+    models: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def failed(cls: type[_TranscriptT], error: OvertoneError, **fields: Any) -> _TranscriptT:
+        """The result of a source that could not be processed. fields: those of `Result`, and `models`."""
+        return cls(text="", sentences=(), error=error, **fields)
