@@ -480,7 +480,7 @@ TAGS += ["<|BGM|>", "<|Laughter|>", "<|Cough|>", "<|Event_UNK|>", "<|withitn|>",
 
 
 @given(st.lists(st.sampled_from([*TAGS, "<|nospeech|><|Event_UNK|>", " ", "你好。", "The.", "well", "😊", "🎼"])))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_tags_are_shown_as_funasr_shows_them(parts: list[str]) -> None:
     from funasr.utils.postprocess_utils import rich_transcription_postprocess as theirs
 
