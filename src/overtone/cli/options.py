@@ -1,4 +1,4 @@
-"""Command-line options made from `config.Options`, so that every command has the same ones, once described."""
+"""Command-line options made from `Options`, so that every command has the same ones, once described."""
 
 from __future__ import annotations
 
