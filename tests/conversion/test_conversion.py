@@ -23,8 +23,8 @@ from overtone.conversion import agreement, calibration_audio, converter, store
 from overtone.errors import CheckpointError, DeviceError, InputError, ModelError, UsageError
 from overtone.models import checkpoints
 from overtone.models import converted as on_disk
+from overtone.models.classifier import Head, write_classifier
 from overtone.models.emotion2vec import random_checkpoint
-from overtone.models.emotion2vec.classifier import Head, write_classifier
 from overtone.system import subprocess_call
 
 CALL = EXAMPLES / "call.mp3"

@@ -40,6 +40,7 @@ TORCH = (
     "models/layers/sanm.py",
     "models/*/network.py",
     "models/emotion2vec/conv_features.py",
+    "models/emotion2vec/dense_attention.py",
     "models/emotion2vec/graphs.py",
     "models/emotion2vec/loading.py",
     "models/emotion2vec/random_checkpoint.py",

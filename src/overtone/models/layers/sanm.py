@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from overtone.models.emotion2vec.config import HIDDEN
+from overtone.models.layers.attention_mask import HIDDEN
 from overtone.models.layers.sanm_config import SanmConfig
 
 
