@@ -13,9 +13,9 @@ from starlette.responses import Response
 from overtone.errors import Code, RefusedError, UsageError
 from overtone.results import Timings
 from overtone.server.api.dependencies import LINES, RequestOwner, ServerState, cancel_on_disconnect, parameters
-from overtone.server.api.params import InferenceRequest
 from overtone.server.auth import Owner
 from overtone.server.inference.admission import Ticket
+from overtone.server.inference.request import InferenceRequest
 from overtone.server.observability.metrics import server_timing
 from overtone.server.state import Server
 from overtone.server.uploads import Upload, announced_bytes, receive
