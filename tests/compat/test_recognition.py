@@ -75,7 +75,7 @@ def _argument(model: str) -> str:
 
 
 class Pairs:
-    """Our models and FunASR's, each made once. A stack is a recogniser and what goes with it: `bicif+vad+punc`."""
+    """Our models and FunASR's, each made once. A stack is a recognizer and what goes with it: `bicif+vad+punc`."""
 
     def __init__(self, models: dict[str, str]) -> None:
         self._models = models
