@@ -17,7 +17,7 @@ import typer
 from rich.markup import escape
 
 from overtone.audio import probe
-from overtone.audio.sources import FailedInput, expand
+from overtone.audio.inputs import FailedInput, expand
 from overtone.batching.policy import longest_segment
 from overtone.cli import console
 from overtone.cli.options import resolve_options, with_options

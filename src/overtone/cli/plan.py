@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from overtone.audio import probe
-from overtone.audio.sources import FailedInput, expand
+from overtone.audio.inputs import FailedInput, expand
 from overtone.batching.cost_model import Shape
 from overtone.batching.memory_plan import Plan, whole_file_bytes
 from overtone.cli import console

@@ -23,7 +23,7 @@ from overtone.merging.speakers.diarization import speakers_of, turns
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.paraformer.task import ParaformerTask
 from overtone.models.sense_voice.task import LANGUAGES
-from overtone.options import sources
+from overtone.options import loading
 from overtone.options.transcription import TranscribeOptions
 from overtone.types import SAMPLE_RATE
 
@@ -79,7 +79,7 @@ class RecognitionAdapter:
         if self._mode not in _MODES:
             raise UsageError(f"spk_mode={self._mode!r} is not known; use {', '.join(_MODES)}.")
         self._vad, auxiliary = vad_and_options(given, options["hub"], float(given.get("merge_length_s") or _MERGED_S))
-        made = sources.load(TranscribeOptions, model=str(checkpoint.folder), **_SETTLED, **options, **auxiliary)
+        made = loading.load(TranscribeOptions, model=str(checkpoint.folder), **_SETTLED, **options, **auxiliary)
         self._transcriber = RawTranscriber.with_options(RawOptions(**dataclasses.asdict(made)))
         self._formatter = formatter_for(self._transcriber.task)
         self._speakers = made.speakers

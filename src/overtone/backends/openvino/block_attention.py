@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from overtone.backends.openvino.runtime import Array, CompiledModel, openvino
+from overtone.backends.openvino.compiled_model import Array, CompiledModel, openvino
 from overtone.models.layers.attention_mask import HIDDEN
 from overtone.models.layers.attention_span import SKIPPED_SHARE, UNIT, HeadGroup, bands
 
