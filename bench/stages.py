@@ -21,13 +21,13 @@ from common import base_checkpoint, child, flops_by_part, machine_rates, save
 RUN = """
 import numpy as np
 from overtone import conversion
-from overtone.backends.openvino import runtime
+from overtone.backends.openvino import compiled_model
 from overtone.models import checkpoints
-from overtone.backends.openvino.runtime import CompiledModel
+from overtone.backends.openvino.compiled_model import CompiledModel
 from overtone.models.emotion2vec.config import Architecture
 
 # Of every model compiled in this process from here on.
-runtime._core().set_property("CPU", {"PERF_COUNT": True})
+compiled_model._core().set_property("CPU", {"PERF_COUNT": True})
 checkpoint = checkpoints.find(arguments["model"])
 folder = conversion.converted(checkpoint, arguments["precision"]).folder
 architecture = Architecture.from_config(checkpoint.config, checkpoint.name)
@@ -77,7 +77,7 @@ SHOWN_KINDS = 3
 
 def main() -> None:
     """Measure, print and save."""
-    from overtone.backends.openvino.runtime import has_fast_bf16
+    from overtone.backends.openvino.compiled_model import has_fast_bf16
     from overtone.models import checkpoints
     from overtone.models.emotion2vec.config import Architecture
     from overtone.models.emotion2vec.graphs import FEATURE_FRAMES

@@ -91,7 +91,7 @@ class Bench:
         return self.usable[model]
 
     def _wanted(self) -> tuple[str, ...]:
-        from overtone.backends.openvino.runtime import has_fast_bf16
+        from overtone.backends.openvino.compiled_model import has_fast_bf16
 
         if self.given.device != "cpu":
             return ("fp32", "bf16", "fp16")

@@ -52,7 +52,7 @@ class Overtone:
 
     def folder(self, inputs: list[str], output: str, **_: Any) -> Answer:
         """Run many files to full records, words and their times."""
-        from overtone.audio.sources import expand
+        from overtone.audio.inputs import expand
         from overtone.output.formats import open_sink
 
         characters = files = 0

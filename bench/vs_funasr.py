@@ -252,7 +252,7 @@ def prepared(bench: Bench) -> dict[str, Any]:
 
 def main() -> None:
     """Measure, print and save."""
-    from overtone.backends.openvino.runtime import has_fast_bf16
+    from overtone.backends.openvino.compiled_model import has_fast_bf16
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", nargs="+", choices=WORKS, default=list(WORKS))

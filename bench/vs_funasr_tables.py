@@ -127,7 +127,7 @@ def draw(figures: Figures, path: Path) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import FormatStrFormatter, LogLocator
 
-    from overtone.output.plots.colors import COLOURS
+    from overtone.output.plots.colors import COLORS
 
     clips = figures["clips"]["clips"]
     figure = Figure(figsize=(6, 3.6), dpi=100, layout="constrained")
@@ -140,7 +140,7 @@ def draw(figures: Figures, path: Path) -> None:
             if found.get(name, {}).get("median_s")
         ]
         if points:
-            axes.plot(*zip(*points, strict=True), label=label, color=COLOURS[colour].drawn, marker=marker, markersize=4)
+            axes.plot(*zip(*points, strict=True), label=label, color=COLORS[colour].drawn, marker=marker, markersize=4)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xticks([int(seconds) for seconds in clips], [f"{seconds} s" for seconds in clips])

@@ -14,7 +14,7 @@ It is asked only where names stay: on the command line, over HTTP and WebSocket,
 - emotions: of all audio by segment, and every 20 ms in each way of cutting (what is longer than ten minutes only once);
   of some in every granularity, with channels apart, silence kept, whole files, checkpoints with classes and without,
   both backends, bf16 and int8;
-- words: every recogniser with every stage, its options, both backends and bf16;
+- words: every recognizer with every stage, its options, both backends and bf16;
 - output: every format, embeddings, plots, tables on a terminal; runs resumed; lists; options from everywhere;
 - what is wrong with inputs, options, models and files, each file of a folder called `hard` by itself; help; `models`;
 - from Python: `EmotionRecognizer`, live speech, `Transcriber`, options, `expand`, errors, and `AutoModel` with every
@@ -63,7 +63,7 @@ def main() -> int:
     makes.add_argument("folder", type=Path)
     records = asked.add_parser("record", help="ask everything, and write down what is answered")
     records.add_argument("out", type=Path)
-    records.add_argument("--checkpoints", type=Path, help="what `checkpoints` made; without it no words are recognised")
+    records.add_argument("--checkpoints", type=Path, help="what `checkpoints` made; without it no words are recognized")
     records.add_argument("--data", type=Path, action="append", help="more audio; may be said several times")
     records.add_argument("--only", default="", help="parts whose names begin so, after what all need")
     compares = asked.add_parser("compare", help="say where two recordings differ first")

@@ -67,7 +67,7 @@ def small_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def recognizer(small_checkpoint: Path) -> Iterator[EmotionRecognizer]:
-    """A recogniser on that network, shared: calls change nothing in it."""
+    """A recognizer on that network, shared: calls change nothing in it."""
     with EmotionRecognizer(str(small_checkpoint), memory="4GiB") as shared:
         yield shared
 

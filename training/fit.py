@@ -19,8 +19,8 @@ from training.recipe import Recipe, Stage
 from training.teacher import Teacher
 
 from overtone.models.emotion2vec.conv_features import FeatureExtractor
+from overtone.models.emotion2vec.dense_attention import encode_dense
 from overtone.models.emotion2vec.network import Emotion2vec
-from overtone.models.layers.dense_attention import encode_dense
 
 _POOL_BATCHES = 8
 """Batches that are cut from one random pool."""

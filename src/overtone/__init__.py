@@ -26,9 +26,9 @@ _HOMES = {
     "Emotion": "results",
     "EmotionRecognizer": "pipelines.emotion",
     "EmotionResult": "results",
-    "FailedInput": "audio.sources",
+    "FailedInput": "audio.inputs",
     "FrameResult": "results",
-    "Input": "audio.sources",
+    "Input": "audio.inputs",
     "InputError": "errors",
     "LiveSession": "pipelines.live",
     "LiveUpdate": "pipelines.live",
@@ -49,15 +49,15 @@ _HOMES = {
     "Transcript": "results",
     "UsageError": "errors",
     "Word": "results",
-    "expand": "audio.sources",
+    "expand": "audio.inputs",
 }
 
 __all__ = [*sorted(_HOMES), "__version__"]  # noqa: PLE0604 - every name in it is a string
 
 if TYPE_CHECKING:
-    from overtone.audio.sources import FailedInput as FailedInput
-    from overtone.audio.sources import Input as Input
-    from overtone.audio.sources import expand as expand
+    from overtone.audio.inputs import FailedInput as FailedInput
+    from overtone.audio.inputs import Input as Input
+    from overtone.audio.inputs import expand as expand
     from overtone.errors import BudgetError as BudgetError
     from overtone.errors import CheckpointError as CheckpointError
     from overtone.errors import Code as Code

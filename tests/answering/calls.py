@@ -1,4 +1,4 @@
-"""What is asked of the package from Python: its public names and the recognisers; of `AutoModel`, see `compat`.
+"""What is asked of the package from Python: its public names and the recognizers; of `AutoModel`, see `compat`.
 
 Run in a process of its own, in a place, by `answers.py call`.
 """

@@ -61,7 +61,7 @@ def made(model: str, **arguments: Any) -> Iterator[AutoModel]:
 
 
 def recognition(model: str, notes: Notes) -> None:
-    """`AutoModel` of a recogniser, with what goes with it."""
+    """`AutoModel` of a recognizer, with what goes with it."""
     joined = read(Path(JOINED))
     for stack, arguments in STACKS.items():
         with made(f"models/{model}", **arguments) as auto:

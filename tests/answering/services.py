@@ -1,4 +1,4 @@
-"""The services that are asked: with the bundled model, with recognisers, with keys and narrow limits."""
+"""The services that are asked: with the bundled model, with recognizers, with keys and narrow limits."""
 
 from __future__ import annotations
 

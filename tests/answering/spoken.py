@@ -14,12 +14,12 @@ BARE = ("--punctuation", "none")
 
 
 def transcribe(name: str, recognizer: str, *arguments: str) -> Case:
-    """One command that writes down what is said. Punctuation is that of the recogniser unless it is said."""
+    """One command that writes down what is said. Punctuation is that of the recognizer unless it is said."""
     return case(f"transcribe/{recognizer}-{name}", "transcribe", "--model", f"models/{recognizer}", *arguments)
 
 
 def transcripts() -> Iterator[Case]:
-    """Each recogniser, and what it can be asked."""
+    """Each recognizer, and what it can be asked."""
     for name in RECOGNIZERS:
         yield transcribe("word", name, *SPEECH, *BARE, "--detail", "word")
         yield transcribe("whole", name, *SPEECH, *BARE, "--segment", "none")
@@ -50,7 +50,7 @@ def _texts(records: str) -> str:
 
 
 def stages() -> Iterator[Case]:
-    """What goes with a recogniser."""
+    """What goes with a recognizer."""
     for name in RECOGNIZERS:
         yield transcribe("stages", name, *SPEECH, *STAGES, *MARKS)
     yield transcribe("stages-of-many", "sensevoice", MANY, *STAGES)

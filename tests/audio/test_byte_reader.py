@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from helpers.audio_files import Pipe, voice, wav16
 from helpers.decoding import decode, refused
 from overtone.audio import Decoder
-from overtone.audio.byte_reader import Feed
+from overtone.audio.byte_reader import ByteReader
 
 
 class Breaking(Pipe):
@@ -46,10 +46,10 @@ def test_a_stream_that_breaks(capfd: pytest.CaptureFixture[str]) -> None:
 @given(st.lists(st.tuples(st.sampled_from(["read", "set", "cur", "end", "tell"]), st.integers(0, 40)), max_size=12))
 def test_a_feed_that_was_peeked_into_reads_like_one_that_was_not(steps: list[tuple[str, int]]) -> None:
     data = bytes(range(100))
-    plain, peeked = Feed(io.BytesIO(data)), Feed(io.BytesIO(data))
+    plain, peeked = ByteReader(io.BytesIO(data)), ByteReader(io.BytesIO(data))
     assert peeked.peek(64) == data[:64]
 
-    def step(feed: Feed, kind: str, size: int) -> object:
+    def step(feed: ByteReader, kind: str, size: int) -> object:
         if kind == "read":
             return b"".join(feed.read(1) for _ in range(size))  # how much comes at once may differ
         if kind == "tell":

@@ -11,7 +11,7 @@ from overtone.batching.cost_model import CostModel, Shape
 from overtone.batching.memory_budget import MemoryBudget
 from overtone.errors import UsageError
 from overtone.system.memory import GIB, MIB, format_size, memory_refusal, parse_size
-from overtone.system.semaphore import ByteSemaphore
+from overtone.system.semaphore import FifoSemaphore
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_one_piece_larger_than_all_is_let_in_alone() -> None:
 
 
 def test_first_come_is_first_served() -> None:
-    gate = ByteSemaphore(100)
+    gate = FifoSemaphore(100)
     gate.acquire(60)
     order: list[int] = []
 
@@ -125,7 +125,7 @@ def test_first_come_is_first_served() -> None:
 
 
 def test_a_closed_gate_keeps_nobody() -> None:
-    gate = ByteSemaphore(1)
+    gate = FifoSemaphore(1)
     gate.acquire(1)
     waiting = [threading.Thread(target=gate.acquire, args=(1,)), threading.Thread(target=gate.wait_until_empty)]
     for thread in waiting:

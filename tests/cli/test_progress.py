@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from helpers.results import failed, result
-from overtone.audio.sources import Entry, Input
+from overtone.audio.inputs import Entry, Input
 from overtone.cli.progress import ProgressBar
 
 

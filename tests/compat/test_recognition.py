@@ -75,7 +75,7 @@ def _argument(model: str) -> str:
 
 
 class Pairs:
-    """Our models and FunASR's, each made once. A stack is a recogniser and what goes with it: `bicif+vad+punc`."""
+    """Our models and FunASR's, each made once. A stack is a recognizer and what goes with it: `bicif+vad+punc`."""
 
     def __init__(self, models: dict[str, str]) -> None:
         self._models = models
@@ -171,7 +171,7 @@ def same(ours: list[Record], theirs: list[Record], *, but: tuple[str, ...] = ())
 
 def same_voices(mine: np.ndarray, yours: np.ndarray) -> None:
     """Embeddings are equal to 2e-3 of their lengths: the network makes ten times as much of how a Fourier transform
-    rounds in filters that hear next to nothing (`tests/models/test_campplus.py`); what is seen is 5e-4."""
+    rounds in filters that hear next to nothing (`tests/models/campplus/test_campplus.py`); what is seen is 5e-4."""
     assert mine.shape == yours.shape
     assert (np.linalg.norm(mine - yours, axis=1) <= 2e-3 * np.linalg.norm(yours, axis=1)).all()
 

@@ -23,8 +23,8 @@ from overtone.conversion import agreement, calibration_audio, converter, store
 from overtone.errors import CheckpointError, DeviceError, InputError, ModelError, UsageError
 from overtone.models import checkpoints
 from overtone.models import converted as on_disk
+from overtone.models.classifier import Head, write_classifier
 from overtone.models.emotion2vec import random_checkpoint
-from overtone.models.emotion2vec.classifier import Head, write_classifier
 from overtone.system import subprocess_call
 
 CALL = EXAMPLES / "call.mp3"
@@ -271,7 +271,7 @@ for name in ("torch", "silero_vad", "nncf"):
 from overtone import EmotionRecognizer
 for options in ({}, {"precision": "bf16"}, {"context": "full"}, {"segment": "window"}):
     if options.get("precision") == "bf16":
-        from overtone.backends.openvino.runtime import has_fast_bf16
+        from overtone.backends.openvino.compiled_model import has_fast_bf16
         if not has_fast_bf16():
             continue
     with EmotionRecognizer("tiny", **options) as recognizer:
@@ -429,7 +429,7 @@ def test_onnx_models_say_what_ours_say(
     small_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("onnxscript")
-    from overtone.backends.openvino.runtime import CompiledModel
+    from overtone.backends.openvino.compiled_model import CompiledModel
 
     folder = tmp_path / "made"
     code, _, err = command(capsys, "models", "convert", small_checkpoint, "--onnx", "-o", folder)

@@ -51,7 +51,7 @@ def run(command: list[str | Path], key: str | None = None) -> tuple[int, str, st
 
 
 def client() -> ModuleType:
-    """`client.py` as a module."""
+    """`examples/client/client.py` as a module."""
     spec = importlib.util.spec_from_file_location("example_client", CLIENTS / "client.py")
     assert spec is not None
     assert spec.loader is not None

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from overtone.errors import ModelError
 from overtone.merging.emotion import EmotionAggregator
-from overtone.models.emotion2vec.classifier import Head, english_part
+from overtone.models.classifier import Head, english_part
 from overtone.types import EmotionOutput, Segment, Span
 
 DIM = 5

@@ -13,7 +13,7 @@ from overtone.merging.segment_outputs import TranscriptAggregator
 from overtone.merging.sentence_emotion import SentenceEmotions
 from overtone.merging.sentences import by_pause, joined, numbered, split_by_own_punctuation, split_by_punctuation
 from overtone.merging.words import RecognizedSegment, WordTable
-from overtone.models.emotion2vec.classifier import Head
+from overtone.models.classifier import Head
 from overtone.models.sense_voice.tags import parse_tags
 from overtone.types import EmotionOutput, Segment, Span, SpeakerEmbeddings, TokenOutput
 

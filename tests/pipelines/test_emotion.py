@@ -346,7 +346,7 @@ def test_a_halved_batch_is_noted_in_the_results_it_was_for(small_checkpoint: Pat
         assert result.scores == pytest.approx(scores, abs=1e-5)
 
 
-def test_a_recogniser_that_is_forgotten_ends_its_thread(small_checkpoint: Path) -> None:
+def test_a_recognizer_that_is_forgotten_ends_its_thread(small_checkpoint: Path) -> None:
     own = EmotionRecognizer(str(small_checkpoint))
     thread = own.runtime.engine.workers[0]._thread
     assert own(EXAMPLES / "angry.wav").ok  # its worker has a batch behind it, whose futures knew the recogniser
@@ -357,7 +357,7 @@ def test_a_recogniser_that_is_forgotten_ends_its_thread(small_checkpoint: Path) 
     assert not thread.is_alive()
 
 
-def test_a_closed_recogniser_says_so(small_checkpoint: Path) -> None:
+def test_a_closed_recognizer_says_so(small_checkpoint: Path) -> None:
     own = EmotionRecognizer(str(small_checkpoint))
     own.close()
     with pytest.raises(UsageError, match="closed"):

@@ -164,7 +164,7 @@ def test_sensevoices_own_words_for_mood_and_language_are_told(sensevoice: Transc
         assert sentence.emotion is None or sentence.emotion.score is None
 
 
-def test_an_emotion_model_serves_as_a_recogniser_too(everything: Transcriber) -> None:
+def test_an_emotion_model_serves_as_a_recognizer_too(everything: Transcriber) -> None:
     from overtone.options.emotion import Options
 
     source = talk(6.0)
@@ -174,10 +174,10 @@ def test_an_emotion_model_serves_as_a_recogniser_too(everything: Transcriber) ->
         expected = alone(source)
     assert found.label == expected.label
     assert found.score == pytest.approx(expected.score, abs=1e-5)
-    assert everything(source).ok  # it was not closed with the recogniser
+    assert everything(source).ok  # it was not closed with the recognizer
 
 
-def test_without_an_emotion_model_there_is_no_recogniser_of_it(sensevoice: Transcriber) -> None:
+def test_without_an_emotion_model_there_is_no_recognizer_of_it(sensevoice: Transcriber) -> None:
     from overtone.options.emotion import Options
 
     with pytest.raises(UsageError, match="has no emotion model"):
@@ -249,7 +249,7 @@ def test_hot_words_are_heard_by_a_paraformer_with_seaco(models: dict[str, str]) 
         assert said(transcriber(talk(4.0))) == said(plain)  # and only in the call that asks for them
 
 
-def test_the_environment_names_the_recogniser(models: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_names_the_recognizer(models: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OVERTONE_MODEL", "plus-large")  # which is for emotion
     monkeypatch.setenv("OVERTONE_RECOGNIZER", models["sensevoice"])
     monkeypatch.setenv("OVERTONE_LANGUAGE", "en")

@@ -1,4 +1,4 @@
-"""Tests have the marks `process` and `oracle` by themselves (`helpers/processes.py`)."""
+"""Tests have the marks `process` and `oracle` by themselves (`tests/helpers/processes.py`)."""
 
 from __future__ import annotations
 

@@ -88,6 +88,18 @@ def test_what_is_pending_is_not_clean(name: str) -> None:
     assert any(faults(path, rule) for path in files for rule in RULES), f"{name} can be taken off the list"
 
 
+def test_a_file_that_a_docstring_names_exists() -> None:
+    """From the folder of the file that names it, the package's, or the repository's."""
+    missing = [
+        f"{path.relative_to(ROOT)}:{line} {name}"
+        for path in (*FILES, *(ROOT / "tests").rglob("*.py"))
+        for line, text in docstrings(path)
+        for name in re.findall(r"`([\w./-]+\.(?:py|md))`", text)
+        if not any((folder / name).is_file() for folder in (path.parent, ROOT / "src" / "overtone", ROOT))
+    ]
+    assert not missing, "\n".join(missing)
+
+
 def classes(tree: ast.AST) -> Iterator[ast.ClassDef]:
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.ClassDef):

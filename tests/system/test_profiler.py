@@ -183,7 +183,7 @@ def test_an_engine_tells_what_it_does() -> None:
     backend = FakeBackend()
     plan = make_plan(budget_bytes=1 << 40, resident_bytes=0, cost=backend.cost(30.0), longest_s=30.0)
     recorder = TraceRecorder()
-    with engine_of(backend, plan, stages=recorder) as running:
+    with engine_of(backend, plan, profiler=recorder) as running:
         recorder.start()
         for length in (16_000, 32_000, 48_000):
             running.submit(np.zeros(length, np.float32)).result(10)

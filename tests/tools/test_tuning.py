@@ -17,17 +17,26 @@ from hypothesis import strategies as st
 
 from helpers import audio_files
 from helpers.clips import voice
-from overtone.audio.sources import Input, expand
+from overtone.audio.inputs import Input, expand
 from overtone.errors import UsageError
-from overtone.options import sources
+from overtone.options import loading
 from overtone.options.check import kinds_of
 from overtone.options.emotion import Options, Precision
 from overtone.tools.tuning import profile, trial
 from overtone.tools.tuning.axes import SampleStats, axes_for
 from overtone.tools.tuning.sampling import Sample, take_sample
-from overtone.tools.tuning.search import MIN_GAIN, Axes, Row, Trial, best, is_acceptable, next_trial, predicted_s
+from overtone.tools.tuning.search import (
+    MIN_GAIN,
+    Axes,
+    Trial,
+    TrialResult,
+    best,
+    is_acceptable,
+    next_trial,
+    predicted_s,
+)
 from overtone.tools.tuning.session import Session, compare
-from overtone.tools.tuning.trial import Found, TrialError
+from overtone.tools.tuning.trial import TrialError, TrialMeasurements
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -43,7 +52,7 @@ AXES = st.builds(
 )
 
 
-def _machine(axes: Axes, seed: int, failing: float = 0.2) -> dict[Trial, Row]:
+def _machine(axes: Axes, seed: int, failing: float = 0.2) -> dict[Trial, TrialResult]:
     """What every trial would give on some machine."""
     random = np.random.default_rng(seed)
     every = itertools.product(axes.precision, axes.threads, axes.batch_size_s, axes.max_segment)
@@ -52,17 +61,17 @@ def _machine(axes: Axes, seed: int, failing: float = 0.2) -> dict[Trial, Row]:
         made = Trial(*values)
         wall_s = float(random.uniform(1, 30))
         if random.random() < failing:
-            rows[made] = Row(made, wall_s, reason="it failed")
+            rows[made] = TrialResult(made, wall_s, reason="it failed")
             continue
         agreement = None if made.precision == "fp32" else float(random.choice([0.9, 0.99, 1.0]))
         peak = int(random.choice([50, 100, 101]))
-        rows[made] = Row(made, wall_s, float(random.uniform(1, 100)), peak, 100, agreement)
+        rows[made] = TrialResult(made, wall_s, float(random.uniform(1, 100)), peak, 100, agreement)
     return rows
 
 
-def _search(axes: Axes, machine: dict[Trial, Row], time_s: float) -> list[Row]:
+def _search(axes: Axes, machine: dict[Trial, TrialResult], time_s: float) -> list[TrialResult]:
     """The rows that a search gives; a row has an agreement only where its reference was there to compare with."""
-    rows: list[Row] = []
+    rows: list[TrialResult] = []
     while (made := next_trial(axes, rows, left_s=time_s - sum(row.wall_s for row in rows))) is not None:
         row = machine[made]
         assert made not in {other.trial for other in rows}, "tried twice"
@@ -116,7 +125,7 @@ def test_the_winner_is_the_fastest_that_may_win_but_for_chance(axes: Axes, seed:
 def test_the_order_is_precision_threads_batch_segment() -> None:
     axes = Axes(("fp32", "bf16"), (2, 1), (None, 64.0), (30.0, 10.0))
     machine = {
-        Trial(p, t, b, m): Row(
+        Trial(p, t, b, m): TrialResult(
             Trial(p, t, b, m),
             1.0,
             10.0 * (1 + (p == "bf16")) * (1 + (t == 1)) * (1 + (b is not None)) * (1 + (m == 10.0)),
@@ -145,36 +154,36 @@ BOTH = Axes(("fp32", "int8"), (2,), (None,), (30.0,))
 @pytest.mark.parametrize(
     ("other", "wins"),
     [
-        (Row(replace(START, precision="int8"), 1, 20.0, 50, 100, 1.0), True),
-        (Row(replace(START, precision="int8"), 1, 20.0, 50, 100, 0.99), True),
-        (Row(replace(START, precision="int8"), 1, 20.0, 50, 100, 0.98), False),
-        (Row(replace(START, precision="int8"), 1, 20.0, 50, 100, None), False),
-        (Row(replace(START, precision="int8"), 1, 20.0, 101, 100, 1.0), False),
-        (Row(replace(START, precision="int8"), 1, 10.2, 50, 100, 1.0), False),
-        (Row(replace(START, precision="int8"), 1, reason="no NNCF"), False),
+        (TrialResult(replace(START, precision="int8"), 1, 20.0, 50, 100, 1.0), True),
+        (TrialResult(replace(START, precision="int8"), 1, 20.0, 50, 100, 0.99), True),
+        (TrialResult(replace(START, precision="int8"), 1, 20.0, 50, 100, 0.98), False),
+        (TrialResult(replace(START, precision="int8"), 1, 20.0, 50, 100, None), False),
+        (TrialResult(replace(START, precision="int8"), 1, 20.0, 101, 100, 1.0), False),
+        (TrialResult(replace(START, precision="int8"), 1, 10.2, 50, 100, 1.0), False),
+        (TrialResult(replace(START, precision="int8"), 1, reason="no NNCF"), False),
     ],
 )
-def test_what_wins_over_fp32(other: Row, wins: bool) -> None:
-    exact = Row(START, 1, 10.0, 50, 100)
+def test_what_wins_over_fp32(other: TrialResult, wins: bool) -> None:
+    exact = TrialResult(START, 1, 10.0, 50, 100)
     assert (best(BOTH, [exact, other]) is other) is wins
 
 
 def test_the_floor_of_agreement_is_the_users() -> None:
-    rows = [Row(START, 1, 10.0, 50, 100), Row(replace(START, precision="int8"), 1, 20.0, 50, 100, 0.9)]
+    rows = [TrialResult(START, 1, 10.0, 50, 100), TrialResult(replace(START, precision="int8"), 1, 20.0, 50, 100, 0.9)]
     assert best(BOTH, rows, 0.95) is rows[0]
     assert best(BOTH, rows, 0.9) is rows[1]
 
 
 def test_where_fp32_does_not_run_another_precision_may_win_and_is_tried() -> None:
-    failed = Row(START, 1, reason="it needs 3 GiB")
+    failed = TrialResult(START, 1, reason="it needs 3 GiB")
     made = next_trial(BOTH, [failed], left_s=60)
     assert made == replace(START, precision="int8")
-    small = Row(made, 1, 20.0, 50, 100)
+    small = TrialResult(made, 1, 20.0, 50, 100)
     assert best(BOTH, [failed, small]) is small
 
 
 def test_a_trial_on_fewer_threads_is_expected_to_take_longer() -> None:
-    rows = [Row(replace(START, threads=8), 10.0, 1.0, 1, 2)]
+    rows = [TrialResult(replace(START, threads=8), 10.0, 1.0, 1, 2)]
     assert predicted_s(replace(START, threads=2), rows) == 40.0
     assert predicted_s(replace(START, threads=16), rows) == 10.0
     assert predicted_s(START, []) == 0.0
@@ -294,12 +303,12 @@ def _session(runner: Any, **changes: Any) -> Session:
 def test_a_trial_that_fails_is_a_row_that_says_why() -> None:
     seen: list[tuple[Options, bool]] = []
 
-    def runner(options: Options, paths: Any, *, prepare: bool, timeout_s: float) -> Found:
+    def runner(options: Options, paths: Any, *, prepare: bool, timeout_s: float) -> TrialMeasurements:
         assert 0 < timeout_s <= 60
         seen.append((options, prepare))
         if options.precision == "int8":
             raise TrialError("int8 takes NNCF", code="model")
-        return Found(2.0 if options.threads == 2 else 1.0, 60.0, 50, 100, _answers("a"))
+        return TrialMeasurements(2.0 if options.threads == 2 else 1.0, 60.0, 50, 100, _answers("a"))
 
     session = _session(runner)
     told: list[Any] = []
@@ -321,10 +330,10 @@ def test_a_trial_that_fails_is_a_row_that_says_why() -> None:
 
 
 def test_an_interrupted_session_keeps_what_it_knows() -> None:
-    def runner(options: Options, *_: Any, **__: Any) -> Found:
+    def runner(options: Options, *_: Any, **__: Any) -> TrialMeasurements:
         if options.precision == "int8":
             raise KeyboardInterrupt
-        return Found(1.0, 60.0, 50, 100, _answers("a"))
+        return TrialMeasurements(1.0, 60.0, 50, 100, _answers("a"))
 
     session = _session(runner)
     with pytest.raises(KeyboardInterrupt):
@@ -358,7 +367,7 @@ def test_a_profile_reads_back(model: str, threads: int, batch: float, keep: bool
         path = Path(folder) / "p.toml"
         profile.write(str(path), values, remarks)
         assert tomllib.loads(path.read_text(encoding="utf-8")) == values
-        assert sources.load(Options, profile=path) == Options(**values)  # type: ignore[arg-type]
+        assert loading.load(Options, profile=path) == Options(**values)  # type: ignore[arg-type]
 
 
 def test_a_profile_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:

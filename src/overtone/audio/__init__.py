@@ -1,8 +1,8 @@
 """Decoding: whatever can be read → blocks of 16 kHz float32, streamed.
 
-    file, bytes, pipe ─Feed→ FFmpeg ─Media→ chunks ─resampled→ 16 kHz ─reblocked→ 1 s blocks
-    path ─DecoderPool→ the same in another process ─Remote─↗
-    Audio ───────────────────────────Array──↗                            └── Decoder holds it together
+    file, bytes, pipe ─ByteReader→ FFmpeg ─FileSource→ chunks ─resampled→ 16 kHz ─reblocked→ 1 s blocks
+    path ─DecoderPool→ the same in another process ─RemoteSource─↗
+    Audio ─────────────────────────────────ArraySource──↗                            └── Decoder holds it together
 
 Memory is a few blocks whatever the length and whatever a header claims. FFmpeg reads only through an open
 Python file, knows only formats that hold audio themselves (no playlists) and runs one thread per source.

@@ -1,4 +1,4 @@
-"""`Array`: an `Audio` as a source."""
+"""`ArraySource`: an `Audio` as a source."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from overtone.types import Audio
 _REMEDY = "pass float samples at full scale ±1, shape (samples,) or (channels, samples)"
 
 
-class Array:
+class ArraySource:
     """An array in memory as a source: slices of it, never a copy of the whole."""
 
     def __init__(self, audio: Audio, name: str) -> None:

@@ -1,4 +1,4 @@
-"""`Feed`: a Python file as FFmpeg sees it."""
+"""`ByteReader`: a Python file as FFmpeg sees it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 _HEAD_BYTES = 65_536
 
 
-class Feed:
+class ByteReader:
     """A file that FFmpeg reads through callbacks from C.
 
     It never raises into C, where PyAV could only print, but keeps the first exception as `error`. It never hands

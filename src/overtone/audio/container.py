@@ -10,7 +10,7 @@ from typing import Any
 import av
 
 from overtone.audio.av_errors import FAULTS, reason, unreadable
-from overtone.audio.byte_reader import Feed
+from overtone.audio.byte_reader import ByteReader
 from overtone.audio.wav_header import is_plain_pcm16
 from overtone.errors import Code, InputError
 
@@ -39,7 +39,7 @@ _LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if _PYAV < 19 else {}
 """Header text that is not UTF-8 is not worth losing audio for. From PyAV 19 on that is so unasked."""
 
 
-def open_container(feed: Feed, name: str) -> Any:
+def open_container(feed: ByteReader, name: str) -> Any:
     """Open a PyAV container. `InputError`: unreadable, empty or not_audio."""
     options = {
         "format_whitelist": _FORMATS,  # a playlist or a list of files is not audio
@@ -60,7 +60,7 @@ def open_container(feed: Feed, name: str) -> Any:
     return container
 
 
-def _refusal(feed: Feed, name: str, fault: BaseException) -> InputError:
+def _refusal(feed: ByteReader, name: str, fault: BaseException) -> InputError:
     if feed.error is not None:
         return unreadable(name, feed.error)
     if not feed.head:

@@ -10,8 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
-from overtone.audio.array_source import Array
-from overtone.audio.file_source import Media
+from overtone.audio.array_source import ArraySource
+from overtone.audio.file_source import FileSource
 from overtone.audio.open import Readable, name_of
 from overtone.audio.reblock import reblocked
 from overtone.audio.resampler import resampled
@@ -48,7 +48,7 @@ class SourceOpener(Protocol):
     """Opens paths in another place than this process: a `DecoderPool`."""
 
     def open(self, path: str, name: str) -> Source:
-        """Open a path as a source; raises as `Media` does."""
+        """Open a path as a source; raises as `FileSource` does."""
 
 
 class Decoder:
@@ -67,11 +67,11 @@ class Decoder:
         self.name = name_of(source, name)
         self._source: Source
         if isinstance(source, Audio):
-            self._source = Array(source, self.name)
+            self._source = ArraySource(source, self.name)
         elif pool is not None and isinstance(source, str | os.PathLike):
             self._source = pool.open(os.fsdecode(source), self.name)
         else:
-            self._source = Media(source, self.name)
+            self._source = FileSource(source, self.name)
         self.channels = self._source.channels
         self.rate = self._source.rate
         self.codec = self._source.codec

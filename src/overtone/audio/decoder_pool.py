@@ -1,4 +1,4 @@
-"""Decoding in other processes, for when one interpreter is too slow: `RemoteSource` is a source like `Media`."""
+"""Decoding in other processes, for when one interpreter is too slow: `RemoteSource` is a source like `FileSource`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class DecoderPool:
         weakref.finalize(self, _end_all, self._workers)
 
     def open(self, path: str, name: str) -> RemoteSource:
-        """Open a path in a free process; waits for one. Raises InputError as `Media` does, UsageError once closed."""
+        """Open a path in a free process; waits for one. Raises as `FileSource` does, and UsageError once closed."""
         worker = self._free.get()
         fresh = worker is None or worker.poll() is not None
         if worker is None or fresh:

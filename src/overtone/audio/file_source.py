@@ -1,4 +1,4 @@
-"""`Media`: a file, bytes or a stream as a source, decoded by FFmpeg."""
+"""`FileSource`: a file, bytes or a stream as a source, decoded by FFmpeg."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from av.audio.frame import AudioFrame
 from av.stream import Discard
 
 from overtone.audio.av_errors import FAULTS, faults_as, reason, unreadable
-from overtone.audio.byte_reader import Feed
+from overtone.audio.byte_reader import ByteReader
 from overtone.audio.container import open_container
 from overtone.audio.corruption import Corruption
 from overtone.audio.frames import to_float
@@ -27,7 +27,7 @@ _EXACT = frozenset(("aiff", "au", "caf", "flac", "matroska", "mov", "nistsphere"
 """Formats that state their length. Others estimate it from the bit rate, or read it off the last page."""
 
 
-class Media:
+class FileSource:
     """The best audio track of a file that FFmpeg reads. Damaged packets are stepped over; `warnings` say so."""
 
     def __init__(self, source: object, name: str) -> None:
@@ -36,7 +36,7 @@ class Media:
         self._damage = Corruption()
         self._seconds = 0.0
         file, self._owned = opened(source, name)
-        self._feed = Feed(file)
+        self._feed = ByteReader(file)
         self._container: Any = None
         try:
             self._container = open_container(self._feed, name)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from av.audio.frame import AudioFrame
 
-from overtone.audio.sample_converter import Converter
+from overtone.audio.sample_converter import SampleConverter
 from overtone.audio.source import float32
 from overtone.types import Samples
 
@@ -57,5 +57,5 @@ def _from_plane(plane: Any, dtype: str, count: int) -> npt.NDArray[Any]:
 
 def _packed(frame: AudioFrame) -> AudioFrame:
     rate, sample_format = frame.sample_rate, frame.format
-    converter = Converter(frame.layout.name, rate, sample_format.name, rate, sample_format.packed.name)
+    converter = SampleConverter(frame.layout.name, rate, sample_format.name, rate, sample_format.packed.name)
     return converter.push(frame)[0]

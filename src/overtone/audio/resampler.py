@@ -11,7 +11,7 @@ from av.audio.frame import AudioFrame
 from overtone.audio.av_errors import faults_as
 from overtone.audio.frames import packed_array
 from overtone.audio.reblock import reblocked
-from overtone.audio.sample_converter import Converter
+from overtone.audio.sample_converter import SampleConverter
 from overtone.audio.source import MAX_PIECE, Chunk
 from overtone.errors import Code, InputError
 from overtone.types import SAMPLE_RATE, Samples
@@ -51,10 +51,10 @@ class Resampler:
         self._refusal = f"{name}: {rate} Hz could not be resampled to 16 kHz"
         # A count instead of a layout: nothing is remixed, and every count up to 64 has one.
         self._layout = f"{channels} channels"
-        self._converter: Converter | None = None
+        self._converter: SampleConverter | None = None
         if rate != SAMPLE_RATE:
             with faults_as(Code.BAD_RATE, self._refusal):
-                self._converter = Converter(self._layout, rate, "flt", SAMPLE_RATE, "flt")
+                self._converter = SampleConverter(self._layout, rate, "flt", SAMPLE_RATE, "flt")
 
     def push(self, array: Samples) -> Samples:
         """Take samples; return those that are ready, which may be none."""

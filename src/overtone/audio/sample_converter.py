@@ -1,4 +1,4 @@
-"""`Converter`: FFmpeg's resampler, frames in and frames out, in the thread that calls it."""
+"""`SampleConverter`: FFmpeg's resampler, frames in and frames out, in the thread that calls it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from av.audio.frame import AudioFrame
 from av.filter import Graph
 
 
-class Converter:
+class SampleConverter:
     """Frames of one rate, sample format and layout in, of another rate and format out; channels stay as they are.
 
     PyAV's `AudioResampler` does the same, but starts a thread per core for every source.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from overtone.system.semaphore import ByteSemaphore
+from overtone.system.semaphore import FifoSemaphore
 
 
 class MemoryBudget:
@@ -18,10 +18,10 @@ class MemoryBudget:
     """
 
     def __init__(
-        self, budget_bytes: int, audio_bytes: int, measure: Callable[[], int], audio: ByteSemaphore | None = None
+        self, budget_bytes: int, audio_bytes: int, measure: Callable[[], int], audio: FifoSemaphore | None = None
     ) -> None:
         self.budget_bytes = budget_bytes
-        self.audio = ByteSemaphore(audio_bytes) if audio is None else audio
+        self.audio = FifoSemaphore(audio_bytes) if audio is None else audio
         """Bytes of audio that wait or run."""
         self._audio_bytes = audio_bytes
         self._measure = measure

@@ -12,7 +12,7 @@ from typing import Any
 from overtone.batching.fairness import BackgroundShare
 from overtone.batching.policy import BatchLimits, take_batch
 from overtone.errors import Code, UsageError
-from overtone.system.semaphore import ByteSemaphore
+from overtone.system.semaphore import FifoSemaphore
 from overtone.types import SAMPLE_RATE, Samples
 
 
@@ -46,9 +46,9 @@ class SegmentQueue:
     """
 
     def __init__(self) -> None:
-        self.audio = ByteSemaphore(0)
+        self.audio = FifoSemaphore(0)
         """Bytes of audio that wait or run: bounded once, whatever the number of devices."""
-        self._background = ByteSemaphore(0)  # so much of it at most is background work, which must not shut others out
+        self._background = FifoSemaphore(0)  # so much of it at most is background work, which must not shut others out
         self._items: list[QueueItem] = []
         self._share = BackgroundShare()
         self._changed = threading.Condition()

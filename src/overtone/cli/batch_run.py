@@ -10,7 +10,7 @@ from typing import Annotated, Any, Optional, TypeVar
 
 import typer
 
-from overtone.audio.sources import Entry, expand, is_collection, is_list_file
+from overtone.audio.inputs import Entry, expand, is_collection, is_list_file
 from overtone.cli import console
 from overtone.cli.progress import ProgressBar
 from overtone.engine.runtime import Runtime

@@ -17,7 +17,7 @@ import typer
 from rich.markup import escape
 
 from overtone.audio import probe
-from overtone.audio.sources import FailedInput, expand
+from overtone.audio.inputs import FailedInput, expand
 from overtone.batching.policy import longest_segment
 from overtone.cli import console
 from overtone.cli.options import resolve_options, with_options
@@ -179,7 +179,7 @@ def _show(loaded: Mapping[str, Mapping[str, Any]], rows: list[dict[str, Any]], o
             ratio = theirs["median_s"] / ours["median_s"] if ours["median_s"] and theirs["median_s"] else None
             cells += [_seconds(theirs), _peak(theirs), f"{ratio:.2f}" if ratio else "–"]
         length = duration(row["audio_s"]) if row["audio_s"] else "–"
-        table.add_row(escape(console.printable(row["clip"])), length, *cells)
+        table.add_row(escape(console.for_terminal(row["clip"])), length, *cells)
     console.out.print(table)
     cut = ", ".join(row["clip"] for row in rows if row["cut"] and not row["overtone"]["error"])
     if both and cut:
@@ -187,7 +187,7 @@ def _show(loaded: Mapping[str, Mapping[str, Any]], rows: list[dict[str, Any]], o
             f"{cut}: cut by Overtone into segments of up to {_max_segment_s(options):g} s, run whole by FunASR; "
             "--context full compares like with like."
         )
-        console.out.print(escape(console.printable(remark)), soft_wrap=True)
+        console.out.print(escape(console.for_terminal(remark)), soft_wrap=True)
     for row in rows:
         for who in ("overtone", "funasr"):
             if row.get(who, {}).get("error"):

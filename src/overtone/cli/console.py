@@ -19,15 +19,15 @@ _WIDEST = 10_000
 
 def print_error(message: str) -> None:
     """One error, on standard error."""
-    err.print(f"[bold red]error:[/] {escape(printable(message))}", soft_wrap=True)
+    err.print(f"[bold red]error:[/] {escape(for_terminal(message))}", soft_wrap=True)
 
 
 def print_note(message: str) -> None:
     """One remark, on standard error."""
-    err.print(f"[dim]{escape(printable(message))}[/]", soft_wrap=True)
+    err.print(f"[dim]{escape(for_terminal(message))}[/]", soft_wrap=True)
 
 
-def printable(text: str) -> str:
+def for_terminal(text: str) -> str:
     """Text that any terminal can take: file names need not be valid text."""
     encoding = sys.stderr.encoding or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding, "replace")

@@ -14,12 +14,12 @@ from rich.markup import escape
 
 import overtone
 from overtone.audio import Decoder
-from overtone.backends.openvino import runtime
+from overtone.backends.openvino import compiled_model
 from overtone.cli import console
 from overtone.errors import OvertoneError
 from overtone.models import checkpoints
 from overtone.models.hub import BUNDLED
-from overtone.options import sources
+from overtone.options import loading
 from overtone.options.emotion import Options
 from overtone.segmentation import silero_vad
 from overtone.system import machine
@@ -92,8 +92,8 @@ def _memory() -> Iterator[Finding]:
 
 def _openvino() -> Iterator[Finding]:
     try:
-        bf16 = runtime.has_fast_bf16()
-        yield Finding("ok", "openvino", f"{runtime.version()}, bf16 is {'fast' if bf16 else 'not fast'} here")
+        bf16 = compiled_model.has_fast_bf16()
+        yield Finding("ok", "openvino", f"{compiled_model.version()}, bf16 is {'fast' if bf16 else 'not fast'} here")
     except (ImportError, OSError, RuntimeError) as error:
         yield Finding("bad", "openvino", f"cannot be loaded ({error}); reinstall it with pip install openvino")
 
@@ -118,7 +118,7 @@ def _torch() -> Iterator[Finding]:
         free, total = torch.cuda.mem_get_info(index)
         name = torch.cuda.get_device_name(index)
         yield Finding("ok", f"cuda:{index}", f"{name}, {format_size(free)} free of {format_size(total)}")
-    if "expandable_segments" not in (sources.environment("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF") or ""):
+    if "expandable_segments" not in (loading.environment("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF") or ""):
         # PyTorch has the newer name from 2.9 on, and before that knows only the older.
         name = "PYTORCH_ALLOC_CONF" if _release(torch.__version__) >= (2, 9) else "PYTORCH_CUDA_ALLOC_CONF"
         why = "batches of many lengths cut the device's memory into pieces that fit no other; with it they grow instead"
@@ -158,7 +158,7 @@ def _models() -> Iterator[Finding]:
 
 
 def _folders() -> Iterator[Finding]:
-    folder = sources.cache_folder()
+    folder = loading.cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         writable = os.access(folder, os.W_OK)
@@ -179,10 +179,10 @@ def _extras() -> Iterator[Finding]:
 
 def _settings() -> Iterator[Finding]:
     for name, meaning in _TRAPS.items():
-        if (value := sources.environment(name)) is not None:
+        if (value := loading.environment(name)) is not None:
             yield Finding("note", name, f"is {value!r}: {meaning}")
     try:
-        sources.load(Options)
+        loading.load(Options)
     except OvertoneError as error:
         yield Finding("bad", "settings", str(error))
 

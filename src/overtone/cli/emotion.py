@@ -8,7 +8,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from overtone.audio.sources import Entry
+from overtone.audio.inputs import Entry
 from overtone.cli.batch_run import BatchRun, Format, Inputs, Output, Overwrite, Quiet, Resume
 from overtone.cli.emotion_table import TableSink
 from overtone.cli.options import resolve_options, with_options

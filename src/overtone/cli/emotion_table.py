@@ -19,16 +19,16 @@ _SEGMENTS_SHOWN = 12
 def heading(result: Result) -> str:
     """Markup of the name of a result's source, with its duration or its error."""
     channel = "" if result.channel is None else f" [dim]channel {result.channel}[/]"
-    name = f"[bold]{escape(console.printable(result.source))}[/]{channel}"
+    name = f"[bold]{escape(console.for_terminal(result.source))}[/]{channel}"
     if result.error is not None:
-        return f"{name}  [red]{escape(console.printable(str(result.error)))}[/]"
+        return f"{name}  [red]{escape(console.for_terminal(str(result.error)))}[/]"
     return f"{name}  [dim]{duration(result.duration)}[/]"
 
 
 def show_warnings(result: Result) -> None:
     """Print the warnings of a source that was processed all the same."""
     for warning in result.warnings:
-        console.out.print(f"  [yellow]{escape(console.printable(warning))}[/]")
+        console.out.print(f"  [yellow]{escape(console.for_terminal(warning))}[/]")
 
 
 class TableSink(Closing):

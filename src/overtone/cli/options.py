@@ -1,4 +1,4 @@
-"""Command-line options made from `config.Options`, so that every command has the same ones, once described."""
+"""Command-line options made from `Options`, so that every command has the same ones, once described."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Literal, Optional, TypeVar, get_type_hints
 
 import typer
 
-from overtone.options import sources
+from overtone.options import loading
 from overtone.options.check import flag, kinds_of
 from overtone.options.emotion import HELP, Options
 from overtone.options.transcription import TRANSCRIBE_HELP
@@ -59,7 +59,7 @@ def _with(command: _Command, made: list[inspect.Parameter]) -> _Command:
 
 def resolve_options(kind: type[_Options], options: dict[str, Any]) -> _Options:
     """The options of a command: what was given, over the profile, the environment and the config file."""
-    return sources.load(kind, **explicit_options(options))
+    return loading.load(kind, **explicit_options(options))
 
 
 def explicit_options(options: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from overtone.audio import probe
-from overtone.audio.sources import FailedInput, expand
+from overtone.audio.inputs import FailedInput, expand
 from overtone.batching.cost_model import Shape
 from overtone.batching.memory_plan import Plan, whole_file_bytes
 from overtone.cli import console
@@ -160,7 +160,7 @@ def _show(started: runtime.Runtime, forecasts: list[_Forecast]) -> None:
         length = "unknown" if forecast.seconds is None else duration(forecast.seconds)
         segments = "" if forecast.segments is None else f"{'' if forecast.exact else '≥ '}{forecast.segments}"
         remark = "[red]cannot be used[/]" if forecast.error else ""
-        name = escape(console.last_characters(console.printable(forecast.source)))
+        name = escape(console.last_characters(console.for_terminal(forecast.source)))
         table.add_row(name, "" if forecast.error else length, segments, remark)
     console.out.print(table)
     if len(forecasts) > _SHOWN:

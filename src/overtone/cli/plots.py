@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from overtone.audio.sources import Entry
+from overtone.audio.inputs import Entry
 from overtone.errors import Code, UsageError
 from overtone.output.formats import OutputNames
 from overtone.output.formats.output_file import make_folder

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Optional
 import psutil
 import typer
 
-from overtone.audio.sources import expand
+from overtone.audio.inputs import expand
 from overtone.cli import console
 from overtone.cli.batch_run import Inputs
 from overtone.cli.options import resolve_options, with_options

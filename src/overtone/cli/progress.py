@@ -11,7 +11,7 @@ from contextlib import suppress
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from overtone.audio import probe
-from overtone.audio.sources import Entry, FailedInput
+from overtone.audio.inputs import Entry, FailedInput
 from overtone.cli import console
 from overtone.errors import InputError
 from overtone.output.times import duration

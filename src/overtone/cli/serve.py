@@ -9,7 +9,7 @@ from typing import Any
 from overtone.cli import console
 from overtone.cli.options import explicit_options, resolve_options, with_settings
 from overtone.errors import Code, UsageError
-from overtone.options import sources
+from overtone.options import loading
 from overtone.options.emotion import Options
 from overtone.server.settings import HELP, Settings
 
@@ -21,7 +21,7 @@ def serve(**options: Any) -> int:
     """Serve over HTTP and WebSocket, with a web page: many users, one model, inside the memory it is given."""
     names = [field.name for field in dataclasses.fields(Settings)]
     given = explicit_options({name: options.pop(name) for name in names})
-    settings = Settings(**{**sources.environment_of(sources.SERVICE, Settings), **given})
+    settings = Settings(**{**loading.environment_of(loading.SERVICE, Settings), **given})
     made = resolve_options(Options, options)
     if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
         raise UsageError(

@@ -88,4 +88,4 @@ def _cells(sentence: Sentence) -> tuple[Text, Text, Text, Text]:
 
 def _shown(text: str) -> str:
     """Text on one line without characters that would steer a terminal."""
-    return console.printable("".join("�" if category(c) == "Cc" else c for c in single_line(text)))
+    return console.for_terminal("".join("�" if category(c) == "Cc" else c for c in single_line(text)))

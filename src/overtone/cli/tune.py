@@ -15,13 +15,13 @@ import typer
 from rich.markup import escape
 
 import overtone
-from overtone.audio.sources import expand
-from overtone.cli import console, report
+from overtone.audio.inputs import expand
+from overtone.cli import console, tune_report
 from overtone.cli.batch_run import Inputs, Quiet
 from overtone.cli.options import explicit_options, with_options
 from overtone.errors import Code, InputError, UsageError
 from overtone.models.checkpoints import find
-from overtone.options import sources
+from overtone.options import loading
 from overtone.options.emotion import Options
 from overtone.output.times import duration
 from overtone.system.devices import resolve_devices
@@ -30,7 +30,7 @@ from overtone.tools.tuning import profile
 from overtone.tools.tuning.axes import axes_for
 from overtone.tools.tuning.sampling import Sample, take_sample
 from overtone.tools.tuning.search import MIN_AGREEMENT, Trial
-from overtone.tools.tuning.session import Measured, Session
+from overtone.tools.tuning.session import ReportedTrial, Session
 
 _INTERRUPTED = 130
 
@@ -84,8 +84,8 @@ def tune(
     """
     request = TuneRequest(output, seconds_of(time), audio_s, least_agreement)
     request.check(overwrite=overwrite)
-    fixed = {*sources.settings(), *explicit_options(options)}
-    base = sources.load(Options, **explicit_options(options))
+    fixed = {*loading.settings(), *explicit_options(options)}
+    base = loading.load(Options, **explicit_options(options))
     find(base.model, hub=base.hub)  # what cannot be had is said once, and not by every trial
     device = ",".join(resolve_devices(base.device))
     with tempfile.TemporaryDirectory(prefix="overtone-tune-") as folder:
@@ -123,14 +123,14 @@ def _check(sample: Sample, request: TuneRequest, *, quiet: bool) -> None:
         console.print_note(f"only the first {duration(request.audio_s)} of the inputs are used; --audio-s takes more.")
 
 
-def _trial_printer(*, quiet: bool) -> Callable[[Trial, Measured | None], None]:
+def _trial_printer(*, quiet: bool) -> Callable[[Trial, ReportedTrial | None], None]:
     """Printer to standard error of the trial that is made and, on the same line, of its outcome."""
 
-    def on_trial(trial: Trial, measured: Measured | None) -> None:
+    def on_trial(trial: Trial, measured: ReportedTrial | None) -> None:
         if quiet:
             return
         if measured is None:
-            console.err.print(f"[dim]{report.trial_line(trial)}:[/]", end=" ")
+            console.err.print(f"[dim]{tune_report.trial_line(trial)}:[/]", end=" ")
         else:
             speed = "failed" if measured.row.speed is None else f"{measured.row.speed:.1f} × real time"
             console.err.print(f"[dim]{speed}[/]")
@@ -140,22 +140,22 @@ def _trial_printer(*, quiet: bool) -> Callable[[Trial, Measured | None], None]:
 
 def _report(session: Session, request: TuneRequest, given: Mapping[str, Any], remarks: list[str]) -> None:
     """Print the settings found and write the profile. Raises the error that says why there is none to write."""
-    table, chosen = report.table(session), session.best()
+    table, chosen = tune_report.table(session), session.best()
     console.out.print(table)
-    console.out.print(f"[dim]{report.LEGEND}[/]", soft_wrap=True)
-    remarks = [*remarks, *report.failure_reasons(session)]
+    console.out.print(f"[dim]{tune_report.LEGEND}[/]", soft_wrap=True)
+    remarks = [*remarks, *tune_report.failure_reasons(session)]
     for remark in remarks:
         console.out.print(escape(remark), soft_wrap=True)
     if chosen is None:
-        raise report.no_setting_error(session)
+        raise tune_report.no_setting_error(session)
     machine = f"{processor_name()}, {usable_cpus()} cores"
     head = [
         f"Made by overtone {overtone.__version__} on {datetime.date.today().isoformat()}, by trying it on "
         f"{duration(session.sample.stats.audio_s)} of audio.",
         f"{machine}. Use it with: overtone emotion FILES --profile {request.output}",
         "",
-        *report.as_text(table).splitlines(),
-        report.LEGEND,
+        *tune_report.as_text(table).splitlines(),
+        tune_report.LEGEND,
         *remarks,
     ]
     profile.write(request.output, _values(session, chosen.row.trial, given), head)

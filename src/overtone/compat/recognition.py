@@ -23,7 +23,7 @@ from overtone.merging.speakers.diarization import speakers_of, turns
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.paraformer.task import ParaformerTask
 from overtone.models.sense_voice.task import LANGUAGES
-from overtone.options import sources
+from overtone.options import loading
 from overtone.options.transcription import TranscribeOptions
 from overtone.types import SAMPLE_RATE
 
@@ -79,7 +79,7 @@ class RecognitionAdapter:
         if self._mode not in _MODES:
             raise UsageError(f"spk_mode={self._mode!r} is not known; use {', '.join(_MODES)}.")
         self._vad, auxiliary = vad_and_options(given, options["hub"], float(given.get("merge_length_s") or _MERGED_S))
-        made = sources.load(TranscribeOptions, model=str(checkpoint.folder), **_SETTLED, **options, **auxiliary)
+        made = loading.load(TranscribeOptions, model=str(checkpoint.folder), **_SETTLED, **options, **auxiliary)
         self._transcriber = RawTranscriber.with_options(RawOptions(**dataclasses.asdict(made)))
         self._formatter = formatter_for(self._transcriber.task)
         self._speakers = made.speakers
@@ -179,7 +179,7 @@ class RecognitionAdapter:
         punctuated = None
         if self._transcriber.punctuator is not None:
             before = sentences.joined([segment.text for segment in segments])
-            punctuated = sentences.Punctuated.of(before, self._transcriber.punctuator)
+            punctuated = sentences.PunctuatedText.of(before, self._transcriber.punctuator)
             if wanted.get("return_raw_text"):
                 more["raw_text"] = text
             words = self._formatter.gives_words and any(segment.words for segment in segments)
@@ -194,7 +194,7 @@ class RecognitionAdapter:
         self,
         segments: Sequence[SegmentText],
         wanted: Mapping[str, Any],
-        punctuated: sentences.Punctuated | None,
+        punctuated: sentences.PunctuatedText | None,
         text: str,
     ) -> list[Result]:
         if not text.strip():
@@ -205,7 +205,7 @@ class RecognitionAdapter:
         return self._by_punctuation(segments, wanted, punctuated) or sentences.by_segments(segments)
 
     def _by_punctuation(
-        self, segments: Sequence[SegmentText], wanted: Mapping[str, Any], punctuated: sentences.Punctuated
+        self, segments: Sequence[SegmentText], wanted: Mapping[str, Any], punctuated: sentences.PunctuatedText
     ) -> list[Result] | None:
         by = sentences.by_pieces if self._formatter.gives_words else sentences.by_words
         english, raw = bool(wanted.get("en_post_proc")), bool(wanted.get("return_raw_text"))
@@ -216,7 +216,7 @@ class RecognitionAdapter:
         segments: Sequence[SegmentText],
         outputs: SegmentOutputs,
         wanted: Mapping[str, Any],
-        punctuated: sentences.Punctuated | None,
+        punctuated: sentences.PunctuatedText | None,
     ) -> Result:
         """Sentences and their speakers. Where FunASR cannot tell sentences it goes over to segments for this call and
         all that follow, or gives a list of words for a text; here it is segments for this call."""

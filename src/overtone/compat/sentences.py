@@ -38,7 +38,7 @@ def _chinese(character: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Punctuated:
+class PunctuatedText:
     """A text that has been punctuated: with its marks, and the pieces that each have one of `marks`, "" for none.
 
     spans: where the pieces stand in the text before; None where they do not all stand there as they are.
@@ -51,7 +51,7 @@ class Punctuated:
     spans: list[tuple[int, int]] | None
 
     @classmethod
-    def of(cls, text: str, punctuator: Punctuator) -> Punctuated:
+    def of(cls, text: str, punctuator: Punctuator) -> PunctuatedText:
         """Punctuate a text."""
         found = punctuator.punctuate(text)
         splitter = punctuator.splitter()
@@ -88,7 +88,9 @@ def _mark(mark: str, piece: str) -> str:
     return _ENGLISH.get(mark, mark) if piece[0].isascii() else mark
 
 
-def by_words(punctuated: Punctuated, segments: Sequence[SegmentText], *, english: bool, raw: bool) -> list[Info] | None:
+def by_words(
+    punctuated: PunctuatedText, segments: Sequence[SegmentText], *, english: bool, raw: bool
+) -> list[Info] | None:
     """Sentences of words with a mark each (FunASR ends one at commas too).
 
     None where words have no times, or punctuation counts them otherwise. english: FunASR's `en_post_proc`. raw: with
@@ -101,7 +103,7 @@ def by_words(punctuated: Punctuated, segments: Sequence[SegmentText], *, english
 
 
 def by_pieces(
-    punctuated: Punctuated, segments: Sequence[SegmentText], *, english: bool, raw: bool
+    punctuated: PunctuatedText, segments: Sequence[SegmentText], *, english: bool, raw: bool
 ) -> list[Info] | None:
     """Sentences for SenseVoice, whose words are other pieces of the text, which is kept as it is written."""
     words, times = _words(segments)

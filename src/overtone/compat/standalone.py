@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from overtone.engine.loader import load_graphs
 from overtone.models.checkpoints import Checkpoint
-from overtone.options import sources
+from overtone.options import loading
 from overtone.options.emotion import Options
 from overtone.pipelines.auxiliary import LockedGraphs
 from overtone.system.devices import resolve_device
@@ -23,7 +23,7 @@ class StandaloneModel:
     """
 
     def __init__(self, checkpoint: Checkpoint, options: Mapping[str, Any]) -> None:
-        made = sources.load(Options, model=str(checkpoint.folder), **options)
+        made = loading.load(Options, model=str(checkpoint.folder), **options)
         graphs = load_graphs(checkpoint, made, resolve_device(made.device), made.threads or 1)
         self._run = LockedGraphs(graphs)
         self.folder: Path = checkpoint.folder

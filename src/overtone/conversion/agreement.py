@@ -10,8 +10,8 @@ import numpy.typing as npt
 from overtone.backends.openvino.graphs import OpenvinoGraphs
 from overtone.batching.policy import bucket
 from overtone.models.checkpoints import Checkpoint
+from overtone.models.classifier import Head
 from overtone.models.converted import Agreement, Converted
-from overtone.models.emotion2vec.classifier import Head
 from overtone.models.registry import task_of
 from overtone.models.task import Task
 from overtone.system.machine import usable_cpus

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from overtone.audio import Decoder
-from overtone.audio.sources import Entry, FailedInput, expand
+from overtone.audio.inputs import Entry, FailedInput, expand
 from overtone.errors import Code, InputError, UsageError
 from overtone.system.assets import asset
 from overtone.types import SAMPLE_RATE, Samples

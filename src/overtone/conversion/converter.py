@@ -14,7 +14,7 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
-from overtone.backends.openvino.runtime import CompiledModel, has_fast_bf16, save_model
+from overtone.backends.openvino.compiled_model import CompiledModel, has_fast_bf16, save_model
 from overtone.conversion import agreement, calibration_audio
 from overtone.errors import ModelError
 from overtone.models import converted as on_disk

@@ -8,8 +8,8 @@ import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from overtone.backends.openvino.compiled_model import read_model, save_model
 from overtone.backends.openvino.graphs import OpenvinoGraphs
-from overtone.backends.openvino.runtime import read_model, save_model
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.converted import Converted
 from overtone.models.registry import task_of

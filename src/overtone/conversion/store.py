@@ -20,7 +20,7 @@ from overtone.models import converted as on_disk
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.converted import FORMAT, Converted
 from overtone.models.registry import family_of
-from overtone.options import sources
+from overtone.options import loading
 from overtone.system import subprocess_call
 from overtone.system.files import replace_atomically, sha256_file
 
@@ -44,7 +44,7 @@ def converted(checkpoint: Checkpoint, precision: str | None, *, strict: bool = T
             "published checkpoint."
         )
     kept = "int8" if precision == "int8" else "fp32"
-    folder = sources.cache_folder() / "converted" / f"{_fingerprint(checkpoint, own, strict)}-{FORMAT}-{kept}"
+    folder = loading.cache_folder() / "converted" / f"{_fingerprint(checkpoint, own, strict)}-{FORMAT}-{kept}"
     if (found := _kept(folder, checkpoint)) is not None:
         return found
     converter.check_installed(checkpoint, kept)
@@ -162,7 +162,7 @@ def sha256(path: Path) -> str:
     """sha256 of a file, remembered by its place, size and time: reading a large one takes longer than loading it."""
     stat = path.stat()
     mark = repr((str(path.resolve()), stat.st_size, stat.st_mtime_ns, stat.st_ino))
-    memo = sources.cache_folder() / "hashes" / hashlib.sha256(mark.encode()).hexdigest()[:24]
+    memo = loading.cache_folder() / "hashes" / hashlib.sha256(mark.encode()).hexdigest()[:24]
     with suppress(OSError, UnicodeDecodeError):
         if len(known := memo.read_text(encoding="ascii").strip()) == 64:
             return known

@@ -13,7 +13,7 @@ from overtone.batching.policy import longest_segment
 from overtone.engine.loader import load
 from overtone.errors import BudgetError, OutOfMemory
 from overtone.models.checkpoints import Checkpoint
-from overtone.options import sources
+from overtone.options import loading
 from overtone.options.emotion import Options
 from overtone.segmentation import silero_vad
 from overtone.system.devices import check_offload
@@ -72,7 +72,7 @@ class DeviceModel:
             self.options.whole,
             versions,
         )
-        return cost_cache.load_or_measure(sources.cache_folder(), key, lambda: backend.cost(longest))
+        return cost_cache.load_or_measure(loading.cache_folder(), key, lambda: backend.cost(longest))
 
     def plan(self, producers: int, held_bytes: int) -> Plan:
         """Its share of the budget: what the options' caps allow, and a default cap where batches are not capped.

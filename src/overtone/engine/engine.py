@@ -45,9 +45,9 @@ class Engine:
         return self._workers[0].precision
 
     @property
-    def stages(self) -> Profiler:
+    def profiler(self) -> Profiler:
         """The profiler that times the workers and their callers."""
-        return self._workers[0].stages
+        return self._workers[0].profiler
 
     @property
     def plan(self) -> Plan:
@@ -87,9 +87,9 @@ class Engine:
         The future fails with BudgetError if the segment alone cannot be held, and with UsageError once the engine
         is closed. A future cancelled in time costs nothing.
         """
-        began = self.stages.begin()
+        began = self.profiler.begin()
         future = self._queue.put(samples, decode_params, background=background)
-        self.stages.end("wait", began)
+        self.profiler.end("wait", began)
         return future
 
     def wait_until_idle(self) -> None:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from overtone import conversion
-from overtone.backends.openvino.runtime import check_precision
+from overtone.backends.openvino.compiled_model import check_precision
 from overtone.backends.task_backend import TaskBackend
 from overtone.errors import CheckpointError
 from overtone.models.checkpoints import Checkpoint

@@ -23,7 +23,7 @@ from overtone.options.emotion import Options
 from overtone.system.devices import resolve_devices
 from overtone.system.machine import usable_cpus
 from overtone.system.profiler import NULL_PROFILER, Profiler
-from overtone.system.semaphore import ByteSemaphore
+from overtone.system.semaphore import FifoSemaphore
 
 _T = TypeVar("_T")
 
@@ -104,13 +104,13 @@ def decoder_count(options: Options) -> int:
 
 def start(
     options: Options,
-    stages: Profiler = NULL_PROFILER,
+    profiler: Profiler = NULL_PROFILER,
     reserve: ReservedCapacity = NO_RESERVE,
     *,
     role: Role = "emotion",
     more: Mapping[Role, Options] | None = None,
 ) -> Runtime:
-    """Load the model and start its engine. stages: what times it. reserve: capacity for what else the process does.
+    """Load the model and start its engine. profiler: what times it. reserve: capacity for what else the process does.
 
     role: what the model is for. more: options of further models that are given the same segments, by what they are for;
     all share one budget, and those on one device take turns.
@@ -121,12 +121,12 @@ def start(
     wanted = {role: options, **(more or {})}
     threads = options.threads or usable_cpus()
     # PyTorch keeps a number of threads for each thread; this one is nobody's.
-    instances = _in_thread(lambda: _load_models(wanted, threads, reserve, stages))
+    instances = _in_thread(lambda: _load_models(wanted, threads, reserve, profiler))
     return Runtime(options, role, instances, threads, decoder_count(options), reserve)
 
 
 def _load_models(
-    wanted: Mapping[Role, Options], threads: int, reserve: ReservedCapacity, stages: Profiler
+    wanted: Mapping[Role, Options], threads: int, reserve: ReservedCapacity, profiler: Profiler
 ) -> dict[Role, ModelInstance]:
     """Every model on every device asked for; if one cannot be started, none is."""
     budgets: dict[str, int] = {}
@@ -144,12 +144,13 @@ def _load_models(
         everything = [model for its in device_models.values() for model in its]
         plans = {model: _plan(model, everything, reserve) for model in everything}
         undo.pop_all()
-    locks = {device: ByteSemaphore(1) for device in budgets}
+    locks = {device: FifoSemaphore(1) for device in budgets}
     instances: dict[Role, ModelInstance] = {}
     for role, its in device_models.items():
         queue = SegmentQueue()
         workers = [
-            Worker(model.backend, plans[model], queue, stages=stages, device_lock=locks[model.device]) for model in its
+            Worker(model.backend, plans[model], queue, profiler=profiler, device_lock=locks[model.device])
+            for model in its
         ]
         checkpoint = its[0].checkpoint
         engine = Engine(workers, queue)

@@ -24,7 +24,7 @@ from overtone.errors import BudgetError, Code, DeviceError, ModelError, OutOfMem
 from overtone.models.task import Preempted
 from overtone.system.memory import format_size
 from overtone.system.profiler import NULL_PROFILER, Profiler
-from overtone.system.semaphore import ByteSemaphore
+from overtone.system.semaphore import FifoSemaphore
 from overtone.types import SAMPLE_RATE, Batch
 
 _REGAINED = 1.02
@@ -48,10 +48,10 @@ class Worker:
         plan: Plan,
         queue: SegmentQueue,
         *,
-        stages: Profiler = NULL_PROFILER,
-        device_lock: ByteSemaphore | None = None,
+        profiler: Profiler = NULL_PROFILER,
+        device_lock: FifoSemaphore | None = None,
     ) -> None:
-        self._device_lock = ByteSemaphore(1) if device_lock is None else device_lock
+        self._device_lock = FifoSemaphore(1) if device_lock is None else device_lock
         self._backend = backend
         self._plan = plan
         self._cost = plan.cost
@@ -68,7 +68,7 @@ class Worker:
         self._budget = MemoryBudget(
             plan.budget_bytes - plan.segmenter_bytes, audio, backend.memory.allocated, self._queue.audio
         )
-        self.stages = stages
+        self.profiler = profiler
         self.stats = EngineStats()
         self._thread = threading.Thread(target=self._loop, name=f"overtone-{backend.device}", daemon=True)
         self._thread.start()
@@ -129,16 +129,16 @@ class Worker:
 
     def _wait(self) -> bool:
         """Wait for work; False once the engine is closed and drained."""
-        began = self.stages.begin()
+        began = self.profiler.begin()
         more = self._queue.wait()
-        self.stats.idle_s += self.stages.end("idle", began)
+        self.stats.idle_s += self.profiler.end("idle", began)
         return more
 
     def _take(self) -> list[QueueItem]:
         """Choose the next batch; empty where another device was faster."""
-        began = self.stages.begin()
+        began = self.profiler.begin()
         batch = self._queue.get_batch(self._limits())
-        self.stages.end("batch", began, f"{len(batch)} of {len(batch) + len(self._queue)}")
+        self.profiler.end("batch", began, f"{len(batch)} of {len(batch) + len(self._queue)}")
         return batch
 
     def _limits(self) -> BatchLimits:
@@ -156,7 +156,7 @@ class Worker:
 
     def _run(self, items: Sequence[QueueItem], notes: tuple[str, ...] = ()) -> None:
         """Run a batch, in halves if it does not fit, and answer every future in it."""
-        started = self.stages.begin()
+        started = self.profiler.begin()
         shape = shape_of([len(item) for item in items])
         try:
             self._check_room(shape)
@@ -168,23 +168,23 @@ class Worker:
             if (reached := self._backend.memory.peak()) > peak:
                 # A new peak is this batch's own, and tells what it took: the one measurement that costs nothing.
                 self._cost = self._cost.with_margin(shape, reached - used)
-                self.stages.record_allocation("run", reached - used)
+                self.profiler.record_allocation("run", reached - used)
         except OutOfMemory as refusal:
-            self.stages.end("run", started, shape)
+            self.profiler.end("run", started, shape)
             self._halve(items, shape, refusal, notes)
             return
         except DeviceError:
             raise  # the device's end, and this thread's
         except Preempted:
-            self.stages.end("run", started, shape)
+            self.profiler.end("run", started, shape)
             self.stats.interrupted += 1
             self._queue.requeue(items)
             return
         except Exception as error:  # noqa: BLE001 - it belongs to those who wait, not to this thread
-            self.stages.end("run", started, shape)
-            self._part(items, error, notes)
+            self.profiler.end("run", started, shape)
+            self._isolate_failure(items, error, notes)
             return
-        elapsed = self.stages.end("run", started, shape)
+        elapsed = self.profiler.end("run", started, shape)
         self._ceiling = min(self._plan.budget_bytes, self._ceiling * _REGAINED)  # what took it may be gone
         audio = sum(len(item) for item in items)
         self._count(items, shape, elapsed)
@@ -252,7 +252,7 @@ class Worker:
         for half in (items[:middle], items[middle:]):
             self._run(half, (*notes, note))
 
-    def _part(self, items: Sequence[QueueItem], error: Exception, notes: tuple[str, ...]) -> None:
+    def _isolate_failure(self, items: Sequence[QueueItem], error: Exception, notes: tuple[str, ...]) -> None:
         """A batch failed, and not for want of memory: in halves, down to the one segment that it fails on."""
         if len(items) > 1:
             middle = len(items) // 2

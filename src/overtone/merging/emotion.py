@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.merging.timeline import Timeline, top_label
-from overtone.models.emotion2vec.classifier import Head
+from overtone.models.classifier import Head
 from overtone.results import SILENCE, FrameResult, SegmentResult
 from overtone.system.spooled_array import SpooledArray
 from overtone.types import SAMPLE_RATE, EmotionOutput, Segment, Span

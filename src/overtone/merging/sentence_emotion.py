@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from overtone.models.emotion2vec.classifier import Head, softmax
+from overtone.models.classifier import Head, softmax
 from overtone.system.spooled_array import SpooledArray
 from overtone.types import SAMPLE_RATE, EmotionOutput, Span
 

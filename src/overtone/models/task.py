@@ -17,7 +17,7 @@ from overtone.errors import ModelError
 from overtone.types import Batch, ModelOutput, Samples
 
 if TYPE_CHECKING:
-    from overtone.models.emotion2vec.classifier import Head
+    from overtone.models.classifier import Head
 
 Array = npt.NDArray[Any]
 

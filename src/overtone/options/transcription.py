@@ -65,7 +65,7 @@ class TranscribeOptions(Options):
     2
     """
 
-    model: str = option("sensevoice", "The recogniser: sensevoice, paraformer-zh, a hub id, or a checkpoint folder.")
+    model: str = option("sensevoice", "The recognizer: sensevoice, paraformer-zh, a hub id, or a checkpoint folder.")
     vad: str = option("silero", "What finds speech: silero (inside this package), fsmn-vad, a hub id, or a folder.")
     punctuation: str = option(
         "auto", "auto, none, ct-punc, a hub id, or a folder. auto: ct-punc for a Paraformer; SenseVoice needs none."

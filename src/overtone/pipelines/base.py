@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
 from overtone.audio import Readable
-from overtone.audio.sources import FailedInput, Input
+from overtone.audio.inputs import FailedInput, Input
 from overtone.engine.runtime import NO_RESERVE, ReservedCapacity, Runtime
 from overtone.errors import OvertoneError, UsageError, with_source
 from overtone.pipelines.channel import Aggregator

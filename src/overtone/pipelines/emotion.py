@@ -10,7 +10,7 @@ from overtone.engine import runtime
 from overtone.engine.runtime import ReservedCapacity, Runtime
 from overtone.errors import OvertoneError
 from overtone.merging.emotion import EmotionAggregator, PooledEmotion
-from overtone.options import sources
+from overtone.options import loading
 from overtone.options.emotion import Options
 from overtone.pipelines.base import Pipeline
 from overtone.pipelines.ingest import SubmittedSource
@@ -57,7 +57,7 @@ class EmotionRecognizer(Pipeline[Options, PooledEmotion, EmotionResult]):
 
     def __init__(self, model: str | None = None, **options: Any) -> None:
         given = options if model is None else {"model": model, **options}
-        self._start(sources.load(Options, **given))
+        self._start(loading.load(Options, **given))
 
     @classmethod
     def from_runtime(cls, started: Runtime) -> EmotionRecognizer:

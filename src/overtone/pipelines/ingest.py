@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.audio import Decoder, DecoderPool, Readable, name_of
-from overtone.audio.sources import FailedInput, Input
+from overtone.audio.inputs import FailedInput, Input
 from overtone.batching.cost_model import Shape
 from overtone.batching.memory_plan import segmenter_bytes, suggest_budget
 from overtone.engine.runtime import Runtime
@@ -22,7 +22,7 @@ from overtone.pipelines.channel import ChannelStream
 from overtone.pipelines.request import CallOptions, OptionsT, RequestContext
 from overtone.system.machine import standard_input
 from overtone.system.memory import format_size
-from overtone.system.semaphore import ByteSemaphore
+from overtone.system.semaphore import FifoSemaphore
 from overtone.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -77,9 +77,9 @@ class Ingestor:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._profiler = runtime.engine.stages
-        self._segmenting = ByteSemaphore(runtime.decoders)
-        self._background = ByteSemaphore(runtime.reserve.background or runtime.decoders)
+        self._profiler = runtime.engine.profiler
+        self._segmenting = FifoSemaphore(runtime.decoders)
+        self._background = FifoSemaphore(runtime.reserve.background or runtime.decoders)
         processes = runtime.options.decode_processes
         self._pool = DecoderPool(processes) if processes else None
         self._lock = threading.Lock()
@@ -158,7 +158,7 @@ class Ingestor:
         with self._lock:
             self._decoded_s += samples / SAMPLE_RATE
 
-    def _places(self, ctx: RequestContext) -> ByteSemaphore:
+    def _places(self, ctx: RequestContext) -> FifoSemaphore:
         return self._background if ctx.background else self._segmenting
 
     def _open(

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from overtone.audio.sources import FailedInput, Input
+from overtone.audio.inputs import FailedInput, Input
 from overtone.errors import Code, InputError, OvertoneError
 from overtone.pipelines.ingest import PooledT, Source, SubmittedSource, named_source
 from overtone.pipelines.request import CallOptions, OptionsT, RequestContext

@@ -11,7 +11,7 @@ from overtone.merging.segment_outputs import SegmentOutputs, TranscriptAggregato
 from overtone.merging.sentence_emotion import SentenceEmotions
 from overtone.merging.transcript import TranscriptBuilder
 from overtone.models.registry import decode_params_for, vocabulary_of
-from overtone.options import sources
+from overtone.options import loading
 from overtone.options.emotion import Options
 from overtone.options.transcription import TranscribeOptions
 from overtone.pipelines.emotion import EmotionRecognizer
@@ -56,7 +56,7 @@ class Transcriber(RecognitionPipeline[TranscribeOptions, Transcript]):
 
     def __init__(self, model: str | None = None, **options: Any) -> None:
         given = options if model is None else {"model": model, **options}
-        self._start(sources.load(TranscribeOptions, **given))
+        self._start(loading.load(TranscribeOptions, **given))
 
     def emotion(self, options: Options) -> EmotionRecognizer:
         """The emotion model as a recognizer in the same budget; it is closed with the transcriber.

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from overtone.backends.openvino.runtime import CompiledModel
+from overtone.backends.openvino.compiled_model import CompiledModel
 from overtone.system.assets import asset
 from overtone.types import Samples
 

@@ -29,7 +29,7 @@ class Settings:
     """
 
     transcriber: str | None = option(
-        None, "Write speech down too, with this recogniser: sensevoice, paraformer-zh, a hub id or a folder."
+        None, "Write speech down too, with this recognizer: sensevoice, paraformer-zh, a hub id or a folder."
     )
     host: str = option("127.0.0.1", "Address to listen at. Other than loopback needs --keys.")
     port: int = option(8765, "Port to listen at; 0 takes a free one.", range=(0, 65_535))

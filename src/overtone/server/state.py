@@ -15,7 +15,7 @@ from pathlib import Path
 
 from overtone.engine.runtime import ReservedCapacity, decoder_count
 from overtone.errors import UsageError
-from overtone.options import sources
+from overtone.options import loading
 from overtone.options.emotion import Options
 from overtone.options.transcription import TranscribeOptions
 from overtone.pipelines.emotion import EmotionRecognizer
@@ -64,7 +64,7 @@ def transcription_for(options: Options, transcriber: str) -> TranscribeOptions:
         raise UsageError("--offload keeps parts of one model elsewhere; leave it out, or --transcriber.")
     shared = {name: getattr(options, name) for name in _SHARED}
     longest_s = min(_LONGEST_S, max(options.max_segment, options.longest_s))
-    return sources.load(
+    return loading.load(
         TranscribeOptions, **shared, model=transcriber, emotion=options.model, segment="vad", max_segment=longest_s
     )
 

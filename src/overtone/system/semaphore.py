@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class ByteSemaphore:
+class FifoSemaphore:
     """A counting semaphore over bytes, first come, first served. A request larger than the capacity is let in alone.
 
     Thread-safe.

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from helpers.backends import loaded
 from helpers.clips import voice
-from overtone.backends.openvino.runtime import has_fast_bf16
+from overtone.backends.openvino.compiled_model import has_fast_bf16
 from overtone.backends.task_backend import TaskBackend
 from overtone.batching.policy import bucket
 from overtone.errors import DeviceError, ModelError
@@ -140,7 +140,7 @@ def test_a_precision_for_other_devices_is_refused(small_checkpoint: Path) -> Non
 def test_bf16_is_refused_where_it_would_only_be_emulated(
     small_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("overtone.backends.openvino.runtime.has_fast_bf16", lambda: False)
+    monkeypatch.setattr("overtone.backends.openvino.compiled_model.has_fast_bf16", lambda: False)
     with pytest.raises(DeviceError, match=r"no fast bf16.*--precision fp32"):
         loaded(small_checkpoint, precision="bf16")
 

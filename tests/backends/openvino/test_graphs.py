@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from helpers.oracles import campplus, ct_transformer, fsmn_vad, paraformer, sense_voice
-from overtone.backends.openvino import runtime as compiled_models
-from overtone.backends.openvino.runtime import CompiledModel, openvino, save_model
+from overtone.backends.openvino import compiled_model as compiled_models
+from overtone.backends.openvino.compiled_model import CompiledModel, openvino, save_model
 from overtone.engine.loader import load_graphs
 from overtone.errors import ModelError
 from overtone.models import checkpoints

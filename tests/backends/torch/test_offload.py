@@ -84,7 +84,7 @@ def test_after_a_batch_that_broke_off_nothing_stays_behind(
     assert runner.run(batch)[0].count == 49
 
 
-def test_a_recogniser_on_the_cpu_refuses_it_before_it_loads(small_checkpoint: Path) -> None:
+def test_a_recognizer_on_the_cpu_refuses_it_before_it_loads(small_checkpoint: Path) -> None:
     with pytest.raises(DeviceError, match="--offload"):
         EmotionRecognizer(str(small_checkpoint), device="cpu", offload=True)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from overtone.backends.openvino.compiled_model import save_model
 from overtone.backends.openvino.graphs import OpenvinoGraphs
-from overtone.backends.openvino.runtime import save_model
 from overtone.conversion.export import exported
 from overtone.models.graph import Graph
 from overtone.models.task import Array, RunGraph

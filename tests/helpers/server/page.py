@@ -11,7 +11,7 @@ import pytest
 
 from helpers.server.loops import until
 from overtone.results import Emotion, Sentence, Timings, Transcript, Word
-from overtone.server.api.params import InferenceRequest
+from overtone.server.inference.request import InferenceRequest
 from overtone.server.ui.errors import Limits
 from overtone.server.ui.markup import Around
 from overtone.server.ui.run import Row, Run, Verdict

@@ -1,4 +1,4 @@
-"""A service that writes down what is said, with a recogniser of random weights."""
+"""A service that writes down what is said, with a recognizer of random weights."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from helpers.oracles import paraformer as oracle
 from helpers.oracles.run import openvino_run, torch_run
 from overtone.errors import CheckpointError, ModelError, UsageError
 from overtone.models import checkpoints
-from overtone.models.layers.chunking import Chunks
+from overtone.models.paraformer.chunking import Chunks
 from overtone.models.paraformer.streaming_network import build
 from overtone.models.paraformer.streaming_task import StreamingParaformer
 from overtone.models.task import Array, RunGraph

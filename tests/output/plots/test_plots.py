@@ -10,8 +10,8 @@ from helpers.paths import TESTS
 from helpers.results import LABELS, failed, frames, result, segment
 from overtone.audio.envelope import Envelope
 from overtone.errors import UsageError
-from overtone.output.plots import colour_of, plot_timeline
-from overtone.output.plots.colors import COLOURS, short_label, terminal_color
+from overtone.output.plots import color_of, plot_timeline
+from overtone.output.plots.colors import COLORS, short_label, terminal_color
 from overtone.output.plots.curves import (
     SCORE_POINTS,
     TIMELINE_STRETCHES,
@@ -123,10 +123,10 @@ def test_no_global_state(tmp_path):
 
 
 def test_emotions_keep_their_colours():
-    assert colour_of("生气/angry") == colour_of("anger") == colour_of("Angry") == COLOURS["angry"].drawn
-    assert colour_of("<unk>") == COLOURS["unk"].drawn
-    assert colour_of("nostalgia") == colour_of("nostalgia")
-    assert len({colour.drawn for colour in COLOURS.values()}) == len(COLOURS)
+    assert color_of("生气/angry") == color_of("anger") == color_of("Angry") == COLORS["angry"].drawn
+    assert color_of("<unk>") == COLORS["unk"].drawn
+    assert color_of("nostalgia") == color_of("nostalgia")
+    assert len({colour.drawn for colour in COLORS.values()}) == len(COLORS)
     assert [terminal_color(label) for label in ("angry", "silence", "bored", "生气/angry", "nostalgia")] == [
         "red", "bright_black", "white", "white", "white",
     ]  # fmt: skip

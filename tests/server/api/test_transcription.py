@@ -235,7 +235,7 @@ def test_one_budget_holds_all_models_and_readiness_is_that_of_all(service: Runni
     assert service.http.get("/readyz").json()["ready"]
 
 
-def test_a_recogniser_that_dies_is_started_anew_with_the_rest(tmp_path: Path) -> None:
+def test_a_recognizer_that_dies_is_started_anew_with_the_rest(tmp_path: Path) -> None:
     with transcribing(tmp_path) as service:
         first = service.server.host.last
         assert first is not None

@@ -17,8 +17,8 @@ from helpers.server.loops import run
 from helpers.server.page import bars, becomes, needs_gradio
 from helpers.server.sounds import clip
 from overtone.options.emotion import Options
-from overtone.server.api.params import InferenceRequest
 from overtone.server.auth import add_key, remove_key
+from overtone.server.inference.request import InferenceRequest
 from overtone.server.settings import Settings
 from overtone.server.state import Server, load_models
 from overtone.server.ui.sessions import Session

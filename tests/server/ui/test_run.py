@@ -12,7 +12,7 @@ from helpers.server.loops import run, settle
 from helpers.server.page import a_run, becomes, done, left
 from overtone.errors import InputError, RefusedError
 from overtone.results import EmotionResult
-from overtone.server.api.params import InferenceRequest
+from overtone.server.inference.request import InferenceRequest
 from overtone.server.ui.errors import lost
 from overtone.server.ui.run import AT_ONCE, SENT_AHEAD, Row, Run
 from overtone.server.uploads import Spool, Upload

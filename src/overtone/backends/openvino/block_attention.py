@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from overtone.backends.openvino.runtime import Array, CompiledModel, openvino
-from overtone.models.emotion2vec.config import HIDDEN
+from overtone.backends.openvino.compiled_model import Array, CompiledModel, openvino
+from overtone.models.layers.attention_mask import HIDDEN
 from overtone.models.layers.attention_span import SKIPPED_SHARE, UNIT, HeadGroup, bands
 
 BIAS_BYTES = 16 << 20

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.backends.openvino.block_attention import BlockAttention
-from overtone.backends.openvino.runtime import Array, CompiledModel, openvino, read_model
+from overtone.backends.openvino.compiled_model import Array, CompiledModel, openvino, read_model
 from overtone.errors import ModelError
 from overtone.system.machine import drop_mapped
 

@@ -10,7 +10,12 @@ from typing import Any, TypeVar
 
 from overtone.backends.memory import ProcessMemory
 from overtone.backends.openvino.blockwise_encoder import BlockwiseEncoder
-from overtone.backends.openvino.runtime import CompiledModel, check_precision, serialized_first_inference, version
+from overtone.backends.openvino.compiled_model import (
+    CompiledModel,
+    check_precision,
+    serialized_first_inference,
+    version,
+)
 from overtone.batching.cost_model import Shape
 from overtone.errors import OutOfMemory
 from overtone.models.task import Array, GraphRunner

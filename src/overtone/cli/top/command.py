@@ -12,7 +12,7 @@ from rich.live import Live
 from overtone.cli import console
 from overtone.cli.top.screen import frame
 from overtone.errors import Code, OvertoneError, UsageError
-from overtone.options import sources
+from overtone.options import loading
 
 if TYPE_CHECKING:
     from overtone.cli.top.client import MetricsClient
@@ -40,7 +40,7 @@ def top(url: Url = "http://127.0.0.1:8765", interval: Interval = 2.0, once: Once
         raise UsageError(
             "top needs prometheus-client: pip install 'overtone[server]'", code=Code.MISSING_EXTRA
         ) from error
-    service, window = MetricsClient(url, key or sources.environment("OVERTONE_KEY")), MetricsWindow()
+    service, window = MetricsClient(url, key or loading.environment("OVERTONE_KEY")), MetricsWindow()
     try:
         if once or not sys.stdout.isatty() or console.out.is_dumb_terminal:
             _show_once(service, window, interval)

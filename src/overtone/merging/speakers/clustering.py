@@ -40,11 +40,11 @@ def cluster(embeddings: Points, speakers: int | None = None) -> npt.NDArray[np.i
         some = embeddings[np.linspace(0, len(embeddings) - 1, EXACT).astype(np.intp)]
         labels = _nearest(embeddings, some, spectral(some, speakers))
     if speakers is None:
-        labels = joined(embeddings, labels)
+        labels = merge_same_voices(embeddings, labels)
     return renumbered(labels)
 
 
-def joined(embeddings: Points, labels: Labels, same: float = SAME_VOICE) -> Labels:
+def merge_same_voices(embeddings: Points, labels: Labels, same: float = SAME_VOICE) -> Labels:
     """Labels where the two most alike are one, again and again, until no two are as alike as `same`."""
     labels = np.unique(labels, return_inverse=True)[1].reshape(-1)
     while (count := int(labels.max()) + 1) > 1:

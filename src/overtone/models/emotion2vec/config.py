@@ -15,9 +15,6 @@ from overtone.models.config_reader import ConfigReader
 ConvLayer = tuple[int, int, int]
 """(output channels, kernel size, stride) of one layer of the convolutional feature extractor."""
 
-HIDDEN = -1e30
-"""Added to the logits of padded keys. Finite, so that a row in which all are hidden stays a number."""
-
 _LARGEST_SPEC = 64
 """Layers. Published networks have 7; a config that asks for more than this is broken or hostile."""
 

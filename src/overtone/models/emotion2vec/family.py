@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from overtone.models.checkpoints import Checkpoint
-from overtone.models.emotion2vec.classifier import UNUSED_PREFIX, english_part
+from overtone.models.classifier import UNUSED_PREFIX, english_part
 from overtone.models.emotion2vec.config import Architecture
 from overtone.models.family import ModelFamily, Role
 
@@ -47,7 +47,7 @@ class _Emotion2vec(ModelFamily):
         }
 
     def write_converted(self, checkpoint: Checkpoint, folder: Path) -> None:
-        from overtone.models.emotion2vec.classifier import write_classifier
+        from overtone.models.classifier import write_classifier
         from overtone.models.emotion2vec.loading import read_published_classifier
 
         if (head := read_published_classifier(checkpoint)) is not None:

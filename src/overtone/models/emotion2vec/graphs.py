@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from overtone.models.checkpoints import Checkpoint
+from overtone.models.emotion2vec.dense_attention import encode_dense
 from overtone.models.emotion2vec.loading import load
 from overtone.models.emotion2vec.network import Emotion2vec
 from overtone.models.graph import Graph
 from overtone.models.layers.attention_kernel import AttentionKernel
-from overtone.models.layers.dense_attention import encode_dense
 
 FEATURE_FRAMES = 20
 """Frames (0.4 s) the exported feature extractor makes at a time: one shape, for which its convolutions are compiled

@@ -9,7 +9,7 @@ import torch
 
 from overtone.errors import CheckpointError
 from overtone.models.checkpoints import Checkpoint
-from overtone.models.emotion2vec.classifier import Head
+from overtone.models.classifier import Head
 from overtone.models.emotion2vec.config import Architecture
 from overtone.models.emotion2vec.network import Emotion2vec
 from overtone.models.weights import PublishedTensor, check_floating, check_tensors, read_tensors

@@ -124,7 +124,7 @@ class AudioEncoder(nn.Module):
 
 
 class Emotion2vec(nn.Module):
-    """The whole network up to the final frame embeddings. The head is applied by `classifier.py`."""
+    """The whole network up to the final frame embeddings. The head is applied by `models/classifier.py`."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()

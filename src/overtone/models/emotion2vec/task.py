@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from overtone.batching.cost_model import Shape
 from overtone.models.checkpoints import Checkpoint
-from overtone.models.emotion2vec.classifier import read_classifier
+from overtone.models.classifier import read_classifier
 from overtone.models.emotion2vec.config import Architecture
 from overtone.models.emotion2vec.feature_tape import TOKEN_STEP, FeatureTape
 from overtone.models.task import Array, GraphRunner, Ragged, RunGraph, Task

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from overtone.models.emotion2vec.config import HIDDEN
+from overtone.models.layers.attention_mask import HIDDEN
 from overtone.models.layers.sanm_config import SanmConfig
 
 
@@ -33,7 +33,7 @@ def sinusoids(frames: int, size: int, device: torch.device | str = "cpu") -> tor
     return torch.cat([torch.sin(angles), torch.cos(angles)], dim=1)
 
 
-class Fsmn(nn.Conv1d):
+class FsmnMemory(nn.Conv1d):
     """The memory: each channel's weighted sum over `kernel` neighboring frames, and the frame itself.
 
     `shift` frames more are looked at before and as many less after. Its only parameter is `weight` (size, 1, kernel).
@@ -79,7 +79,7 @@ def split_heads(x: torch.Tensor, heads: int) -> torch.Tensor:
     return x.reshape(x.shape[0], x.shape[1], heads, -1).transpose(1, 2)
 
 
-def attend(
+def masked_attention(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, hidden: torch.Tensor | None, heads: int
 ) -> torch.Tensor:
     """Scaled dot-product attention in `heads` parts. Each (B, T, size); `hidden`: as `padding_mask` gives it."""
@@ -96,7 +96,7 @@ class SanmAttention(nn.Module):
         self.heads = config.heads
         self.linear_q_k_v = nn.Linear(input_size, 3 * config.size)
         self.linear_out = nn.Linear(config.size, config.size)
-        self.fsmn_block = Fsmn(config.size, config.kernel, config.shift)
+        self.fsmn_block = FsmnMemory(config.size, config.kernel, config.shift)
 
     def forward(self, x: torch.Tensor, valid: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
         """Apply attention and memory.
@@ -108,7 +108,7 @@ class SanmAttention(nn.Module):
         Returns (B, T, size).
         """
         query, key, value = self.linear_q_k_v(x).chunk(3, dim=-1)
-        attended = self.linear_out(attend(query, key, value, hidden, self.heads))
+        attended = self.linear_out(masked_attention(query, key, value, hidden, self.heads))
         result: torch.Tensor = attended + self.fsmn_block(value, valid)
         return result
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from overtone.models.layers.sanm import Fsmn, attend, split_heads
+from overtone.models.layers.sanm import FsmnMemory, masked_attention, split_heads
 from overtone.models.paraformer.config import DecoderConfig
 
 _EPSILON = 1e-12
@@ -36,7 +36,7 @@ class _Memory(nn.Module):
 
     def __init__(self, size: int, config: DecoderConfig) -> None:
         super().__init__()
-        self.fsmn_block = Fsmn(size, config.kernel, config.shift)
+        self.fsmn_block = FsmnMemory(size, config.kernel, config.shift)
 
 
 class CrossAttention(nn.Module):
@@ -52,7 +52,7 @@ class CrossAttention(nn.Module):
     def forward(self, x: torch.Tensor, heard: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
         """x: tokens (B, N, size). heard: (B, T, size), of which `hidden` (B, 1, 1, T) hides padding."""
         key, value = self.linear_k_v(heard).chunk(2, dim=-1)
-        result: torch.Tensor = self.linear_out(attend(self.linear_q(x), key, value, hidden, self.heads))
+        result: torch.Tensor = self.linear_out(masked_attention(self.linear_q(x), key, value, hidden, self.heads))
         return result
 
     def attention_weights(self, x: torch.Tensor, heard: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:

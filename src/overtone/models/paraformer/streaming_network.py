@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.features.fbank import FrontendConfig
 from overtone.models.graph import Graph
-from overtone.models.layers.chunking import Chunks, memory_shapes
 from overtone.models.layers.sanm import padding_mask, split_heads
 from overtone.models.layers.sanm_config import SanmConfig
+from overtone.models.paraformer.chunking import Chunks, memory_shapes
 from overtone.models.paraformer.config import STREAMING, ParaformerConfig
 from overtone.models.paraformer.decoder import best
 from overtone.models.paraformer.network import TRAINING, Paraformer

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.features.cmvn import read_cmvn
 from overtone.models.features.fbank import FbankStream, FrontendConfig
-from overtone.models.layers.chunking import Chunks, check_streamable, memory_shapes
+from overtone.models.paraformer.chunking import Chunks, check_streamable, memory_shapes
 from overtone.models.paraformer.config import STREAMING, ParaformerConfig
 from overtone.models.task import Array, RunGraph, check_finite
 from overtone.models.tokenizers.characters import CharTokenizer

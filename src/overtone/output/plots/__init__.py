@@ -11,11 +11,11 @@ from typing import Any
 
 from overtone.errors import Code, UsageError
 from overtone.output.formats.output_file import replacing
-from overtone.output.plots.colors import colour_of
+from overtone.output.plots.colors import color_of
 from overtone.results import EmotionResult
 from overtone.system.profiler import Recording
 
-__all__ = ["colour_of", "plot_stages", "plot_timeline"]
+__all__ = ["color_of", "plot_stages", "plot_timeline"]
 
 FIGURE_INCHES = (11.0, 5.6)
 DPI = 150

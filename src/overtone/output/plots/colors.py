@@ -16,7 +16,7 @@ class EmotionColor(NamedTuple):
     terminal: str = "white"
 
 
-COLOURS = {
+COLORS = {
     "angry": EmotionColor("#D55E00", "red"),
     "happy": EmotionColor("#F0B400", "yellow"),
     "sad": EmotionColor("#0072B2", "blue"),
@@ -52,18 +52,18 @@ _SAME = {
 _OTHERS = ("#332288", "#88CCEE", "#117733", "#DDCC77", "#882255", "#AA4499", "#999933", "#661100")
 
 
-def colour_of(label: str) -> str:
+def color_of(label: str) -> str:
     """The color of an emotion, the same in every picture; grey for silence."""
     name = short_label(label).strip("<> ").lower()
     name = _SAME.get(name, name)
-    if name in COLOURS:
-        return COLOURS[name].drawn
+    if name in COLORS:
+        return COLORS[name].drawn
     return _OTHERS[zlib.crc32(name.encode("utf-8", "replace")) % len(_OTHERS)]
 
 
 def terminal_color(label: str) -> str:
     """The color of an emotion at a terminal; white for one that has none, and for a published label."""
-    return COLOURS[label].terminal if label in COLOURS else "white"
+    return COLORS[label].terminal if label in COLORS else "white"
 
 
 def short_label(label: str) -> str:

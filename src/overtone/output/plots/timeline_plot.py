@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from overtone.output.plots.colors import colour_of, short_label
+from overtone.output.plots.colors import color_of, short_label
 from overtone.output.plots.curves import curves_of, stretches_of, thin_envelope
 from overtone.output.times import clock, rounded_duration
 from overtone.results import SILENCE, EmotionResult
@@ -96,7 +96,7 @@ class Picture:
             if label == SILENCE:
                 axes.broken_barh(spans, (-peak, 2 * peak), **_HATCH)
                 continue
-            colour = colour_of(label)
+            colour = color_of(label)
             axes.broken_barh(spans, (-peak, 2 * peak), facecolor=colour, alpha=0.38, linewidth=0)
             axes.broken_barh(spans, (-peak, 0.13 * peak), facecolor=colour, linewidth=0, zorder=4)
 
@@ -112,7 +112,7 @@ class Picture:
         tops = np.cumsum(np.nan_to_num(curves.scores), axis=1)
         below: Any = np.zeros(len(tops))
         for column, label in enumerate(curves.labels):
-            axes.fill_between(curves.times, below, tops[:, column], where=spoken, color=colour_of(label), linewidth=0)
+            axes.fill_between(curves.times, below, tops[:, column], where=spoken, color=color_of(label), linewidth=0)
             below = tops[:, column]
         axes.set_yticks([0, 0.5, 1], labels=["0", "0.5", "1"])
         self._label(axes.set_ylabel, "scores, stacked")
@@ -151,7 +151,7 @@ class Picture:
 
         labels: Sequence[str] = self._curves.labels if self._curves else tuple(self._result.scores or ())
         # As they are stacked, from the top down.
-        patches = [Patch(facecolor=colour_of(label), label=self._shown(short_label(label))) for label in labels][::-1]
+        patches = [Patch(facecolor=color_of(label), label=self._shown(short_label(label))) for label in labels][::-1]
         if any(segment.label == SILENCE for segment in self._result.segments):
             patches.append(Patch(label=SILENCE, **_HATCH))
         if not patches:

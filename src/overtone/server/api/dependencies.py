@@ -17,11 +17,12 @@ from overtone.options.check import kinds_of
 from overtone.options.emotion import HELP, PER_CALL, Options
 from overtone.options.transcription import TRANSCRIBE_HELP, TRANSCRIBE_PER_CALL, TranscribeOptions
 from overtone.output.records import DETAILS
-from overtone.server.api.params import InferenceRequest, boolean, detail_of, options_of
+from overtone.server.api.params import boolean, detail_of, options_of
 from overtone.server.api.problems import MEDIA_TYPE
 from overtone.server.api.schemas import Problem
 from overtone.server.auth import Keyring, Owner
 from overtone.server.inference.models import Task, check_wish
+from overtone.server.inference.request import InferenceRequest
 from overtone.server.state import Server
 
 _T = TypeVar("_T")

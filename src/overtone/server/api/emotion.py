@@ -30,9 +30,10 @@ from overtone.server.api.dependencies import (
     query,
     upload_body,
 )
-from overtone.server.api.params import CachedAnswer, InferenceRequest
 from overtone.server.api.schemas import Record, Vector
 from overtone.server.api.upload_request import UploadRequest, receive_upload, record_of, with_timing_headers
+from overtone.server.inference.answer import CachedAnswer
+from overtone.server.inference.request import InferenceRequest
 from overtone.server.state import Server
 from overtone.system.files import iter_chunks
 

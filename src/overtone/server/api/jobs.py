@@ -30,10 +30,10 @@ from overtone.server.api.dependencies import (
     upload_body,
     with_fields,
 )
-from overtone.server.api.params import InferenceRequest
 from overtone.server.api.schemas import JobDetail, JobFileInfo, JobFiles, JobInfo, JobSeconds
 from overtone.server.auth import Owner
 from overtone.server.inference.models import Task
+from overtone.server.inference.request import InferenceRequest
 from overtone.server.inference.upload_reader import claimed
 from overtone.server.jobs.executor import call_of as call_of_job
 from overtone.server.jobs.values import Job, NewFile

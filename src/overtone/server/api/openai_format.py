@@ -14,9 +14,9 @@ from overtone.models.hub import ALIASES
 from overtone.output.records import SECOND_DIGITS, rounded
 from overtone.pipelines.transcription import Transcriber
 from overtone.results import Sentence, Transcript
-from overtone.server.api.params import InferenceRequest
 from overtone.server.auth import Owner
 from overtone.server.inference.models import supported_options
+from overtone.server.inference.request import InferenceRequest
 from overtone.server.uploads.form import SEPARATOR
 
 Form = Literal["json", "text", "srt", "vtt", "verbose_json"]

@@ -20,9 +20,9 @@ from overtone.server.api.dependencies import (
     parameters,
     with_fields,
 )
-from overtone.server.api.params import InferenceRequest
 from overtone.server.auth import Owner
 from overtone.server.inference.admission import Ticket
+from overtone.server.inference.request import InferenceRequest
 from overtone.server.observability.metrics import server_timing
 from overtone.server.state import Server
 from overtone.server.uploads import Upload, announced_bytes, receive

@@ -16,12 +16,13 @@ from typing import TypeVar
 from overtone.errors import Code, InputError, ModelError, OvertoneError, RefusedError
 from overtone.pipelines.request import RequestContext
 from overtone.results import Result
-from overtone.server.api.params import CachedAnswer, InferenceRequest, answer_of, work_s
 from overtone.server.auth import Owner
 from overtone.server.cache import ResultCache, key_of
 from overtone.server.inference.admission import Admission, Ticket
+from overtone.server.inference.answer import CachedAnswer, answer_of
 from overtone.server.inference.model_host import ModelSupervisor, was_unavailable
 from overtone.server.inference.models import AnyPipeline, Task
+from overtone.server.inference.request import InferenceRequest, work_s
 from overtone.server.inference.upload_reader import LEAST_RATE, CancellableFile, LimitedContext, check_length, claimed
 from overtone.server.observability.metrics import Metrics
 from overtone.server.uploads import Upload

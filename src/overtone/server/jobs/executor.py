@@ -13,9 +13,10 @@ from pathlib import Path
 from overtone.errors import Code, InputError, ModelError, OvertoneError, RefusedError
 from overtone.output.records import Level, json_chunks
 from overtone.results import Result, Timings, Transcript
-from overtone.server.api.params import InferenceRequest, with_embedding
+from overtone.server.inference.answer import with_embedding
 from overtone.server.inference.model_host import was_unavailable
 from overtone.server.inference.models import AnyPipeline
+from overtone.server.inference.request import InferenceRequest
 from overtone.server.inference.service import Service
 from overtone.server.inference.upload_reader import CancellableFile, check_length
 from overtone.server.jobs.progress import Progress

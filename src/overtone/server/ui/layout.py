@@ -142,7 +142,7 @@ class Layout:
         return [self.granularity, self.hearing, self.spoken, self.writing]
 
     def asking(self, task: str, takes: Collection[str]) -> Changes:
-        """Those that belong to this one. takes: options that the recogniser can do something with."""
+        """Those that belong to this one. takes: options that the recognizer can do something with."""
         writes = task == "transcribe"
         return {
             self.granularity: gr.update(visible=not writes),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from overtone.output.plots import colour_of
+from overtone.output.plots import color_of
 from overtone.results import SILENCE, EmotionResult, Result, SegmentResult
 from overtone.server.ui.downloads import KINDS, ONE_FILE
 from overtone.server.ui.errors import Limits, explained
@@ -173,7 +173,7 @@ def _verdict(place: str, verdict: Verdict, shown: bool, language: Language) -> s
     channel = "" if verdict.channel is None else text(language, "channel", number=verdict.channel + 1) + ": "
     return (
         f'<button type="button" class="ot-verdict" data-show="{place}" aria-pressed="{"true" if shown else "false"}">'
-        f'<span class="ot-swatch" style="background:{colour_of(label)}" aria-hidden="true"></span>'
+        f'<span class="ot-swatch" style="background:{color_of(label)}" aria-hidden="true"></span>'
         f"{escape(channel)}{escape(name)} <b>{percent(verdict.score)}</b></button>"
     )
 
@@ -199,7 +199,7 @@ def verdict(kept: Kept, result: EmotionResult, language: Language) -> str:
     """The heading of one result: its file, its emotion."""
     channel = channel_of(result, language)
     said = escape(_said(result, language))
-    colour = colour_of(SILENCE if result.label is None else result.label)
+    colour = color_of(SILENCE if result.label is None else result.label)
     return (
         f'<div class="ot-result"><h2>{escape(kept.name)}{channel}</h2>'
         f'<p class="ot-said"><span class="ot-swatch" style="background:{colour}" aria-hidden="true"></span>{said}'
@@ -227,7 +227,7 @@ def _scores(result: EmotionResult, language: Language) -> str:
         return ""
     lines = "".join(
         f"<li><span>{escape(emotion(language, label))}</span>"
-        f'<span class="ot-track" aria-hidden="true"><i style="width:{100 * score:.1f}%;background:{colour_of(label)}">'
+        f'<span class="ot-track" aria-hidden="true"><i style="width:{100 * score:.1f}%;background:{color_of(label)}">'
         f"</i></span><b>{percent(score)}</b></li>"
         for label, score in sorted(result.scores.items(), key=lambda item: -item[1])
     )

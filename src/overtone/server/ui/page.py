@@ -13,8 +13,9 @@ import gradio as gr
 from overtone.errors import OvertoneError
 from overtone.options.emotion import Options
 from overtone.results import Result
-from overtone.server.api.params import InferenceRequest, options_of
+from overtone.server.api.params import options_of
 from overtone.server.inference.models import Task, check_wish
+from overtone.server.inference.request import InferenceRequest
 from overtone.server.state import Server
 from overtone.server.ui import markup
 from overtone.server.ui.asked import Facts, options_given, place_of

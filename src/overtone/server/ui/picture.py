@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from overtone.output.plots import colour_of
+from overtone.output.plots import color_of
 from overtone.output.plots.curves import Curves, curves_of
 from overtone.results import SILENCE, EmotionResult
 from overtone.server.ui.bars import Bar, bars, whole_bar
@@ -94,7 +94,7 @@ def _marker(label: str, look: Look, *, strong: bool) -> dict[str, Any]:
     if label == SILENCE:
         pattern = {"shape": "/", "fgcolor": look.line, "bgcolor": "rgba(0,0,0,0)", "size": 6, "solidity": 0.25}
         return {"color": "rgba(127,127,127,0.06)", "line": {"width": 0}, "pattern": pattern}
-    return {"color": colour_of(label), "opacity": 1 if strong else _FAINT, "line": {"width": 0}}
+    return {"color": color_of(label), "opacity": 1 if strong else _FAINT, "line": {"width": 0}}
 
 
 def _wave_traces(result: EmotionResult, end_s: float, look: Look) -> Iterator[dict[str, Any]]:
@@ -138,8 +138,8 @@ def _score_traces(curves: Curves | None, look: Look) -> Iterator[dict[str, Any]]
             "y": scores[:, column].round(4).tolist(),
             "yaxis": "y2",
             "stackgroup": "scores",
-            "line": {"width": 0, "color": colour_of(label)},
-            "fillcolor": colour_of(label),
+            "line": {"width": 0, "color": color_of(label)},
+            "fillcolor": color_of(label),
             "hoverinfo": "skip",
         }
     width = _ms(middles[1] - middles[0] if len(middles) > 1 else middles[0] * 2)

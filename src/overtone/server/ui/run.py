@@ -13,9 +13,9 @@ from typing import Literal
 from overtone.errors import Code, OvertoneError, RefusedError
 from overtone.output.records import expect_type
 from overtone.results import EmotionResult, Result, Transcript
-from overtone.server.api.params import InferenceRequest
 from overtone.server.api.problems import code_of
 from overtone.server.inference.models import Task
+from overtone.server.inference.request import InferenceRequest
 from overtone.server.state import Server
 from overtone.server.ui.errors import lost
 from overtone.server.uploads import Upload

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from overtone.output.plots import colour_of
+from overtone.output.plots import color_of
 from overtone.results import Emotion, Sentence, Transcript
 from overtone.server.ui.downloads import KINDS
 from overtone.server.ui.kept import Kept
@@ -64,6 +64,6 @@ def _who(said: Sentence, language: Language) -> str:
 
 def _mood(mood: Emotion, language: Language) -> str:
     return (
-        f'<span class="ot-mood"><span class="ot-swatch" style="background:{colour_of(mood.label)}" aria-hidden="true">'
+        f'<span class="ot-mood"><span class="ot-swatch" style="background:{color_of(mood.label)}" aria-hidden="true">'
         f"</span>{escape(emotion(language, mood.label))} {percent(mood.score)}</span>"
     )

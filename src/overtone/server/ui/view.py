@@ -33,7 +33,7 @@ class View:
         self._server, self._sessions, self._layout, self._limits = server, sessions, layout, limits
 
     def takes(self) -> frozenset[str]:
-        """Which wishes of a transcription the recogniser can do something with."""
+        """Which wishes of a transcription the recognizer can do something with."""
         last = self._server.host.last
         return frozenset() if last is None or last.transcriber is None else supported_options(last.transcriber)
 

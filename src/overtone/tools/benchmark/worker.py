@@ -68,7 +68,7 @@ class Overtone:
 
     def folder(self, inputs: list[str], output: str, **given: Any) -> Answer:
         """Run many files; `run_s` in the answer: of the seconds, those in which the model ran."""
-        from overtone.audio.sources import expand
+        from overtone.audio.inputs import expand
         from overtone.output.formats import open_sink
 
         engine, options = self._recognizer.runtime.engine, self._recognizer.options

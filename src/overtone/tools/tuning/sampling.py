@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from overtone.audio import Decoder
-from overtone.audio.sources import Entry, FailedInput
+from overtone.audio.inputs import Entry, FailedInput
 from overtone.errors import InputError
 from overtone.system.machine import standard_input
 from overtone.tools.tuning.axes import SampleStats

@@ -56,7 +56,7 @@ class Axes:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TrialResult:
     """Result of a trial.
 
     - `wall_s`: seconds it took with everything around it.
@@ -80,7 +80,9 @@ class Row:
         return self.speed is not None
 
 
-def next_trial(axes: Axes, rows: Sequence[Row], *, left_s: float, min_agreement: float = MIN_AGREEMENT) -> Trial | None:
+def next_trial(
+    axes: Axes, rows: Sequence[TrialResult], *, left_s: float, min_agreement: float = MIN_AGREEMENT
+) -> Trial | None:
     """The next trial, or None where nothing is left to try or nothing left fits in `left_s` seconds.
 
     Never one that was tried. One in another precision comes after its reference, since it could not be judged without.
@@ -91,14 +93,14 @@ def next_trial(axes: Axes, rows: Sequence[Row], *, left_s: float, min_agreement:
     return next((trial for trial in wanted if predicted_s(trial, rows) <= left_s), None)
 
 
-def _wanted(axes: Axes, rows: Sequence[Row], min_agreement: float) -> Iterator[Trial]:
+def _wanted(axes: Axes, rows: Sequence[TrialResult], min_agreement: float) -> Iterator[Trial]:
     """Trials that are still to be made, in order; those of a later axis start from the best of the axes before it.
 
     The search is gone through again from its start, and each step sees only the rows of the steps before it: later
     rows may not send an earlier axis another way, or there would be no end short of the whole grid.
     """
     tried = {row.trial: row for row in rows}
-    seen: list[Row] = []
+    seen: list[TrialResult] = []
     start = axes.start()
     for axis in fields(Axes):
         line = [replace(start, **{axis.name: value}) for value in getattr(axes, axis.name)]
@@ -113,7 +115,7 @@ def _wanted(axes: Axes, rows: Sequence[Row], min_agreement: float) -> Iterator[T
             start = found.trial
 
 
-def _steps(axes: Axes, trial: Trial, seen: Sequence[Row]) -> Iterator[Trial]:
+def _steps(axes: Axes, trial: Trial, seen: Sequence[TrialResult]) -> Iterator[Trial]:
     """The reference of a trial where it has none yet, and then the trial, unless there is nothing to judge it by.
 
     `seen`: the rows so far; the outcome of a step has to be there before the next is asked for.
@@ -125,18 +127,20 @@ def _steps(axes: Axes, trial: Trial, seen: Sequence[Row]) -> Iterator[Trial]:
     yield trial
 
 
-def reference_of(trial: Trial, rows: Sequence[Row]) -> Row | None:
+def reference_of(trial: Trial, rows: Sequence[TrialResult]) -> TrialResult | None:
     """The row that a trial's answers are compared with: fp32 on the same segments, whatever threads and batches."""
     same = (row for row in rows if row.completed and row.trial.precision == REFERENCE)
     return next((row for row in same if row.trial.max_segment == trial.max_segment), None)
 
 
-def _compared(rows: Sequence[Row]) -> bool:
+def _compared(rows: Sequence[TrialResult]) -> bool:
     """True if fp32 runs here at all."""
     return any(row.completed and row.trial.precision == REFERENCE for row in rows)
 
 
-def is_acceptable(axes: Axes, row: Row, rows: Sequence[Row], min_agreement: float = MIN_AGREEMENT) -> bool:
+def is_acceptable(
+    axes: Axes, row: TrialResult, rows: Sequence[TrialResult], min_agreement: float = MIN_AGREEMENT
+) -> bool:
     """True if a row ran, kept to its budget, and agrees with fp32.
 
     Where fp32 was tried and does not run here at all, there is nothing that others could be held to.
@@ -152,11 +156,11 @@ def is_acceptable(axes: Axes, row: Row, rows: Sequence[Row], min_agreement: floa
 
 def best(
     axes: Axes,
-    rows: Sequence[Row],
+    rows: Sequence[TrialResult],
     min_agreement: float = MIN_AGREEMENT,
     *,
-    all_rows: Sequence[Row] | None = None,
-) -> Row | None:
+    all_rows: Sequence[TrialResult] | None = None,
+) -> TrialResult | None:
     """The fastest acceptable row; of those within `MIN_GAIN` of it the first. None where none is acceptable.
 
     `all_rows`: where to look for references, if `rows` are only some.
@@ -168,7 +172,7 @@ def best(
     return next(row for row in among if (row.speed or 0.0) >= fastest * (1 - MIN_GAIN))
 
 
-def predicted_s(trial: Trial, rows: Sequence[Row]) -> float:
+def predicted_s(trial: Trial, rows: Sequence[TrialResult]) -> float:
     """Seconds that a trial will take, by the one most like it that ran; on fewer threads, as much longer.
 
     Where none ran, by the longest of those that failed. 0 without any.

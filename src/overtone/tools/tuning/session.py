@@ -13,18 +13,18 @@ from overtone.models.converted import Agreement
 from overtone.options.emotion import Options
 from overtone.tools.tuning import search, trial
 from overtone.tools.tuning.sampling import Sample
-from overtone.tools.tuning.search import Axes, Row, Trial
-from overtone.tools.tuning.trial import Answer, Found, TrialError
+from overtone.tools.tuning.search import Axes, Trial, TrialResult
+from overtone.tools.tuning.trial import Answer, TrialError, TrialMeasurements
 
-Runner = Callable[..., Found]
+Runner = Callable[..., TrialMeasurements]
 """`trial.run`, or a stand-in for it in a test."""
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class ReportedTrial:
     """A row of the search, with the rest that is shown of it. `code`: of the error, where it failed."""
 
-    row: Row
+    row: TrialResult
     agreement: Agreement | None = None
     code: str | None = None
 
@@ -44,16 +44,16 @@ class Session:
     time_s: float
     min_agreement: float = search.MIN_AGREEMENT
     runner: Runner = trial.run
-    measured: list[Measured] = field(default_factory=list)
+    measured: list[ReportedTrial] = field(default_factory=list)
     _answers: dict[Trial, tuple[Answer, ...]] = field(default_factory=dict)
     _prepared: set[tuple[object, ...]] = field(default_factory=set)
 
     @property
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[TrialResult]:
         """The rows that the search knows."""
         return [measured.row for measured in self.measured]
 
-    def best(self) -> Measured | None:
+    def best(self) -> ReportedTrial | None:
         """The trial that wins, None if none can."""
         row = search.best(self.axes, self.rows, self.min_agreement)
         return next((measured for measured in self.measured if measured.row is row), None)
@@ -62,7 +62,7 @@ class Session:
         """The options of a trial."""
         return self.base.replace(**asdict(chosen))
 
-    def run(self, on_trial: Callable[[Trial, Measured | None], object]) -> bool:
+    def run(self, on_trial: Callable[[Trial, ReportedTrial | None], object]) -> bool:
         """Make the trials; True if there was time for all of them.
 
         A KeyboardInterrupt leaves the rows so far in place. `on_trial` is called before each trial, and with its row
@@ -81,7 +81,7 @@ class Session:
     def _next(self, left_s: float) -> Trial | None:
         return search.next_trial(self.axes, self.rows, left_s=left_s, min_agreement=self.min_agreement)
 
-    def _made(self, made: Trial, left_s: float) -> Measured:
+    def _made(self, made: Trial, left_s: float) -> ReportedTrial:
         began = time.perf_counter()
         # What is made once for these: the converted model, and what batches cost. Batches' size is no part of it.
         key = (made.precision, made.threads, made.max_segment)
@@ -90,11 +90,11 @@ class Session:
                 self.options(made), self.sample.paths, prepare=key not in self._prepared, timeout_s=left_s
             )
         except TrialError as error:
-            return Measured(Row(made, time.perf_counter() - began, reason=str(error)), code=error.code)
+            return ReportedTrial(TrialResult(made, time.perf_counter() - began, reason=str(error)), code=error.code)
         self._prepared.add(key)
         self._answers[made] = found.answers
         agreement = self._agreement(made, found.answers)
-        row = Row(
+        row = TrialResult(
             made,
             time.perf_counter() - began,
             speed=found.audio_s / max(found.seconds, 1e-9),
@@ -102,7 +102,7 @@ class Session:
             budget_bytes=found.budget_bytes,
             agreement=None if agreement is None else _share(agreement),
         )
-        return Measured(row, agreement)
+        return ReportedTrial(row, agreement)
 
     def _agreement(self, made: Trial, answers: tuple[Answer, ...]) -> Agreement | None:
         if made.precision == search.REFERENCE:

@@ -36,7 +36,7 @@ the half-open range in samples; and `embedding`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class TrialMeasurements:
     """Measurements of a trial.
 
     - `seconds`: of one pass over the sample, the median after one that warmed up.
@@ -58,7 +58,7 @@ class TrialError(OvertoneError):
     default_code = Code.TRIAL
 
 
-def run(options: Options, paths: Sequence[str], *, prepare: bool, timeout_s: float) -> Found:
+def run(options: Options, paths: Sequence[str], *, prepare: bool, timeout_s: float) -> TrialMeasurements:
     """Run one trial in a child process and wait for it. Raises TrialError; a child never outlives the call.
 
     - `prepare`: load the model in a child before it, so that a conversion and the measured costs are made and count for
@@ -70,7 +70,7 @@ def run(options: Options, paths: Sequence[str], *, prepare: bool, timeout_s: flo
     if prepare:
         _call({**asked, "paths": []}, timeout_s)
     said = _call(asked, timeout_s - (time.perf_counter() - began))
-    return Found(**{**said, "answers": tuple(said["answers"])})
+    return TrialMeasurements(**{**said, "answers": tuple(said["answers"])})
 
 
 def _call(asked: dict[str, Any], timeout_s: float) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def _measured(options: Options, paths: Sequence[str]) -> dict[str, Any]:
             _pass(recognizer, paths)
             taken.append(time.perf_counter() - began)
         used = recognizer.runtime
-        found = Found(
+        found = TrialMeasurements(
             seconds=statistics.median(taken),
             audio_s=sum(result.duration for result in results if result.channel in (None, 0)),
             peak_bytes=used.engine.peak_bytes,

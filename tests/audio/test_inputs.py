@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from overtone.audio.sources import SUFFIXES, Entry, FailedInput, Input, expand
+from overtone.audio.inputs import SUFFIXES, Entry, FailedInput, Input, expand
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from overtone.cli import console as screen
 from overtone.errors import BudgetError, Code, ModelError, OvertoneError, UsageError
 from overtone.system.memory import format_size
 from overtone.tools.tuning.search import Trial, is_acceptable
-from overtone.tools.tuning.session import Measured, Session
+from overtone.tools.tuning.session import ReportedTrial, Session
 
 SETTING = ("precision", "threads", "batch", "segment")
 
@@ -57,7 +57,7 @@ def table(session: Session) -> Table:
     return made
 
 
-def _cells(session: Session, measured: Measured, *, chosen: bool) -> Iterator[str]:
+def _cells(session: Session, measured: ReportedTrial, *, chosen: bool) -> Iterator[str]:
     row, agreement = measured.row, measured.agreement
     precision, threads, batch, segment = trial_columns(row.trial)
     yield from (precision, threads, batch or "auto", segment)
@@ -72,7 +72,7 @@ def _cells(session: Session, measured: Measured, *, chosen: bool) -> Iterator[st
     yield "chosen" if chosen else _remark(session, measured)
 
 
-def _remark(session: Session, measured: Measured) -> str:
+def _remark(session: Session, measured: ReportedTrial) -> str:
     row = measured.row
     if not row.completed:
         return "failed"

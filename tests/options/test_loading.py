@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from overtone.errors import UsageError
-from overtone.options import sources
+from overtone.options import loading
 from overtone.options.emotion import Options
 
 
 def test_defaults_stand_where_nothing_is_said() -> None:
-    assert sources.load(Options) == Options()
+    assert loading.load(Options) == Options()
 
 
 def test_what_is_given_beats_the_environment_which_beats_the_file(
@@ -23,7 +23,7 @@ def test_what_is_given_beats_the_environment_which_beats_the_file(
     monkeypatch.setenv("OVERTONE_THREADS", "2")
     monkeypatch.setenv("OVERTONE_MAX_SEGMENT", "12.5")
     monkeypatch.setenv("OVERTONE_KEEP_SILENCE", "1")
-    options = sources.load(Options, max_segment=15)
+    options = loading.load(Options, max_segment=15)
     assert (options.memory, options.threads, options.max_segment) == ("1GiB", 2, 15)
     assert options.keep_silence is True
 
@@ -44,7 +44,7 @@ def test_what_is_given_beats_the_environment_which_beats_the_file(
 def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, text: str, word: str) -> None:
     monkeypatch.setenv(variable, text)
     with pytest.raises(UsageError, match=word):
-        sources.load(Options)
+        loading.load(Options)
 
 
 @pytest.mark.parametrize("text", ["model = ", "modell = 'tiny'", "\xff"])
@@ -53,7 +53,7 @@ def test_a_broken_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     path.write_bytes(text.encode("latin-1"))
     monkeypatch.setenv("OVERTONE_CONFIG", str(path))
     with pytest.raises(UsageError, match=r"overtone\.toml"):
-        sources.load(Options)
+        loading.load(Options)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_wrong_value_in_the_file_names_the_file(
     path.write_text(text, encoding="utf-8")
     monkeypatch.setenv("OVERTONE_CONFIG", str(path))
     with pytest.raises(UsageError) as caught:
-        sources.load(Options)
+        loading.load(Options)
     assert str(caught.value) == f"{path}: {said}"
 
 
@@ -82,16 +82,16 @@ def test_values_at_odds_name_the_places_they_come_from(tmp_path: Path, monkeypat
     path.write_text("window = 2.0\nmax_segment = 20.0\n", encoding="utf-8")
     monkeypatch.setenv("OVERTONE_CONFIG", str(path))
     with pytest.raises(UsageError) as caught:
-        sources.load(Options, hop=3.0)
+        loading.load(Options, hop=3.0)
     assert str(caught.value).startswith(f"{path}: --hop 3 is longer than --window 2;")
     monkeypatch.setenv("OVERTONE_HOP", "3")
     with pytest.raises(UsageError) as caught:
-        sources.load(Options)
+        loading.load(Options)
     assert str(caught.value).startswith(f"{path} and the environment variable OVERTONE_HOP=3: --hop 3 is longer")
     with pytest.raises(UsageError, match=r"^--hop 3 is longer than --window 1"):
-        sources.load(Options, hop=3.0, window=1.0)
+        loading.load(Options, hop=3.0, window=1.0)
     with pytest.raises(UsageError, match=r"^--threads is 0"):
-        sources.load(Options, hop=1.0, threads=0)
+        loading.load(Options, hop=1.0, threads=0)
 
 
 def test_a_profile_beats_the_environment_and_is_beaten_by_what_is_given(
@@ -102,9 +102,9 @@ def test_a_profile_beats_the_environment_and_is_beaten_by_what_is_given(
     monkeypatch.setenv("OVERTONE_THREADS", "2")
     monkeypatch.setenv("OVERTONE_MEMORY", "1GiB")
     for named in (path, str(path)):
-        options = sources.load(Options, profile=named, max_segment=15.0)
+        options = loading.load(Options, profile=named, max_segment=15.0)
         assert options == Options(memory="1GiB", precision="bf16", threads=3, max_segment=15.0)
-    assert sources.load(Options).threads == 2
+    assert loading.load(Options).threads == 2
 
 
 @pytest.mark.parametrize(
@@ -124,14 +124,14 @@ def test_a_profile_that_is_wrong_is_named(tmp_path: Path, text: str | None, word
     if text is not None:
         path.write_bytes(text.encode("latin-1"))
     with pytest.raises(UsageError, match=word):
-        sources.load(Options, profile=path)
+        loading.load(Options, profile=path)
 
 
 def test_a_profile_at_odds_with_what_is_given_is_named(tmp_path: Path) -> None:
     path = tmp_path / "p.toml"
     path.write_text("batch_size_s = 64.0")
     with pytest.raises(UsageError, match=r"^the profile .*p\.toml: --batch-size-s cannot hold "):
-        sources.load(Options, profile=path, context="full")
+        loading.load(Options, profile=path, context="full")
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ import torch
 
 from overtone.models.emotion2vec import random_checkpoint
 from overtone.models.emotion2vec.config import Architecture
+from overtone.models.emotion2vec.dense_attention import DenseAttention, encode_dense
 from overtone.models.emotion2vec.network import Emotion2vec
 from overtone.models.layers import attention_span
 from overtone.models.layers.alibi_attention import alibi_slopes, attend
-from overtone.models.layers.dense_attention import DenseAttention, encode_dense
 
 WIDTH = 16
 """Of a head, and so that any number of heads is a multiple of the groups of the positional convolutions."""

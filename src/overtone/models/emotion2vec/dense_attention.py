@@ -10,9 +10,9 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from overtone.models.emotion2vec.config import HIDDEN
 from overtone.models.emotion2vec.network import Emotion2vec
 from overtone.models.layers.alibi_attention import Attend
+from overtone.models.layers.attention_mask import HIDDEN
 
 
 def encode_dense(network: Emotion2vec, features: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
