@@ -12,7 +12,7 @@ FIGURES := vs_funasr stages memory steady creep pipeline batch_seconds locality 
 help: ## these words
 	@sed -n 's/^\([a-z][a-z -]*\):.*## \(.*\)/\1: \2/p' $(MAKEFILE_LIST) | while IFS=: read -r word what; do printf '  make %-26s%s\n' "$$word" "$$what"; done
 
-setup: $(VENV)/.done-run ## a virtual environment in .venv: the package with its extras, versions as in constraints.txt
+setup: $(VENV)/.done-run ## a virtual environment in .venv: the package with [all], what needs no PyTorch; versions as in constraints.txt
 
 # What checks and tests need beside it; FunASR is the oracle of the parity tests.
 $(VENV)/.done-dev: $(VENV)/.done-run

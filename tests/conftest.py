@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from helpers.paths import ROOT
@@ -16,6 +17,10 @@ from overtone import EmotionRecognizer
 from overtone.system.machine import trim_heap
 
 pytest_plugins = ("helpers.outside", "helpers.processes")
+
+# What an example takes says nothing where the machine is busy.
+hypothesis.settings.register_profile("overtone", deadline=None)
+hypothesis.settings.load_profile("overtone")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -156,7 +156,7 @@ class OvertoneError(Exception):
         return self.code in _RETRYABLE
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self), str(self), self.code))
+        return (_rebuild, (type(self), str(self), self.code), self.__dict__)
 
 
 def _rebuild(kind: type[OvertoneError], message: str, code: str) -> OvertoneError:
@@ -168,7 +168,9 @@ def with_source(error: OvertoneError, name: str) -> OvertoneError:
     """The same error, its message naming the input that it is about, if it does not yet."""
     if str(error).startswith(name):
         return error
-    return type(error)(f"{name}: {error}", code=error.code)
+    named = type(error)(f"{name}: {error}", code=error.code)
+    named.__dict__.update(error.__dict__)
+    return named
 
 
 class UsageError(OvertoneError):
@@ -196,7 +198,8 @@ class InputError(OvertoneError):
     Notes
     -----
     Codes: not_found, unreadable, empty, not_audio, no_audio, bad_samples, bad_rate, too_many_channels, directory_loop,
-    too_short, bad_list, decoder_died.
+    too_short, too_long, bad_list, decoder_died; silence, where something is made of speech alone; model_failed and
+    fault, where the input met a fault of the model's or of Overtone's own.
     """
 
     exit_code = 1
@@ -252,7 +255,7 @@ class RefusedError(OvertoneError):
     Notes
     -----
     Codes: bad_request, unauthorized, unknown, upload_timeout, too_large, too_long, unsupported_type, busy, gone,
-    not_ready, no_space, deadline; and unreachable, where there is none.
+    not_ready, no_space, deadline, foreign, expired, lost; and unreachable, where there is none.
     """
 
     exit_code = 1

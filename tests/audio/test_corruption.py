@@ -74,7 +74,7 @@ def test_truncated_anywhere(kind: str) -> None:
         try_hard(data[:cut])
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150, derandomize=True)
 @given(
     kind=st.sampled_from(sorted(SMALL)),
     changes=st.lists(st.tuples(st.floats(0, 1) | st.floats(0, 0.05), st.binary(min_size=1, max_size=8)), max_size=6),

@@ -32,7 +32,7 @@ class GatedBackend(FakeBackend):
         return super().run(batch)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 # Ten of them at most: more than the audio in flight would wait for a gate that is opened after them.
 @given(st.lists(st.floats(0.1, 12), min_size=1, max_size=10), st.integers(0, 40))
 def test_every_segment_gets_its_own_answer_whatever_memory_there_is(lengths: list[float], limit_mib: int) -> None:

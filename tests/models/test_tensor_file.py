@@ -238,7 +238,7 @@ def test_a_small_part_that_would_grow_is_refused(tmp_path: Path, part: str) -> N
         TensorFile(tmp_path / "model.pt")
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     where=st.integers(0, 100_000), value=st.integers(0, 255), kind=st.sampled_from(["model.pt", "model.safetensors"])
 )

@@ -52,6 +52,7 @@ def test_values():
 def test_failed_input_has_no_answer():
     record = to_record(failed(), granularity="frame")
     assert record["error"] == {"code": "not_audio", "message": "broken.wav: not audio"}
+    assert type(record["error"]["code"]) is str  # writers of YAML, say, take no subclass of it
     assert not {"label", "score", "scores", "segments", "frames"} & record.keys()
     assert _strict(_line(failed(), "frame")) == record
 

@@ -61,7 +61,7 @@ def test_killed_at_every_byte(tmp_path):
     assert os.listdir(tmp_path) == ["out.jsonl"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.sampled_from([*TODO, failed("a.wav"), failed("b.wav"), *_channels("three.wav", 0, 1, 2, of=3)])),
     st.data(),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from helpers.clips import EXAMPLES, decoded, voice
-from overtone import Audio, EmotionRecognizer, InputError, UsageError
+from overtone import Audio, EmotionRecognizer, InputError, ModelError, UsageError
 from overtone.pipelines.live import LiveSession, LiveUpdate
 from overtone.pipelines.request import RequestContext
 from overtone.types import SAMPLE_RATE
@@ -76,6 +76,22 @@ def test_a_caller_that_goes_takes_its_moments_along(small_checkpoint: Path) -> N
         ctx.cancel()
         assert any(moment.answer is not None for moment in moments)
         assert all(moment.answer is None or moment.answer.done() or moment.answer.running() for moment in moments)
+
+
+def test_a_session_that_is_cancelled_or_over_gives_nothing_more(recognizer: EmotionRecognizer) -> None:
+    ctx = RequestContext()
+    live = recognizer.live(ctx)
+    live.push(voice(2.0))
+    ctx.cancel()
+    with pytest.raises(ModelError, match="cancelled") as error:
+        live.finish()
+    assert error.value.code == "cancelled"
+    over = recognizer.live()
+    over.push(voice(2.0))
+    assert over.finish().ok
+    for again in (over.finish, lambda: over.push(voice(1.0))):
+        with pytest.raises(UsageError, match="finished"):
+            again()
 
 
 def test_too_little_and_what_it_cannot_be_asked_for(recognizer: EmotionRecognizer) -> None:

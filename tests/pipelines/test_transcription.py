@@ -243,6 +243,8 @@ def test_hot_words_are_heard_by_a_paraformer_with_seaco(models: dict[str, str]) 
     with Transcriber(models["seaco"], punctuation="none") as transcriber:
         plain = transcriber(talk(4.0))
         again = transcriber(talk(4.0), hotwords="魔搭 阿里")
+        with pytest.raises(UsageError, match="longer than 32"):
+            next(transcriber.stream([talk(1.0)], hotwords="魔" * 33))
         assert again.ok
         assert said(transcriber(talk(4.0))) == said(plain)  # and only in the call that asks for them
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import importlib.util
 import json
 import pickle
@@ -11,7 +12,7 @@ from types import ModuleType
 import pytest
 
 from helpers.paths import DOCS
-from overtone.errors import Code, InputError, ModelError, RefusedError, UsageError
+from overtone.errors import Code, InputError, ModelError, OutOfMemory, RefusedError, UsageError, with_source
 from overtone.server.api.problems import STATUSES
 
 
@@ -72,6 +73,11 @@ def test_an_error_has_its_codes_member_and_keeps_a_text_that_is_none():
     assert UsageError("", code="").code is Code.USAGE
     assert RefusedError("", code="busy").retryable
     assert InputError("", code="of tomorrow").code == "of tomorrow"
+    busy, full = RefusedError("m", code="busy", retry_after_s=3.0), OutOfMemory("m", left_bytes=5)
+    assert pickle.loads(pickle.dumps(busy)).retry_after_s == copy.copy(busy).retry_after_s == 3.0
+    assert pickle.loads(pickle.dumps(full)).left_bytes == 5
+    assert (with_source(busy, "a").retry_after_s, with_source(full, "a").left_bytes) == (3.0, 5)
+    assert str(pickle.loads(pickle.dumps(with_source(busy, "a")))) == "a: m"
     assert not InputError("", code="of tomorrow").retryable
 
 

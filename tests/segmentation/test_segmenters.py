@@ -55,7 +55,7 @@ CUTTERS: dict[str, Callable[[], Segmenter]] = {
 
 
 @pytest.mark.parametrize("name", CUTTERS)
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(sizes=st.lists(st.integers(100, 40_000), min_size=1, max_size=5))
 def test_segments_do_not_depend_on_how_the_samples_arrive(name: str, sizes: list[int]) -> None:
     samples = CALL[: 23 * 16_000]

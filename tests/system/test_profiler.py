@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.engines import engine_of
@@ -55,7 +55,6 @@ turn = st.tuples(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(turn, max_size=200), st.integers(16, 64))
 def test_totals_are_exact_and_stints_are_bounded(turns: list[Any], most: int) -> None:
     with pytest.MonkeyPatch.context() as patch:

@@ -6,11 +6,15 @@ import sys
 
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
 # A file may be called `:smile:.wav`; it is shown as it is called.
 out = Console(highlight=False, emoji=False)
 err = Console(stderr=True, highlight=False, emoji=False)
+
+_WIDEST = 10_000
+"""Characters of a line: more than any table has."""
 
 
 def print_error(message: str) -> None:
@@ -40,3 +44,10 @@ def plain_table(*columns: str) -> Table:
     for column in columns:
         table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left")
     return table
+
+
+def print_whole(table: Table) -> None:
+    """Print a table; where no terminal has a width, at its own, so that no cell is cut."""
+    if not out.is_terminal:
+        table.width = Measurement.get(out, out.options.update(max_width=_WIDEST), table).maximum
+    out.print(table, soft_wrap=not out.is_terminal)

@@ -12,28 +12,12 @@ from overtone.errors import DownloadError, ModelError
 from overtone.models import checkpoints
 from overtone.models import converted as on_disk
 from overtone.models.converted import Converted
-from overtone.models.hub import ALIASES, BUNDLED, Hub
+from overtone.models.hub import ALIASES, BUNDLED, BUNDLED_ABOUT, PUBLISHED, Hub
 from overtone.models.registry import family_of
 from overtone.system.memory import format_size
 
 models = typer.Typer(help="List, describe, fetch and convert models.", no_args_is_help=True)
 models.command("convert")(convert)
-
-_ABOUT = {
-    BUNDLED: "inside this package: acted German, 7 classes; makes the first command work",
-    "base": "self-supervised, no classes: embeddings",
-    "base-finetuned": "9 classes",
-    "plus-seed": "emotion2vec+, 9 classes",
-    "plus-base": "emotion2vec+, 9 classes",
-    "plus-large": "emotion2vec+, 9 classes, the best of them",
-    "sensevoice": "words in Chinese, Cantonese, English, Japanese, Korean, and their mood",
-    "paraformer-zh": "words in Chinese and English, with times and hot words",
-    "paraformer-zh-streaming": "the same while somebody speaks, for AutoModel",
-    "paraformer-en": "words in English",
-    "fsmn-vad": "where somebody speaks",
-    "ct-punc": "punctuation, Chinese and English",
-    "cam++": "voices, to tell speakers apart",
-}
 
 
 @models.command("list")
@@ -41,9 +25,10 @@ _ABOUT = {
 def list_models(hub: HubOption = "hf") -> int:
     """List the models known by a short name, and which of them are on this machine."""
     table = console.plain_table("name", "hub id", "here", "")
-    for name, about in _ABOUT.items():
-        table.add_row(name, ALIASES[name][hub] if name in ALIASES else "", _here(name, hub), about)
-    console.out.print(table)
+    table.add_row(BUNDLED, "", _here(BUNDLED, hub), BUNDLED_ABOUT)
+    for name, published in PUBLISHED.items():
+        table.add_row(name, ALIASES[name][hub], _here(name, hub), published.about)
+    console.print_whole(table)
     return 0
 
 

@@ -9,7 +9,7 @@ from overtone.audio import Decoder, Readable
 from overtone.compat.arguments import validate_arguments
 from overtone.compat.inputs import named
 from overtone.compat.standalone import StandaloneModel, answers
-from overtone.compat.vad import STATE_KEY, samples_at_16k
+from overtone.compat.vad import STATE_KEY, cached_stream, samples_at_16k
 from overtone.errors import UsageError
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.paraformer.streaming_task import ParaformerStream, StreamingParaformer
@@ -72,7 +72,7 @@ class StreamingAdapter(StandaloneModel):
         """Tokens that a part of the stream in the caller's `cache` completes."""
         cache = wanted.get("cache")
         cache = {} if cache is None else cache
-        stream: ParaformerStream = cache.get(STATE_KEY) or self._model.stream(self._run)
+        stream = cached_stream(cache, ParaformerStream) or self._model.stream(self._run)
         tokens: list[int] = stream.push(samples_at_16k(source)).tokens.tolist()
         if wanted.get("is_final", False):
             cache.pop(STATE_KEY, None)

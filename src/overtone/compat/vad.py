@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,8 @@ _SETTLED = tuple(field.name for field in fields(VadOptions) if field.name not in
 
 _STREAMS_BELOW_MS = 15_000
 """Chunks shorter than this are those of a stream, unless `is_streaming_input` says otherwise."""
+
+_Stream = TypeVar("_Stream")
 
 STATE_KEY = "overtone"
 """Key of the stream in the caller's `cache`."""
@@ -91,12 +93,11 @@ class VadAdapter(StandaloneModel):
         short = options.chunk_size < _STREAMS_BELOW_MS
         events = isinstance(source, Audio) and wanted.get("is_streaming_input", short)
         final = not isinstance(source, Audio) or wanted.get("is_final", not events)
-        if not events and final:
-            return self._of_file(source, options)
-        assert isinstance(source, Audio)
         cache = wanted.get("cache")
         cache = {} if cache is None else cache
-        session = cache.get(STATE_KEY) or self._stream(options, events=bool(events))
+        if not isinstance(source, Audio) or (final and not events and STATE_KEY not in cache):
+            return self._of_file(source, options)
+        session = cached_stream(cache, _VadSession) or self._stream(options, events=bool(events))
         if session.options != options or session.events != events:
             raise UsageError("options of a stream stay as they are until is_final=True; begin another with cache={}.")
         spans = session.push(samples_at_16k(source))
@@ -118,6 +119,17 @@ class VadAdapter(StandaloneModel):
 
     def _stream(self, options: VadOptions, *, events: bool) -> _VadSession:
         return _VadSession(_ChunkStream(self._vad, self._run), options, events=events)
+
+
+def cached_stream(cache: Mapping[str, Any], kind: type[_Stream]) -> _Stream | None:
+    """The stream that an earlier call left in a caller's `cache`; None if there is none.
+
+    UsageError where it is of a model of another kind.
+    """
+    found = cache.get(STATE_KEY)
+    if found is not None and not isinstance(found, kind):
+        raise UsageError("this cache is of a stream of another model; begin another with cache={}.")
+    return found
 
 
 class _VadSession:

@@ -111,6 +111,8 @@ class Worker:
                 with self._device_lock.hold(1):
                     if batch := self._take():
                         self._run(batch)
+                # A future holds its request, and through that the pipeline, which could not be collected meanwhile.
+                batch = []
         except Exception as error:  # noqa: BLE001 - a device that is gone, say: nobody may wait for ever
             self._fail(batch, error)
         finally:

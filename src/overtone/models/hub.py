@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from overtone.errors import DownloadError, OvertoneError, UsageError
 
@@ -13,29 +14,83 @@ Hub = Literal["hf", "ms"]
 BUNDLED = "tiny"
 """The model inside the package."""
 
-ALIASES: Mapping[str, Mapping[Hub, str]] = {
-    "base": {"hf": "emotion2vec/emotion2vec_base", "ms": "iic/emotion2vec_base"},
-    "base-finetuned": {"hf": "emotion2vec/emotion2vec_base_finetuned", "ms": "iic/emotion2vec_base_finetuned"},
-    "plus-seed": {"hf": "emotion2vec/emotion2vec_plus_seed", "ms": "iic/emotion2vec_plus_seed"},
-    "plus-base": {"hf": "emotion2vec/emotion2vec_plus_base", "ms": "iic/emotion2vec_plus_base"},
-    "plus-large": {"hf": "emotion2vec/emotion2vec_plus_large", "ms": "iic/emotion2vec_plus_large"},
-    "sensevoice": {"hf": "FunAudioLLM/SenseVoiceSmall", "ms": "iic/SenseVoiceSmall"},
-    "paraformer-zh": {
-        "hf": "funasr/paraformer-zh",
-        "ms": "iic/speech_seaco_paraformer_large_asr_nat-zh-cn-16k-common-vocab8404-pytorch",
-    },
-    "paraformer-zh-streaming": {
-        "hf": "funasr/paraformer-zh-streaming",
-        "ms": "iic/speech_paraformer-large_asr_nat-zh-cn-16k-common-vocab8404-online",
-    },
-    "paraformer-en": {
-        "hf": "funasr/paraformer-en",
-        "ms": "iic/speech_paraformer-large-vad-punc_asr_nat-en-16k-common-vocab10020",
-    },
-    "fsmn-vad": {"hf": "funasr/fsmn-vad", "ms": "iic/speech_fsmn_vad_zh-cn-16k-common-pytorch"},
-    "ct-punc": {"hf": "funasr/ct-punc", "ms": "iic/punc_ct-transformer_cn-en-common-vocab471067-large"},
-    "cam++": {"hf": "funasr/campplus", "ms": "iic/speech_campplus_sv_zh-cn_16k-common"},
+BUNDLED_ABOUT = "inside this package: acted German, 7 classes; makes the first command work"
+"""Description of the bundled model, in a few words."""
+
+
+class PublishedModel(NamedTuple):
+    """A published checkpoint: its ids on the Hugging Face Hub and on ModelScope, and a few words about it."""
+
+    hf: str
+    ms: str
+    about: str
+
+
+PUBLISHED: Mapping[str, PublishedModel] = {
+    "base": PublishedModel(
+        "emotion2vec/emotion2vec_base",
+        "iic/emotion2vec_base",
+        "self-supervised, no classes: embeddings",
+    ),
+    "base-finetuned": PublishedModel(
+        "emotion2vec/emotion2vec_base_finetuned",
+        "iic/emotion2vec_base_finetuned",
+        "9 classes",
+    ),
+    "plus-seed": PublishedModel(
+        "emotion2vec/emotion2vec_plus_seed",
+        "iic/emotion2vec_plus_seed",
+        "emotion2vec+, 9 classes",
+    ),
+    "plus-base": PublishedModel(
+        "emotion2vec/emotion2vec_plus_base",
+        "iic/emotion2vec_plus_base",
+        "emotion2vec+, 9 classes",
+    ),
+    "plus-large": PublishedModel(
+        "emotion2vec/emotion2vec_plus_large",
+        "iic/emotion2vec_plus_large",
+        "emotion2vec+, 9 classes, the best of them",
+    ),
+    "sensevoice": PublishedModel(
+        "FunAudioLLM/SenseVoiceSmall",
+        "iic/SenseVoiceSmall",
+        "words in Chinese, Cantonese, English, Japanese, Korean, and their mood",
+    ),
+    "paraformer-zh": PublishedModel(
+        "funasr/paraformer-zh",
+        "iic/speech_seaco_paraformer_large_asr_nat-zh-cn-16k-common-vocab8404-pytorch",
+        "words in Chinese and English, with times and hot words",
+    ),
+    "paraformer-zh-streaming": PublishedModel(
+        "funasr/paraformer-zh-streaming",
+        "iic/speech_paraformer-large_asr_nat-zh-cn-16k-common-vocab8404-online",
+        "the same while somebody speaks, for AutoModel",
+    ),
+    "paraformer-en": PublishedModel(
+        "funasr/paraformer-en",
+        "iic/speech_paraformer-large-vad-punc_asr_nat-en-16k-common-vocab10020",
+        "words in English",
+    ),
+    "fsmn-vad": PublishedModel(
+        "funasr/fsmn-vad",
+        "iic/speech_fsmn_vad_zh-cn-16k-common-pytorch",
+        "where somebody speaks",
+    ),
+    "ct-punc": PublishedModel(
+        "funasr/ct-punc",
+        "iic/punc_ct-transformer_cn-en-common-vocab471067-large",
+        "punctuation, Chinese and English",
+    ),
+    "cam++": PublishedModel(
+        "funasr/campplus",
+        "iic/speech_campplus_sv_zh-cn_16k-common",
+        "voices, to tell speakers apart",
+    ),
 }
+"""Published checkpoints by their short names."""
+
+ALIASES: Mapping[str, Mapping[Hub, str]] = {name: {"hf": model.hf, "ms": model.ms} for name, model in PUBLISHED.items()}
 """Short names of the published checkpoints on the Hugging Face Hub and on ModelScope."""
 
 
@@ -63,7 +118,7 @@ def fetch(repo: str, files: Sequence[str], *, hub: Hub, download: bool) -> Path:
     """
     remedy = (
         f"Where a hub can be reached, run `overtone models pull {repo} --hub {hub}`, copy the printed folder here, "
-        "and give its path as --model."
+        "and give its path as the model."
     )
     try:
         client = _modelscope_client() if hub == "ms" else _hugging_face_client()
@@ -72,9 +127,12 @@ def fetch(repo: str, files: Sequence[str], *, hub: Hub, download: bool) -> Path:
         raise
     except Exception as error:  # hub clients raise dozens of kinds, from several libraries
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else ""
-        what = f"{type(error).__name__}: {first_line}"[:300]
+        what = textwrap.shorten(f"{type(error).__name__}: {first_line}", _REASON_CHARACTERS, placeholder=" …")
         raise DownloadError(f"{repo} could not be fetched from {_HUB_NAMES[hub]} ({what}). {remedy}") from error
 
+
+_REASON_CHARACTERS = 300
+"""Most of what a hub's client says that is repeated; some name every server they tried."""
 
 _HUB_NAMES: Mapping[Hub, str] = {"hf": "the Hugging Face Hub", "ms": "ModelScope"}
 
@@ -90,7 +148,7 @@ def _modelscope_client() -> Callable[..., str]:
         from modelscope import snapshot_download
     except ImportError as error:
         raise DownloadError(
-            "fetching from ModelScope needs its client: pip install 'overtone[modelscope]', or use --hub hf."
+            "fetching from ModelScope needs its client: pip install 'overtone[modelscope]', or use the hub hf."
         ) from error
     client: Callable[..., str] = snapshot_download
     return client

@@ -38,7 +38,8 @@ def check_ranges(settings: DataclassInstance) -> None:
     for field in dataclasses.fields(settings):
         bounds, value = field.metadata.get("range"), getattr(settings, field.name)
         if bounds is not None and value is not None and not bounds[0] <= value <= bounds[1]:
-            raise UsageError(f"{flag(field.name)} is {value:g}; {bounds[0]:g} to {bounds[1]:g} is possible.")
+            found = f"{value:g}" if isinstance(value, float) else value  # a whole number may be beyond any float
+            raise UsageError(f"{flag(field.name)} is {found}; {bounds[0]:g} to {bounds[1]:g} is possible.")
 
 
 def flag(name: str) -> str:

@@ -159,7 +159,7 @@ def _tail(result: Result) -> dict[str, Any]:
     if result.warnings:
         record["warnings"] = list(result.warnings)
     error = result.error
-    record["error"] = None if error is None else {"code": error.code, "message": str(error)}
+    record["error"] = None if error is None else {"code": str(error.code), "message": str(error)}
     return record
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from overtone.backends.graphs import Graphs
 from overtone.engine.loader import load_graphs
+from overtone.errors import Code, UsageError
 from overtone.merging.punctuation.restoration import Punctuator
 from overtone.models import checkpoints
 from overtone.models.checkpoints import Checkpoint
@@ -30,15 +31,22 @@ class LockedGraphs:
     def __init__(self, graphs: Graphs) -> None:
         self._graphs = graphs
         self._lock = threading.Lock()
+        self._closed = False
 
     def __call__(self, graph: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
-        """Outputs of a graph by name, copied. Raises OutOfMemory where the runtime is refused memory."""
+        """Outputs of a graph by name, copied.
+
+        Raises OutOfMemory where the runtime is refused memory, UsageError once closed.
+        """
         with self._lock:
+            if self._closed:
+                raise UsageError("the model was closed; load it again.", code=Code.CLOSED)
             return self._graphs.guard(lambda: _kept(self._graphs.run(graph, inputs)))
 
     def close(self) -> None:
         """Free the model."""
         with self._lock:
+            self._closed = True
             self._graphs.close()
 
 

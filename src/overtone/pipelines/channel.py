@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.audio.envelope import Envelope
-from overtone.errors import Code, InputError, ModelError, OvertoneError
+from overtone.errors import Code, InputError, ModelError, OvertoneError, UsageError
 from overtone.results import Timings
 from overtone.segmentation.segmenters import Segmenter
 from overtone.system.profiler import NULL_PROFILER, Profiler
@@ -83,8 +83,7 @@ class ChannelStream(Generic[PooledT_co]):
         self.samples += len(block)
         if self._envelope:
             self._envelope.push(block)
-        assert self._segmenter is not None
-        self._send(self._segmenter.push(block))
+        self._send(self._open_segmenter().push(block))
 
     def finish(self, name: str) -> None:
         """End the source, called `name`. InputError if it was too short for a single frame."""
@@ -94,9 +93,13 @@ class ChannelStream(Generic[PooledT_co]):
                 f"the model needs {self._min_samples / SAMPLE_RATE:.3f} s at least",
                 code=Code.TOO_SHORT,
             )
-        assert self._segmenter is not None
-        last, self._segmenter = self._segmenter, None  # what it holds is not needed while answers are waited for
+        last, self._segmenter = self._open_segmenter(), None  # what it holds is not needed while answers are waited for
         self._send(last.finish())
+
+    def _open_segmenter(self) -> Segmenter:
+        if self._segmenter is None:
+            raise UsageError("it is finished, and takes no more audio; begin another.")
+        return self._segmenter
 
     def _send(self, segments: Iterator[Segment]) -> None:
         while self.error is None:

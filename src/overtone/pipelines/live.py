@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from overtone.engine.runtime import Runtime
-from overtone.errors import UsageError
+from overtone.errors import Code, ModelError, UsageError
 from overtone.merging.emotion import PooledEmotion
 from overtone.merging.timeline import top_label
 from overtone.options.emotion import Options
@@ -142,6 +142,8 @@ class LiveSession:
         ------
         ModelError
             If the model failed on an earlier segment.
+        UsageError
+            If the session was finished.
         """
         updates = []
         while len(samples) and not self._cancelled:
@@ -207,8 +209,12 @@ class LiveSession:
         ------
         InputError
             If there was too little audio for an answer.
+        UsageError
+            If it was finished before.
         ModelError
             If the model failed, or (code `cancelled`) the session was cancelled.
         """
+        if self._cancelled:
+            raise ModelError(f"{self._name}: the session was cancelled before its end.", code=Code.CANCELLED)
         self._channel.finish(self._name)
         return self._finished(self._channel.samples / SAMPLE_RATE, self._began)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -39,6 +39,11 @@ class RecognitionPipeline(Pipeline[RecognitionOptionsT, SegmentOutputs, Transcri
 
     Subclasses define the result, and what the recognizer is asked.
     """
+
+    def _call_options(self, options: Mapping[str, Any], *, envelope: bool) -> CallOptions[RecognitionOptionsT]:
+        call = super()._call_options(options, envelope=envelope)
+        check_decode_params(self.kind, call.options)
+        return call
 
     def _load(self, options: RecognitionOptionsT, profiler: Profiler, reserve: ReservedCapacity) -> Runtime:
         recognizer = checkpoints.find(options.model, hub=options.hub)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 from types import TracebackType
@@ -19,10 +20,10 @@ _UNITS |= {"k": KIB, "m": MIB, "g": GIB, "tb": 10**12}
 def parse_size(text: str | int) -> int:
     """Bytes of `2GiB`, `512MB`, `1.5GiB` or a plain number. UsageError for anything else."""
     match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]*)?)\s*([a-zA-Z]*)\s*", str(text))
-    size = int(float(match[1]) * _UNITS.get(match[2].lower(), 0)) if match else 0
-    if size <= 0 or isinstance(text, bool):
+    size = float(match[1]) * _UNITS.get(match[2].lower(), 0) if match else 0.0
+    if not 1 <= size < math.inf or isinstance(text, bool):
         raise UsageError(f"{text!r} is not a size of memory; write it like 2GiB or 512MB.")
-    return size
+    return int(size)
 
 
 def format_size(size: float) -> str:

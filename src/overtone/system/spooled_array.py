@@ -36,6 +36,9 @@ class SpooledArray:
         self._file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES)  # noqa: SIM115 - lives as long as self
         weakref.finalize(self, self._file.close)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return _with_rows, (self._row[0] if self._row else None, self.dtype.str, self.numpy())
+
     def __len__(self) -> int:
         return self._rows
 
@@ -78,3 +81,10 @@ class SpooledArray:
         """Free memory and file now; also done when the spool is collected."""
         self._file.close()
         self._rows = 0
+
+
+def _with_rows(width: int | None, dtype: str, rows: npt.NDArray[Any]) -> SpooledArray:
+    """An array with its own file, for a copy or another process."""
+    array = SpooledArray(width, dtype)
+    array.append(rows)
+    return array

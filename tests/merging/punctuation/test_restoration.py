@@ -127,7 +127,7 @@ WORDS = st.one_of(
 
 
 @pytest.mark.parametrize("dictionary", [False, True])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(words=st.lists(WORDS, max_size=150), cuts=st.lists(st.integers(0, 150), max_size=12))
 def test_words_may_come_in_any_way(
     dictionary: bool, by_characters: Path, by_words: Path, punctuator: Of, words: list[str], cuts: list[int]

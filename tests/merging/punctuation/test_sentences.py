@@ -23,7 +23,7 @@ def timed(texts: list[str]) -> list[TimedWord]:
     return [TimedWord(text, 100 * at, 100 * at + 80) for at, text in enumerate(texts)]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(said=WORDS, english=st.booleans())
 def test_sentences_are_those_of_funasr(said: list[tuple[str, str]], english: bool) -> None:
     with warnings.catch_warnings():

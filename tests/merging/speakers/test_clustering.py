@@ -47,7 +47,7 @@ def test_labels_are_those_of_funasr(backend: Any, windows: int, speakers: int, k
     np.testing.assert_array_equal(cluster(embeddings, number), renumbered(wanted))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(20, 160), st.integers(1, 8), st.integers(0, 10**6), st.floats(0.2, 2.0))
 def test_as_many_voices_as_funasr_finds(backend: Any, windows: int, speakers: int, seed: int, noise: float) -> None:
     """Before k-means, which FunASR starts at random."""
@@ -63,7 +63,7 @@ def _tied(theirs: Any, embeddings: np.ndarray) -> np.ndarray:
     return 0.5 * (kept + kept.T)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 8), st.integers(0, 10**6), st.floats(0.1, 3.0), st.floats(0.1, 0.95))
 def test_voices_too_much_alike_are_joined_as_by_funasr(
     backend: Any, speakers: int, seed: int, noise: float, same: float
@@ -86,7 +86,7 @@ def test_windows_that_are_all_alike_are_one_voice(same: float) -> None:
     assert not cluster(np.full((200, 8), same, np.float32)).any()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(20, 200), st.integers(1, 40), st.integers(0, 1000))
 def test_labels_are_contiguous_and_always_the_same(windows: int, speakers: int, seed: int) -> None:
     embeddings = np.random.default_rng(seed).standard_normal((windows, 6)).astype(np.float32)

@@ -28,7 +28,7 @@ def heard(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
     return joined, np.array(labels)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(heard())
 def test_turns_are_those_of_funasr(given: tuple[np.ndarray, np.ndarray]) -> None:
     utils = pytest.importorskip("funasr.models.campplus.utils", reason="funasr, the oracle, is not installed")
@@ -39,7 +39,7 @@ def test_turns_are_those_of_funasr(given: tuple[np.ndarray, np.ndarray]) -> None
     assert [(turn.start, turn.end, turn.speaker) for turn in got] == [tuple(turn) for turn in wanted]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(heard())
 def test_turns_partition_what_was_said(given: tuple[np.ndarray, np.ndarray]) -> None:
     times, labels = given
@@ -58,7 +58,7 @@ def test_turns_partition_what_was_said(given: tuple[np.ndarray, np.ndarray]) -> 
     assert {turn.speaker for turn in got} <= set(range(len(set(labels.tolist()))))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(heard(), st.lists(st.tuples(st.integers(0, 40_000), st.integers(0, 9000)), max_size=12))
 def test_speakers_of_sentences_are_those_of_funasr(
     given: tuple[np.ndarray, np.ndarray], drawn: list[tuple[int, int]]

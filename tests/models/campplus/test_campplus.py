@@ -175,7 +175,7 @@ def test_a_batch_changes_nothing(run: RunGraph, checkpoint: checkpoints.Checkpoi
         np.testing.assert_allclose(together.embeddings, alone.embeddings, atol=NETWORK)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(samples=st.integers(1, 200_000) | st.integers(1, 16).map(lambda n: n * SHIFT), start_ms=st.integers(0, 10**8))
 def test_windows_are_those_of_funasr(samples: int, start_ms: int) -> None:
     pieces = chunked(np.zeros(samples, np.float32), start_ms / 1000)

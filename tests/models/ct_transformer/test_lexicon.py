@@ -66,7 +66,7 @@ TOY = Lexicon(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     words=st.lists(st.text("abcde甲乙丙丁戊己5号1、é", min_size=1, max_size=4), max_size=25),
     cuts=st.lists(st.integers(0, 25), max_size=6),

@@ -59,7 +59,7 @@ def test_scores_are_those_of_funasr(
         np.testing.assert_allclose(got, wanted.numpy(), atol=2e-5)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(counts=st.lists(st.integers(1, 60), min_size=1, max_size=5), pad=st.integers(0, 9), seed=st.integers(0, 99))
 def test_a_row_is_the_same_in_any_batch(
     network: ct_transformer.CtTransformer, counts: list[int], pad: int, seed: int

@@ -56,7 +56,7 @@ def assert_same(together: list[EmotionOutput], alone: list[EmotionOutput]) -> No
         np.testing.assert_allclose(a.total / a.count, b.total / b.count, rtol=0, atol=TOLERANCE)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     lengths=st.lists(st.integers(400, 50_000), min_size=1, max_size=6),
     order=st.randoms(use_true_random=False),
@@ -79,7 +79,7 @@ def test_padding_is_not_merely_quiet_but_absent(small: TaskBackend) -> None:
     assert_same(run(small, [clip, loud])[:1], run(small, [clip], len(clip)))
 
 
-@settings(deadline=None, max_examples=5)
+@settings(max_examples=5)
 @given(lengths=st.lists(st.floats(15.0, 25.0), min_size=2, max_size=3))
 def test_long_items_with_keys_left_out_equal_alone(small: TaskBackend, lengths: list[float]) -> None:
     clips = [voice(length, seed=i) for i, length in enumerate(lengths)]

@@ -98,7 +98,7 @@ def test_silence_and_less_than_a_frame() -> None:
     assert Frontend(FrontendConfig(stack=7, stride=6))(np.zeros(FRAME - 1, np.float32)).shape == (0, 560)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(1, 40), st.integers(1, 9), st.integers(1, 9))
 def test_stacking_is_funasrs(frames: int, stack: int, stride: int) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -111,7 +111,7 @@ def test_stacking_is_funasrs(frames: int, stack: int, stride: int) -> None:
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 3000), min_size=1, max_size=20), st.integers(0, 1000))
 def test_a_stream_gives_the_frames_of_the_whole(sizes: list[int], seed: int) -> None:
     samples = voice(sum(sizes) / 16_000, seed)

@@ -66,7 +66,7 @@ def test_scores_are_those_of_funasr(folder: Path, samples: int) -> None:
     np.testing.assert_allclose(found.decibels, cache["stats"].decibel, atol=1e-5)  # type: ignore[attr-defined]
 
 
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(length=st.integers(0, 40_000), sizes=st.lists(st.integers(1, 30_000), min_size=1, max_size=4))
 def test_scores_do_not_depend_on_how_samples_come(folder: Path, length: int, sizes: list[int]) -> None:
     sizes = [size if length < 5000 else size + 500 for size in sizes]

@@ -125,7 +125,7 @@ def left_out(
     return worst
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 1 << 30),
     tokens=st.integers(attention_span.MIN_TOKENS, 1100),

@@ -268,7 +268,7 @@ def test_the_wish_is_looked_at() -> None:
     assert set(LANGUAGES) == {"auto", "zh", "en", "yue", "ja", "ko", "nospeech"}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 40), st.integers(1, 8), st.integers(0, 10_000))
 def test_alignment_is_funasrs(ctc: Any, frames: int, count: int, seed: int) -> None:
     random = np.random.default_rng(seed)

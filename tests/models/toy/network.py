@@ -22,6 +22,7 @@ class ToyNetwork(Graph):
         self.linear = nn.Linear(HOP, DIM)
 
     def forward(self, frames: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Embeddings of frames, each by itself."""
         return (torch.tanh(self.linear(frames)),)
 
     def example(self) -> tuple[torch.Tensor, ...]:

@@ -83,7 +83,7 @@ def ours(
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-@settings(deadline=None, max_examples=6, derandomize=True)
+@settings(max_examples=6, derandomize=True)
 @given(seed=st.integers(0, 10_000), seconds=st.floats(0.03, 40), size=st.integers(1, 700))
 def test_segments_are_those_of_funasr(name: str, seed: int, seconds: float, size: int) -> None:
     silence, samples = stream(seed, seconds)
@@ -104,7 +104,7 @@ def test_a_chunk_begins_with_a_sample_and_not_with_a_frame(beyond: int) -> None:
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=10, derandomize=True)
+@settings(max_examples=10, derandomize=True)
 @given(seed=st.integers(0, 10_000), seconds=st.floats(55, 300), size=st.integers(50, 7000))
 def test_long_streams_are_those_of_funasr(seed: int, seconds: float, size: int) -> None:
     silence, samples = stream(seed, seconds)
@@ -112,7 +112,7 @@ def test_long_streams_are_those_of_funasr(seed: int, seconds: float, size: int) 
     assert ours(silence, samples, size) == [tuple(span) for span in theirs]
 
 
-@settings(deadline=None, max_examples=20, derandomize=True)
+@settings(max_examples=20, derandomize=True)
 @given(
     seed=st.integers(0, 10_000),
     seconds=st.floats(0.03, 30),
@@ -140,7 +140,7 @@ def test_an_event_is_told_with_the_frame_after_its_chunk() -> None:
 
 
 @given(seed=st.integers(0, 10_000), sizes=st.lists(st.integers(1, 900), min_size=1, max_size=40))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_what_is_settled_stays(seed: int, sizes: list[int]) -> None:
     silence, samples = stream(seed, 70)
     decibels = levels(samples)

@@ -94,7 +94,7 @@ def speech_ms(segments: list[Segment]) -> list[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("name", cutters())
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 10_000), seconds=st.floats(0, 100), sizes=st.lists(st.integers(800, 200_000), min_size=1))
 def test_segments_partition_the_stream_however_it_comes(name: str, seed: int, seconds: float, sizes: list[int]) -> None:
     samples = talk(seed, seconds)
@@ -113,7 +113,7 @@ def test_segments_partition_the_stream_however_it_comes(name: str, seed: int, se
     assert not any(one.silent and other.silent for one, other in itertools.pairwise(whole))
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10_000), seconds=st.floats(0, 150))
 def test_segments_are_those_of_the_detector_joined_as_funasr_does(seed: int, seconds: float) -> None:
     vad_utils = pytest.importorskip("funasr.utils.vad_utils", reason="funasr, the oracle, is not installed")

@@ -173,6 +173,14 @@ def test_a_wrong_option_is_told(service: Running, query: str, said: str) -> None
     assert said in problem(post(service, f"/v1/emotion?{query}"), 400, "usage")
 
 
+IN_THE_FORM = [("/v1/embeddings", "format"), ("/v1/embeddings", "name"), ("/v1/emotion", "name"), ("/v1/jobs", "name")]
+
+
+@pytest.mark.parametrize(("path", "field"), IN_THE_FORM)
+def test_what_only_the_query_may_say_is_refused_in_the_form(service: Running, path: str, field: str) -> None:
+    assert f"{field} goes into the query" in problem(post(service, path, data={field: "npz"}), 400, "usage")
+
+
 def test_what_is_not_there(service: Running) -> None:
     problem(service.http.get("/v2"), 404, "unknown")
     problem(service.http.get("/v1/emotion"), 405, "method")

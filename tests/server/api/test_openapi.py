@@ -99,7 +99,6 @@ def test_any_request_is_answered_as_it_is_described(
     @settings(
         max_examples=REQUESTS,
         derandomize=True,
-        deadline=None,
         database=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),

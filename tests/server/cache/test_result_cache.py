@@ -45,7 +45,7 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(STEPS, st.sampled_from([0, 300, 1040, 1500, 2080]), st.sampled_from([None, 10.0]))
 def test_memory_is_bounded_and_drops_what_was_used_least_recently(
     steps: list[tuple[str, str, int]], capacity: int, ttl_s: float | None

@@ -183,7 +183,7 @@ def test_closing_stops_all_work_and_takes_no_more() -> None:
     run(check())
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     st.lists(st.sampled_from(["join", "join", "leave", "leave", "land", "crash", "settle", "tick"]), max_size=40),
     st.data(),

@@ -36,7 +36,7 @@ FILES = st.lists(st.tuples(WORD, CONTENT), min_size=1, max_size=4)
 FIELDS = st.dictionaries(WORD, st.text(st.characters(codec="utf-8"), max_size=20), max_size=3)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(FILES, FIELDS, st.binary(max_size=3), st.data())
 def test_any_cutting_of_any_form_gives_the_same_files(
     spool: Spool, files: Sequence[tuple[str, bytes]], fields: dict[str, str], end: bytes, data: st.DataObject
@@ -115,7 +115,7 @@ def test_a_boundary_that_is_none(spool: Spool, kind: str) -> None:
 PIECES = [*NEARLY_BOUNDARIES, form(a_file(b"x")), form(('name="f"', b"1")), b'file"\r\n\r\n', b"\r\n--boundary--"]
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.binary(max_size=200) | st.sampled_from([*NEARLY_BOUNDARIES, form(a_file(b"x")), b'name="file"']), max_size=9

@@ -35,8 +35,11 @@ class _Paraformer(ModelFamily):
         return frozenset({"hotwords"}) if kind == _TAKES_HOTWORDS else frozenset()
 
     def check_decode_params(self, kind: str, options: TranscribeOptions) -> None:
+        from overtone.models.paraformer.hotwords import check_hotwords
+
         if options.hotwords and "hotwords" not in self.decode_options(kind):
             raise UsageError("--hotwords takes a Paraformer with SeACo, such as paraformer-zh.")
+        check_hotwords(tuple(options.hotwords.split()))
         if options.language != "auto":
             raise UsageError("--language is for SenseVoice; a Paraformer knows the language it was made for.")
         if not options.itn:

@@ -101,6 +101,22 @@ def parameters(request: Request, known: Sequence[str]) -> dict[str, str]:
     return texts
 
 
+QUERY_ONLY = ("name", "format")
+"""Parameters that are needed before, or instead of, a form."""
+
+
+def with_fields(asked: Mapping[str, str], fields: Mapping[str, str], known: Sequence[str]) -> dict[str, str]:
+    """The query's parameters, and the fields of a form. known: names of the route's parameters.
+
+    UsageError for one that is in both, and for a field that only the query may have.
+    """
+    if twice := asked.keys() & fields.keys():
+        raise UsageError(f"{min(twice)} is given twice.")
+    if misplaced := next((name for name in QUERY_ONLY if name in fields and name in known), None):
+        raise UsageError(f"{misplaced} goes into the query, not the form.")
+    return {**asked, **fields}
+
+
 class BodyChunks(StreamingResponse):
     """An answer in pieces of files, which are closed also where the client goes before the last of them."""
 

@@ -28,6 +28,7 @@ from overtone.server.api.dependencies import (
     parameters,
     query,
     upload_body,
+    with_fields,
 )
 from overtone.server.api.schemas import JobDetail, JobFileInfo, JobFiles, JobInfo, JobSeconds
 from overtone.server.auth import Owner
@@ -98,9 +99,7 @@ async def hand_in(request: Request, server: ServerState, owner: RequestOwner) ->
     await server.jobs.check_room(Owner.name_of(owner), 0.0, announced_bytes(request))
     received = await receive(server.spool, request)
     try:
-        if twice := asked.keys() & received.fields.keys():
-            raise UsageError(f"{min(twice)} is given twice.")
-        call = _call(server, owner, {**asked, **received.fields})
+        call = _call(server, owner, with_fields(asked, received.fields, _KNOWN))
         files = await asyncio.to_thread(_files, received)
         kept: dict[str, Any] = {"options": dict(call.options), "embedding": call.embedding}
         if call.task != "emotion":

@@ -153,7 +153,7 @@ def _one_of(name: str, text: str, words: tuple[_Word, ...]) -> _Word:
 
 
 def body_of(told: Transcript, asked: OpenAIParams) -> str:
-    """The answer's body, but for subtitles, which `records.written` makes."""
+    """The answer's body, but for subtitles, which `record_formats.convert_records` makes."""
     if asked.form == "text":
         return f"{told.text}\n"
     if asked.form == "json":

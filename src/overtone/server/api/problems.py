@@ -70,7 +70,7 @@ def problem_of(error: BaseException, request_id: str) -> dict[str, Any]:
         "type": "about:blank",
         "title": title,
         "status": status,
-        "code": error.code if isinstance(error, OvertoneError) else Code.FAULT,
+        "code": str(error.code if isinstance(error, OvertoneError) else Code.FAULT),
         "detail": str(error) if told else "The service met a fault of its own; its log has it under the request's id.",
         "request_id": request_id,
     }

@@ -10,9 +10,16 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from overtone.errors import Code, RefusedError, UsageError
+from overtone.errors import Code, RefusedError
 from overtone.results import Timings
-from overtone.server.api.dependencies import LINES, RequestOwner, ServerState, cancel_on_disconnect, parameters
+from overtone.server.api.dependencies import (
+    LINES,
+    RequestOwner,
+    ServerState,
+    cancel_on_disconnect,
+    parameters,
+    with_fields,
+)
 from overtone.server.auth import Owner
 from overtone.server.inference.admission import Ticket
 from overtone.server.inference.request import InferenceRequest
@@ -63,9 +70,7 @@ def receive_upload(
             files = brought.files
             if len(files) > 1:
                 raise RefusedError("it takes one file at a time; send several as a job.", code=Code.BAD_REQUEST)
-            if twice := asked.keys() & brought.fields.keys():
-                raise UsageError(f"{min(twice)} is given twice.")
-            texts = {**asked, **brought.fields}
+            texts = with_fields(asked, brought.fields, known)
             return UploadRequest(request, files[0], texts, call(server, owner, texts), ticket)
         except BaseException:
             ticket.lapse()

@@ -1,6 +1,6 @@
 """The way through the service, the same for HTTP, live streams, jobs and the page.
 
-upload → cache → admission → a thread that decodes, submits and waits → the answer, kept
+admission → upload → cache → a thread that decodes, submits and waits → the answer, kept
 """
 
 from __future__ import annotations
