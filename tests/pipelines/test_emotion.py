@@ -349,7 +349,7 @@ def test_a_halved_batch_is_noted_in_the_results_it_was_for(small_checkpoint: Pat
 def test_a_recognizer_that_is_forgotten_ends_its_thread(small_checkpoint: Path) -> None:
     own = EmotionRecognizer(str(small_checkpoint))
     thread = own.runtime.engine.workers[0]._thread
-    assert own(EXAMPLES / "angry.wav").ok  # its worker has a batch behind it, whose futures knew the recogniser
+    assert own(EXAMPLES / "angry.wav").ok  # its worker has a batch behind it, whose futures knew the recognizer
     assert next(own.stream([str(EXAMPLES / "angry.wav")])).ok
     del own
     gc.collect()

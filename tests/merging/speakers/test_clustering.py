@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from helpers.paths import TESTS
 from helpers.speaking import shares_right, speaking
-from overtone.merging.speakers.clustering import EXACT, MIN_WINDOWS, cluster, joined, renumbered
+from overtone.merging.speakers.clustering import EXACT, MIN_WINDOWS, cluster, merge_same_voices, renumbered
 from overtone.merging.speakers.kmeans import kmeans
 from overtone.merging.speakers.spectral import spectral
 
@@ -71,7 +71,7 @@ def test_voices_too_much_alike_are_joined_as_by_funasr(
     embeddings, _ = speaking(80, speakers, seed=seed, noise=noise)
     labels = renumbered(np.random.default_rng(seed).integers(0, 5, 80)).astype(np.intp)
     wanted = backend.merge_by_cos(labels.copy(), torch.from_numpy(embeddings), same)
-    np.testing.assert_array_equal(joined(embeddings, labels, same), wanted)
+    np.testing.assert_array_equal(merge_same_voices(embeddings, labels, same), wanted)
 
 
 def test_fewer_windows_than_that_are_one_voice() -> None:
