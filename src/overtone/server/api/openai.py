@@ -34,7 +34,7 @@ _PROPERTIES: dict[str, Any] = {
     "file": {"type": "string", "format": "binary", "description": "What FFmpeg reads."},
     "model": {"type": "string", "description": "`whisper-1`, or the transcriber's name; see /v1/models."},
     "language": {"type": "string", "enum": [*LANGUAGES, ""], "description": "Of the speech. Default: found out."},
-    "prompt": {"type": "string", "description": "Words to listen for, where the recogniser can."},
+    "prompt": {"type": "string", "description": "Words to listen for, where the recognizer can."},
     "keywords[]": {**_TEXTS, "description": "The same."},
     "response_format": {"type": "string", "enum": list(FORMS), "default": FORMS[0]},
     "temperature": {"type": "number", "minimum": 0, "maximum": 1, "description": "Changes nothing."},

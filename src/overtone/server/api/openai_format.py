@@ -116,13 +116,13 @@ def _options(texts: Mapping[str, str], transcriber: Transcriber) -> tuple[dict[s
         if "language" in supported:
             options["language"] = language
         else:
-            warnings.append("language was left out: this recogniser knows only the language that it was made for.")
+            warnings.append("language was left out: this recognizer knows only the language that it was made for.")
     words = [*texts.get("prompt", "").split(), *texts.get("keywords[]", "").split()]
     if words:
         if "hotwords" in supported:
             options["hotwords"] = " ".join(dict.fromkeys(words))
         else:
-            warnings.append("prompt and keywords were left out: this recogniser listens for no words.")
+            warnings.append("prompt and keywords were left out: this recognizer listens for no words.")
     return options, tuple(warnings)
 
 

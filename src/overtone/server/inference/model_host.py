@@ -112,7 +112,7 @@ class ModelSupervisor:
         found = self._now.transcriber
         if found is None:
             raise RefusedError(
-                "this service writes nothing down; start it with --transcriber sensevoice, or another recogniser.",
+                "this service writes nothing down; start it with --transcriber sensevoice, or another recognizer.",
                 code=Code.UNKNOWN,
             )
         return found
