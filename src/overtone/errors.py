@@ -44,6 +44,8 @@ class Code(str, Enum):
     CLOSED = "closed"
     DEADLINE = "deadline"
     DECODER_DIED = "decoder_died"
+    DECODER_MEMORY = "decoder_memory"
+    DECODER_TIME = "decoder_time"
     DEVICE = "device"
     DEVICE_LOST = "device_lost"
     DIED = "died"
@@ -111,7 +113,6 @@ _RETRYABLE = frozenset(
         Code.BUSY,
         Code.CANCELLED,
         Code.DEADLINE,
-        Code.DECODER_DIED,
         Code.DOWNLOAD,
         Code.GONE,
         Code.LOST,
@@ -198,7 +199,8 @@ class InputError(OvertoneError):
     Notes
     -----
     Codes: not_found, unreadable, empty, not_audio, no_audio, bad_samples, bad_rate, too_many_channels, directory_loop,
-    too_short, too_long, bad_list, decoder_died; silence, where something is made of speech alone; model_failed and
+    too_short, too_long, bad_list, decoder_died,
+    decoder_time, decoder_memory; silence, where something is made of speech alone; model_failed and
     fault, where the input met a fault of the model's or of Overtone's own.
     """
 

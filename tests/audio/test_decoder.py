@@ -79,7 +79,7 @@ def test_a_call_that_pyav_does_not_know_is_no_fault_of_the_audio(
     monkeypatch.setattr(av, "open", unlike)
     with pytest.raises(kind, match="unexpected keyword"):
         Decoder(wav16(voice(0.1)))
-    with EmotionRecognizer("tiny") as recognizer:
+    with EmotionRecognizer("tiny", decode="threads") as recognizer:
         (result,) = recognizer.stream([wav16(voice(0.1))])
     assert result.error is not None
     assert result.error.code == "fault"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -16,7 +18,7 @@ from helpers.audio_files import encoded, voice, wav, wav16
 from helpers.clips import EXAMPLES
 from overtone import EmotionRecognizer
 from overtone.audio import Decoder, DecoderPool, Readable
-from overtone.errors import DeviceError, InputError, UsageError
+from overtone.errors import InputError, UsageError
 from overtone.types import Audio
 
 
@@ -73,13 +75,14 @@ def test_samples_and_what_is_said_of_them_are_the_same(
 def test_an_error_there_is_the_same_error_here(
     pool: DecoderPool, tmp_path: Path, make: Callable[[Path], str | Path]
 ) -> None:
+    good = written(tmp_path / "good.wav", wav16(voice(1.0)))
+    decoded(good, pool)
     errors = []
     for where in (pool, None):
         with pytest.raises(InputError) as caught:
             decoded(make(tmp_path), where)
         errors.append((str(caught.value), caught.value.code))
     assert errors[0] == errors[1]
-    good = written(tmp_path / "good.wav", wav16(voice(1.0)))
     at_work = children()
     assert decoded(good, pool)[0].shape == (1, 16_000)
     assert children() == at_work  # the process that met the error serves on
@@ -131,12 +134,65 @@ def test_little_is_decoded_ahead(pool: DecoderPool, tmp_path: Path) -> None:
         assert process.io_counters().read_chars - had_read < path.stat().st_size / 10
 
 
-def test_what_is_no_path_is_decoded_here(pool: DecoderPool, tmp_path: Path) -> None:
+class Piped:
+    """A file that cannot seek, and has no place in the system."""
+
+    def __init__(self, data: bytes) -> None:
+        self._left = io.BytesIO(data)
+
+    def read(self, size: int) -> bytes:
+        return self._left.read(min(size, 1000))
+
+
+@pytest.mark.parametrize("make", FILES.values(), ids=FILES)
+def test_bytes_and_files_of_any_kind_are_decoded_there_too(
+    pool: DecoderPool, tmp_path: Path, make: Callable[[], bytes]
+) -> None:
+    data = make()
+    path = written(tmp_path / "call.bin", b"before" + data)
+    expected = decoded(data, None)[0]
+    with open(path, "rb") as buffered, open(path, "rb", buffering=0) as raw:
+        for source in (io.BytesIO(data), data, buffered, raw):
+            if source in (buffered, raw):
+                source.read(6)  # type: ignore[union-attr] # it is read from where it stands
+            assert np.array_equal(decoded(source, pool)[0], expected)
+        assert not buffered.closed
+        assert not raw.closed
+    piped = decoded(Piped(data), pool)[0]  # type: ignore[arg-type]
+    assert np.array_equal(piped, decoded(Piped(data), None)[0])  # type: ignore[arg-type]
+
+
+def test_a_faulty_file_object_gives_the_error_that_it_gives_here(pool: DecoderPool) -> None:
+    class Broken:
+        def read(self, size: int) -> Any:
+            raise OSError("the tape is torn")
+
+    class Text:
+        def read(self, size: int) -> Any:
+            return "text"
+
+    for source in (Broken(), Text(), io.BytesIO()):
+        errors = []
+        for where in (pool, None):
+            with pytest.raises(InputError) as caught:
+                decoded(source, where)  # type: ignore[arg-type]
+            errors.append((str(caught.value), caught.value.code))
+        assert errors[0] == errors[1]
+
+
+def test_an_interrupt_while_a_file_object_is_read_is_raised(pool: DecoderPool) -> None:
+    class Interrupted:
+        def read(self, size: int) -> bytes:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        decoded(Interrupted(), pool)  # type: ignore[arg-type]
+    assert decoded(wav16(voice(1.0)), pool)[0].shape == (1, 16_000)
+
+
+def test_an_array_is_decoded_here(pool: DecoderPool) -> None:
     before = children()
-    data = wav16(voice(1.0))
-    with open(written(tmp_path / "a.wav", data), "rb") as file:
-        for source in (data, file, Audio(voice(1.0)[0], 16_000)):
-            assert decoded(source, pool)[0].shape == (1, 16_000)
+    assert decoded(Audio(voice(1.0)[0], 16_000), pool)[0].shape == (1, 16_000)
     assert children() == before
 
 
@@ -157,7 +213,7 @@ def test_a_pool_that_is_closed_breaks_off_and_takes_no_more(tmp_path: Path) -> N
         waiting = threading.Thread(target=second)
         waiting.start()
         pool.close()
-        with pytest.raises(InputError, match="died"):
+        with pytest.raises(UsageError, match="closed"):
             list(blocks)
     waiting.join(10)
     assert said == [UsageError]
@@ -168,8 +224,8 @@ def test_answers_are_the_same_and_closing_ends_the_processes(
     small_checkpoint: Path, recognizer: EmotionRecognizer
 ) -> None:
     before = children()
-    with EmotionRecognizer(str(small_checkpoint), memory="4GiB") as own:
-        own._ingestor._pool = DecoderPool(2)  # on a GPU, --decode-processes 2
+    with EmotionRecognizer(str(small_checkpoint), memory="4GiB", decoders=2) as own:
+        assert len(children() - before) == 1  # started beside the model's load
         sources = [EXAMPLES / "angry.wav", EXAMPLES / "none.wav", EXAMPLES / "call.mp3"]
         ours = list(own.stream(sources))
         assert len(children() - before) in (1, 2)
@@ -179,6 +235,8 @@ def test_answers_are_the_same_and_closing_ends_the_processes(
         assert str(result.error) == str(expected.error)
 
 
-def test_on_the_cpu_processes_are_refused(small_checkpoint: Path) -> None:
-    with pytest.raises(DeviceError, match="--decode-processes is for GPUs"):
-        EmotionRecognizer(str(small_checkpoint), device="cpu", decode_processes=2)
+def test_threads_decode_where_that_is_asked_for(small_checkpoint: Path) -> None:
+    before = children()
+    with EmotionRecognizer(str(small_checkpoint), memory="4GiB", decode="threads") as own:
+        assert own(EXAMPLES / "angry.wav").ok
+        assert children() == before

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from helpers.results import failed, result
+from overtone.audio import probe
 from overtone.audio.inputs import Entry, Input
 from overtone.cli.progress import ProgressBar
 
 
 def meter(to_do: Iterator[Entry] | None, decoded: list[float]) -> ProgressBar:
-    return ProgressBar(to_do, lambda: decoded[0], shown=False)
+    return ProgressBar(to_do, lambda: decoded[0], probe, shown=False)
 
 
 def test_the_pace_is_audio_hours_an_hour_and_the_time_that_is_left(tmp_path) -> None:

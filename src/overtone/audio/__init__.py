@@ -1,11 +1,12 @@
 """Decoding: whatever can be read → blocks of 16 kHz float32, streamed.
 
-    file, bytes, pipe ─ByteReader→ FFmpeg ─FileSource→ chunks ─resampled→ 16 kHz ─reblocked→ 1 s blocks
-    path ─DecoderPool→ the same in another process ─RemoteSource─↗
-    Audio ─────────────────────────────────ArraySource──↗                            └── Decoder holds it together
+    file, bytes, pipe ─DecoderPool→ in another process:
+        ByteReader→ FFmpeg ─FileSource→ chunks ─resampled→ 16 kHz ─reblocked→ 1 s blocks ─Channel→ RemoteSource ─↘
+    Audio ─ArraySource→ chunks ─resampled→ 16 kHz ─reblocked→ 1 s blocks ──────────────────────────────────→ Decoder
 
 Memory is a few blocks whatever the length and whatever a header claims. FFmpeg reads only through an open
-Python file, knows only formats that hold audio themselves (no playlists) and runs one thread per source.
+Python file, knows only formats that hold audio themselves (no playlists) and runs one thread per source. Without a
+pool all of it happens in this process.
 """
 
 from overtone.audio.corruption import MAX_FAILURES

@@ -9,7 +9,7 @@ from typing import Any
 
 import av
 
-from overtone.audio.av_errors import FAULTS, reason, unreadable
+from overtone.audio.av_errors import FAULTS, over_memory, reason, unreadable
 from overtone.audio.byte_reader import ByteReader
 from overtone.audio.wav_header import is_plain_pcm16
 from overtone.errors import Code, InputError
@@ -63,6 +63,8 @@ def open_container(feed: ByteReader, name: str) -> Any:
 def _refusal(feed: ByteReader, name: str, fault: BaseException) -> InputError:
     if feed.error is not None:
         return unreadable(name, feed.error)
+    if isinstance(fault, MemoryError):
+        return over_memory(name)
     if not feed.head:
         text = f"{name}: it is empty (no bytes to read); a file object must stand at its start"
         return InputError(text, code=Code.EMPTY)

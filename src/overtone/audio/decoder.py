@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -15,7 +14,7 @@ from overtone.audio.file_source import FileSource
 from overtone.audio.open import Readable, name_of
 from overtone.audio.reblock import reblocked
 from overtone.audio.resampler import resampled
-from overtone.audio.source import Source
+from overtone.audio.source import OnCancel, Source
 from overtone.errors import Code, InputError, UsageError
 from overtone.types import SAMPLE_RATE, Audio, Samples
 
@@ -35,20 +34,20 @@ class Probe:
     container: str
 
 
-def probe(source: Readable, name: str | None = None) -> Probe:
+def probe(source: Readable, name: str | None = None, pool: SourceOpener | None = None) -> Probe:
     """Read the header of `source`, without decoding it. A stream that cannot seek is used up by it.
 
     Raises `InputError` as `Decoder` does.
     """
-    with Decoder(source, name) as decoder:
+    with Decoder(source, name, pool) as decoder:
         return Probe(decoder.name, decoder.claimed_s, decoder.channels, decoder.rate, decoder.codec, decoder.container)
 
 
 class SourceOpener(Protocol):
-    """Opens paths in another place than this process: a `DecoderPool`."""
+    """Opens files in another place than this process: a `DecoderPool`."""
 
-    def open(self, path: str, name: str) -> Source:
-        """Open a path as a source; raises as `FileSource` does."""
+    def open(self, source: object, name: str, on_cancel: OnCancel | None = None) -> Source:
+        """Open a file as a source; raises as `FileSource` does."""
 
 
 class Decoder:
@@ -56,20 +55,27 @@ class Decoder:
 
     `name`, `channels`, `rate` (Hz, of the source), `codec`, `container`, `claimed_s` (by the header,
     or None) are known after opening; `decoded_s` and `warnings` are final after the last block.
-    `pool` opens paths in other processes (and InputError decoder_died if one dies); all else is decoded in this one.
+    `pool` decodes in other processes, all but arrays: InputError decoder_died, decoder_time and decoder_memory are of
+    those. `on_cancel` registers what ends that process. Without a pool it is done here, for files that are trusted.
 
     Opening and iterating raise `InputError` (not_found, unreadable, empty, not_audio, no_audio, bad_samples,
     bad_rate, too_many_channels) and no other error that the input could cause. Audio decoded before damage is
     kept, with a warning. Reading twice or after `close` is a `UsageError`.
     """
 
-    def __init__(self, source: Readable, name: str | None = None, pool: SourceOpener | None = None) -> None:
+    def __init__(
+        self,
+        source: Readable,
+        name: str | None = None,
+        pool: SourceOpener | None = None,
+        on_cancel: OnCancel | None = None,
+    ) -> None:
         self.name = name_of(source, name)
         self._source: Source
         if isinstance(source, Audio):
             self._source = ArraySource(source, self.name)
-        elif pool is not None and isinstance(source, str | os.PathLike):
-            self._source = pool.open(os.fsdecode(source), self.name)
+        elif pool is not None:
+            self._source = pool.open(source, self.name, on_cancel)
         else:
             self._source = FileSource(source, self.name)
         self.channels = self._source.channels

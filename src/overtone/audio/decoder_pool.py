@@ -1,25 +1,19 @@
-"""Decoding in other processes, for when one interpreter is too slow: `RemoteSource` is a source like `FileSource`."""
+"""Decoding in other processes, where a file that ends FFmpeg ends nothing else."""
 
 from __future__ import annotations
 
-import os
-import pickle
 import queue
-import subprocess
 import threading
 import weakref
-from collections.abc import Iterator
-from contextlib import suppress
-from typing import Any
+from contextlib import ExitStack
 
-from overtone.audio.source import Chunk
-from overtone.errors import Code, InputError, UsageError
-from overtone.system import subprocess_call
-from overtone.types import SAMPLE_RATE
-
-_START = "from overtone.audio.decoder_process import main; main()"
-
-_Worker = subprocess.Popen[bytes]
+from overtone.audio.decoder_channel import ChannelError
+from overtone.audio.decoder_handle import DecoderHandle
+from overtone.audio.decoder_limits import DecoderLimits
+from overtone.audio.open import opened
+from overtone.audio.remote_source import RemoteSource
+from overtone.audio.source import OnCancel
+from overtone.errors import Code, UsageError
 
 
 class DecoderPool:
@@ -28,124 +22,122 @@ class DecoderPool:
     Each serves one source at a time and is used again; one that dies, or is left in mid-source, is replaced.
     """
 
-    def __init__(self, processes: int) -> None:
-        self._free: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
+    def __init__(self, processes: int, limits: DecoderLimits | None = None) -> None:
+        self._limits = limits or DecoderLimits()
+        self._free: queue.LifoQueue[DecoderHandle | None] = queue.LifoQueue()
         for _ in range(processes):
             self._free.put(None)
-        self._workers: set[_Worker] = set()
+        self._processes: set[DecoderHandle] = set()
         self._lock = threading.Lock()
         self._closed = False
-        weakref.finalize(self, _end_all, self._workers)
+        weakref.finalize(self, _end_all, self._processes)
 
-    def open(self, path: str, name: str) -> RemoteSource:
-        """Open a path in a free process; waits for one. Raises as `FileSource` does, and UsageError once closed."""
-        worker = self._free.get()
-        fresh = worker is None or worker.poll() is not None
-        if worker is None or fresh:
-            try:
-                worker = self._started(worker)
-            except BaseException:
-                self._free.put(None)
-                raise
-        # The other process stands in the folder that this one stood in when it began.
-        whole = os.path.abspath(path) if os.path.exists(path) else path
+    def start(self) -> None:
+        """Start a process that the first source will not have to wait for."""
+        self._free.put(self._take()[0])
+
+    def open(self, source: object, name: str, on_cancel: OnCancel | None = None) -> RemoteSource:
+        """Open a path, the bytes of a file or an open binary file in a free process; waits for one.
+
+        on_cancel: registers what ends the process when the request is cancelled.
+        Raises InputError as `FileSource` does, or for its process; UsageError once closed.
+        """
+        file, owned = opened(source, name)
+        with ExitStack() as undo:
+            if owned is not None:
+                undo.callback(owned.close)
+            while True:
+                process, fresh = self._take()
+                remote = RemoteSource(self, process, file, name)
+                if on_cancel is not None:
+                    on_cancel(remote.abort)
+                try:
+                    remote.begin()
+                except ChannelError:
+                    # One that died while it waited, too lately for the system to have said so, is replaced.
+                    error = remote.died()
+                    if fresh or remote.aborted:
+                        raise error from None
+                    continue
+                remote.describe()
+                remote.on_close(undo.pop_all().close)
+                return remote
+
+    def _take(self) -> tuple[DecoderHandle, bool]:
+        """A process that is free, and whether it is a new one."""
+        process = self._free.get()
+        if process is not None and not process.dead:
+            return process, False
         try:
-            return RemoteSource(self, worker, whole, name)
-        except InputError as error:
-            if fresh or error.code != Code.DECODER_DIED:
-                raise
-        # It died while it waited, too lately for the system to have said so; that is no fault of this source.
-        return self.open(path, name)
+            if process is not None:
+                self._dismiss(process)
+            with self._lock:
+                if self._closed:
+                    raise UsageError("it was closed before this could be decoded", code=Code.CLOSED)
+                process = DecoderHandle(self._limits)
+                self._processes.add(process)
+                return process, True
+        except BaseException:
+            self._free.put(None)
+            raise
 
-    def _started(self, instead_of: _Worker | None) -> _Worker:
-        if instead_of is not None:
-            self._dismiss(instead_of)
-        with self._lock:
-            if self._closed:
-                raise UsageError("it was closed before this could be decoded", code=Code.CLOSED)
-            worker = subprocess.Popen(subprocess_call.command(_START), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-            self._workers.add(worker)
-            return worker
-
-    def release(self, worker: _Worker, *, clean: bool) -> None:
+    def release(self, process: DecoderHandle, *, clean: bool) -> None:
         """Return a process that is done with its source, or end it (not `clean`)."""
         if not clean or self._closed:
-            self._dismiss(worker)
-        self._free.put(worker if clean and not self._closed else None)
+            self._dismiss(process)
+        self._free.put(process if clean and not self._closed else None)
 
-    def _dismiss(self, worker: _Worker) -> None:
+    def _dismiss(self, process: DecoderHandle) -> None:
         with self._lock:
-            self._workers.discard(worker)
-        _end(worker)
+            self._processes.discard(process)
+        process.end()
+
+    @property
+    def closed(self) -> bool:
+        """True once it takes no more sources."""
+        return self._closed
+
+    @property
+    def pids(self) -> list[int]:
+        """Ids of the processes that there are now."""
+        with self._lock:
+            return [process.pid for process in self._processes]
 
     def close(self) -> None:
         """End all processes; sources that are still open break off."""
         with self._lock:
             self._closed = True
-            _end_all(self._workers)
+            _end_all(self._processes)
 
 
-class RemoteSource:
-    """A source that another process decodes, and resamples: its chunks come at 16 kHz whatever `rate` says."""
+class DecoderPools:
+    """A pool for sources that somebody waits for, and one for background work, which may hold its processes for long.
 
-    exact = False  # the claim was compared with what was decoded in the other process
+    - `foreground`, `background`: sources decoded at once.
+    - `probes`: headers read beside the foreground's sources.
+    """
 
-    def __init__(self, pool: DecoderPool, worker: _Worker, path: str, name: str) -> None:
-        self._pool, self._worker, self._name = pool, worker, name
-        self._open, self._done = True, False
-        self.warnings: list[str] = []
-        try:
-            with suppress(BrokenPipeError):  # it died; reading says so
-                assert worker.stdin is not None
-                pickle.dump((path, name), worker.stdin)
-                worker.stdin.flush()
-            about: dict[str, Any] = self._next("opened")
-        except BaseException:
-            self.close()
-            raise
-        self.channels, self.rate = about["channels"], about["rate"]
-        self.codec, self.container, self.claimed_s = about["codec"], about["container"], about["claimed_s"]
+    def __init__(self, foreground: int, probes: int, background: int, limits: DecoderLimits) -> None:
+        self.foreground = DecoderPool(foreground + probes, limits)
+        self.background = DecoderPool(background, limits) if background else self.foreground
+        self.planned_bytes = (foreground + probes + background) * limits.process_bytes
+        """The most that all of the processes may hold."""
 
-    def chunks(self) -> Iterator[Chunk]:
-        while (block := self._next("block")) is not None:
-            self.channels = len(block)
-            yield SAMPLE_RATE, block
+    def start(self) -> None:
+        """Start a process that the first source will not have to wait for."""
+        self.foreground.start()
 
-    def _next(self, wanted: str) -> Any:
-        """The next message of the process, None at the end. Raises its errors, and InputError if it is gone."""
-        try:
-            assert self._worker.stdout is not None
-            kind, what = pickle.load(self._worker.stdout)
-        except (EOFError, OSError, ValueError, pickle.UnpicklingError):
-            _end(self._worker)
-            text = f"{self._name}: the process that decoded it died (exit {self._worker.returncode}); run it again"
-            raise InputError(text, code=Code.DECODER_DIED) from None
-        self._done = kind in ("done", "error")
-        if kind == "error":
-            raise what
-        if kind == "done":
-            self.warnings += what
-            return None
-        assert kind == wanted
-        return what
+    @property
+    def pids(self) -> list[int]:
+        """Ids of the processes that there are now."""
+        return sorted({*self.foreground.pids, *self.background.pids})
 
     def close(self) -> None:
-        """Return the process to the pool. May be called twice."""
-        if self._open:
-            self._open = False
-            self._pool.release(self._worker, clean=self._done)
+        """End all processes; sources that are still open break off."""
+        self.foreground.close()
+        self.background.close()
 
 
-def _end(worker: _Worker) -> None:
-    if worker.poll() is None:
-        worker.kill()
-    worker.wait()
-    for pipe in (worker.stdin, worker.stdout):
-        if pipe is not None:
-            with suppress(OSError, ValueError):  # unsent bytes have nobody to go to; a reader may stand in it
-                pipe.close()
-
-
-def _end_all(workers: set[_Worker]) -> None:
-    while workers:
-        _end(workers.pop())
+def _end_all(processes: set[DecoderHandle]) -> None:
+    while processes:
+        processes.pop().end()

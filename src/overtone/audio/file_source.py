@@ -11,7 +11,7 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.stream import Discard
 
-from overtone.audio.av_errors import FAULTS, faults_as, reason, unreadable
+from overtone.audio.av_errors import FAULTS, faults_as, over_memory, reason, unreadable
 from overtone.audio.byte_reader import ByteReader
 from overtone.audio.container import open_container
 from overtone.audio.corruption import Corruption
@@ -46,7 +46,7 @@ class FileSource:
             raise
 
     def _describe(self) -> None:
-        with faults_as(Code.NO_AUDIO, f"{self.name}: its audio cannot be decoded; convert it to WAV or FLAC"):
+        with faults_as(Code.NO_AUDIO, self.name, "its audio cannot be decoded; convert it to WAV or FLAC"):
             streams = self._container.streams
             self._stream = streams.best("audio")
             if self._stream is None:
@@ -91,17 +91,22 @@ class FileSource:
             try:
                 chunk = to_float(frame)
             except FAULTS as fault:
-                self._damage.record_failure(self._seconds, reason(fault))
+                self._failed(fault)
                 continue
             if not self.codec.startswith("pcm_") and not np.isfinite(chunk).all():
-                self._damage.record_failure(
-                    self._seconds, "the decoder made NaN"
-                )  # of damage; a PCM file's NaN is its own
+                # Of damage; a PCM file's NaN is its own.
+                self._damage.record_failure(self._seconds, "the decoder made NaN")
                 continue
             self._damage.record_success()
             yield rate, chunk
             self._seconds += chunk.shape[1] / rate
         self._report()
+
+    def _failed(self, fault: BaseException) -> None:
+        """Count a fault as damage. InputError where it is want of memory, which the rest of the file would meet too."""
+        if isinstance(fault, MemoryError):
+            raise over_memory(self.name) from None
+        self._damage.record_failure(self._seconds, reason(fault))
 
     def _frames(self) -> Iterator[AudioFrame]:
         for packet in self._packets():
@@ -110,7 +115,7 @@ class FileSource:
             except av.error.EOFError:
                 continue  # a decoder that was flushed before
             except FAULTS as fault:
-                self._damage.record_failure(self._seconds, reason(fault))
+                self._failed(fault)
             else:
                 yield from frames
 
@@ -122,7 +127,7 @@ class FileSource:
             try:
                 packet = next(packets, None)
             except FAULTS as fault:
-                self._damage.record_failure(self._seconds, reason(fault))
+                self._failed(fault)
                 packets = self._container.demux(self._stream)
                 continue
             finally:

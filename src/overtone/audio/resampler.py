@@ -48,19 +48,19 @@ class Resampler:
 
     def __init__(self, channels: int, rate: int, name: str) -> None:
         self._channels, self._rate = channels, rate
-        self._refusal = f"{name}: {rate} Hz could not be resampled to 16 kHz"
+        self._name, self._refusal = name, f"{rate} Hz could not be resampled to 16 kHz"
         # A count instead of a layout: nothing is remixed, and every count up to 64 has one.
         self._layout = f"{channels} channels"
         self._converter: SampleConverter | None = None
         if rate != SAMPLE_RATE:
-            with faults_as(Code.BAD_RATE, self._refusal):
+            with faults_as(Code.BAD_RATE, self._name, self._refusal):
                 self._converter = SampleConverter(self._layout, rate, "flt", SAMPLE_RATE, "flt")
 
     def push(self, array: Samples) -> Samples:
         """Take samples; return those that are ready, which may be none."""
         if self._converter is None:
             return array
-        with faults_as(Code.BAD_RATE, self._refusal):
+        with faults_as(Code.BAD_RATE, self._name, self._refusal):
             packed = np.ascontiguousarray(array.T).reshape(1, -1)
             frame = AudioFrame.from_ndarray(packed, format="flt", layout=self._layout)
             frame.sample_rate = self._rate
@@ -70,7 +70,7 @@ class Resampler:
         """The samples left in the filter."""
         if self._converter is None:
             return self._joined([])
-        with faults_as(Code.BAD_RATE, self._refusal):
+        with faults_as(Code.BAD_RATE, self._name, self._refusal):
             return self._joined(self._converter.push(None))
 
     def _joined(self, frames: list[AudioFrame]) -> Samples:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -26,6 +26,10 @@ MAX_PIECE = 65_536
 
 Chunk = tuple[int, Samples]
 """A rate in Hz and the samples at that rate, (channels, n)."""
+
+
+OnCancel = Callable[[Callable[[], None]], None]
+"""Registers a function that is called once when a request is cancelled, and at once if it is already."""
 
 
 class Source(Protocol):

@@ -18,6 +18,7 @@ from overtone.errors import UsageError
 from overtone.output.formats import FORMATS, Sink, check_sink, existing_output, open_sink
 from overtone.output.records import Level
 from overtone.output.resume import key_of, resume_from
+from overtone.pipelines.base import Pipeline
 from overtone.results import Result
 
 # typer reads annotations at run time, where `X | None` needs Python 3.10's own types; Optional says the same.
@@ -117,17 +118,18 @@ class BatchRun:
         run: Callable[[], Iterable[_Result]],
         sink: Sink,
         done: set[str],
+        pipeline: Pipeline[Any, Any, _Result],
         *,
-        decoded_s: Callable[[], float],
         first: Callable[[_Result], None] = lambda _: None,
     ) -> int:
         """Write every result. Returns the exit code.
 
-        run: begins the run. first: called with a result before its line is written: where that stands, everything of
-        the input stands.
+        run: begins the run, with `pipeline`. first: called with a result before its line is written: where that
+        stands, everything of the input stands.
         """
         shown = not self.quiet and not self.is_interactive and sys.stderr.isatty()
-        with ProgressBar(self._counted(done), decoded_s, shown=shown) as meter:
+        to_do = self._counted(done)
+        with ProgressBar(to_do, lambda: pipeline.decoded_s, pipeline.probe, shown=shown) as meter:
             for result in run():
                 if result.ok:
                     first(result)

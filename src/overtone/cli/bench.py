@@ -8,7 +8,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -16,7 +16,7 @@ from typing import Annotated, Any, Optional
 import typer
 from rich.markup import escape
 
-from overtone.audio import probe
+from overtone.audio import DecoderPool, probe
 from overtone.audio.inputs import FailedInput, expand
 from overtone.batching.policy import longest_segment
 from overtone.cli import console
@@ -127,17 +127,20 @@ def _bundled(folder: Path) -> Iterator[_Clip]:
 
 
 def _named(files: list[str]) -> Iterator[_Clip]:
-    for entry in expand(files):
-        name = console.last_characters(entry.source)
-        if isinstance(entry, FailedInput):
-            yield _Clip(name, entry.source, error=entry.error)
-        elif entry.path is None:
-            raise UsageError("bench reads every input several times, which standard input does not allow; name files.")
-        else:
-            try:
-                yield _Clip(name, str(entry.path), probe(entry.path).claimed_s or 0.0)
-            except InputError as error:
-                yield _Clip(name, str(entry.path), error=error)
+    with closing(DecoderPool(1)) as pool:
+        for entry in expand(files):
+            name = console.last_characters(entry.source)
+            if isinstance(entry, FailedInput):
+                yield _Clip(name, entry.source, error=entry.error)
+            elif entry.path is None:
+                raise UsageError(
+                    "bench reads every input several times, which standard input does not allow; name files."
+                )
+            else:
+                try:
+                    yield _Clip(name, str(entry.path), probe(entry.path, pool=pool).claimed_s or 0.0)
+                except InputError as error:
+                    yield _Clip(name, str(entry.path), error=error)
 
 
 def _row_of(clip: _Clip, contenders: Mapping[str, BenchmarkWorker], repeats: int, until: float) -> dict[str, Any]:

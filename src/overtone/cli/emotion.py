@@ -66,7 +66,7 @@ def _run(job: BatchRun, options: Options, embeddings: str | None, plot: str | No
         def run() -> Iterator[EmotionResult]:
             return recognizer.stream(_entries(job, done, plots), envelope=plots is not None)
 
-        return job.write(run, sink, done, decoded_s=lambda: recognizer.decoded_s, first=first)
+        return job.write(run, sink, done, recognizer, first=first)
 
 
 def _entries(job: BatchRun, done: set[str], plots: Plots | None) -> Iterator[Entry]:

@@ -65,7 +65,7 @@ def plan(inputs: Inputs, format: As = "table", **options: Any) -> int:
                     console.print_error(forecast.error)
         return 1 if any(forecast.error for forecast in forecasts) else 0
     finally:
-        started.engine.close()
+        started.close()
 
 
 def _forecasts(inputs: list[str], started: runtime.Runtime) -> Iterator[_Forecast]:
@@ -76,7 +76,7 @@ def _forecasts(inputs: list[str], started: runtime.Runtime) -> Iterator[_Forecas
             yield _Forecast(entry.source)
         else:
             try:
-                found = probe(entry.path)
+                found = probe(entry.path, pool=started.decoder_pool())
             except InputError as error:
                 yield _Forecast(entry.source, error=str(error))
                 continue

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
-from overtone.audio import probe
+from overtone.audio import Probe
 from overtone.audio.inputs import Entry, FailedInput
 from overtone.cli import console
 from overtone.errors import InputError
@@ -25,11 +25,19 @@ class ProgressBar:
 
     - `to_do`: the inputs of this run, None if they cannot be counted; their headers are read in a separate thread, so
       that the run starts at once.
+    - `probe`: reads the header of a path.
     - `decoded_s`: seconds of audio decoded so far, which move while a single long file is under way.
     """
 
-    def __init__(self, to_do: Iterator[Entry] | None, decoded_s: Callable[[], float], *, shown: bool) -> None:
-        self._to_do = to_do
+    def __init__(
+        self,
+        to_do: Iterator[Entry] | None,
+        decoded_s: Callable[[], float],
+        probe: Callable[[str], Probe],
+        *,
+        shown: bool,
+    ) -> None:
+        self._to_do, self._probe = to_do, probe
         self._decoded_s = decoded_s
         self._shown = shown
         self._began = time.perf_counter()
@@ -79,7 +87,7 @@ class ProgressBar:
             self._expected_files += 1
             if not isinstance(entry, FailedInput) and entry.path is not None and os.path.isfile(entry.path):
                 with suppress(InputError):
-                    self._expected_s += probe(entry.path).claimed_s or 0.0
+                    self._expected_s += self._probe(entry.path).claimed_s or 0.0
         self._counted = True
 
     def _refresh(self) -> None:

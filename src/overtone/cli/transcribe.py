@@ -41,6 +41,4 @@ def _run(job: BatchRun, options: TranscribeOptions, detail: Detail) -> int:
         transcriber = stack.enter_context(Transcriber.with_options(options))
         done = job.recovered(transcriber.runtime, detail, models=transcriber.models)
         sink = stack.enter_context(job.sink(TranscriptTable, form))
-        return job.write(
-            lambda: transcriber.stream(job.entries(done)), sink, done, decoded_s=lambda: transcriber.decoded_s
-        )
+        return job.write(lambda: transcriber.stream(job.entries(done)), sink, done, transcriber)

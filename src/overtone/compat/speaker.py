@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from overtone.audio import Decoder, Readable, name_of
+from overtone.audio import Decoder, DecoderPool, Readable, name_of
 from overtone.compat.arguments import validate_arguments
 from overtone.compat.inputs import named, tensor
 from overtone.compat.standalone import StandaloneModel, answers
@@ -43,15 +43,15 @@ class SpeakerAdapter(StandaloneModel):
         return answers(inputs, self._answer, progress)
 
     def _answer(self, _: str, source: Readable) -> dict[str, Any]:
-        features = fbank(_samples(source), window="povey", scale=1.0)
+        features = fbank(_samples(source, self._pool), window="povey", scale=1.0)
         features = features - features.mean(axis=0)
         found = self._run("speaker", {"features": np.ascontiguousarray(features[None])})
         return {"spk_embedding": tensor(np.array(found["embeddings"], np.float32))}
 
 
-def _samples(source: Readable) -> Samples:
+def _samples(source: Readable, pool: DecoderPool | None) -> Samples:
     blocks: list[Samples] = []
-    with Decoder(source) as decoder:
+    with Decoder(source, pool=pool) as decoder:
         for block in decoder.blocks():
             blocks.append(block)
             if decoder.decoded_s > _MAX_S:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from overtone.engine.loader import load_graphs
+from overtone.engine.runtime import single_decoder
 from overtone.models.checkpoints import Checkpoint
 from overtone.options import loading
 from overtone.options.emotion import Options
@@ -26,11 +27,14 @@ class StandaloneModel:
         made = loading.load(Options, model=str(checkpoint.folder), **options)
         graphs = load_graphs(checkpoint, made, resolve_device(made.device), made.threads or 1)
         self._run = LockedGraphs(graphs)
+        self._pool = single_decoder(made)
         self.folder: Path = checkpoint.folder
 
     def close(self) -> None:
         """Free the model."""
         self._run.close()
+        if self._pool is not None:
+            self._pool.close()
 
 
 def answers(

@@ -62,7 +62,7 @@ class StreamingAdapter(StandaloneModel):
         """Tokens of a whole stream."""
         stream = self._model.stream(self._run)
         tokens: list[int] = []
-        with Decoder(source) as decoder:
+        with Decoder(source, pool=self._pool) as decoder:
             for block in decoder.blocks():
                 tokens += stream.push(block).tokens.tolist()
         tokens += stream.finish().tokens.tolist()

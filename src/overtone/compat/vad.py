@@ -110,7 +110,7 @@ class VadAdapter(StandaloneModel):
     def _of_file(self, source: Readable, options: VadOptions) -> Spans:
         stream, detector = self._vad.stream(self._run), EndpointDetector(options)
         spans: Spans = []
-        with Decoder(source) as decoder:
+        with Decoder(source, pool=self._pool) as decoder:
             for block in decoder.blocks():
                 scores = stream.push(block)
                 spans += detector.push(scores.silence, scores.decibels)

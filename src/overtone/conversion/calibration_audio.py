@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from itertools import chain, islice
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from overtone.audio import Decoder
+from overtone.audio import Decoder, DecoderPool
 from overtone.audio.inputs import Entry, FailedInput, expand
 from overtone.errors import Code, InputError, UsageError
 from overtone.system.assets import asset
@@ -35,7 +36,8 @@ def windows(audio: Sequence[str], part: Part) -> list[Samples]:
     """
     if not audio:
         return list(_cut(str(bundled_path(part))))
-    found = list(islice(chain.from_iterable(map(_of, expand(list(audio)))), 2 * _MOST))
+    with closing(DecoderPool(1)) as pool:
+        found = list(islice(chain.from_iterable(_of(entry, pool) for entry in expand(list(audio))), 2 * _MOST))
     chosen = found[0::2] if part == "calibration" else found[1::2]
     if not chosen:
         raise InputError(
@@ -56,17 +58,17 @@ def describe(audio: Sequence[str]) -> str:
     return ", ".join(audio) if audio else "bundled acted German"
 
 
-def _of(source: Entry) -> Iterator[Samples]:
+def _of(source: Entry, pool: DecoderPool) -> Iterator[Samples]:
     if isinstance(source, FailedInput):
         raise source.error
     if source.path is None:
         raise UsageError("standard input cannot be read twice, as calibration and as what agreement is measured on.")
-    return _cut(str(source.path), source.source)
+    return _cut(str(source.path), source.source, pool)
 
 
-def _cut(path: str, name: str | None = None) -> Iterator[Samples]:
+def _cut(path: str, name: str | None = None, pool: DecoderPool | None = None) -> Iterator[Samples]:
     length, pending = round(WINDOW_S * SAMPLE_RATE), np.zeros(0, np.float32)
-    with Decoder(path, name) as decoder:
+    with Decoder(path, name, pool) as decoder:
         for block in decoder.blocks():
             pending = np.concatenate([pending, block])
             while len(pending) >= length:

@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from overtone.audio.decoder_limits import limits_for
+from overtone.audio.decoder_pool import DecoderPool, DecoderPools
 from overtone.batching.memory_plan import Plan
 from overtone.batching.policy import longest_segment
 from overtone.batching.queue import SegmentQueue
@@ -15,13 +17,12 @@ from overtone.engine.device_model import DeviceModel, device_budget
 from overtone.engine.engine import Engine
 from overtone.engine.model_instance import ModelInstance
 from overtone.engine.worker import Worker
-from overtone.errors import DeviceError
 from overtone.models import checkpoints
 from overtone.models.family import Role
 from overtone.models.registry import check_role
 from overtone.options.emotion import Options
 from overtone.system.devices import resolve_devices
-from overtone.system.machine import usable_cpus
+from overtone.system.machine import held_bytes, usable_cpus
 from overtone.system.profiler import NULL_PROFILER, Profiler
 from overtone.system.semaphore import FifoSemaphore
 
@@ -36,12 +37,13 @@ class ReservedCapacity:
     """Capacity to reserve for work outside the offline decoders: background jobs, live streams, caches.
 
     background, live: sources cut at the same time, of background jobs and of live speech. resident_bytes: of what else
-    the process will hold, such as a cache.
+    the process will hold, such as a cache. probes: headers read at the same time, beside the sources that are decoded.
     """
 
     background: int = 0
     live: int = 0
     resident_bytes: int = 0
+    probes: int = 0
 
 
 NO_RESERVE = ReservedCapacity()
@@ -57,6 +59,7 @@ class Runtime:
     threads: int
     decoders: int
     reserve: ReservedCapacity = NO_RESERVE
+    decoder_pools: DecoderPools | None = None
 
     @property
     def model(self) -> ModelInstance:
@@ -78,6 +81,16 @@ class Runtime:
         """Samples of the longest segment that cutting gives: a cap on batches is a cap on segments."""
         return longest_segment(self.options.longest_s, self.options.batch_size_s)
 
+    @property
+    def held_bytes(self) -> int:
+        """Resident memory of this process, and of those that decode for it."""
+        return held_bytes(() if self.decoder_pools is None else self.decoder_pools.pids)
+
+    def decoder_pool(self, *, background: bool = False) -> DecoderPool | None:
+        """The processes that decode for a source; None where threads do."""
+        pools = self.decoder_pools
+        return None if pools is None else pools.background if background else pools.foreground
+
     def for_role(self, role: Role, options: Options) -> Runtime:
         """One of the other models as the main one, for a separate pipeline; closing that leaves this one running.
 
@@ -86,7 +99,9 @@ class Runtime:
         return replace(self, options=options, role=role, models={role: self.models[role]})
 
     def close(self, *, drain: bool = True) -> None:
-        """Finish the queue (without `drain`: drop it) and free every model."""
+        """Finish the queue (without `drain`: drop it), free every model and end the processes that decode."""
+        if self.decoder_pools is not None:
+            self.decoder_pools.close()
         engines = [model.engine for model in self.models.values()]
         for engine in engines:
             engine.stop(drain=drain)
@@ -98,8 +113,19 @@ class Runtime:
 
 def decoder_count(options: Options) -> int:
     """Sources decoded at once. Files that run whole are held whole, so one at a time."""
-    # A process that decodes is driven by a thread.
-    return 1 if options.whole else options.decoders or max(min(_MOST_DECODERS, usable_cpus()), options.decode_processes)
+    return 1 if options.whole else options.decoders or min(_MOST_DECODERS, usable_cpus())
+
+
+def decoder_pools(options: Options, reserve: ReservedCapacity) -> DecoderPools | None:
+    """The processes that decode, none of them started yet; None where threads do."""
+    if options.decode == "threads":
+        return None
+    return DecoderPools(decoder_count(options), reserve.probes, reserve.background, limits_for(options.memory_bytes))
+
+
+def single_decoder(options: Options) -> DecoderPool | None:
+    """A process that decodes one source after the other, not started yet; None where threads decode."""
+    return None if options.decode == "threads" else DecoderPool(1, limits_for(options.memory_bytes))
 
 
 def start(
@@ -120,9 +146,15 @@ def start(
     """
     wanted = {role: options, **(more or {})}
     threads = options.threads or usable_cpus()
-    # PyTorch keeps a number of threads for each thread; this one is nobody's.
-    instances = _in_thread(lambda: _load_models(wanted, threads, reserve, profiler))
-    return Runtime(options, role, instances, threads, decoder_count(options), reserve)
+    with ExitStack() as undo:
+        if (pools := decoder_pools(options, reserve)) is not None:
+            undo.callback(pools.close)
+            pools.start()  # while the model loads
+            reserve = replace(reserve, resident_bytes=reserve.resident_bytes + pools.planned_bytes)
+        # PyTorch keeps a number of threads for each thread; this one is nobody's.
+        instances = _in_thread(lambda: _load_models(wanted, threads, reserve, profiler))
+        undo.pop_all()
+    return Runtime(options, role, instances, threads, decoder_count(options), reserve, pools)
 
 
 def _load_models(
@@ -135,7 +167,7 @@ def _load_models(
         for role, options in wanted.items():
             checkpoint = checkpoints.find(options.model, hub=options.hub)
             check_role(checkpoint, role)
-            for device in _devices(options):
+            for device in resolve_devices(options.device):
                 budgets.setdefault(device, device_budget(options, device))
                 model = DeviceModel(options.replace(device=device), checkpoint, threads, budgets[device])
                 undo.callback(model.close)
@@ -156,16 +188,6 @@ def _load_models(
         engine = Engine(workers, queue)
         instances[role] = ModelInstance(checkpoint.name, checkpoint.folder, its[0].backend.task, engine)
     return instances
-
-
-def _devices(options: Options) -> list[str]:
-    devices = resolve_devices(options.device)
-    if options.decode_processes and "cpu" in devices:
-        raise DeviceError(
-            "--decode-processes is for GPUs: on the CPU the model takes the time, and --memory bounds this process "
-            "alone; leave it out."
-        )
-    return devices
 
 
 def _plan(model: DeviceModel, everything: Sequence[DeviceModel], reserve: ReservedCapacity) -> Plan:

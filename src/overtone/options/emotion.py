@@ -45,8 +45,9 @@ class Options:
         Threads of the model on a CPU; None takes the cores that this process may use.
     decoders
         Sources decoded at once.
-    decode_processes
-        Processes that decode files, for a GPU; 0 decodes in threads.
+    decode
+        `processes`: files are decoded in processes, which one that breaks FFmpeg ends alone; `threads`: within this
+        process, for files that are trusted.
     segment
         `vad` cuts audio longer than `max_segment` where speech pauses; `window` cuts `window` seconds every `hop`;
         `none` runs a file whole.
@@ -104,8 +105,9 @@ class Options:
         None, "Threads of the model on a CPU. Default: the cores this process may use.", range=(1, 1024)
     )
     decoders: int | None = option(None, "Files decoded at once. Default: up to 4.", range=(1, 256))
-    decode_processes: int = option(
-        0, "Processes that decode files, for a GPU that outruns threads. 0: threads of this process.", range=(0, 256)
+    decode: Literal["processes", "threads"] = option(
+        "processes",
+        "processes: a file that breaks FFmpeg ends only its own decoding; threads: of this process, for trusted files.",
     )
     segment: SegmentMode = option(
         "vad", "vad: cut long audio where speech pauses; window: a fixed grid; none: run files whole."

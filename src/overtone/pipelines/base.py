@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
-from overtone.audio import Readable
+from overtone.audio import Probe, Readable
 from overtone.audio.inputs import FailedInput, Input
 from overtone.engine.runtime import NO_RESERVE, ReservedCapacity, Runtime
 from overtone.errors import OvertoneError, UsageError, with_source
@@ -106,6 +106,10 @@ class Pipeline(ABC, Generic[OptionsT, PooledT, ResultT]):
     def min_samples(self) -> int:
         """Fewest samples, at 16 kHz, that give an answer."""
         return self._runtime.model.task.min_samples
+
+    def probe(self, source: Readable, name: str | None = None) -> Probe:
+        """Metadata in a source's header: seconds, channels, rate. InputError where it is no audio."""
+        return self._ingestor.probe(source, name)
 
     def submit_source(
         self, source: Readable | Input, call: CallOptions[OptionsT], ctx: RequestContext

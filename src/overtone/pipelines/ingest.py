@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import CancelledError
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -12,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from overtone.audio import Decoder, DecoderPool, Readable, name_of
+from overtone.audio import Decoder, Probe, Readable, name_of, probe
 from overtone.audio.inputs import FailedInput, Input
 from overtone.batching.cost_model import Shape
 from overtone.batching.memory_plan import segmenter_bytes, suggest_budget
 from overtone.engine.runtime import Runtime
-from overtone.errors import BudgetError, OvertoneError, with_source
+from overtone.errors import BudgetError, InputError, OvertoneError, with_source
 from overtone.pipelines.channel import ChannelStream
 from overtone.pipelines.request import CallOptions, OptionsT, RequestContext
 from overtone.system.machine import standard_input
@@ -80,8 +81,7 @@ class Ingestor:
         self._profiler = runtime.engine.profiler
         self._segmenting = FifoSemaphore(runtime.decoders)
         self._background = FifoSemaphore(runtime.reserve.background or runtime.decoders)
-        processes = runtime.options.decode_processes
-        self._pool = DecoderPool(processes) if processes else None
+        self._decoding = FifoSemaphore(runtime.decoders)
         self._lock = threading.Lock()
         self._decoded_s = 0.0
 
@@ -106,7 +106,8 @@ class Ingestor:
         """
         name = name_of(source.readable, source.name)
         try:
-            with self._profiler.source(name):
+            # Of the processes that decode, one is left for reading headers.
+            with self._profiler.source(name), nullcontext() if ctx.background else self._decoding.hold(1):
                 return self._submit(pipeline, source, call, ctx)
         except OvertoneError as error:
             # The traceback holds the samples that were cut so far, and an error is kept as long as its result is.
@@ -125,7 +126,8 @@ class Ingestor:
         at = began  # opening a source is part of decoding it
         channels: list[ChannelStream[PooledT]] = []
         try:
-            with Decoder(source.readable, source.name, self._pool) as decoder:
+            pool = self._runtime.decoder_pool(background=ctx.background)
+            with Decoder(source.readable, source.name, pool, ctx.on_cancel) as decoder:
                 blocks = decoder.channel_blocks() if call.split else (block[None] for block in decoder.blocks())
                 while True:
                     block = next(blocks, None)
@@ -146,13 +148,19 @@ class Ingestor:
                     raise CancelledError
                 name, seconds = source.name, decoder.decoded_s
                 return SubmittedSource(name, source.id, call, channels, seconds, decode_s, began, decoder.warnings)
-        except BaseException:
+        except BaseException as error:
             for channel in channels:
                 channel.cancel()
+            if ctx.cancelled and isinstance(error, InputError):
+                raise CancelledError from None  # what decoded it was ended with its request
             raise
         finally:
             if channels:
                 self._places(ctx).release(len(channels))
+
+    def probe(self, source: Readable, name: str | None = None) -> Probe:
+        """Metadata in a source's header. InputError where it is no audio."""
+        return probe(source, name, self._runtime.decoder_pool())
 
     def _count(self, samples: int) -> None:
         with self._lock:
@@ -213,11 +221,9 @@ class Ingestor:
         return channel
 
     def close(self) -> None:
-        """Wake every thread that waits for a place, and end the decoding processes."""
-        self._segmenting.close()
-        self._background.close()
-        if self._pool is not None:
-            self._pool.close()
+        """Wake every thread that waits for a place."""
+        for semaphore in (self._decoding, self._segmenting, self._background):
+            semaphore.close()
 
 
 def _push(channels: list[ChannelStream[Any]], block: npt.NDArray[np.float32]) -> None:

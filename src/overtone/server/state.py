@@ -42,7 +42,7 @@ out."""
 
 
 _SHARED = (
-    *("hub", "memory", "device", "precision", "backend", "threads", "decoders", "decode_processes", "channels"),
+    *("hub", "memory", "device", "precision", "backend", "threads", "decoders", "decode", "channels"),
     *("batch_size_s", "batch_size_threshold_s", "ignore_unknown_tensors"),
 )
 """Options that the transcriber has from the emotion model: they are of the machine, and both are in one budget."""
@@ -80,7 +80,7 @@ def _check(options: Options) -> None:
 def _beside(settings: Settings) -> ReservedCapacity:
     cache_bytes = parse_size(settings.cache_size) if settings.cache == "memory" else 0
     held_bytes = cache_bytes + _REQUESTS_BYTES + (SHELF_BYTES if settings.page else 0)
-    return ReservedCapacity(settings.jobs_at_once, settings.live_streams, held_bytes)
+    return ReservedCapacity(settings.jobs_at_once, settings.live_streams, held_bytes, probes=1)
 
 
 def model_loader_for(options: Options, transcription: TranscribeOptions | None, settings: Settings) -> ModelSet:
@@ -171,7 +171,7 @@ class Server:
             engine=self.host.stats,
             memory_budget_bytes=0 if runtime is None else runtime.engine.plan.budget_bytes,
             memory_planned_bytes=planned,
-            memory_resident_bytes=rss_bytes(),
+            memory_resident_bytes=rss_bytes() if runtime is None else runtime.held_bytes,
             memory_peak_bytes=max((engine.peak_bytes for engine in engines), default=0),
             cache_hits=answers.hits,
             cache_shared=answers.shared,

@@ -7,7 +7,7 @@ import math
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -100,6 +100,22 @@ def processor_name() -> str:
 def rss_bytes() -> int:
     """Resident memory of this process now."""
     return int(psutil.Process().memory_info().rss)
+
+
+def held_bytes(others: Iterable[int] = ()) -> int:
+    """Resident memory of this process, and of others by their ids, now.
+
+    Of the others, what they share with processes is counted by their share of it, where the system tells.
+    """
+    return rss_bytes() + sum(map(_share_bytes, others))
+
+
+def _share_bytes(pid: int) -> int:
+    try:
+        found = psutil.Process(pid).memory_full_info()
+    except psutil.Error:  # it has ended, or is not this user's
+        return 0
+    return int(getattr(found, "pss", found.uss))
 
 
 def peak_rss_bytes() -> int:

@@ -32,7 +32,7 @@ from overtone.server.api.dependencies import (
 )
 from overtone.server.api.schemas import JobDetail, JobFileInfo, JobFiles, JobInfo, JobSeconds
 from overtone.server.auth import Owner
-from overtone.server.inference.models import Task
+from overtone.server.inference.models import AnyPipeline, Task
 from overtone.server.inference.request import InferenceRequest
 from overtone.server.inference.upload_reader import claimed
 from overtone.server.jobs.executor import call_of as call_of_job
@@ -100,7 +100,7 @@ async def hand_in(request: Request, server: ServerState, owner: RequestOwner) ->
     received = await receive(server.spool, request)
     try:
         call = _call(server, owner, with_fields(asked, received.fields, _KNOWN))
-        files = await asyncio.to_thread(_files, received)
+        files = await asyncio.to_thread(_files, server.host.answering(call.task), received)
         kept: dict[str, Any] = {"options": dict(call.options), "embedding": call.embedding}
         if call.task != "emotion":
             kept |= {"task": call.task, "detail": call.detail}
@@ -151,15 +151,15 @@ def _call(server: Server, owner: Owner | None, texts: Mapping[str, str]) -> Infe
     return call_of(server, owner, texts, _OWN, task)
 
 
-def _files(received: Received) -> list[NewFile]:
+def _files(pipeline: AnyPipeline, received: Received) -> list[NewFile]:
     """The uploads as files of a job. A file without audio, or one that is too long, is not refused here: its record
     will say so."""
-    return [NewFile(upload.name, upload.path, upload.digest, _claim(upload)) for upload in received.files]
+    return [NewFile(upload.name, upload.path, upload.digest, _claim(pipeline, upload)) for upload in received.files]
 
 
-def _claim(upload: Upload) -> float | None:
+def _claim(pipeline: AnyPipeline, upload: Upload) -> float | None:
     try:
-        return claimed(upload.path, upload.name, upload.size_bytes).seconds
+        return claimed(pipeline, upload.path, upload.name, upload.size_bytes).seconds
     except InputError:
         return None
 

@@ -16,7 +16,6 @@ from overtone.server.api.schemas import Health, ListedModel, ModelInfo, Models, 
 from overtone.server.auth import Owner
 from overtone.server.inference.models import AnyPipeline, Task
 from overtone.server.state import Server
-from overtone.system.machine import rss_bytes
 
 _DAY_S = 86_400.0
 
@@ -107,7 +106,7 @@ async def plan(
         memory=PlannedMemory(
             budget_bytes=budget.budget_bytes,
             planned_bytes=budget.planned_bytes,
-            resident_bytes=rss_bytes(),
+            resident_bytes=recognizer.runtime.held_bytes,
             batch_bytes=min(budget.largest_batch_bytes, budget.cost.predict(Shape(1, longest))),
         ),
     )

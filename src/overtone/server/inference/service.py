@@ -166,7 +166,7 @@ class Service:
         # Who has a ticket was let in, also where the service has been told to end since.
         answering = self.check_open(call.task) if ticket is None else self.host.answering(call.task)
         loop = asyncio.get_running_loop()
-        said = await asyncio.to_thread(claimed, upload.path, upload.name, upload.size_bytes)
+        said = await asyncio.to_thread(claimed, answering, upload.path, upload.name, upload.size_bytes)
         check_length(said.seconds, self.bounds.most_audio_s)
         work = partial(work_s, answering.options.for_call(**call.options), channels=said.channels)
         self._typical_s += _TYPICAL_SHARE * (work(said.seconds) - self._typical_s)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from overtone.audio import probe
 from overtone.errors import Code, RefusedError
 from overtone.pipelines.request import RequestContext
+from overtone.server.inference.models import AnyPipeline
 
 LEAST_RATE = 4000
 """Bytes of a second of audio where a file does not say how long it is: speech at 32 kbit/s. More is known soon."""
@@ -73,7 +73,7 @@ class DeclaredAudio:
     channels: int
 
 
-def claimed(path: Path, name: str, size_bytes: int) -> DeclaredAudio:
-    """Read a file's header. InputError where it is no audio."""
-    said = probe(path, name)
+def claimed(pipeline: AnyPipeline, path: Path, name: str, size_bytes: int) -> DeclaredAudio:
+    """Read a file's header, where the pipeline decodes. InputError where it is no audio."""
+    said = pipeline.probe(path, name)
     return DeclaredAudio(size_bytes / LEAST_RATE if said.claimed_s is None else said.claimed_s, said.channels)

@@ -1,0 +1,109 @@
+"""Limits of a process that decodes: what one file may take of memory and processor, and which files it may open."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+from overtone.system.memory import MIB
+
+try:
+    import resource
+except ImportError:  # Windows has no such limits
+    resource = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderLimits:
+    """Memory and processor time that decoding one file may take.
+
+    - `memory_bytes`: beyond what the process holds before it opens a file.
+    - `base_cpu_s`, `cpu_per_audio_s`: seconds of processor time, and more of them for each second of audio that has
+      been decoded. The slowest codecs take some hundredths of a second for one.
+    """
+
+    memory_bytes: int = 256 * MIB
+    base_cpu_s: float = 5.0
+    cpu_per_audio_s: float = 0.5
+
+    @property
+    def process_bytes(self) -> int:
+        """The most that a process may hold."""
+        return PROCESS_BYTES + self.memory_bytes
+
+    def cpu_s(self, decoded_s: float) -> float:
+        """Seconds of processor time that so many seconds of audio may have taken."""
+        return self.base_cpu_s + self.cpu_per_audio_s * decoded_s
+
+
+PROCESS_BYTES = 24 * MIB
+"""Bytes that a decoding process holds before it opens a file: Python, NumPy, FFmpeg. Measured: 22 MiB that it shares
+with no other, on Linux."""
+
+_LEAST_BYTES, _MOST_BYTES, _SHARE = 48 * MIB, 256 * MIB, 16
+"""Of a file: the most that plain audio takes, what ten hours of small packets take for their table, and the part of a
+budget between them."""
+
+
+def limits_for(budget_bytes: int | None) -> DecoderLimits:
+    """Limits within a budget for everything; None is one without a limit that was given."""
+    if budget_bytes is None:
+        return DecoderLimits(_MOST_BYTES)
+    return DecoderLimits(min(_MOST_BYTES, max(_LEAST_BYTES, budget_bytes // _SHARE)))
+
+
+class ProcessLimits:
+    """The limits that the system holds this process to: it ends the process where they are passed."""
+
+    def __init__(self, limits: DecoderLimits) -> None:
+        self._limits = limits
+        self._base_bytes = _virtual_bytes()
+        self._began_s = 0.0
+
+    def enter(self, spare: int) -> None:
+        """Hold this process to its limits from now on.
+
+        spare: a descriptor that is free; no more files can be open than come to be with this one.
+        """
+        if resource is None:
+            return
+        _limit(resource.RLIMIT_CORE, 0)
+        _limit(resource.RLIMIT_FSIZE, 0)
+        _limit(resource.RLIMIT_NOFILE, spare + 1)
+        if self._base_bytes:
+            _limit(resource.RLIMIT_AS, self._base_bytes + self._limits.memory_bytes)
+
+    def begin(self) -> None:
+        """Begin a file, whose processor time counts from here."""
+        self._began_s = time.process_time()
+        self.progress(0.0)
+
+    def progress(self, decoded_s: float) -> None:
+        """Allow the processor time of so many seconds of audio."""
+        if resource is not None:
+            hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+            allowed = math.ceil(self._began_s + self._limits.cpu_s(decoded_s))
+            with suppress(ValueError, OSError):  # a limit from outside that is lower stays
+                resource.setrlimit(resource.RLIMIT_CPU, (allowed, hard))
+
+    @property
+    def worn_out(self) -> bool:
+        """True once fragments of earlier files hold much of what a file may take: time for a fresh process."""
+        return _virtual_bytes() > self._base_bytes + self._limits.memory_bytes // 2
+
+
+def _limit(kind: int, value: int) -> None:
+    with suppress(ValueError, OSError):  # a limit from outside that is lower stays
+        resource.setrlimit(kind, (value, value))
+
+
+def _virtual_bytes() -> int:
+    """Address space of this process; 0 where the system does not tell."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return 0
