@@ -16,7 +16,7 @@ from helpers.command import answers, finish, lines, start
 from helpers.waiting import until
 from overtone.cli.app import run
 
-FILES = 60
+FILES = 300
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +25,8 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("short")
     both = np.stack([voice(3.0, 1), voice(3.0, 2)])
     for index in range(FILES):
-        data = audio_files.wav16(both[:, index * 200 : 16_000 + index * 400])
-        (folder / f"{index:02}.wav").write_bytes(b"broken" if index % 9 == 4 else data)
+        data = audio_files.wav16(both[:, index * 40 : 16_000 + index * 80])
+        (folder / f"{index:03}.wav").write_bytes(b"broken" if index % 9 == 4 else data)
     return folder
 
 

@@ -48,6 +48,11 @@ class DecoderHandle:
         """True once it has ended."""
         return self._process.poll() is not None
 
+    @property
+    def served(self) -> bool:
+        """True once it was given a source: it had started well."""
+        return self._ready
+
     def begin(self, name: str, file: int | None) -> None:
         """Give it a source, called `name`, and wait until it has begun.
 

@@ -43,16 +43,19 @@ PROCESS_BYTES = 24 * MIB
 """Bytes that a decoding process holds before it opens a file: Python, NumPy, FFmpeg. Measured: 22 MiB that it shares
 with no other, on Linux."""
 
-_LEAST_BYTES, _MOST_BYTES, _SHARE = 48 * MIB, 256 * MIB, 16
-"""Of a file: the most that plain audio takes, what ten hours of small packets take for their table, and the part of a
-budget between them."""
+_PLAIN_BYTES, _AMPLE_BYTES = 64 * MIB, 256 * MIB
+"""Bytes that a file may take: ten hours of AAC, whose table of packets is large, take 55 MiB; and more where
+that matters little."""
+
+_AMPLE_FROM = 4 << 30
+"""Budget from which files may take more. Between steps it does not depend on the budget, so that a budget that is
+suggested for what was missing does."""
 
 
 def limits_for(budget_bytes: int | None) -> DecoderLimits:
     """Limits within a budget for everything; None is one without a limit that was given."""
-    if budget_bytes is None:
-        return DecoderLimits(_MOST_BYTES)
-    return DecoderLimits(min(_MOST_BYTES, max(_LEAST_BYTES, budget_bytes // _SHARE)))
+    ample = budget_bytes is None or budget_bytes >= _AMPLE_FROM
+    return DecoderLimits(_AMPLE_BYTES if ample else _PLAIN_BYTES)
 
 
 class ProcessLimits:

@@ -34,7 +34,7 @@ class DecoderPool:
 
     def start(self) -> None:
         """Start a process that the first source will not have to wait for."""
-        self._free.put(self._take()[0])
+        self._free.put(self._take())
 
     def open(self, source: object, name: str, on_cancel: OnCancel | None = None) -> RemoteSource:
         """Open a path, the bytes of a file or an open binary file in a free process; waits for one.
@@ -47,7 +47,8 @@ class DecoderPool:
             if owned is not None:
                 undo.callback(owned.close)
             while True:
-                process, fresh = self._take()
+                process = self._take()
+                fresh = not process.served
                 remote = RemoteSource(self, process, file, name)
                 if on_cancel is not None:
                     on_cancel(remote.abort)
@@ -63,29 +64,37 @@ class DecoderPool:
                 remote.on_close(undo.pop_all().close)
                 return remote
 
-    def _take(self) -> tuple[DecoderHandle, bool]:
-        """A process that is free, and whether it is a new one."""
+    def _take(self) -> DecoderHandle:
+        """A process that is free; waits for one."""
         process = self._free.get()
         if process is not None and not process.dead:
-            return process, False
+            return process
         try:
             if process is not None:
                 self._dismiss(process)
-            with self._lock:
-                if self._closed:
-                    raise UsageError("it was closed before this could be decoded", code=Code.CLOSED)
-                process = DecoderHandle(self._limits)
-                self._processes.add(process)
-                return process, True
+            return self._started()
         except BaseException:
             self._free.put(None)
             raise
 
+    def _started(self) -> DecoderHandle:
+        with self._lock:
+            if self._closed:
+                raise UsageError("it was closed before this could be decoded", code=Code.CLOSED)
+            process = DecoderHandle(self._limits)
+            self._processes.add(process)
+            return process
+
     def release(self, process: DecoderHandle, *, clean: bool) -> None:
         """Return a process that is done with its source, or end it (not `clean`)."""
-        if not clean or self._closed:
-            self._dismiss(process)
-        self._free.put(process if clean and not self._closed else None)
+        if clean and not self._closed:
+            self._free.put(process)
+            return
+        self._dismiss(process)
+        try:
+            self._free.put(self._started())  # so that the next source need not wait for it
+        except (UsageError, OSError):
+            self._free.put(None)
 
     def _dismiss(self, process: DecoderHandle) -> None:
         with self._lock:

@@ -240,7 +240,7 @@ def test_a_full_queue_is_told_at_once_with_when_to_come_back(tmp_path: Path) -> 
 
 
 def test_what_is_not_answered_in_time_is_given_up(tmp_path: Path) -> None:
-    with serving(tmp_path, deadline_s=0.3, cache="off") as hasty:
+    with serving(tmp_path, deadline_s=1.0, cache="off") as hasty:  # a process that decodes is started meanwhile
         stuck = threading.Event()
         backend = hasty.server.host.recognizer.runtime.engine.workers[0].backend
         run, backend.run = backend.run, lambda batch: (stuck.wait(20), run(batch))[1]
