@@ -130,7 +130,7 @@ def test_a_poisoned_input_harms_itself_alone(tmp_path: Path) -> None:
                 seed: pool.submit(service.post, "/v1/emotion", clip(seed), params={"name": "again", "embeddings": True})
                 for seed in (50, 51, 53, 54, 55)
             }
-            until(lambda: service.queued_s() >= 7, "all are under way")
+            until(lambda: service.metrics()["overtone_queue_bytes"] >= 7 * 64_000, "all are decoded")
         assert first.result().status_code == 200
         for seed, answer in others.items():
             assert answer.result().status_code == 200, answer.result().text

@@ -166,7 +166,12 @@ class Service:
         # Who has a ticket was let in, also where the service has been told to end since.
         answering = self.check_open(call.task) if ticket is None else self.host.answering(call.task)
         loop = asyncio.get_running_loop()
-        said = await asyncio.to_thread(claimed, answering, upload.path, upload.name, upload.size_bytes)
+        try:
+            said = await asyncio.to_thread(claimed, answering, upload.path, upload.name, upload.size_bytes)
+        except OvertoneError as error:
+            if (told := self._for_client(error)) is error:
+                raise
+            raise told from error
         check_length(said.seconds, self.bounds.most_audio_s)
         work = partial(work_s, answering.options.for_call(**call.options), channels=said.channels)
         self._typical_s += _TYPICAL_SHARE * (work(said.seconds) - self._typical_s)
@@ -200,15 +205,21 @@ class Service:
             begun.cancel()  # it never begins, if it still waits for a thread
             raise
         except OvertoneError as error:
-            if not (isinstance(error, ModelError) or was_unavailable(error)):
+            if (told := self._for_client(error)) is error:
                 raise
-            _LOG.error("the model did not answer: %s", error)
-            if self.host.alive and not was_unavailable(error):
-                text = "the model cannot run on this audio; the service's log says why."
-                raise InputError(text, code=Code.MODEL_FAILED) from error
-            # The model's end is not the request's doing: it is worth asking again once there is another.
-            text = "the model died or is being closed; ask again in a few seconds."
-            raise RefusedError(text, code=Code.NOT_READY, retry_after_s=5.0) from error
+            raise told from error
+
+    def _for_client(self, error: OvertoneError) -> OvertoneError:
+        """The error of a request as its client gets it: without what concerns the service alone."""
+        if not (isinstance(error, ModelError) or was_unavailable(error)):
+            return error
+        _LOG.error("the model did not answer: %s", error)
+        if self.host.alive and not was_unavailable(error):
+            text = "the model cannot run on this audio; the service's log says why."
+            return InputError(text, code=Code.MODEL_FAILED)
+        # The model's end is not the request's doing: it is worth asking again once there is another.
+        text = "the model died or is being closed; ask again in a few seconds."
+        return RefusedError(text, code=Code.NOT_READY, retry_after_s=5.0)
 
     async def live(self, work: Callable[[], _T]) -> _T:
         """Do a live stream's work in a thread."""
