@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Quiet of what is not ours to mend: a newer pip, and being root, as in a container.
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 INSTALL := $(PIP) install --root-user-action=ignore
-FIGURES := vs_funasr stages memory steady creep pipeline batch_seconds locality install serve transcribe
+FIGURES := vs_funasr stages memory decoding steady creep pipeline batch_seconds locality install serve transcribe
 
 .PHONY: help setup check format quick test test-latest test-oldest bench docs build clean
 

@@ -169,9 +169,9 @@ class Service:
         try:
             said = await asyncio.to_thread(claimed, answering, upload.path, upload.name, upload.size_bytes)
         except OvertoneError as error:
-            if (told := self._for_client(error)) is error:
+            if (shown := self._for_client(error)) is error:
                 raise
-            raise told from error
+            raise shown from error
         check_length(said.seconds, self.bounds.most_audio_s)
         work = partial(work_s, answering.options.for_call(**call.options), channels=said.channels)
         self._typical_s += _TYPICAL_SHARE * (work(said.seconds) - self._typical_s)
@@ -205,9 +205,9 @@ class Service:
             begun.cancel()  # it never begins, if it still waits for a thread
             raise
         except OvertoneError as error:
-            if (told := self._for_client(error)) is error:
+            if (shown := self._for_client(error)) is error:
                 raise
-            raise told from error
+            raise shown from error
 
     def _for_client(self, error: OvertoneError) -> OvertoneError:
         """The error of a request as its client gets it: without what concerns the service alone."""

@@ -1,0 +1,61 @@
+"""Files that break decoders, among good ones: each is an error on its own record, and the rest is done."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from helpers.clips import EXAMPLES
+from helpers.command import finish, start
+from helpers.paths import TESTS
+from helpers.waiting import until
+
+HOSTILE = sorted((TESTS / "data" / "hostile").iterdir())
+
+
+def records(text: str) -> dict[str, dict[str, object]]:
+    return {Path(record["source"]).name: record for record in map(json.loads, text.splitlines())}
+
+
+@pytest.mark.parametrize("how", [[], ["--decode", "threads"]])
+def test_every_file_has_its_record(how: list[str]) -> None:
+    code, out, _ = finish(
+        start("emotion", *map(str, HOSTILE), str(EXAMPLES / "angry.wav"), "--format", "jsonl", "--memory", "1GiB", *how)
+    )
+    found = records(out)
+    assert code == 1
+    assert found.keys() == {"angry.wav", *(path.name for path in HOSTILE)}
+    assert found["angry.wav"]["label"] == "angry"
+    for path in HOSTILE:
+        record = found[path.name]
+        assert record["error"] is None or record["error"]["code"] in ("not_audio", "no_audio", "decoder_memory")  # type: ignore[index]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such pipes, nor signals")
+def test_a_process_that_dies_over_a_file_takes_no_other_with_it(tmp_path: Path) -> None:
+    """As FFmpeg dies over a file that divides by zero in it; here it is killed while it waits for a pipe."""
+    pipe = tmp_path / "deadly.wav"
+    os.mkfifo(pipe)
+    child = start("emotion", str(pipe), str(EXAMPLES / "angry.wav"), "--format", "jsonl", "--memory", "1GiB")
+    with pipe.open("wb"):  # opened once the command has opened it for reading
+        reading = until(
+            lambda: [one for one in psutil.Process(child.pid).children() if _reads(one, pipe)], "a process reads it"
+        )
+        for one in reading:
+            one.send_signal(signal.SIGFPE)
+        code, out, _ = finish(child)
+    found = records(out)
+    assert code == 1
+    assert found["deadly.wav"]["error"]["code"] == "decoder_died"  # type: ignore[index]
+    assert found["angry.wav"]["label"] == "angry"
+
+
+def _reads(process: psutil.Process, path: Path) -> bool:
+    folder = Path(f"/proc/{process.pid}/fd")
+    return any(os.path.realpath(link) == str(path) for link in folder.iterdir())
