@@ -2,7 +2,7 @@
 
     python bench/decoding.py [--files 2000] [--repeats 5]
 
-Each run is a process of its own; the two ways take turns. Target: the folder at most 3 % slower with `tiny`.
+Each run is a separate process; the two ways take turns. Target: the folder at most 3 % slower with `tiny`.
 """
 
 from __future__ import annotations

@@ -58,4 +58,6 @@ def test_a_process_that_dies_over_a_file_takes_no_other_with_it(tmp_path: Path) 
 
 def _reads(process: psutil.Process, path: Path) -> bool:
     folder = Path(f"/proc/{process.pid}/fd")
-    return any(os.path.realpath(link) == str(path) for link in folder.iterdir())
+    # One that is only just being started has, for a moment, all that the command has open.
+    at_work = "decoder_process" in " ".join(process.cmdline())
+    return at_work and any(os.path.realpath(link) == str(path) for link in folder.iterdir())
