@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -15,8 +16,9 @@ import psutil
 import pytest
 
 from helpers.audio_files import voice, wav16
-from helpers.paths import TESTS
+from helpers.paths import DOCS, TESTS
 from overtone.audio import Decoder, DecoderPool
+from overtone.audio.container import _FORMATS
 from overtone.audio.decoder_limits import PROCESS_BYTES, DecoderLimits, limits_for
 from overtone.errors import InputError
 from overtone.system.memory import GIB, MIB
@@ -154,3 +156,9 @@ def test_a_request_that_is_cancelled_ends_its_process_and_no_later_one(pool: Dec
         next(blocks)
         cancels[0]()  # type: ignore[operator] # its process is another's now
         assert sum(map(len, blocks)) == 119 * 16_000
+
+
+def test_the_page_lists_the_containers_that_are_read() -> None:
+    page = (DOCS / "security.md").read_text(encoding="utf-8")
+    listed = re.findall(r"`(\w+)`", page.split("## What is read")[1].split("Of videos")[0])
+    assert [name for name in listed if name != "concat"] == _FORMATS.split(",")
