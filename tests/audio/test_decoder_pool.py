@@ -111,6 +111,19 @@ def test_a_process_that_is_killed_is_one_clear_error_and_is_replaced(pool: Decod
     assert decoded(path, pool)[0].shape == (1, 120 * 16_000)
 
 
+def test_a_source_that_was_closed_gives_nothing_of_the_next(pool: DecoderPool, tmp_path: Path) -> None:
+    short, long = wav16(voice(1.0)), wav16(voice(60.0))
+    with Decoder(short, pool=pool) as closed:
+        blocks = closed.channel_blocks()
+        next(blocks)
+    with Decoder(long, pool=pool) as decoder:
+        others = decoder.channel_blocks()
+        next(others)
+        with pytest.raises(UsageError, match="closed while"):
+            list(blocks)
+        assert sum(block.shape[1] for block in others) == 59 * 16_000
+
+
 def test_a_source_that_is_left_holds_neither_process_nor_place(pool: DecoderPool, tmp_path: Path) -> None:
     path = written(tmp_path / "long.wav", wav16(voice(60.0)))
     for _ in range(3):  # there is one place: any that were not given back would be waited for

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+import resource
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 
 from overtone.system.memory import MIB
-
-try:
-    import resource
-except ImportError:  # Windows has no such limits
-    resource = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +67,6 @@ class ProcessLimits:
 
         spare: a descriptor that is free; no more files can be open than come to be with this one.
         """
-        if resource is None:
-            return
         _limit(resource.RLIMIT_CORE, 0)
         _limit(resource.RLIMIT_FSIZE, 0)
         _limit(resource.RLIMIT_NOFILE, spare + 1)
@@ -86,11 +80,10 @@ class ProcessLimits:
 
     def progress(self, decoded_s: float) -> None:
         """Allow the processor time of so many seconds of audio."""
-        if resource is not None:
-            hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
-            allowed = math.ceil(self._began_s + self._limits.cpu_s(decoded_s))
-            with suppress(ValueError, OSError):  # a limit from outside that is lower stays
-                resource.setrlimit(resource.RLIMIT_CPU, (allowed, hard))
+        hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+        allowed = math.ceil(self._began_s + self._limits.cpu_s(decoded_s))
+        with suppress(ValueError, OSError):  # a limit from outside that is lower stays
+            resource.setrlimit(resource.RLIMIT_CPU, (allowed, hard))
 
     @property
     def worn_out(self) -> bool:

@@ -72,6 +72,8 @@ class RemoteSource:
     def _next(self, wanted: str) -> Message:
         """The next message of that kind, or the last one; what the process asks for is answered meanwhile."""
         while True:
+            if not self._open:  # the process may be at another source by now
+                raise UsageError(f"{self._name}: the Decoder was closed while its blocks were read")
             try:
                 message = self._process.channel.receive()
                 if message.kind in ("seekable", "read", "seek"):
