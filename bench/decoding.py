@@ -43,7 +43,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         clips = [str(path) for path in write_clips(folder / "clips", given.files)]
-        for model, inputs in (("tiny", clips), (str(base_checkpoint(folder / "base")), clips[:100])):
+        for model, inputs in (("tiny", clips), (str(base_checkpoint(folder / "base")), clips[:50])):
             prepare(model=model, memory="2GiB")
             runs: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
             for turn in range(given.repeats):

@@ -46,7 +46,8 @@ def serves_on(pool: DecoderPool) -> bool:
 @pytest.mark.parametrize("budget", [None, 1, 300 * MIB, GIB, 3 * GIB, 64 * GIB])
 def test_a_files_share_of_a_budget_is_bounded(budget: int | None) -> None:
     limits = limits_for(budget)
-    assert limits.memory_bytes == (256 if budget in (None, 64 * GIB) else 64) * MIB
+    expected = {None: 256, 64 * GIB: 256, GIB: 64, 3 * GIB: 64}.get(budget, 32)
+    assert limits.memory_bytes == expected * MIB
     assert limits.process_bytes == PROCESS_BYTES + limits.memory_bytes
     assert limits.cpu_s(0.0) < limits.cpu_s(10.0)
 

@@ -39,19 +39,15 @@ PROCESS_BYTES = 24 * MIB
 """Bytes that a decoding process holds before it opens a file: Python, NumPy, FFmpeg. Measured: 22 MiB that it shares
 with no other, on Linux."""
 
-_PLAIN_BYTES, _AMPLE_BYTES = 64 * MIB, 256 * MIB
-"""Bytes that a file may take: ten hours of AAC, whose table of packets is large, take 55 MiB; and more where
-that matters little."""
-
-_AMPLE_FROM = 4 << 30
-"""Budget from which files may take more. Between steps it does not depend on the budget, so that a budget that is
-suggested for what was missing does."""
+_SHARES = ((4 << 30, 256 * MIB), (1 << 30, 64 * MIB), (0, 32 * MIB))
+"""Bytes that a file may take, by the least budget for it. Plain audio takes a few MiB, ten hours of AAC, whose table of
+packets is large, 55 MiB. In steps: a share that grew with the budget would make a budget that is suggested for what is
+missing fall short of itself."""
 
 
 def limits_for(budget_bytes: int | None) -> DecoderLimits:
     """Limits within a budget for everything; None is one without a limit that was given."""
-    ample = budget_bytes is None or budget_bytes >= _AMPLE_FROM
-    return DecoderLimits(_AMPLE_BYTES if ample else _PLAIN_BYTES)
+    return DecoderLimits(next(share for least, share in _SHARES if budget_bytes is None or budget_bytes >= least))
 
 
 class ProcessLimits:

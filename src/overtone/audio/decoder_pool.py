@@ -122,14 +122,15 @@ class DecoderPool:
 class DecoderPools:
     """A pool for sources that somebody waits for, and one for background work, which may hold its processes for long.
 
-    - `foreground`, `background`: sources decoded at once.
-    - `probes`: headers read beside the foreground's sources.
+    - `foreground`: sources decoded at once.
+    - `probes`: headers read beside them.
+    - `background`: whether there is background work. One process decodes it: faster than any model runs.
     """
 
-    def __init__(self, foreground: int, probes: int, background: int, limits: DecoderLimits) -> None:
+    def __init__(self, foreground: int, probes: int, *, background: bool, limits: DecoderLimits) -> None:
         self.foreground = DecoderPool(foreground + probes, limits)
-        self.background = DecoderPool(background, limits) if background else self.foreground
-        self.planned_bytes = (foreground + probes + background) * limits.process_bytes
+        self.background = DecoderPool(1, limits) if background else self.foreground
+        self.planned_bytes = (foreground + probes + int(background)) * limits.process_bytes
         """The most that all of the processes may hold."""
 
     def start(self) -> None:

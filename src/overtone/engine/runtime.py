@@ -120,7 +120,8 @@ def decoder_pools(options: Options, reserve: ReservedCapacity) -> DecoderPools |
     """The processes that decode, none of them started yet; None where threads do."""
     if options.decode == "threads":
         return None
-    return DecoderPools(decoder_count(options), reserve.probes, reserve.background, limits_for(options.memory_bytes))
+    limits = limits_for(options.memory_bytes)
+    return DecoderPools(decoder_count(options), reserve.probes, background=reserve.background > 0, limits=limits)
 
 
 def single_decoder(options: Options) -> DecoderPool | None:
