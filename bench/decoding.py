@@ -23,9 +23,9 @@ with EmotionRecognizer(arguments["model"], memory="2GiB", decode=arguments["deco
     for result in recognizer.stream(expand(arguments["inputs"])):
         assert result.ok, result.error
         if first is None:
-            first, begun = time.perf_counter() - began, time.perf_counter()
+            first = time.perf_counter() - began
         files += 1
-    wall_s, held = time.perf_counter() - begun, recognizer.runtime.held_bytes
+    wall_s, held = time.perf_counter() - began, recognizer.runtime.held_bytes
 answer(first_s=first, wall_s=wall_s, files=files, held_bytes=held)
 """
 
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     given = parser.parse_args()
     figures: dict[str, Any] = {}
-    table: list[tuple[str, ...]] = [("work", "decoded in", "first result", "the rest", "held", "to threads")]
+    table: list[tuple[str, ...]] = [("work", "decoded in", "first result", "all", "held", "to threads")]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         clips = [str(path) for path in write_clips(folder / "clips", given.files)]
