@@ -40,8 +40,8 @@ PROCESS_BYTES = 24 * MIB
 with no other, on Linux."""
 
 _SHARES = ((4 << 30, 256 * MIB), (1 << 30, 64 * MIB), (0, 32 * MIB))
-"""Bytes that a file may take, by the least budget for it. Plain audio takes a few MiB, ten hours of AAC, whose table of
-packets is large, 55 MiB. In steps: a share that grew with the budget would make a budget that is suggested for the
+"""Bytes that a file may take, by the least budget for it. Plain audio takes a few MiB; FFmpeg's index of packets has
+24 bytes for each (`AVIndexEntry`), 37 MiB for ten hours of AAC. In steps: a share that grew with the budget would make a budget that is suggested for the
 missing part fall short of itself."""
 
 
