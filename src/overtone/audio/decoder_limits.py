@@ -41,8 +41,8 @@ with no other, on Linux."""
 
 _SHARES = ((4 << 30, 256 * MIB), (1 << 30, 64 * MIB), (0, 32 * MIB))
 """Bytes that a file may take, by the least budget for it. Plain audio takes a few MiB; FFmpeg's index of packets has
-24 bytes for each (`AVIndexEntry`), 37 MiB for ten hours of AAC. In steps: a share that grew with the budget would make a budget that is suggested for the
-missing part fall short of itself."""
+24 bytes for each (`AVIndexEntry`), 37 MiB for ten hours of AAC. In steps: a share that grew with the budget would make
+a budget that is suggested for the missing part fall short of itself."""
 
 
 def limits_for(budget_bytes: int | None) -> DecoderLimits:
