@@ -25,7 +25,6 @@ class DecoderHandle:
     """A process that decodes one source at a time, and this end of its channel."""
 
     def __init__(self, limits: DecoderLimits) -> None:
-        self.limits = limits
         here, there = socket.socketpair()
         with there:
             self._process = subprocess.Popen(

@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_args
 from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from overtone.errors import Code, InputError, RefusedError, UsageError
+from overtone.errors import Code, InputError, OvertoneError, RefusedError, UsageError
 from overtone.options.emotion import PER_CALL
 from overtone.options.transcription import TRANSCRIBE_PER_CALL
 from overtone.server.api.dependencies import (
@@ -32,6 +32,7 @@ from overtone.server.api.dependencies import (
 )
 from overtone.server.api.schemas import JobDetail, JobFileInfo, JobFiles, JobInfo, JobSeconds
 from overtone.server.auth import Owner
+from overtone.server.inference.model_host import was_unavailable
 from overtone.server.inference.models import AnyPipeline, Task
 from overtone.server.inference.request import InferenceRequest
 from overtone.server.inference.upload_reader import claimed
@@ -162,6 +163,10 @@ def _claim(pipeline: AnyPipeline, upload: Upload) -> float | None:
         return claimed(pipeline, upload.path, upload.name, upload.size_bytes).seconds
     except InputError:
         return None
+    except OvertoneError as error:
+        if not was_unavailable(error):
+            raise
+        return None  # the model died meanwhile: the file waits for the next one
 
 
 async def _info(server: Server, job: Job) -> JobInfo:
