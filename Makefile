@@ -5,9 +5,9 @@ BIN := $(VENV)/bin
 # Quiet of what is not ours to mend: a newer pip, and being root, as in a container.
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 INSTALL := $(PIP) install --root-user-action=ignore
-FIGURES := vs_funasr stages memory decoding steady creep pipeline batch_seconds locality install serve transcribe
+FIGURES := vs_funasr peers start stages memory memory_map decoding resampling steady creep pipeline batch_seconds locality install serve transcribe fuzz faults
 
-.PHONY: help setup check format quick test test-latest test-oldest bench docs build clean
+.PHONY: help setup check format quick test test-latest test-oldest bench fuzz docs build clean
 
 help: ## these words
 	@sed -n 's/^\([a-z][a-z -]*\):.*## \(.*\)/\1: \2/p' $(MAKEFILE_LIST) | while IFS=: read -r word what; do printf '  make %-26s%s\n' "$$word" "$$what"; done
@@ -51,6 +51,10 @@ bench: $(VENV)/.done-dev ## the published figures, into bench/results/; all are 
 	@failed=; for figure in $(FIGURES); do \
 		echo "bench/$$figure.py"; $(BIN)/python bench/$$figure.py || failed="$$failed $$figure"; \
 	done; if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
+
+FILES ?= 20000
+fuzz: $(VENV)/.done-dev ## damaged files of every container through the pipeline; FILES=1000 for some of them, whose figures are not kept
+	$(BIN)/python bench/fuzz.py --files $(FILES)
 
 docs: $(VENV)/.done-dev ## the pages that are made from the code, then all of them as a site in build/site; a warning is an error
 	$(BIN)/python docs/make_cli.py

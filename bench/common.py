@@ -6,6 +6,7 @@ import datetime
 import functools
 import json
 import platform
+import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -123,40 +124,6 @@ def flops(architecture: Architecture, seconds: float) -> float:
     return sum(flops_by_part(architecture, seconds).values())
 
 
-RATES = """
-import statistics
-import torch
-SIZE, TIMES = 2048, 9
-torch.set_num_threads(arguments["threads"])
-def rate(make, multiply):
-    left, right, seconds = make(), make(), []
-    for _ in range(TIMES + 1):
-        began = time.perf_counter()
-        multiply(left, right)
-        seconds.append(time.perf_counter() - began)
-    return 2 * SIZE**3 / statistics.median(seconds[1:])
-found = {}
-for name, make, multiply in (
-    ("fp32", lambda: torch.randn(SIZE, SIZE), torch.mm),
-    ("bf16", lambda: torch.randn(SIZE, SIZE).bfloat16(), torch.mm),
-    ("int8", lambda: torch.randint(-128, 128, (SIZE, SIZE), dtype=torch.int8), getattr(torch, "_int_mm", None)),
-):
-    try:
-        found[name] = rate(make, multiply)
-    except (RuntimeError, TypeError, NotImplementedError):
-        found[name] = None
-answer(rates=found)
-"""
-
-
-def machine_rates(threads: int) -> dict[str, float | None]:
-    """Operations per second of a product of two 2048 × 2048 matrices through PyTorch, by precision: the rate of this
-    machine at this moment. None where PyTorch has no such product here.
-    """
-    rates: dict[str, float | None] = child(RATES, threads=threads)["rates"]
-    return rates
-
-
 def hardware() -> dict[str, Any]:
     """The hardware and versions that figures were measured on."""
     import psutil
@@ -201,20 +168,47 @@ def markdown(table: Table) -> str:
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
 
 
-def save(name: str, figures: dict[str, Any], *tables: Table, command: str | None = None) -> None:
-    """Write `results/<name>.json` and `.md`, and show the tables. `command`: the one used, if not `name`'s script."""
-    machine = hardware()
+def save(
+    name: str,
+    figures: dict[str, Any],
+    *tables: Table,
+    command: str | None = None,
+    packages: Sequence[str] = (),
+    machine: dict[str, Any] | None = None,
+) -> None:
+    """Write `results/<name>.json` and `.md`, and show the tables.
+
+    - `command`: the one used, if not `name`'s script.
+    - `packages`: others that were measured, of `hardware`, named below the tables with their versions.
+    - `machine`: what `hardware` said when that was measured, if not now.
+    """
+    machine = hardware() if machine is None else machine
     RESULTS.mkdir(exist_ok=True)
     text = json.dumps({"hardware": machine, "figures": figures}, indent=1) + "\n"
     (RESULTS / f"{name}.json").write_text(text, encoding="utf-8")
     below = (
         f"{machine['processor']}, {machine['threads']} threads ({', '.join(machine['features'])}), "
-        f"{machine['memory_gib']} GiB; torch {machine['torch']}, OpenVINO {machine['openvino']}, Python "
+        f"{machine['memory_gib']} GiB; torch {machine['torch']}, OpenVINO {machine['openvino']}, "
+        f"{''.join(f'{package} {machine[package]}, ' for package in packages if machine.get(package))}Python "
         f"{machine['python']}; {machine['date']}. `{command or f'python bench/{name}.py'}`\n"
     )
     page = "\n".join([*map(markdown, tables), below])
     (RESULTS / f"{name}.md").write_text(page, encoding="utf-8")
     print(page)
+
+
+def seconds_of(seconds: float) -> str:
+    """Seconds with three digits that count."""
+    return f"{seconds:.3f} s" if seconds < 1 else f"{seconds:.2f} s" if seconds < 100 else f"{seconds:.0f} s"
+
+
+def spread(times_s: Sequence[float]) -> str:
+    """The median of some times, with the least and the most in brackets where there are several."""
+    middle = seconds_of(statistics.median(times_s))
+    if len(times_s) < 2:
+        return middle
+    least, most = (seconds_of(found(times_s)).removesuffix(" s") for found in (min, max))
+    return f"{middle} ({least}–{most})"
 
 
 def mib(size: float) -> str:

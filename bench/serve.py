@@ -1,14 +1,15 @@
 """The service under load, on loopback: beside the same clips offline, and beside FunASR behind FastAPI.
 
-    python bench/serve.py [--only throughput,plain,mixed,overload,latency] [--shape base|tiny] [--precision fp32]
+    python bench/serve.py [--only throughput,plain,mixed,beside,overload,latency] [--shape base|tiny] [--precision fp32]
                           [--corpus FOLDER] [--speech FOLDER] [--keep FOLDER] [--seconds 40] [--minutes 5]
 
 Each server and each load is a separate process. Every service has its cache off, and no two requests carry the same
 bytes, so each is computed. The checkpoint has a published shape and seeded random weights. Parts not measured now are
 kept from an earlier run, if that was on the same machine, with the same versions and options. About 20 minutes in all.
 
-throughput: 1 to 128 clients that send clips one after the other, and a folder of the same clips through the engine
-alone, before and after. plain: the same clients at FunASR. mixed: 32 clients, one in fifty requests a 10-minute file.
+throughput: 1 to 128 clients that send clips one after the other, in turns of a minute with a folder of the same clips
+through the engine alone. plain: the same clients at FunASR. mixed: 32 clients, one in fifty requests a 10-minute file.
+beside: 32 clients that send clips, in turns alone and beside four more that send 10-minute files.
 overload: four times as much as can be answered, sent whether or not it is. latency: a clip of 5 s while nothing else is
 to be done, and while an hour is, as a job.
 """

@@ -79,6 +79,33 @@ def figures_of(
     }
 
 
+def added(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    """Counts by name, added up."""
+    found: Counter[str] = Counter()
+    for some in counts:
+        found.update(some)
+    return dict(sorted(found.items()))
+
+
+def joined(rounds: Sequence[Figures]) -> Figures:
+    """The figures of rounds of one load, each with its `latencies_s`, as those of one."""
+    seconds = sum(found["seconds"] for found in rounds)
+
+    def mean(name: str) -> float:
+        return sum(float(found[name]) * float(found["seconds"]) for found in rounds) / float(seconds)
+
+    shared = ("audio_per_s", "requests_per_s", *(["model_busy"] if "model_busy" in rounds[0] else []))
+    return {
+        **rounds[-1],
+        "seconds": seconds,
+        "answered": sum(found["answered"] for found in rounds),
+        "cpu_s": sum(found["cpu_s"] for found in rounds),
+        "statuses": added(found["statuses"] for found in rounds),
+        "latency": {"short": spread([taken for found in rounds for taken in found["latencies_s"]])},
+        **{name: mean(name) for name in shared},
+    }
+
+
 def failures(statuses: dict[str, int], *allowed: int) -> dict[str, int]:
     """Answers that are not 200 nor allowed, by status."""
     fine = {str(status) for status in (OK, *allowed)}

@@ -91,7 +91,7 @@ class Closed:
     - `warm_s`: seconds before anything counts; then until each client has had an answer, `most_warm_s` at most. After
       that, for `seconds`, or until so many `requests` are answered.
     - `pause_s`: of a client from an answer to its next request.
-    - `long`: sent once in `long_in` requests.
+    - `long`: sent once in `long_in` requests, and again and again by `long_clients` more clients.
     - `scrape`: True if the server has metrics.
     """
 
@@ -106,6 +106,7 @@ class Closed:
     requests: float = math.inf
     long: Clip | None = None
     long_in: int = 0
+    long_clients: int = 0
     scrape: bool = True
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _sent: list[SubmittedSource] = field(default_factory=list)
@@ -121,19 +122,21 @@ class Closed:
             bodies.append(_Body.of("long", self.long, self.path))
 
         async def client(number: int) -> None:
-            connection = Connection(self.port)
+            connection, own = Connection(self.port), itertools.repeat(len(bodies) - 1)
             try:
                 while self._counted < self.requests:
-                    sent, pause_s = await _send(connection, bodies[next(order)], next(self._numbers))
+                    body = bodies[next(order if number < self.clients else own)]
+                    sent, pause_s = await _send(connection, body, next(self._numbers))
                     self._sent.append(sent)
-                    self._warm.add(number)
+                    if number < self.clients:
+                        self._warm.add(number)
                     self._counted += sent.began_s >= self._from_s
                     if pause_s := max(self.pause_s, pause_s):
                         await asyncio.sleep(pause_s)
             finally:
                 connection.close()
 
-        tasks = [asyncio.create_task(client(number)) for number in range(self.clients)]
+        tasks = [asyncio.create_task(client(number)) for number in range(self.clients + self.long_clients)]
         try:
             return await self._watch(tasks)
         finally:
@@ -151,7 +154,8 @@ class Closed:
         ended_s, cpu_s = time.perf_counter(), time.process_time() - cpu_s
         after = await _metrics(self.port, self.scrape)
         found = figures_of(self._sent, self._from_s, ended_s)
-        latencies = [one.took_s for one in self._sent if one.status == OK and self._from_s < one.ended_s <= ended_s]
+        short = [one for one in self._sent if one.status == OK and one.kind == "short"]
+        latencies = [one.took_s for one in short if self._from_s < one.ended_s <= ended_s]
         warm = {"warm_up_s": self._from_s - start, "all_warm": len(self._warm) == self.clients}
         share = engine_share(before, after, ended_s - self._from_s) if self.scrape else {}
         return {"clients": self.clients, **found, **share, **warm, "cpu_s": cpu_s, "latencies_s": latencies}

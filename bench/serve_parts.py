@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import statistics
 import sys
 import tempfile
 import time
@@ -16,7 +17,7 @@ from typing import Any
 
 from common import child
 from overtone.tools.benchmark import BenchmarkWorker
-from serve_figures import Figures, spread
+from serve_figures import Figures, added, joined, spread
 from serve_http import multipart
 from serve_load import CODE
 from serve_material import Material
@@ -29,8 +30,17 @@ MOST_WARM_S = 120.0
 
 MIXED_CLIENTS = 32
 LONG_IN = 50
-MIXED_DEADLINE_S = 300.0
-"""Seconds for each request, where ten minutes of audio have to share two cores with 31 clients."""
+LONG_DEADLINE_S = 1800.0
+LONG_QUEUE_S = 36_000.0
+"""Seconds for each request, and of audio let in, where files of ten minutes take turns with clips on two cores: the
+service is to refuse none of those that are measured."""
+
+TURN_S = 60.0
+"""Seconds of the service between two runs of the folder, about half as long: the machine changes from minute to
+minute, and both are to meet the same."""
+
+BESIDE_CLIENTS = 32
+BESIDE_LONG = 4
 
 CAPACITY_CLIENTS = 64
 """Clients, enough that the model is never without work."""
@@ -113,13 +123,21 @@ def without_latencies(found: Figures) -> Figures:
 
 
 def throughput(bench: Bench) -> Figures:
-    """Clients in closed loops, a new service for each number of them, between two runs of the clips as a folder."""
-    folder = [_folder(bench)]
+    """Clients in closed loops, a new service for each number of them, in turns with the clips as a folder."""
+    folder: list[Figures] = []
     levels: Figures = {}
-    for clients in bench.clients:
-        with bench.service() as served:
-            levels[str(clients)] = _clients(served, bench, clients, bench.seconds)
-    folder.append(_folder(bench))
+    turns = max(1, round(bench.seconds / TURN_S))
+    with _folder(bench, bench.seconds / turns / 2) as offline:
+        folder.append(offline())
+        for clients in bench.clients:
+            rounds, shares = [], []
+            with bench.service() as served:
+                for _ in range(turns):
+                    rounds.append(_round(served, bench, clients, bench.seconds / turns))
+                    folder.append(offline())
+                    beside = statistics.mean(run["audio_per_s"] for run in folder[-2:])
+                    shares.append(rounds[-1]["audio_per_s"] / beside)
+            levels[str(clients)] = without_latencies({**joined(rounds), "of_folder": shares})
     return {"folder": folder, "levels": levels}
 
 
@@ -137,36 +155,58 @@ def plain(bench: Bench) -> Figures:
 
 
 def _clients(served: Served, bench: Bench, clients: int, seconds: float, **more: Any) -> Figures:
+    return without_latencies(_round(served, bench, clients, seconds, **more))
+
+
+def _round(served: Served, bench: Bench, clients: int, seconds: float, **more: Any) -> Figures:
     given = {"clients": clients, "seconds": seconds, "warm_s": WARM_S, "most_warm_s": MOST_WARM_S, **more}
-    found = without_latencies(load("closed", served, bench, **given))
+    found = load("closed", served, bench, **given)
     print(f"{clients} clients: {found['audio_per_s']:.1f} s of audio a second, {found['statuses']}", flush=True)
     return found
 
 
-def _folder(bench: Bench) -> Figures:
-    """The clips as a folder to JSON lines, in a warm process, as the command line does it.
+@contextmanager
+def _folder(bench: Bench, seconds: float) -> Iterator[Callable[[], Figures]]:
+    """Measures the clips as a folder to JSON lines, in a warm process, as the command line does it.
 
-    The folder is gone through as often as it takes to measure half as long as clients are: a fast model's start and end
-    would show.
+    The folder is gone through as often as it takes `seconds`: a fast model's start and end would show.
     """
     paths, out = [path for path, _ in bench.material.clips], str(bench.folder / "out.jsonl")
     with BenchmarkWorker("overtone") as contender:
         contender.ask("load", device="cpu", **bench.options)
         warm = contender.ask("folder", inputs=paths[:WARM_UP_FILES], output=out)
         once_s = warm["seconds"] / warm["files"] * len(paths)
-        found = contender.ask("folder", inputs=paths * max(1, round(bench.seconds / 2 / once_s)), output=out)
-    found["audio_per_s"] = found["audio_s"] / found["seconds"]
-    print(f"offline: {found['audio_per_s']:.1f} s of audio a second", flush=True)
-    return found
+        inputs = paths * max(1, round(seconds / once_s))
+
+        def measure() -> Figures:
+            found: Figures = contender.ask("folder", inputs=inputs, output=out)
+            found["audio_per_s"] = found["audio_s"] / found["seconds"]
+            print(f"offline: {found['audio_per_s']:.1f} s of audio a second", flush=True)
+            return found
+
+        yield measure
 
 
 def mixed(bench: Bench) -> Figures:
     """Short clips, and long files among them."""
     given: dict[str, Any] = {"clients": MIXED_CLIENTS, "seconds": bench.mixed_s, "warm_s": WARM_S}
     given |= {"most_warm_s": MOST_WARM_S, "long": bench.material.long, "long_in": LONG_IN}
-    with bench.service(deadline_s=MIXED_DEADLINE_S) as served:
+    with bench.service(deadline_s=LONG_DEADLINE_S, queue_audio_s=LONG_QUEUE_S) as served:
         found = load("closed", served, bench, **given)
-    return {**without_latencies(found), "long_in": LONG_IN, "deadline_s": MIXED_DEADLINE_S}
+    return {**without_latencies(found), "long_in": LONG_IN, "deadline_s": LONG_DEADLINE_S}
+
+
+def beside(bench: Bench) -> Figures:
+    """Short clips alone, and while other clients send long files, in turns."""
+    alone, together = [], []
+    long: dict[str, Any] = {"long": bench.material.long, "long_clients": BESIDE_LONG}
+    turns = max(1, round(bench.seconds / TURN_S))
+    with bench.service(deadline_s=LONG_DEADLINE_S, queue_audio_s=LONG_QUEUE_S) as served:
+        for _ in range(turns):
+            alone.append(_round(served, bench, BESIDE_CLIENTS, bench.seconds / turns))
+            together.append(_round(served, bench, BESIDE_CLIENTS, bench.seconds / turns, **long))
+    both = {"alone": joined(alone), "beside": joined(together)}
+    return {**{name: without_latencies(found) for name, found in both.items()}, "long_clients": BESIDE_LONG}
 
 
 def overload(bench: Bench) -> Figures:
@@ -206,7 +246,7 @@ def latency(bench: Bench) -> Figures:
                 jobs.append(_submitted(served, bench))
     busy = {
         "latency": {"short": spread([seconds for found in rounds for seconds in found["latencies_s"]])},
-        "statuses": _added(*(found["statuses"] for found in rounds)),
+        "statuses": added(found["statuses"] for found in rounds),
         "cpu_s": sum(found["cpu_s"] for found in rounds),
         "seconds": sum(found["seconds"] for found in rounds),
         "peak_bytes": rounds[-1]["peak_bytes"],
@@ -233,16 +273,11 @@ def _state(served: Served, job: str) -> str:
     return state
 
 
-def _added(*counts: dict[str, int]) -> dict[str, int]:
-    return {
-        name: sum(some.get(name, 0) for some in counts) for name in sorted({key for some in counts for key in some})
-    }
-
-
 PARTS: dict[str, Callable[[Bench], Figures]] = {
     "throughput": throughput,
     "plain": plain,
     "mixed": mixed,
+    "beside": beside,
     "overload": overload,
     "latency": latency,
 }

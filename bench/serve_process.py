@@ -63,6 +63,11 @@ class Served:
         raise RuntimeError(f"the server does not listen after {START_S:g} s: {self.last_words()}")
 
     @property
+    def pid(self) -> int:
+        """The process that was started; its decoders are its children."""
+        return self._process.pid
+
+    @property
     def alive(self) -> bool:
         """True while it runs."""
         return self._process.poll() is None
@@ -92,6 +97,11 @@ class Served:
     def metrics(self) -> dict[str, float]:
         """Its metrics without labels, by name."""
         return exposed(self.fetch("/metrics").decode())
+
+    def kill(self) -> None:
+        """End it as a lack of memory would: with SIGKILL."""
+        self._process.kill()
+        self._process.wait()
 
     def close(self) -> None:
         """End it."""

@@ -11,23 +11,23 @@ from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from common import base_checkpoint, child, flops_by_part, machine_rates, save
+from common import base_checkpoint, child, flops_by_part, save
+from machine_rate import PRODUCT, machine_rates, rate_of
 
 RUN = """
 import numpy as np
 from overtone import conversion
-from overtone.backends.openvino import compiled_model
 from overtone.models import checkpoints
 from overtone.backends.openvino.compiled_model import CompiledModel
+from overtone.backends.openvino.module import openvino_core
 from overtone.models.emotion2vec.config import Architecture
 
 # Of every model compiled in this process from here on.
-compiled_model._core().set_property("CPU", {"PERF_COUNT": True})
+openvino_core().set_property("CPU", {"PERF_COUNT": True})
 checkpoint = checkpoints.find(arguments["model"])
 folder = conversion.converted(checkpoint, arguments["precision"]).folder
 architecture = Architecture.from_config(checkpoint.config, checkpoint.name)
@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="keep checkpoint and conversions here, and take them from here")
     given = parser.parse_args()
     threads = usable_cpus()
-    figures: dict[str, Any] = {"rates": {"before": machine_rates(threads)}, "stages": {}}
+    figures: dict[str, Any] = {"product": PRODUCT, "rates": {"before": machine_rates(threads)}, "stages": {}}
     with tempfile.TemporaryDirectory() as temporary:
         place = (given.keep or Path(temporary)).resolve()
         os.environ["OVERTONE_CACHE"] = str(place / "cache")  # of this process and its children
@@ -111,8 +111,7 @@ def main() -> None:
         ("precision, clip", "part", "time", "of the time", "of the operations", "of the machine's rate", "most of it")
     ]
     for name, stage in figures["stages"].items():
-        known = [rate[name.split(",")[0]] for rate in figures["rates"].values()]
-        rate = statistics.mean(known) if all(known) else None
+        rate = rate_of(figures["rates"], name.split(",")[0])
         whole_s, whole_flops = sum(stage["parts"].values()), sum(stage["flops"].values())
         stage["fraction"] = {}
         for part, seconds in stage["parts"].items():

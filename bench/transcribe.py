@@ -131,6 +131,7 @@ def main() -> None:
                     name,
                     figures,
                     *tables.tables(figures),
+                    packages=["funasr"],
                     command=f"python bench/{Path(__file__).name} {_amounts()}".strip(),
                 )
                 with (RESULTS / f"{name}.md").open("a", encoding="utf-8") as page:

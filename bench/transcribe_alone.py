@@ -36,16 +36,20 @@ from overtone.system.machine import rss_bytes
 from overtone.pipelines.transcription import Transcriber
 fixed = np.random.default_rng(0).standard_normal((768, 768)).astype(np.float32)
 times, machine, resident, threads = [], [], [], []
+def work():
+    began = time.perf_counter()
+    for _ in range(4):
+        fixed @ fixed
+    return time.perf_counter() - began
 with Transcriber(**arguments["options"]) as transcriber:
-    options = transcriber.options
+    options, before = transcriber.options, work()
     for call in range(arguments["calls"]):
         began = time.perf_counter()
         transcriber(arguments["sources"][call % len(arguments["sources"])])
         times.append(time.perf_counter() - began)
-        began = time.perf_counter()
-        for _ in range(4):
-            fixed @ fixed
-        machine.append(time.perf_counter() - began)
+        after = work()
+        machine.append((before + after) / 2)
+        before = after
         resident.append(rss_bytes())
         threads.append(psutil.Process().num_threads())
     answer(times_s=times, machine_s=machine, resident_bytes=resident, threads=threads,
@@ -66,10 +70,12 @@ def long_file(source: Path, options: Mapping[str, Any]) -> dict[str, Any]:
 def many_calls(sources: Sequence[Path], calls: int, warm_up: int, options: Mapping[str, Any]) -> dict[str, Any]:
     """Run the same clips over and over in one process, and compare the end with the calls after the warm-up.
 
-    After each call comes a piece of work that never changes, `machine_s`: its drift is the machine's.
+    Before and after each call comes a piece of work that never changes, `machine_s` their mean: its drift is the
+    machine's. `relative` is a call's time over it, whose drift is what Overtone adds to that.
     """
     found = child(MANY, sources=[str(path) for path in sources], calls=warm_up + calls, options=options)
     kept = {name: found[name][warm_up:] for name in ("times_s", "machine_s", "resident_bytes", "threads")}
+    kept["relative"] = [call / fixed for call, fixed in zip(kept["times_s"], kept["machine_s"], strict=True)]
     return {**kept, "same_options": found["same_options"], "peak_bytes": found["peak_bytes"], **drifts(kept)}
 
 

@@ -10,9 +10,8 @@ import json
 import re
 import sys
 from typing import Any
-from unittest import mock
 
-from overtone.tools.benchmark import BenchmarkWorker, interleave, worker
+from overtone.tools.benchmark import BenchmarkWorker, worker
 from overtone.tools.benchmark.worker import Answer
 
 _CHILD = "from transcribe_contender import main; main()"
@@ -27,8 +26,7 @@ class Process(BenchmarkWorker):
     """A contender of this file's kinds, `overtone` or `funasr`."""
 
     def __init__(self, kind: str) -> None:
-        with mock.patch.object(interleave, "_CHILD", _CHILD):
-            super().__init__(kind)
+        super().__init__(kind, code=_CHILD)
 
 
 class Overtone:

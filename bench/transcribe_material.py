@@ -25,6 +25,7 @@ MODELS = ("sensevoice", "paraformer")
 _ORACLES: dict[str, tuple[str, dict[str, str]]] = {
     "sensevoice": ("sense_voice", {}),
     "paraformer": ("paraformer", {"kind": "SeacoParaformer"}),
+    "plain-paraformer": ("paraformer", {"kind": "Paraformer"}),
     "vad": ("fsmn_vad", {}),
     "punctuation": ("ct_transformer", {}),
     "speakers": ("campplus", {}),

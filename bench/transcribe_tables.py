@@ -27,13 +27,15 @@ def row(
 ) -> dict[str, Any]:
     """Turns of one contender as figures. `theirs`: times and seconds of audio of FunASR's turns.
 
-    `rtf`: seconds per second of audio, over all turns. `ratio`: FunASR's over this one's, the median of turns, each
-    beside the turn of FunASR's that came just before; None where that has not finished all of them.
+    `rtf`: seconds per second of audio, over all turns; `rtfs`: of each turn. `ratio`: FunASR's over this one's, the
+    median of turns, each beside the turn of FunASR's that came just before; None where that has not finished all of
+    them.
     """
     found: dict[str, Any] = {"times_s": list(times_s), "rtf": None, "median_s": None, "ratio": None}
     if not times_s:
         return found
     found |= {"rtf": sum(times_s) / sum(audio_s[: len(times_s)]), "median_s": statistics.median(times_s)}
+    found["rtfs"] = [seconds / length for seconds, length in zip(times_s, audio_s, strict=False)]
     if theirs is not None and len(theirs[0]) == len(times_s):
         ours = [seconds / length for seconds, length in zip(times_s, audio_s, strict=True)]
         others = [seconds / length for seconds, length in zip(*theirs, strict=True)]
@@ -90,17 +92,26 @@ def of_memory(figures: Figures) -> Table:
 
 def of_steadiness(figures: Figures) -> Table:
     """The end of many calls beside their beginning."""
-    target = f"time ± {100 * TIME_TARGET:g} %, memory ± {100 * RESIDENT_TARGET:g} %, no thread, the same options"
-    head = ("steadiness", "calls", "median", "time", "fixed work", "memory", "threads", "options", "target")
+    within = f"time over fixed work ± {100 * TIME_TARGET:g} %, memory ± {100 * RESIDENT_TARGET:g} %"
+    target = f"{within}, no thread, the same options"
+    head = (
+        *("steadiness", "calls", "median", "time", "fixed work", "time over fixed work", "memory", "threads"),
+        *("options", "target"),
+    )
     rows: list[tuple[str, ...]] = [head]
     for model, found in _named(figures, "steady"):
-        drifts = (f"{100 * found[f'{name}_drift']:+.1f} %" for name in ("times_s", "machine_s", "resident_bytes"))
+        drifts = (_drift(found, name) for name in ("times_s", "machine_s", "relative", "resident_bytes"))
         threads = f"{found['threads'][0]} → {found['threads'][-1]}"
         options = "the same" if found["same_options"] else "changed"
         median = f"{statistics.median(found['times_s']):.3f} s"
         name = f"{model}, {found['what']}"
         rows.append((name, str(len(found["times_s"])), median, *drifts, threads, options, target))
     return rows
+
+
+def _drift(found: Figures, name: str) -> str:
+    drift = found.get(f"{name}_drift")
+    return "" if drift is None else f"{100 * drift:+.1f} %"
 
 
 def tables(figures: Figures) -> list[Table]:
@@ -161,6 +172,8 @@ def _cell(found: Figures | None) -> str:
         return "died" if "signal" in str(found.get("error")) else "failed"
     seconds = found["seconds"]
     parts = [f"{seconds:.3f} s" if seconds < 1 else f"{seconds:.1f} s", f"RTF {found['rtf']:.4f}"]
+    if len(rtfs := found.get("rtfs", ())) > 1:
+        parts[-1] += f" ({min(rtfs):.4f}–{max(rtfs):.4f})"
     if found["ratio"] is not None:
         parts.append(f"{found['ratio']:.2f} ×")
     parts.append(mib(found["peak_bytes"]))

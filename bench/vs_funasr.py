@@ -1,7 +1,7 @@
 """Overtone beside FunASR: the same checkpoint, audio and number of threads, taking turns within one run.
 
-    python bench/vs_funasr.py [--work clips folder hour cold] [--shape base|large|small] [--repeats 5] [--keep FOLDER]
-                              [--corpus FOLDER] [--funasr-hour]
+    python bench/vs_funasr.py [--work clips folder hour cold rate] [--shape base|large|small] [--repeats 5]
+                              [--keep FOLDER] [--corpus FOLDER] [--funasr-hour]
 
 Each contender is a process that stays: FunASR in fp32, Overtone in fp32, bf16 (where the processor has it) and int8.
 They take turns at every clip, so a busy moment hits all; medians of repeats after a warm-up; only one computes at a
@@ -9,7 +9,8 @@ time. The checkpoint has a published shape (small: a trial of this script) and s
 measured now are kept from an earlier run, if that was on the same machine, with the same versions.
 
 clips: 5 to 120 s, files to results. folder: 400 short clips to JSON lines. hour: Overtone's time per second of audio
-for an hour beside that for 15 s. cold: from starting a process to the result of a clip of 5 s.
+for an hour beside that for 15 s. cold: from starting a process to the result of a clip of 5 s. rate: the machine's own
+rate alone, which clips measure too.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common import RESULTS, base_checkpoint, child, flops, hardware, machine_rates, save, write_clips, write_wav
+from common import RESULTS, base_checkpoint, child, flops, hardware, save, write_clips, write_wav
+from machine_rate import PRODUCT, machine_rates
 from overtone.models import checkpoints
 from overtone.models.emotion2vec.config import Architecture
 from overtone.system.machine import available_bytes, usable_cpus
@@ -114,7 +116,7 @@ class Bench:
 def clips(bench: Bench) -> dict[str, Any]:
     """Single clips, from short to long, so that the highest memory so far is that clip's."""
     names = (FUNASR, *bench.precisions, *([WHOLE] if max(bench.clip_s) >= WHOLE_FROM_S else []))
-    figures: dict[str, Any] = {"rates": {"before": machine_rates(bench.threads)}, "clips": {}}
+    figures: dict[str, Any] = {"product": PRODUCT, "rates": {"before": machine_rates(bench.threads)}, "clips": {}}
     with bench.contenders(*names) as contenders:
         for seconds in bench.clip_s:
             wav = str(write_wav(bench.folder / f"{seconds}.wav", seconds))
@@ -130,18 +132,16 @@ def clips(bench: Bench) -> dict[str, Any]:
             print(f"{seconds} s:", {name: timed.median_s or timed.error for name, timed in found.items()}, flush=True)
     figures["rates"]["after"] = machine_rates(bench.threads)
     for seconds, rows in figures["clips"].items():
-        for name, found in rows.items():
-            _add_fraction(found, "fp32" if name in (FUNASR, WHOLE) else name, int(seconds), bench, figures["rates"])
+        for found in rows.values():
+            # Of the segments that ran, where audio was cut.
+            ran = found.get("segments_s") or [int(seconds)]
+            found["flops"] = sum(flops(bench.architecture, length) for length in ran)
     return figures
 
 
-def _add_fraction(found: dict[str, Any], precision: str, seconds: int, bench: Bench, rates: dict[str, Any]) -> None:
-    """The rate that a clip was run at over the machine's own: of the segments that ran, where audio was cut."""
-    known = [rate[precision] for rate in rates.values() if rate[precision]]
-    if found["median_s"] is None or not known:
-        return
-    found["flops"] = sum(flops(bench.architecture, length) for length in found.get("segments_s") or [seconds])
-    found["fraction"] = found["flops"] / found["median_s"] / statistics.mean(known)
+def rate(bench: Bench) -> dict[str, Any]:
+    """The machine's rate alone, some seconds: clips that were measured before are held beside it."""
+    return {"product": PRODUCT, "rates": {"alone": machine_rates(bench.threads)}}
 
 
 def row(timed: Timed) -> dict[str, Any]:
@@ -240,7 +240,13 @@ def cold(bench: Bench) -> dict[str, Any]:
     return {"starts": starts}
 
 
-WORKS: dict[str, Callable[[Bench], dict[str, Any]]] = {"clips": clips, "folder": folder, "hour": hour, "cold": cold}
+WORKS: dict[str, Callable[[Bench], dict[str, Any]]] = {
+    "clips": clips,
+    "folder": folder,
+    "hour": hour,
+    "cold": cold,
+    "rate": rate,
+}
 
 
 def prepared(bench: Bench) -> dict[str, Any]:
@@ -255,7 +261,7 @@ def main() -> None:
     from overtone.backends.openvino.compiled_model import has_fast_bf16
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", nargs="+", choices=WORKS, default=list(WORKS))
+    parser.add_argument("--work", nargs="+", choices=WORKS, default=[name for name in WORKS if name != "rate"])
     parser.add_argument("--shape", choices=("base", "large", "small"), default="base")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--corpus", type=Path, help="a folder of short .wav files; else clips of the example call")
@@ -306,13 +312,15 @@ def main() -> None:
             except WorkerDied as error:
                 print(f"{work}: {error}", file=sys.stderr)
                 continue
+            if work == "clips":  # which have a rate of the same moments
+                figures.pop("rate", None)
             # Saved after each, so that what follows may fail.
             figures = merged(figures, now)
-            tables = [table_of(figures)] + ([fractions_of(figures)] if "clips" in figures else [])
+            tables = [table for table in (table_of(figures), fractions_of(figures)) if len(table) > 1]
             command = f"python bench/vs_funasr.py --shape {given.shape}"
             if given.corpus is not None:
                 command += f" --corpus {'/'.join(given.corpus.parts[-2:])}"  # and no folder of this machine
-            save(name, figures, *tables, command=command)
+            save(name, figures, *tables, command=command, packages=["funasr"])
             if work == "clips":
                 draw(figures, RESULTS / f"{name}.png")
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from common import mib
+from common import mib, spread
+from machine_rate import PRODUCT, rate_of
 
 Figures = dict[str, Any]
 
@@ -74,16 +75,12 @@ def _cell(found: Mapping[str, Any] | None, theirs: Mapping[str, Any] | None = No
         return ""
     if found.get("median_s") is None:
         return "died" if "signal" in str(found.get("error")) else "failed"
-    parts = [_seconds(found["median_s"])]
+    parts = [spread(found.get("times_s") or [found["median_s"]])]
     if theirs is not None and theirs.get("median_s") is not None:
         parts.append(f"{theirs['median_s'] / found['median_s']:.2f} ×")
     if found.get("peak_bytes"):
         parts.append(mib(found["peak_bytes"]))
     return ", ".join(parts)
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.3f} s" if seconds < 1 else f"{seconds:.2f} s" if seconds < 100 else f"{seconds:.0f} s"
 
 
 def _hour_cells(found: Mapping[str, Any]) -> tuple[str, ...]:
@@ -96,18 +93,27 @@ def _hour_cells(found: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def fractions_of(figures: Figures) -> list[tuple[str, ...]]:
-    """Part of the machine's rate of matrix products that each clip reached, with that rate in the head."""
+    """Part of the machine's rate of matrix products that each clip reached, with that rate in the head.
+
+    No row where that rate was measured with another library's products, as it once was.
+    """
     clips = figures.get("clips", {})
-    rates = clips.get("rates", {})
+    source = next((work for work in (figures.get("rate"), clips) if work and work.get("product") == PRODUCT), None)
+    rates = {} if source is None else source["rates"]
 
     def head(name: str) -> str:
-        known = [rate[name] for rate in rates.values() if rate.get(name)]
-        return f"{name}, of {sum(known) / len(known) / 1e9:.0f} GFLOP/s" if known else name
+        rate = rate_of(rates, name)
+        return name if rate is None else f"{name}, of {rate / 1e9:.0f} GFLOP/s"
+
+    def cell(found: Mapping[str, Any], name: str) -> str:
+        rate = rate_of(rates, "fp32" if name == FUNASR else name)
+        if rate is None or found.get("median_s") is None or "flops" not in found:
+            return ""
+        return f"{100 * found['flops'] / found['median_s'] / rate:.0f} %"
 
     rows: list[tuple[str, ...]] = [("clip", f"FunASR, {head('fp32')}", *map(head, PRECISIONS))]
-    for seconds, found in clips.get("clips", {}).items():
-        cells = [found.get(name, {}).get("fraction") for name in (FUNASR, *PRECISIONS)]
-        rows.append((f"{seconds} s", *("" if cell is None else f"{100 * cell:.0f} %" for cell in cells)))
+    for seconds, found in clips.get("clips", {}).items() if rates else ():
+        rows.append((f"{seconds} s", *(cell(found.get(name, {}), name) for name in (FUNASR, *PRECISIONS))))
     return rows
 
 

@@ -17,8 +17,9 @@ from typer import Typer
 from typer.models import ArgumentInfo, OptionInfo
 
 from overtone.cli.app import app
-from overtone.options.check import flag
+from overtone.cli.lazy_group import COMMANDS, command
 from overtone.options.emotion import Options
+from overtone.wording import flag
 
 PAGE = Path(__file__).with_name("cli.md")
 
@@ -33,9 +34,9 @@ _HEAD = """\
 |---|---|
 {commands}
 
-Every command takes `--help`; `overtone --version` prints the version, and `overtone --install-completion` sets up the
-shell's completion. Exit codes: 0 all done; 1 some inputs failed, the rest done; 2 usage; 3 the budget cannot
-hold it; 4 model or device; 130 interrupted (what was done is written).
+Every command takes `--help`; `overtone -V` prints the version, and `overtone --install-completion` sets up the
+shell's completion, of models, devices and names of keys, too. Exit codes: 0 all done; 1 some inputs failed, the rest
+done; 2 usage; 3 the budget cannot hold it; 4 model or device; 130 interrupted (what was done is written).
 """
 
 _SHARED = """\
@@ -46,14 +47,14 @@ its name (`max_segment = 20.0`), in the environment (`OVERTONE_MAX_SEGMENT=20`) 
 like the config file, as `overtone tune` writes it); what is typed wins over the profile, the profile over the
 environment, and the environment over the config file. That is `overtone/overtone.toml` in the user's configuration
 folder, or what `OVERTONE_CONFIG` names; `OVERTONE_CACHE` names the folder for what is kept between runs (converted
-models, measured costs, and hashes of weights).
+and compiled models, measured costs, and hashes of files).
 
 """
 
 
 def page() -> str:
     """The whole page."""
-    commands = list(_commands(app))
+    commands = [found for name in COMMANDS for found in _commands(name)]
     listed = "\n".join(f"| [`overtone {name}`](#{_anchor(name)}) | {_text(call)} |" for name, call in commands)
     parts = [_HEAD.format(help=app.info.help, commands=listed)]
     parts += [_command(name, call) for name, call in commands]
@@ -62,13 +63,15 @@ def page() -> str:
     return "\n".join(parts)
 
 
-def _commands(typer: Typer, above: str = "") -> Iterator[tuple[str, Callable[..., Any]]]:
-    for command in typer.registered_commands:
-        assert command.callback is not None
-        yield above + (command.name or command.callback.__name__), command.callback
-    for group in typer.registered_groups:
-        assert group.typer_instance is not None
-        yield from _commands(group.typer_instance, f"{above}{group.name} ")
+def _commands(name: str) -> Iterator[tuple[str, Callable[..., Any]]]:
+    """A command, or each command of a group, by its whole name."""
+    found = command(name)
+    if not isinstance(found, Typer):
+        yield name, found
+        return
+    for info in found.registered_commands:
+        assert info.callback is not None
+        yield f"{name} {info.name or info.callback.__name__}", info.callback
 
 
 def _command(name: str, call: Callable[..., Any]) -> str:

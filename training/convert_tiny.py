@@ -10,9 +10,9 @@ import tempfile
 from pathlib import Path
 
 from overtone.conversion.converter import export
-from overtone.conversion.store import sha256
 from overtone.models import checkpoints
 from overtone.models.converted import made_in
+from overtone.models.file_digests import sha256
 
 
 def main() -> None:

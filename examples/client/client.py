@@ -16,6 +16,7 @@ import os
 import sys
 import threading
 import time
+import uuid
 import wave
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -27,7 +28,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 ATTEMPTS = 5
-"""Times that a service which is too busy is asked."""
+"""Times that a service which is too busy, or whose answer was lost, is asked."""
 
 JOB_FILES, JOB_BYTES = 200, 200 << 20
 """Of one job: less than the service takes by default, which is 1000 files and 256 MiB."""
@@ -73,7 +74,7 @@ def one_file(client: httpx.Client, path: Path) -> None:
 def folder(client: httpx.Client, path: Path) -> None:
     """Hand in all files of a folder, some at a time, and print their records as JSON lines."""
     for some in batches(sorted(file for file in path.rglob("*") if file.is_file())):
-        job = send(client, "/v1/jobs", some, granularity="utterance").json()
+        job = send(client, "/v1/jobs", some, key=str(uuid.uuid4()), granularity="utterance").json()
         follow(client, job["links"]["events"])
         with client.stream("GET", job["links"]["result"]) as answer:
             for line in checked(answer).iter_lines():
@@ -96,13 +97,26 @@ def batches(files: Sequence[Path]) -> Iterator[list[Path]]:
         yield batch
 
 
-def send(client: httpx.Client, path: str, audio: Sequence[Path], **options: str) -> httpx.Response:
-    """Send files. A service that is too busy says when to come back, and is asked again then."""
-    for attempt in range(ATTEMPTS):
-        with ExitStack() as opened:
-            parts = [("file", (file.name, opened.enter_context(file.open("rb")))) for file in audio]
-            answer = client.post(path, files=parts, params=options)
-        if answer.status_code not in (429, 503) or "retry-after" not in answer.headers or attempt == ATTEMPTS - 1:
+def send(
+    client: httpx.Client, path: str, audio: Sequence[Path], key: str | None = None, **options: str
+) -> httpx.Response:
+    """Send files. A service that is too busy says when to come back, and is asked again then.
+
+    key: of a job, which is then handed in again where the answer was lost, and is one job all the same.
+    """
+    headers = {} if key is None else {"Idempotency-Key": f'"{key}"'}
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            with ExitStack() as opened:
+                parts = [("file", (file.name, opened.enter_context(file.open("rb")))) for file in audio]
+                answer = client.post(path, files=parts, params=options, headers=headers)
+        except httpx.TransportError:
+            if key is None or not left:
+                raise
+            time.sleep(1)
+            continue
+        # 409: the request of before is still being received.
+        if answer.status_code not in (409, 429, 503) or "retry-after" not in answer.headers or not left:
             break
         time.sleep(float(answer.headers["retry-after"]))
     return checked(answer)

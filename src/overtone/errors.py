@@ -21,6 +21,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import ClassVar
 
+from overtone.wording import Face, worded
+
 
 def printable(name: str) -> str:
     """A name in a form that any message, JSON or table can take: bytes that are no UTF-8 become `\\udcff`."""
@@ -30,6 +32,7 @@ def printable(name: str) -> str:
 class Code(str, Enum):
     """Short stable names of what went wrong, as records and HTTP answers carry them. A text like any other."""
 
+    BAD_HEADER = "bad_header"
     BAD_INPUT = "bad_input"
     BAD_LIST = "bad_list"
     BAD_RATE = "bad_rate"
@@ -42,6 +45,7 @@ class Code(str, Enum):
     CANCELLED = "cancelled"
     CHECKPOINT = "checkpoint"
     CLOSED = "closed"
+    CONFLICT = "conflict"
     DEADLINE = "deadline"
     DECODER_DIED = "decoder_died"
     DECODER_MEMORY = "decoder_memory"
@@ -58,6 +62,7 @@ class Code(str, Enum):
     FOREIGN = "foreign"
     GAVE_UP = "gave_up"
     GONE = "gone"
+    KEY_REUSED = "key_reused"
     LOST = "lost"
     METHOD = "method"
     MISSING_EXTRA = "missing_extra"
@@ -127,6 +132,9 @@ _RETRYABLE = frozenset(
 class OvertoneError(Exception):
     """Base of every error that is meant for the user. `str(error)` is the whole message.
 
+    Where it names options, it does so as whoever reads it gives them: `max_segment` in Python, `--max-segment` at the
+    command line.
+
     Parameters
     ----------
     message
@@ -148,6 +156,8 @@ class OvertoneError(Exception):
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
         super().__init__(message)
+        self.template = message
+        """The message with its options unworded (`overtone.wording`): what another message is made of."""
         self.code: str = _CODES.get(code, code) if code else self.default_code
         """A `Code`; another text where a record of another release has one."""
 
@@ -156,8 +166,18 @@ class OvertoneError(Exception):
         """True where the same call may succeed later, with nothing changed."""
         return self.code in _RETRYABLE
 
+    def __str__(self) -> str:
+        return worded(self.template)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
+    def worded(self, face: Face) -> str:
+        """The message for one face: its options named as that gives them."""
+        return worded(self.template, face)
+
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self), str(self), self.code), self.__dict__)
+        return (_rebuild, (type(self), self.template, self.code), self.__dict__)
 
 
 def _rebuild(kind: type[OvertoneError], message: str, code: str) -> OvertoneError:
@@ -167,11 +187,14 @@ def _rebuild(kind: type[OvertoneError], message: str, code: str) -> OvertoneErro
 
 def with_source(error: OvertoneError, name: str) -> OvertoneError:
     """The same error, its message naming the input that it is about, if it does not yet."""
-    if str(error).startswith(name):
-        return error
-    named = type(error)(f"{name}: {error}", code=error.code)
-    named.__dict__.update(error.__dict__)
-    return named
+    return error if error.template.startswith(name) else with_message(error, f"{name}: {error.template}")
+
+
+def with_message(error: OvertoneError, template: str) -> OvertoneError:
+    """The same error with another message."""
+    changed = type(error)(template, code=error.code)
+    changed.__dict__.update(error.__dict__, template=template)
+    return changed
 
 
 class UsageError(OvertoneError):
@@ -184,7 +207,7 @@ class UsageError(OvertoneError):
     ...     Options(window=0.01)
     ... except UsageError as error:
     ...     print(error)
-    --window is 0.01; 0.1 to 600 is possible.
+    window is 0.01; 0.1 to 600 is possible.
     """
 
     exit_code = 2
@@ -198,8 +221,8 @@ class InputError(OvertoneError):
 
     Notes
     -----
-    Codes: not_found, unreadable, empty, not_audio, no_audio, bad_samples, bad_rate, too_many_channels, directory_loop,
-    too_short, too_long, bad_list, decoder_died,
+    Codes: not_found, unreadable, empty, not_audio, no_audio, bad_header, bad_samples, bad_rate,
+    too_many_channels, directory_loop, too_short, too_long, bad_list, decoder_died,
     decoder_time, decoder_memory; silence, where something is made of speech alone; model_failed and
     fault, where the input met a fault of the model's or of Overtone's own.
     """
@@ -213,6 +236,8 @@ class BudgetError(OvertoneError):
 
     exit_code = 3
     default_code = Code.OVER_BUDGET
+    enough_bytes = 0
+    """Budget in bytes that would do; 0 where none is known."""
 
 
 class ModelError(OvertoneError):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from overtone.presentable import Presentable, PresentableEmotion, PresentableResult
 from overtone.types import Span
 
 if TYPE_CHECKING:
@@ -66,17 +67,33 @@ class SegmentResult:
         The probability of `label`; None where there are no scores.
     scores
         The probability of each class; None for silence, and for a model without classes.
+    speech_s
+        Seconds of speech in it, by which it counts in the label and scores of its source; 0 for silence.
     """
 
     span: Span
     label: str | None
     score: float | None
     scores: Mapping[str, float] | None
+    speech_s: float = 0.0
+
+    @property
+    def start(self) -> float:
+        """Start in seconds."""
+        return self.span.start_s
+
+    @property
+    def end(self) -> float:
+        """End in seconds; it lies after the last sample."""
+        return self.span.stop_s
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FrameResult:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class FrameResult(Presentable):
     """Frame granularity: one row per frame of speech, in order of time.
+
+    `scores.numpy()` is an array of all of them, and so of `starts` and `embeddings`; hours of them lie in temporary
+    files, and `chunks()` reads them piece by piece.
 
     Attributes
     ----------
@@ -98,9 +115,12 @@ class FrameResult:
     scores: SpooledArray | None
     embeddings: SpooledArray
 
+    def _shown(self) -> dict[str, Any]:
+        return {"frames": len(self.starts), "hop_s": self.hop_s, "labels": self.labels}
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Result:
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
+class Result(PresentableResult):
     """The fields that every result has, of one source or one channel of it.
 
     Attributes
@@ -143,9 +163,12 @@ class Result:
         """True if this input was processed."""
         return self.error is None
 
+    def _shown(self) -> dict[str, Any]:
+        return {"source": self.source, "channel": self.channel, "duration": self.duration, "error": self.error}
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class EmotionResult(Result):
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
+class EmotionResult(Result, PresentableEmotion):
     """The emotion in one source.
 
     Attributes
@@ -156,7 +179,16 @@ class EmotionResult(Result):
     score
         The probability of `label`; None where there are no scores.
     scores
-        The probability of each class: the head applied to the mean over all frames of all segments with speech.
+        The probability of each class: the mean of the segments' scores, weighted by their `speech_s`. Where no segment
+        has speech, and silence was judged all the same (`keep_silence`), each counts by its length.
+    shares
+        The share of speaking time in segments of each label, every class among them, in the order of `scores`. They sum
+        to 1, and are weighted as the scores are; None where there are no scores.
+    speech_s
+        Seconds of speech.
+    pooled
+        The head applied to the mean over all frames, as FunASR judges a whole file: of one segment the same as `label`,
+        `score` and `scores`, of several the emotion of a mean frame. None where there are no scores.
     segments
         The timeline, in order.
     embedding
@@ -172,6 +204,9 @@ class EmotionResult(Result):
     score: float | None
     scores: Mapping[str, float] | None
     segments: Sequence[SegmentResult]
+    shares: Mapping[str, float] | None = None
+    speech_s: float = 0.0
+    pooled: Emotion | None = None
     embedding: npt.NDArray[np.float32] | None = None
     frames: FrameResult | None = None
     envelope: npt.NDArray[np.float32] | None = field(default=None, repr=False)
@@ -180,6 +215,9 @@ class EmotionResult(Result):
     def failed(cls, error: OvertoneError, **fields: Any) -> EmotionResult:
         """The result of a source that could not be processed. fields: those of `Result`."""
         return cls(label=None, score=None, scores=None, segments=(), error=error, **fields)
+
+    def _shown(self) -> dict[str, Any]:
+        return {**Result._shown(self), "label": self.label, "score": self.score, "segments": len(self.segments) or None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,17 +232,20 @@ class Word:
         Seconds from the source's start, half-open; None where the model gives no times.
     confidence
         0 to 1, the mean of its tokens' probabilities.
+    speaker
+        The speaker whose voice is heard in it, as `Sentence.speaker` has it; None where speakers were not asked for.
     """
 
     text: str
     start: float | None
     end: float | None
     confidence: float | None
+    speaker: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Emotion:
-    """The emotion of one sentence.
+    """The emotion of one sentence, or of a mean frame.
 
     Attributes
     ----------
@@ -221,18 +262,19 @@ class Emotion:
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """One sentence, or the words between two pauses where nothing separates sentences.
+    """One sentence: the words up to a mark that ends one, a long pause or another voice.
 
     Attributes
     ----------
     start, end
-        Seconds from the source's start, half-open.
+        Seconds from the source's start, half-open: from its first spoken word to its last.
     text
         With punctuation, where that was asked for.
     words
         Its words, in order.
     speaker
-        0 for the first speaker heard, then 1 and so on; None where speakers were not asked for, or none was found.
+        The speaker of most of it, by time: 0 for the first heard, then 1 and so on; None where speakers were not asked
+        for.
     emotion
         Its emotion; None where no model gives one.
     language
@@ -254,7 +296,7 @@ class Sentence:
     confidence: float | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
 class Transcript(Result):
     """The words in one source, with their speakers and emotions.
 
@@ -282,3 +324,11 @@ class Transcript(Result):
     def failed(cls: type[_TranscriptT], error: OvertoneError, **fields: Any) -> _TranscriptT:
         """The result of a source that could not be processed. fields: those of `Result`, and `models`."""
         return cls(text="", sentences=(), error=error, **fields)
+
+    def _shown(self) -> dict[str, Any]:
+        return {
+            **Result._shown(self),
+            "text": self.text or None,
+            "sentences": len(self.sentences) or None,
+            "speakers": self.speakers,
+        }

@@ -6,8 +6,8 @@ source ─decode→ Samples ─cut→ Segment ─submit→ [queue ─take_batch�
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
-from typing import Final, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +60,16 @@ class Span:
         return self.stop / SAMPLE_RATE
 
 
+Layout = Literal["channels_first", "channels_last"]
+"""Axes of an array with several channels: (channels, samples), or (samples, channels)."""
+
+
+class SupportsArray(Protocol):
+    """An array of another library that NumPy can take, such as a `torch.Tensor` on the CPU."""
+
+    def __array__(self) -> npt.NDArray[Any]: ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Audio:
     """Audio in memory, never without its rate.
@@ -67,40 +77,57 @@ class Audio:
     Attributes
     ----------
     samples
-        Shape (samples,) or (channels, samples), full scale ±1.
+        A NumPy array, or one that NumPy can take, such as a `torch.Tensor` on the CPU. Floats have full scale ±1 and
+        are taken as they are; int8, int16, int32 and uint8 are PCM, scaled by the range of their type.
     rate
         Hz.
     name
         The `source` of its result.
+    layout
+        Axes of an array with two dimensions: `channels_first` is (channels, samples), as torchaudio gives it;
+        `channels_last` is (samples, channels), as soundfile and SciPy do.
 
     Examples
     --------
     >>> import numpy as np
     >>> from overtone import Audio
     >>> stereo = Audio(np.zeros((2, 48_000), np.float32), rate=48_000, name="call")
+    >>> pcm = Audio(np.zeros((48_000, 2), np.int16), rate=48_000, layout="channels_last")
     """
 
-    samples: npt.NDArray[np.floating]
+    samples: npt.NDArray[Any] | SupportsArray
     rate: int
     name: str = "array"
+    layout: Layout = "channels_first"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Segment:
     """A stretch of one source's audio that goes through the model as a whole.
 
-    `silent` segments are part of the timeline but carry no samples and never reach the engine.
+    `silent` segments are part of the timeline but carry no samples and never reach the engine. `speech`: samples of
+    speech in it, at most those of its span; windows that overlap each count their own.
     """
 
     index: int
     span: Span
     samples: Samples
     silent: bool = False
+    speech: int = 0
 
     @property
     def duration_s(self) -> float:
         """Seconds."""
         return len(self.span) / SAMPLE_RATE
+
+    @property
+    def speech_s(self) -> float:
+        """Seconds of speech in it."""
+        return self.speech / SAMPLE_RATE
+
+    def without_samples(self) -> Segment:
+        """The same segment as an aggregator gets it: its samples are not held until it is answered."""
+        return replace(self, samples=np.zeros(0, np.float32))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from helpers.audio_files import Pipe, voice, wav16
 from helpers.decoding import decode, refused
 from overtone.audio import Decoder
+from overtone.audio.byte_edits import Edits
 from overtone.audio.byte_reader import ByteReader
 
 
@@ -59,3 +60,51 @@ def test_a_feed_that_was_peeked_into_reads_like_one_that_was_not(steps: list[tup
     for kind, size in steps:
         assert step(peeked, kind, size) == step(plain, kind, size)
     assert (plain.error, peeked.error) == (None, None)
+
+
+@given(
+    st.integers(0, 120),
+    st.dictionaries(st.integers(0, 90), st.binary(min_size=1, max_size=8), max_size=3),
+    st.lists(st.tuples(st.integers(0, 130), st.integers(0, 20)), max_size=4),
+    st.lists(st.tuples(st.sampled_from(["read", "set", "cur", "end"]), st.integers(0, 40)), max_size=8),
+    st.booleans(),
+)
+def test_a_feed_that_is_edited_reads_like_a_file_that_was(
+    skip: int,
+    patches: dict[int, bytes],
+    looks: list[tuple[int, int]],
+    steps: list[tuple[str, int]],
+    seekable: bool,
+) -> None:
+    data = bytes(range(100))
+    edits = Edits(skip, patches)
+    file, meant = io.BytesIO(b"before" + data), io.BytesIO(edits.applied(data[skip:], 0))
+    file.seek(6)
+    feed = ByteReader(file if seekable else Pipe(data, most=30))
+    for offset, size in looks:
+        found = feed.look(offset, size)
+        assert found == (data if seekable else data[:30])[offset : offset + size]
+    assert feed.size() == (100 if seekable else None)
+    feed.edit(edits)
+    for kind, size in steps:
+        if kind == "read":
+            assert b"".join(feed.read(1) for _ in range(size)) == meant.read(size)
+        elif seekable and skip <= 100:
+            offset, whence = size - 20 * (kind != "set"), {"set": 0, "cur": 1, "end": 2}[kind]
+            if (meant.tell() if kind == "cur" else len(meant.getvalue()) if kind == "end" else 0) + offset >= 0:
+                assert feed.seek(offset, whence) == meant.seek(offset, whence)
+    assert feed.error is None
+
+
+def test_a_look_ahead_that_fails_is_no_error_of_the_file() -> None:
+    class Torn(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            if self.tell() >= 80_000:
+                raise OSError(5, "Input/output error")
+            return super().read(size)
+
+    feed = ByteReader(Torn(bytes(200_000)))
+    assert feed.look(90_000, 10) == b""
+    feed.edit(Edits())
+    assert feed.error is None
+    assert len(feed.read(1000)) == 1000

@@ -14,6 +14,8 @@ import av
 import numpy as np
 import psutil
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from helpers.audio_files import voice, wav16
 from helpers.paths import DOCS, TESTS
@@ -43,10 +45,16 @@ def serves_on(pool: DecoderPool) -> bool:
     return len(decode(wav16(voice(1.0)), pool)) == 16_000
 
 
+@given(st.integers(1, 64 << 10), st.integers(0, 4 << 10), st.integers(1, 30))
+def test_what_a_budget_holds_a_larger_one_holds(mib: int, more_mib: int, processes: int) -> None:
+    left, more_left = (size * MIB - processes * limits_for(size * MIB).process_bytes for size in (mib, mib + more_mib))
+    assert more_left >= left
+
+
 @pytest.mark.parametrize("budget", [None, 1, 300 * MIB, GIB, 3 * GIB, 64 * GIB])
 def test_a_files_share_of_a_budget_is_bounded(budget: int | None) -> None:
     limits = limits_for(budget)
-    expected = {None: 256, 64 * GIB: 256, GIB: 64, 3 * GIB: 64}.get(budget, 32)
+    expected = {None: 256, 64 * GIB: 256, 3 * GIB: 104}.get(budget, 40)
     assert limits.memory_bytes == expected * MIB
     assert limits.process_bytes == PROCESS_BYTES + limits.memory_bytes
     assert limits.cpu_s(0.0) < limits.cpu_s(10.0)
@@ -93,6 +101,13 @@ class Endless:
     def read(self, size: int) -> bytes:
         head, self._head = self._head[:size], self._head[size:]
         return head or bytes(size)
+
+
+def test_silence_that_is_filled_in_is_worth_little_processor_time() -> None:
+    limits = DecoderLimits(base_cpu_s=5.0, cpu_per_audio_s=0.5, cpu_per_silence_s=0.02)
+    assert limits.cpu_s(100.0) == 55.0
+    assert limits.cpu_s(3_700.0, 3_600.0) == pytest.approx(5 + 50 + 72)
+    assert limits.cpu_s(10.0, 11.0) >= limits.base_cpu_s  # silence is counted before the block with it is done
 
 
 def test_a_file_that_takes_too_much_processor_time_is_ended() -> None:

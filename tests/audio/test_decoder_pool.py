@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,9 +18,10 @@ import pytest
 
 from helpers.audio_files import encoded, voice, wav, wav16
 from helpers.clips import EXAMPLES
+from helpers.headers import with_subtitles
 from overtone import EmotionRecognizer
-from overtone.audio import Decoder, DecoderPool, Readable
-from overtone.errors import InputError, UsageError
+from overtone.audio import Decoder, DecoderPool, Readable, probe
+from overtone.errors import InputError, ModelError, UsageError
 from overtone.types import Audio
 
 
@@ -46,6 +49,7 @@ FILES: dict[str, Callable[[], bytes]] = {
     "16 kHz": lambda: wav16(voice(3.3)),
     "stereo at 44.1 kHz": lambda: wav16(voice(2.1, rate=44_100, channels=2), 44_100),
     "flac": lambda: encoded(voice(1.7, rate=22_050), 22_050, "flac", "flac"),
+    "with subtitles": lambda: with_subtitles(encoded(voice(1.0), 16_000, "matroska", "flac")),
     "cut short": lambda: wav16(voice(4.0))[:60_000],
 }
 
@@ -132,6 +136,33 @@ def test_a_source_that_is_left_holds_neither_process_nor_place(pool: DecoderPool
     assert decoded(path, pool)[0].shape == (1, 60 * 16_000)
 
 
+@pytest.mark.parametrize("kind", ["path", "bytes", "piped"])
+def test_reading_a_header_leaves_its_process_for_the_next(pool: DecoderPool, tmp_path: Path, kind: str) -> None:
+    data = wav16(voice(60.0, channels=2))
+    path, before = written(tmp_path / "long.wav", data), children()
+    # A pipe is used up by whoever reads of it.
+    sources: dict[str, Callable[[], Any]] = {"path": lambda: path, "bytes": lambda: data, "piped": lambda: Piped(data)}
+    seen = []
+    for _ in range(3):
+        assert probe(sources[kind](), "a", pool) == probe(sources[kind](), "a")
+        with pytest.raises(InputError, match="b: not audio"):
+            probe(b"no audio" * 100, "b", pool)
+        seen.append(children() - before)
+    assert len(seen[0]) == 1
+    assert seen == [seen[0]] * 3
+    assert np.array_equal(decoded(path, pool)[0], decoded(path, None)[0])
+    assert children() - before == seen[0]
+
+
+def test_of_a_header_no_samples_are_had(pool: DecoderPool) -> None:
+    for where in pool, None:
+        with (
+            Decoder(wav16(voice(1.0)), pool=where, header_only=True) as decoder,
+            pytest.raises(UsageError, match="open a new one"),
+        ):
+            next(decoder.channel_blocks())
+
+
 @pytest.mark.skipif(not hasattr(psutil.Process, "io_counters"), reason="this system does not count what is read")
 def test_little_is_decoded_ahead(pool: DecoderPool, tmp_path: Path) -> None:
     path, before = written(tmp_path / "long.wav", wav16(voice(600.0))), children()
@@ -201,6 +232,33 @@ def test_an_interrupt_while_a_file_object_is_read_is_raised(pool: DecoderPool) -
     with pytest.raises(KeyboardInterrupt):
         decoded(Interrupted(), pool)  # type: ignore[arg-type]
     assert decoded(wav16(voice(1.0)), pool)[0].shape == (1, 16_000)
+
+
+def test_a_process_that_cannot_be_started_is_one_clear_error(
+    pool: DecoderPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("subprocess.Popen", refuse)
+        with pytest.raises(ModelError, match=r"could not be started \(.*unavailable\); allow more processes"):
+            Decoder(wav16(voice(1.0)), pool=pool)
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.executable", "")
+        with pytest.raises(UsageError, match=r"sys\.executable names none; set it"):
+            Decoder(wav16(voice(1.0)), pool=pool)
+    assert decoded(wav16(voice(1.0)), pool)[1]["decoded_s"] == 1.0
+
+
+def test_ctrl_c_does_not_reach_a_process_that_starts(pool: DecoderPool, capfd: pytest.CaptureFixture[str]) -> None:
+    pool.start()
+    for pid in pool.pids:
+        os.kill(pid, signal.SIGINT)
+    before = pool.pids
+    assert decoded(wav16(voice(1.0)), pool)[1]["decoded_s"] == 1.0
+    assert pool.pids == before
+    assert capfd.readouterr().err == ""
 
 
 def test_an_array_is_decoded_here(pool: DecoderPool) -> None:

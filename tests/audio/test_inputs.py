@@ -42,6 +42,9 @@ def test_each_once() -> None:
     make("a.wav", "d/b.wav")
     Path("link.wav").symlink_to("a.wav")
     assert sources("a.wav", "./a.wav", "link.wav", "-", "d", "d/b.wav", "-") == ["a.wav", "-", "d/b.wav"]
+    again: list[Input] = []
+    assert len(list(expand(["a.wav", "./a.wav", "missing.wav", "missing.wav", "link.wav"], again.append))) == 3
+    assert [entry.source for entry in again] == ["./a.wav", "link.wav"]
 
 
 def test_folders_are_sorted_and_deep() -> None:

@@ -79,7 +79,7 @@ def test_a_cost_model_survives_its_cache_and_nonsense_does_not() -> None:
 
 def test_audio_over_the_bound_waits_until_some_is_freed() -> None:
     ledger = MemoryBudget(1000, 100, lambda: 0)
-    ledger.audio.acquire(80)
+    held = ledger.audio.acquire(80)
     entered = threading.Event()
 
     def enter() -> None:
@@ -89,7 +89,7 @@ def test_audio_over_the_bound_waits_until_some_is_freed() -> None:
     thread = threading.Thread(target=enter)
     thread.start()
     assert not entered.wait(0.05)
-    ledger.audio.release(80)
+    ledger.audio.release(held)
     thread.join(5)
     assert entered.is_set()
     assert ledger.audio.in_use == 40
@@ -127,13 +127,11 @@ def test_first_come_is_first_served() -> None:
 def test_a_closed_gate_keeps_nobody() -> None:
     gate = FifoSemaphore(1)
     gate.acquire(1)
-    waiting = [threading.Thread(target=gate.acquire, args=(1,)), threading.Thread(target=gate.wait_until_empty)]
-    for thread in waiting:
-        thread.start()
+    waiting = threading.Thread(target=gate.acquire, args=(1,))
+    waiting.start()
     gate.close()
-    for thread in waiting:
-        thread.join(5)
-        assert not thread.is_alive()
+    waiting.join(5)
+    assert not waiting.is_alive()
 
 
 @pytest.mark.parametrize(

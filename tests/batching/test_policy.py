@@ -1,17 +1,26 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from overtone.batching.cost_model import CostModel, Shape
-from overtone.batching.memory_plan import make_plan, min_audio_bytes, plan_offload
+from overtone.batching.memory_plan import (
+    Plan,
+    channel_bytes,
+    make_plan,
+    min_audio_bytes,
+    plan_offload,
+    segmenter_bytes,
+    whole_file_bytes,
+)
 from overtone.batching.policy import (
     BUCKETS_PER_OCTAVE,
     MIN_FILL,
     BatchLimits,
     bucket,
-    longest_segment,
     shape_of,
     take_batch,
 )
@@ -31,15 +40,6 @@ def test_a_bucket_covers_its_length_and_wastes_little(samples: int) -> None:
 @given(st.integers(1, 10**7), st.integers(1, 10**7))
 def test_buckets_are_monotone(a: int, b: int) -> None:
     assert (bucket(a) <= bucket(b)) if a <= b else (bucket(a) >= bucket(b))
-
-
-@given(st.floats(1, 600), st.floats(1, 600))
-def test_a_segment_cut_for_a_cap_keeps_to_it_when_it_is_padded(longest_s: float, batch_s: float) -> None:
-    longest = longest_segment(longest_s, batch_s)
-    assert 0 < longest <= longest_s * 16_000 + 1
-    assert bucket(longest) <= batch_s * 16_000
-    assert longest >= min(longest_s, batch_s) * 16_000 * 0.9 - 1024
-    assert longest_segment(longest_s, None) == round(longest_s * 16_000)
 
 
 def test_buckets_are_few() -> None:
@@ -122,10 +122,64 @@ def test_a_refusal_names_what_would_do_and_what_would_make_it_fit() -> None:
     with pytest.raises(BudgetError) as caught:
         make_plan(budget_bytes=600 * MIB, resident_bytes=400 * MIB, cost=cost, longest_s=30.0)
     text = str(caught.value)
-    for part in ("600 MiB", "400 MiB", "--memory", "--max-segment 5", "smaller model"):
+    for part in ("600 MiB", "400 MiB", "memory='", "max_segment=5", "smaller model"):
         assert part in text
-    enough = int(text.split("--memory ")[1].split("MiB", maxsplit=1)[0])
+    enough = int(text.split("memory='")[1].split("MiB", maxsplit=1)[0])
     make_plan(budget_bytes=enough * MIB, resident_bytes=400 * MIB, cost=cost, longest_s=30.0)
+
+
+@given(
+    st.integers(1, 3000),
+    st.integers(1, 2000),
+    st.lists(st.tuples(st.integers(1, 4000), st.integers(1, 300)), max_size=4),
+)
+def test_a_budget_that_is_suggested_holds_what_grows_with_it(
+    resident_mib: int, budget_mib: int, steps: list[tuple[int, int]]
+) -> None:
+    def beside(budget_bytes: int) -> int:
+        """Bytes of others, which take more where the budget passes a step."""
+        return sum(more for least, more in steps if budget_bytes >= least * MIB) * MIB
+
+    def planned(mib: int) -> Plan:
+        now = beside(mib * MIB)
+        return make_plan(
+            budget_bytes=mib * MIB,
+            resident_bytes=resident_mib * MIB + now,
+            cost=CostModel(50 * MIB, 2 * MIB, 0.0),
+            longest_s=30.0,
+            growth=lambda budget: beside(budget) - now,
+        )
+
+    try:
+        planned(budget_mib)
+    except BudgetError as error:
+        enough = int(str(error).split("memory='")[1].split("MiB", maxsplit=1)[0])
+        assert enough > budget_mib
+        planned(enough)
+
+
+@given(st.integers(600, 4000), st.floats(1, 60), st.integers(1, 8), st.integers(1, 64))
+def test_channels_beyond_the_plan_fit_or_are_refused_with_a_number_that_holds_them(
+    budget_mib: int, longest_s: float, producers: int, channels: int
+) -> None:
+    def planned(mib: int) -> Plan:
+        cost = CostModel(50 * MIB, 2 * MIB, 0.0)
+        return make_plan(
+            budget_bytes=mib * MIB, resident_bytes=200 * MIB, cost=cost, longest_s=longest_s, producers=producers
+        )
+
+    plan = planned(budget_mib)
+    one = plan.cost.predict(Shape(1, plan.longest_s))
+    try:
+        more = channel_bytes(plan, channels, producers)
+    except BudgetError as error:
+        enough = int(str(error).split("memory='")[1].split("MiB", maxsplit=1)[0])
+        assert enough > budget_mib
+        more = channel_bytes(planned(enough), channels, producers)
+    else:
+        assert more + one <= plan.batch_bytes
+    assert (more > 0) == (channels > producers)
+    assert more >= segmenter_bytes(plan.longest_s, channels) - segmenter_bytes(plan.longest_s, producers)
 
 
 BLOCKS = {f"blocks.{index}": 100 * MIB for index in range(10)}
@@ -160,3 +214,18 @@ def test_blocks_are_placed_so_that_the_fewest_bytes_are_moved(spare_mib: int, ba
 @given(st.integers(0, 3000), st.floats(10.0, 640.0), st.integers(1, 100))
 def test_what_is_kept_always_fits(spare_mib: int, batch_s: float, per_second_mib: int) -> None:
     assert placed(spare_mib, batch_s=batch_s, per_second=per_second_mib * MIB) * 100 <= spare_mib
+
+
+@given(st.integers(1, 10**8), st.integers(1, 8), st.integers(60, 4000))
+def test_a_file_that_runs_whole_fits_the_budget_that_is_named_for_all_of_it(
+    samples: int, channels: int, budget_mib: int
+) -> None:
+    def plan(budget_bytes: int) -> Plan:
+        return make_plan(budget_bytes=budget_bytes, resident_bytes=1000, cost=COST, longest_s=30.0)
+
+    try:
+        whole_file_bytes(plan(budget_mib * MIB), samples, channels, of_all=True)
+    except BudgetError as error:
+        found = re.search(r"; give memory=.(\d+)MiB., or let it be cut", str(error))
+        assert found is not None
+        whole_file_bytes(plan(int(found[1]) * MIB), samples, channels, of_all=True)

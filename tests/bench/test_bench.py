@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 
+import numpy as np
 import psutil
 import pytest
 
-from helpers.paths import BENCH
 from helpers.waiting import until
 from overtone.errors import InputError, UsageError
 from overtone.models.emotion2vec.config import Architecture
@@ -23,16 +22,9 @@ HERE = {"date": "2026-01-01", "processor": "one", "threads": 2}
 
 
 @pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """bench/common.py, with its neighbours to be imported as it imports them."""
-    if not BENCH.is_dir():
-        pytest.skip("bench/ does not come with the package")
-    before = set(sys.modules)
-    monkeypatch.syspath_prepend(str(BENCH))
-    yield importlib.import_module("common")
-    for name in set(sys.modules) - before:
-        if getattr(sys.modules[name], "__file__", None) and str(BENCH) in str(sys.modules[name].__file__):
-            del sys.modules[name]
+def bench(bench: Callable[[str], ModuleType]) -> ModuleType:
+    """bench/common.py."""
+    return bench("common")
 
 
 @pytest.fixture
@@ -96,13 +88,17 @@ def test_what_is_not_measured_again_is_kept_and_another_processor_s_is_not(table
 
 def test_a_table_of_all_works(tables, bench):
     clip = {
-        "funasr": _found(2.0, fraction=0.125),
-        "fp32": _found(1.0, fraction=0.25),
+        "funasr": _found(2.0, flops=5e10),
+        "fp32": _found(1.0, flops=5e10),
         "int8": _found(0.25),
         "fp32, whole": _found(1.25),
     }
     figures = {
-        "clips": {"clips": {"60": clip}, "rates": {"before": {"fp32": 1e11}, "after": {"fp32": 3e11, "bf16": None}}},
+        "clips": {
+            "product": "OpenVINO",
+            "clips": {"60": clip},
+            "rates": {"before": {"fp32": 1e11}, "after": {"fp32": 3e11, "bf16": None}},
+        },
         "folder": {
             "files": 400,
             "corpus": "of x",
@@ -131,7 +127,23 @@ def test_a_table_of_all_works(tables, bench):
         ("clip", "FunASR, fp32, of 200 GFLOP/s", "fp32, of 200 GFLOP/s", "bf16", "int8"),
         ("60 s", "12 %", "25 %", "", ""),
     ]
+    # A rate that was measured later, alone, and one that was measured with another library.
+    figures["rate"] = {"product": "OpenVINO", "rates": {"alone": {"fp32": 1e11, "bf16": None, "int8": 8e11}}}
+    assert tables.fractions_of(figures) == [
+        ("clip", "FunASR, fp32, of 100 GFLOP/s", "fp32, of 100 GFLOP/s", "bf16", "int8, of 800 GFLOP/s"),
+        ("60 s", "25 %", "50 %", "", ""),
+    ]
+    del figures["rate"], figures["clips"]["product"]
+    assert len(tables.fractions_of(figures)) == 1
     assert bench.markdown([("a", "b"), ("1", "2")]) == "| a | b |\n|---|---|\n| 1 | 2 |\n"
+
+
+def test_times_are_medians_with_their_spread(bench, tables):
+    assert bench.spread([0.5]) == "0.500 s"
+    assert bench.spread([3.0, 1.0, 2.0]) == "2.00 s (1.00–3.00)"
+    assert bench.spread([99.0, 0.25, 120.0]) == "99.00 s (0.250–120)"
+    clip = {"funasr": _found(2.0) | {"times_s": [1.5, 2.0, 4.0]}}
+    assert tables.table_of({"clips": {"clips": {"5": clip}}})[1][1] == "2.00 s (1.50–4.00), 100 MiB"
 
 
 def test_a_picture_of_clips(tables, tmp_path):
@@ -140,6 +152,25 @@ def test_a_picture_of_clips(tables, tmp_path):
     tables.draw({"clips": {"clips": clips}}, tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "a.png").stat().st_size < 60_000
+
+
+# The machine's rate
+
+
+def test_the_machine_s_rate_is_that_of_a_product_in_each_precision(bench):
+    machine_rate = importlib.import_module("machine_rate")
+    from overtone.backends.openvino.compiled_model import CompiledModel, has_fast_bf16
+
+    values = np.random.default_rng(1).standard_normal((8, 64), dtype=np.float32)
+    exact = CompiledModel(machine_rate.product(8, 64, 16, eight_bits=False), threads=1).infer({"x": values}).copy()
+    rough = CompiledModel(machine_rate.product(8, 64, 16, eight_bits=True), threads=1, precision="int8")
+    found = rough.infer({"x": values})
+    assert 0 < np.abs(found - exact).max() < 0.1 * np.abs(exact).max()
+    rates = machine_rate.measured(1)
+    assert (rates["bf16"] is not None) == has_fast_bf16()
+    assert all(rate > 1e8 for rate in rates.values() if rate is not None)
+    assert machine_rate.rate_of({"a": {"fp32": 1.0}, "b": {"fp32": 3.0, "bf16": None}}, "fp32") == 2.0
+    assert machine_rate.rate_of({"a": {"bf16": None}}, "bf16") is None
 
 
 # Contenders
@@ -178,7 +209,7 @@ def test_a_contender_answers_in_turn(clip, tmp_path):
 def test_a_contender_that_cannot_start_says_why():
     with BenchmarkWorker("nobody") as contender, pytest.raises(WorkerDied, match=r"ended with 1.*KeyError: 'nobody'"):
         contender.ask("load")
-    with BenchmarkWorker("overtone") as contender, pytest.raises(UsageError, match="max-segment"):
+    with BenchmarkWorker("overtone") as contender, pytest.raises(UsageError, match=r"max.segment"):
         contender.ask("load", max_segment=-1.0)
 
 

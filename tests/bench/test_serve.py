@@ -289,15 +289,19 @@ def test_throughput_stands_beside_the_folder(tables):
     run = {"audio_per_s": 10.0, "audio_s": 400.0, "seconds": 40.0, "files": 120, "run_s": 39.6, "peak_bytes": 1 << 30}
     theirs = {**LEVEL, "audio_per_s": 5.0, "own_peak_bytes": None, "model_busy": None, "died": "killed"}
     found = {
-        "throughput": {"folder": [run, {**run, "audio_per_s": 10.2}], "levels": {"1": LEVEL, "32": LEVEL}, **ABOUT},
+        "throughput": {
+            "folder": [run, {**run, "audio_per_s": 10.2}],
+            "levels": {"1": LEVEL, "32": {**LEVEL, "of_folder": [0.9, 0.97, 0.98]}},
+            **ABOUT,
+        },
         "plain": {"levels": {"32": theirs}, **ABOUT},
     }
     (rows,) = tables.tables_of(found)
     head, folder, one, target, funasr = ([*row] for row in rows)
     assert {len(row) for row in rows} == {len(head)}
-    assert folder[3] == "10.1 (10.0 and 10.2)"
+    assert folder[3] == "10.1 (10.0 to 10.2)"
     assert (one[2], one[-1]) == ("95 %", "")
-    assert (target[1], target[2], target[-1]) == ("32", "95 %", "≥ 95 %")
+    assert (target[1], target[2], target[-1]) == ("32", "97 %", "≥ 97 %")
     assert target[3:12] == [
         "9.6",
         "3.30",
@@ -316,6 +320,12 @@ def test_throughput_stands_beside_the_folder(tables):
 def test_the_other_tables(tables):
     found = {
         "mixed": {**LEVEL, "latency": {"short": SPREAD, "long": SPREAD}, "long_in": 50, "deadline_s": 300.0, **ABOUT},
+        "beside": {
+            "alone": LEVEL,
+            "beside": {**LEVEL, "latency": {"short": {**SPREAD, "p95_s": 0.9}}},
+            "long_clients": 4,
+            **ABOUT,
+        },
         "overload": {
             **LEVEL,
             **ABOUT,
@@ -339,14 +349,16 @@ def test_the_other_tables(tables):
             **ABOUT,
         },
     }
-    mixed, overload, latency = tables.tables_of(found)
-    for table in (mixed, overload, latency):
+    mixed, beside, overload, latency = tables.tables_of(found)
+    for table in (mixed, beside, overload, latency):
         assert {len(row) for row in table} == {len(table[0])}
     assert [row[0] for row in mixed[1:]] == [
         "32 clients, 40 s",
         "short clips",
         "10-minute files, one in 50 requests",
     ]
+    assert [row[0] for row in beside[1:]] == ["32 clients alone", "32 clients, 4 more with 10-minute files"]
+    assert beside[2][-2:] == ("1.80 ×", "≤ 2 ×")
     cells = {row[0]: row[1] for row in overload}
     assert cells["answered within 10 s"] == "9.1 audio s/s, 95 % of what can be"
     assert cells["time to a 429 (300): p50, p95, p99"] == "20.0 ms, 0.500 s, 2.00 s"
@@ -354,5 +366,5 @@ def test_the_other_tables(tables):
     assert cells["peak memory, of the budget"] == "900 MiB (890 MiB by its metrics), 44 % of 2048 MiB"
     assert latency[2][5] == "2.50 ×"
     found["overload"]["refusals"] = found["latency"]["idle"]["latency"]["short"] = NO_RESERVE
-    assert tables.tables_of(found)[2][2][5] == ""
+    assert tables.tables_of(found)[3][2][5] == ""
     assert "left out: because" in tables.notes_of({"plain": {"left_out": "because", **ABOUT}})[1][1]

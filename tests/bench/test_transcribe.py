@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 import wave
-from collections.abc import Callable, Iterator
 from itertools import islice
-from types import ModuleType
 
 import numpy as np
 import pytest
 
-from helpers.clips import voice
-from helpers.paths import BENCH
+from helpers.clips import buzz
 from overtone.errors import InputError
 from overtone.tools.benchmark import Timed, take_turns
-
-
-@pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], ModuleType]]:
-    """Modules of bench/ by name, with their neighbours to be imported as they import them."""
-    if not BENCH.is_dir():
-        pytest.skip("bench/ does not come with the package")
-    before = set(sys.modules)
-    monkeypatch.syspath_prepend(str(BENCH))
-    yield importlib.import_module
-    for name in set(sys.modules) - before:
-        if str(BENCH) in str(getattr(sys.modules[name], "__file__", None)):
-            del sys.modules[name]
-
 
 # Material
 
 
 def test_joined_speech_is_the_same_each_time_with_pauses_between(bench):
     material = bench("transcribe_material")
-    speech = [voice(0.5, seed=1), voice(0.25, seed=2)]
+    speech = [buzz(0.5, seed=1), buzz(0.25, seed=2)]
     pieces = list(islice(material.joined(speech), 8))
     again = list(islice(material.joined(speech), 8))
     assert all(np.array_equal(*pair) for pair in zip(pieces, again, strict=True))
@@ -48,14 +30,14 @@ def test_joined_speech_is_the_same_each_time_with_pauses_between(bench):
 
 @pytest.mark.parametrize("seconds", [0.1, 0.5, 3.3])
 def test_a_long_file_is_as_long_as_was_asked(bench, tmp_path, seconds):
-    path = bench("transcribe_material").write_long(tmp_path / "a.wav", [voice(0.5)], seconds)
+    path = bench("transcribe_material").write_long(tmp_path / "a.wav", [buzz(0.5)], seconds)
     with wave.open(str(path)) as file:
         assert (file.getnframes(), file.getframerate()) == (round(16_000 * seconds), 16_000)
 
 
 def test_pieces_are_cut_the_same_each_time(bench, tmp_path):
     material = bench("transcribe_material")
-    speech = [voice(2, seed=seed) for seed in range(3)]
+    speech = [buzz(2, seed=seed) for seed in range(3)]
     paths = material.write_pieces(tmp_path / "a", speech, [0.5, 1.0])
     kept = [path.read_bytes() for path in paths]
     assert [len(data) for data in kept] == [44 + 16_000, 44 + 32_000]
@@ -64,8 +46,8 @@ def test_pieces_are_cut_the_same_each_time(bench, tmp_path):
 
 def test_utterances_come_from_named_folders(bench, tmp_path):
     material = bench("transcribe_material")
-    material.write_long(tmp_path / "b.wav", [voice(1)], 1.0)
-    material.write_long(tmp_path / "a.wav", [voice(1)], 0.5)
+    material.write_long(tmp_path / "b.wav", [buzz(1)], 1.0)
+    material.write_long(tmp_path / "a.wav", [buzz(1)], 0.5)
     (tmp_path / "transcription").write_text("no audio")
     assert [len(samples) for samples in material.utterances([tmp_path])] == [8000, 16_000]
     with pytest.raises(SystemExit, match="--corpus"):
@@ -79,6 +61,9 @@ def test_a_ratio_is_the_median_of_turns_beside_funasr_s(bench):
     tables = bench("transcribe_tables")
     found = tables.row([1.0, 2.0, 4.0], [8.0, 8.0, 8.0], ([3.0, 3.0, 3.0], [8.0, 8.0, 8.0]))
     assert (found["rtf"], found["median_s"], found["ratio"]) == (7 / 24, 2.0, 1.5)
+    assert found["rtfs"] == [0.125, 0.25, 0.5]
+    shown = tables._cell({**found, "seconds": 7.0, "peak_bytes": 1 << 20})
+    assert shown == "7.0 s, RTF 0.2917 (0.1250–0.5000), 1.50 ×, 1 MiB"
     # A shorter piece of FunASR's: seconds per second of audio are compared.
     assert tables.row([2.0], [16.0], ([3.0], [8.0]))["ratio"] == 3.0
     assert tables.row([1.0, 2.0], [10.0, 10.0], ([3.0], [10.0]))["ratio"] is None
@@ -131,7 +116,7 @@ def figures() -> dict[str, dict[str, object]]:
     failed = {"rtf": None, "ratio": None, "error": "killed by signal 9", "seconds": 0.0, "peak_bytes": None}
     one = {"audio_s": 1800.0, "wall_s": 12.0, "words": 5000, "peak_bytes": 200 << 20}
     steady = {"times_s": [0.1] * 200, "threads": [9, 9], "same_options": True, "what": "small"}
-    drifts = {"times_s_drift": 0.01, "machine_s_drift": 0.02, "resident_bytes_drift": -0.002, "threads_drift": 0.0}
+    drifts = {"times_s_drift": 0.01, "machine_s_drift": 0.02, "relative_drift": -0.01, "resident_bytes_drift": -0.002}
     return {
         "sensevoice clips": {"contenders": each, "pieces": 12, "piece_s": 10.0, "device": "cpu"},
         "paraformer hour": {
@@ -168,7 +153,7 @@ def test_tables_of_all_parts(bench, figures):
     )
     assert texts[1] == ("sensevoice: 12 clips of 10 s, one by one", "5.0", "5.0; 100 %", "5.0; 50 %")
     assert memory[2][1:] == ("10 h", "12 s", "5000", "200 MiB", "1.050", "≤ 1.1")
-    assert steadiness[1][1:8] == ("200", "0.100 s", "+1.0 %", "+2.0 %", "-0.2 %", "9 → 9", "the same")
+    assert steadiness[1][1:9] == ("200", "0.100 s", "+1.0 %", "+2.0 %", "-1.0 %", "-0.2 %", "9 → 9", "the same")
     assert tables.notes(figures).endswith("- paraformer in int8 is left out: why\n")
     assert tables.tables({"sensevoice memory": figures["sensevoice memory"]}) == [memory]
 
@@ -208,7 +193,7 @@ def test_both_contenders_write_the_same(bench, tmp_path):
     )
     models = {**material.with_models(tmp_path, "paraformer", "small", "small"), "device": "cpu", "threads": 1}
     assert material.with_models(tmp_path, "paraformer", "small", "small").items() <= models.items()  # made once
-    paths = material.write_pieces(tmp_path / "clips", [voice(5)], [2.0, 3.0])
+    paths = material.write_pieces(tmp_path / "clips", [buzz(5)], [2.0, 3.0])
     with contender.Process("funasr") as theirs, contender.Process("overtone") as ours:
         theirs.ask("load", **models)
         assert ours.ask("load", **models, precision="fp32")["precision"] == "fp32"

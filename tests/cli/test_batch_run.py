@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -34,6 +35,14 @@ def test_a_failed_input_keeps_its_line_and_the_rest_is_done(emotion):
     assert "missing.wav: no such file" in err
     assert "4 inputs" in err
     assert "2 failed" in err
+
+
+def test_an_input_that_is_named_again_is_answered_once_and_said_so(emotion):
+    code, out, err = emotion("a.wav", "b.flac", "./a.wav", "a.wav")
+    assert code == 0
+    assert [record["source"] for record in lines(out)] == ["a.wav", "b.flac"]
+    assert "./a.wav is named more than once, and 1 more like it: each input is answered once." in err
+    assert "named" not in emotion("-q", "a.wav", "a.wav")[2]
 
 
 def test_standard_input(sounds, small_checkpoint):
@@ -206,8 +215,14 @@ def test_interrupted(many, small_checkpoint, tmp_path, number, form):
     child.send_signal(number)
     code, _, err = finish(child, timeout_s=30)
     assert code == 130
-    assert err == "error: interrupted; what was done is written.\n"
-    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+    said = re.fullmatch(
+        r"error: interrupted after (\d+) inputs?; (.+) has what was done; give --resume to go on\.\n", err
+    )
+    assert said is not None, err
+    assert said[2] == str(path)
+    # From which the run goes on; a .jsonl needs none.
+    side = [] if form == "jsonl" else [f"{path.name}.resume.jsonl"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [path.name, *side]
     if form == "jsonl":
         records = lines(path.read_text())
     elif form == "json":
@@ -216,6 +231,7 @@ def test_interrupted(many, small_checkpoint, tmp_path, number, form):
         records = csv_rows(path)
     sources = [record["source"] for record in records]
     assert 0 < len(sources) < MANY
+    assert len(sources) - int(said[1]) in {0, 1}  # one may be written and not counted yet
     assert sources == [str(many / f"{index:03}.wav") for index in range(len(sources))]
 
 
@@ -232,7 +248,7 @@ def test_interrupted_in_one_long_file(small_checkpoint, tmp_path):
         code, out, err = finish(child, timeout_s=60)
     assert code == 130
     assert out == ""
-    assert err == "error: interrupted; what was done is written.\n"
+    assert err == "error: interrupted after 0 inputs; nothing was written.\n"
 
 
 def _wait_for_bytes(paths: list[Path], child: subprocess.Popen[bytes]) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-import av
 import pytest
 
+from overtone.audio import decoder_handle
+from overtone.cli import amx, doctor
 from overtone.cli.app import run
 
 
@@ -18,17 +19,30 @@ def test_doctor(monkeypatch, capsys):
         assert re.search(rf"^(ok|note|bad) +{said} ", out, re.MULTILINE), said
 
 
-def test_doctor_decodes_a_file_and_says_when_that_fails(monkeypatch, capsys):
+def test_doctor_decodes_a_file_in_a_process_and_says_when_that_fails(monkeypatch, capsys, tmp_path):
     run(["doctor"])
     assert re.search(r"^ok +audio +PyAV .*; 1\.0 s of an MP3 decoded", capsys.readouterr().out, re.MULTILINE)
 
-    def unlike(*args, **kwargs):
-        raise TypeError("open() got an unexpected keyword argument")
-
-    monkeypatch.setattr(av, "open", unlike)
+    (tmp_path / "broken.mp3").write_bytes(b"no audio" * 100)
+    monkeypatch.setattr(doctor, "asset", lambda *names: tmp_path / "broken.mp3")
     assert run(["doctor"]) == 4
     out = capsys.readouterr().out
-    assert re.search(r"^bad +audio +PyAV .* decoding an MP3 fails \(open\(\) got", out, re.MULTILINE)
+    assert re.search(r"^bad +audio +PyAV .* decoding an MP3 fails \(.*broken\.mp3: not audio", out, re.MULTILINE)
+
+
+def test_doctor_says_when_no_process_can_decode(monkeypatch, capsys):
+    monkeypatch.setattr(decoder_handle, "_START", "raise SystemExit(3)")
+    assert run(["doctor"]) == 4
+    out = capsys.readouterr().out
+    assert re.search(r"^bad +audio +PyAV .* decoding an MP3 fails \(.*died \(exit 3\)", out, re.MULTILINE)
+
+
+def test_doctor_advises_on_amx(monkeypatch, capsys):
+    for there in (True, False):
+        monkeypatch.setattr(amx, "has_amx", lambda there=there: there)
+        run(["doctor"])
+        out = capsys.readouterr().out
+        assert bool(re.search(r"^ok +amx .*--precision bf16 .* not measured yet", out, re.MULTILINE)) is there
 
 
 @pytest.mark.parametrize(

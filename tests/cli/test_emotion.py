@@ -6,13 +6,15 @@ import json
 import os
 import pty
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from helpers import audio_files
-from helpers.clips import voice
+from helpers.clips import EXAMPLES, voice
 from helpers.command import answers, csv_rows, finish, lines, start, well_formed
+from helpers.oracles.verdict import holds_verdict
 from overtone.models.emotion2vec.random_checkpoint import LABELS
 
 
@@ -33,9 +35,10 @@ def test_quiet_says_nothing(emotion):
     assert emotion("-q", "a.wav")[2] == ""
 
 
-def test_a_table_on_a_terminal(sounds, small_checkpoint):
+def seen_on_a_terminal(*command: object, cwd: Path, **streams: int) -> tuple[int, str, str]:
+    """Exit code, what a terminal got, and standard error where that is none. streams: names of those it has."""
     master, slave = pty.openpty()
-    child = start("emotion", "--model", small_checkpoint, "a.wav", "deep/broken.wav", cwd=sounds, stdout=slave)
+    child = start(*command, cwd=cwd, **dict.fromkeys(streams, slave))
     os.close(slave)
     seen = b""
     try:
@@ -45,9 +48,35 @@ def test_a_table_on_a_terminal(sounds, small_checkpoint):
         pass
     os.close(master)
     code, _, err = finish(child)
-    text = re.sub(rb"\x1b\[[0-9;]*[A-Za-z]", b"", seen).decode()
+    return code, seen.decode(), err
+
+
+def plain(text: str) -> str:
+    """Text of a terminal without colors and movements."""
+    return re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", text)
+
+
+def test_results_and_their_progress_share_a_terminal(sounds, small_checkpoint):
+    names = ["a.wav", "b.flac", "deep/c.wav"]
+    command = ("emotion", "--model", small_checkpoint, "--granularity", "utterance", *names)
+    code, seen, _ = seen_on_a_terminal(*command, cwd=sounds, stdout=1, stderr=1)
+    assert code == 0
+    assert "loading" in seen
+    # Each row begins where a line was begun or cleared, and nothing but it is on that line.
+    rows = [line.split("\r")[-1] for line in plain(seen).replace("\r\n", "\n").split("\n")]
+    for name in names:
+        assert [row for row in rows if row.startswith(f"{name}  ")], seen
+    assert rows[-2].startswith("3 inputs, ")  # the summary is the last of it
+
+
+def test_a_table_on_a_terminal(sounds, small_checkpoint):
+    cut = ("--segment", "window", "--window", "1")
+    command = ("emotion", "--model", small_checkpoint, "a.wav", "deep/broken.wav", *cut)
+    code, seen, err = seen_on_a_terminal(*command, cwd=sounds, stdout=1)
+    text = plain(seen)
     assert code == 1
     assert re.search(r"^a\.wav {2}2\.0 s {2}\w+ +0\.\d\d █+░+\r?$", text, re.MULTILINE)
+    assert re.search(r"^ {2}\d+ % \w+(, \d+ % \w+)* of [12]\.\d s of speech\r?$", text, re.MULTILINE)
     assert "deep/broken.wav: not audio" in text.replace("\r\n", " ").replace("\n", " ")
     assert "{" not in text
     assert "error:" not in err  # the table says it
@@ -58,7 +87,9 @@ def test_every_format_that_holds_many_inputs(emotion, here, ending):
     code, out, _ = emotion(".", "-o", f"made/out.{ending}")
     assert (code, out) == (1, "")
     path = here / "made" / f"out.{ending}"
-    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+    # What failed can be tried again: the results of the others are kept for that where the output does not have them.
+    side = [] if ending == "jsonl" else [f"{path.name}.resume.jsonl"]
+    assert sorted(entry.name for entry in path.parent.iterdir()) == [path.name, *side]
     names = {"a.wav", "b.flac", "deep/broken.wav", "deep/c.wav"}
     if ending == "jsonl":
         sources = [record["source"] for record in lines(path.read_text())]
@@ -95,7 +126,8 @@ def test_every_format_of_a_timeline(emotion, here, ending, first):
 
 def test_a_file_for_each_input(emotion, here):
     assert emotion(".", "-o", "out/{name}.srt")[0] == 1
-    assert sorted(path.name for path in (here / "out").iterdir()) == ["a.srt", "b.srt", "c.srt"]
+    made = ["a.srt", "b.srt", "c.srt", "{name}.srt.resume.jsonl"]  # the last, because one input failed
+    assert sorted(path.name for path in (here / "out").iterdir()) == made
     assert emotion("a.wav", "b.flac", "-o", "out/", "--format", "vtt")[0] == 0
     assert {"a.vtt", "b.vtt"} <= {path.name for path in (here / "out").iterdir()}
 
@@ -143,6 +175,50 @@ def test_granularity(emotion):
     assert {found[fine]["label"] for fine in found} == {found["segment"]["label"]}
     for row in frames["scores"]:
         assert sum(row) == pytest.approx(1, abs=1e-3)  # nine roundings to four decimals
+
+
+CUTS = [
+    (),
+    ("--max-segment", "3"),
+    ("--channels", "split"),
+    ("--segment", "window", "--window", "4"),
+    ("--segment", "window", "--window", "4", "--hop", "3"),
+    ("--keep-silence",),
+]
+
+
+@pytest.mark.parametrize("cut", CUTS, ids=" ".join)
+def test_the_verdict_on_a_real_call_follows_from_its_segments(emotion, cut):
+    code, out, _ = emotion("-q", "--model", "tiny", str(EXAMPLES / "call.mp3"), *cut)
+    assert code == 0
+    for record in lines(out):
+        assert len({entry["label"] for entry in record["segments"]}) > 3
+        holds_verdict(record)
+        spoken = [entry["speech_s"] for entry in record["segments"]]
+        if "--hop" in cut:  # windows that overlap each count what they share
+            assert record["speech_s"] < sum(spoken)
+        else:
+            assert record["speech_s"] == pytest.approx(sum(spoken), abs=0.0005 * len(spoken))
+        assert record["pooled"]["scores"] != record["scores"]
+
+
+def test_the_verdict_is_the_same_without_the_timeline_and_in_a_table(emotion, here):
+    call = ("-q", "--model", "tiny", str(EXAMPLES / "call.mp3"))
+    (whole,) = lines(emotion(*call)[1])
+    (bare,) = lines(emotion(*call, "--granularity", "utterance")[1])
+    for key in ("label", "score", "scores", "shares", "speech_s", "pooled"):
+        assert bare[key] == whole[key], key
+    assert emotion(*call, "--granularity", "utterance", "-o", "out.csv")[0] == 0
+    (row,) = csv_rows(here / "out.csv")
+    pooled = whole["pooled"]
+    assert (row["label"], row["pooled_label"]) == (whole["label"], pooled["label"])
+    for name in ("speech_s", "score"):
+        assert float(row[name]) == whole[name]
+    assert float(row["pooled_score"]) == pooled["score"]
+    for label in whole["scores"]:
+        assert float(row[label]) == whole["scores"][label]
+        assert float(row[f"share_{label}"]) == whole["shares"][label]
+        assert float(row[f"pooled_{label}"]) == pooled["scores"][label]
 
 
 def test_embeddings(emotion, here):

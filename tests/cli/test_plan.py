@@ -58,6 +58,22 @@ def test_plan_counts_what_the_model_will_run(emotion):
         assert (found["segments"], found["exact"]) == (1, exact)
 
 
+def test_plan_counts_the_channels_that_are_cut_at_once(emotion, here):
+    (here / "choir.wav").write_bytes(audio_files.wav16(np.zeros((64, 16_000), np.float32)))
+
+    def planned(*options: str) -> tuple[int, dict]:
+        code, out, _ = emotion("choir.wav", *options, "--format", "json", command="plan")
+        return code, json.loads(out)
+
+    mixed, split = (planned(*options)[1]["peak_bytes"] for options in ((), ("--channels", "split")))
+    # At the least a longest segment of each channel, and its copy.
+    assert split - mixed > 60 * 2 * 30 * 64_000
+    memory = f"{(rss_bytes() >> 20) + 400}MiB"
+    code, tight = planned("--channels", "split", "--memory", memory)
+    assert code == 1
+    assert re.match(r"choir\.wav: its 64 channels at once need \d+ MiB", tight["inputs"][0]["error"])
+
+
 def test_plan_promises_no_more_segments_than_silence_gives(emotion, here):
     (here / "silence.wav").write_bytes(audio_files.wav16(np.zeros((1, 64_000), np.float32)))
     code, out, _ = emotion("silence.wav", "--max-segment", "1", command="plan")

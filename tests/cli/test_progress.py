@@ -14,7 +14,7 @@ def meter(to_do: Iterator[Entry] | None, decoded: list[float]) -> ProgressBar:
     return ProgressBar(to_do, lambda: decoded[0], probe, shown=False)
 
 
-def test_the_pace_is_audio_hours_an_hour_and_the_time_that_is_left(tmp_path) -> None:
+def test_the_bar_counts_audio_and_says_what_is_left(tmp_path) -> None:
     from helpers import audio_files
 
     paths = [tmp_path / f"{n}.wav" for n in range(3)]
@@ -22,19 +22,19 @@ def test_the_pace_is_audio_hours_an_hour_and_the_time_that_is_left(tmp_path) -> 
         path.write_bytes(audio_files.wav16(audio_files.voice(2.0)))
     decoded = [0.0]
     of_three = meter((Input(str(path), str(path)) for path in paths), decoded)
-    assert of_three.pace(1.0) == ("", "")
+    assert of_three.text(1.0) == "0 inputs"
     decoded[0] = 1.0
-    assert of_three.pace(0.5) == ("2 h/h", "")  # not counted yet
+    assert of_three.text(0.5) == "0 inputs, 1.0 s of audio, 2 h/h"  # not counted yet
     of_three._count()
-    assert of_three.pace(0.5) == ("2 h/h", "2.5 s left")
+    assert of_three.text(0.5) == "0 of 3 inputs, 1.0 s of 6.0 s of audio, 2 h/h, 2.5 s left"
     decoded[0] = 7.0  # headers need not be right
-    assert of_three.pace(0.5) == ("14 h/h", "0.0 s left")
+    assert of_three.text(0.5) == "0 of 3 inputs, 7.0 s of 6.0 s of audio, 14 h/h, 0.0 s left"
 
 
 def test_what_cannot_be_counted_has_a_pace_and_no_end() -> None:
     through_a_pipe = meter(None, [10.0])
     through_a_pipe._count()
-    assert through_a_pipe.pace(5.0) == ("2 h/h", "")
+    assert through_a_pipe.text(5.0) == "0 inputs, 10.0 s of audio, 2 h/h"
 
 
 def test_channels_of_one_source_are_one_input(capsys) -> None:

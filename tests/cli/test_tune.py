@@ -13,6 +13,7 @@ import pytest
 from helpers import audio_files
 from helpers.clips import voice
 from helpers.command import environment, finish, lines, start
+from overtone.cli import amx, tune
 from overtone.cli.app import run
 
 
@@ -54,7 +55,7 @@ def test_tune_writes_a_profile_that_the_others_take(emotion, here, small_checkpo
         code, _, err = finish(start(*command, cwd=here, env=env))
         assert code == 0, err
         (record,) = lines((here / f"{name}.jsonl").read_text())
-        assert (record["precision"], record["model"]) == (precision, str(small_checkpoint))
+        assert (record["precision"], record["model"]) == (precision, small_checkpoint.name)
 
 
 @pytest.mark.parametrize(
@@ -105,3 +106,13 @@ def test_an_interrupted_tuning_writes_what_it_knows(here, small_checkpoint):
     text = (here / "p.toml").read_text()
     assert "# Interrupted before all was tried.\n" in text
     assert 'precision = "fp32"\n' in text
+
+
+def test_a_tuning_on_amx_says_which_precision_is_expected_to_win(monkeypatch):
+    monkeypatch.setattr(amx, "has_amx", lambda: True)
+    (said,) = tune._advice("cpu", ("fp32", "bf16", "int8"))
+    assert said.startswith("This processor has AMX")
+    assert "--precision bf16" in said
+    assert tune._advice("cpu", ("int8",)) == tune._advice("cuda:0", ("bf16", "int8")) == []
+    monkeypatch.setattr(amx, "has_amx", lambda: False)
+    assert tune._advice("cpu", ("fp32", "bf16", "int8")) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
 import os
@@ -16,16 +17,20 @@ import pytest
 
 from helpers.audio_files import wav16
 from helpers.children import FORBIDDEN, convert_untold
-from helpers.clips import EXAMPLES, voice
+from helpers.clips import EXAMPLES, buzz
 from overtone import Audio, EmotionRecognizer, conversion
+from overtone.backends.openvino.model_file import ModelFile
+from overtone.batching.weights_budget import LoadingBudget
 from overtone.cli.app import run
 from overtone.conversion import agreement, calibration_audio, converter, store
-from overtone.errors import CheckpointError, DeviceError, InputError, ModelError, UsageError
+from overtone.errors import BudgetError, CheckpointError, DeviceError, InputError, ModelError, UsageError
 from overtone.models import checkpoints
 from overtone.models import converted as on_disk
 from overtone.models.classifier import Head, write_classifier
 from overtone.models.emotion2vec import random_checkpoint
+from overtone.models.file_digests import sha256
 from overtone.system import subprocess_call
+from overtone.system.machine import rss_bytes
 
 CALL = EXAMPLES / "call.mp3"
 
@@ -50,7 +55,7 @@ def test_a_checkpoint_is_converted_once(own_cache: Path, small_checkpoint: Path)
     assert conversion.converted(checkpoint, "bf16").folder == first.folder
     assert (first.folder / "encoder.bin").stat().st_mtime_ns == made
     assert len(kept_in(own_cache)) == 1
-    assert first.source == store.sha256(checkpoint.weights)
+    assert first.source == sha256(checkpoint.weights)
 
 
 def test_other_weights_or_labels_are_another_model(own_cache: Path, small_checkpoint: Path, tmp_path: Path) -> None:
@@ -75,7 +80,7 @@ def test_a_broken_one_in_the_cache_is_made_again(own_cache: Path, small_checkpoi
 def test_a_conversion_that_fails_leaves_nothing(
     own_cache: Path, small_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: object, checkpoint: object, folder: Path, *rest: object) -> None:
+    def fail(_: object, checkpoint: object, folder: Path, *rest: object, **limits: object) -> None:
         (folder / "encoder.bin").write_bytes(b"half of it")
         raise OSError("no space left on device")
 
@@ -100,6 +105,18 @@ def test_two_processes_that_convert_at_once_make_one(own_cache: Path, small_chec
     assert sum("converting it" in told for _, told in answers) == 1
 
 
+def feeders(graph: Path, kind: str) -> set[str]:
+    """Kinds of the operations whose outputs the operations of one kind take, wherever these are moved to between."""
+    found = set()
+    for op in ModelFile(graph).model.get_ops():
+        if op.get_type_name() == kind:
+            taken = op.input_value(0).get_node()
+            while taken.get_type_name() in ("Transpose", "Reshape"):
+                taken = taken.input_value(0).get_node()
+            found.add(taken.get_type_name())
+    return found
+
+
 def test_int8_is_measured_and_said_in_results(own_cache: Path, small_checkpoint: Path) -> None:
     found = conversion.converted(checkpoints.read(small_checkpoint, name="c"), "int8")
     assert found.precision == "int8"
@@ -112,6 +129,10 @@ def test_int8_is_measured_and_said_in_results(own_cache: Path, small_checkpoint:
     assert 0 <= measured.labels <= 1  # of random weights, whose scores are all alike
     assert 0 < measured.score < 0.1
     assert 0.9 < measured.cosine < 1
+    for graph in ("features", "encoder"):
+        fed = feeders(found.folder / f"{graph}.xml", "MVN")
+        assert fed
+        assert "FakeQuantize" not in fed  # norms lose by 8 bits, and are no faster
     with EmotionRecognizer(str(small_checkpoint), precision="int8") as recognizer:
         result = recognizer(CALL)
     assert (result.precision, result.device, result.backend) == ("int8", "cpu", "openvino")
@@ -126,7 +147,7 @@ def test_a_folder_runs_in_what_it_was_converted_to(small_checkpoint: Path, tmp_p
     folder = str(tmp_path / "eight")
     with EmotionRecognizer(folder) as recognizer:
         assert recognizer(EXAMPLES / "sad.wav").precision == "int8"
-    with pytest.raises(CheckpointError, match="was converted to int8; pass --precision int8"):
+    with pytest.raises(CheckpointError, match="was converted to int8; pass precision='int8'"):
         EmotionRecognizer(folder, precision="fp32")
     with pytest.raises(CheckpointError, match="PyTorch and CUDA need the published checkpoint"):
         EmotionRecognizer(folder, backend="torch")
@@ -152,6 +173,10 @@ def test_what_is_wrong_with_a_converted_folder_is_said(small_checkpoint: Path, t
     (folder / "head.safetensors").write_bytes(head[:40])
     refused(r"head\.safetensors has 40 bytes instead of \d+; convert")
     (folder / "head.safetensors").write_bytes(bytes(len(head)))
+    refused(r"head\.safetensors is damaged.*convert")
+    # Folders from before checksums were kept are taken as they are.
+    unverified = json.dumps({key: value for key, value in said.items() if key != "checksums"})
+    (folder / "overtone.json").write_text(unverified)
     refused("missing or broken")
     (folder / "head.safetensors").write_bytes(head)
     for name in ("encoder.xml", "features.xml", "encoder.bin"):
@@ -162,6 +187,9 @@ def test_what_is_wrong_with_a_converted_folder_is_said(small_checkpoint: Path, t
         if name.endswith(".xml"):
             (folder / name).write_bytes(whole[: len(whole) // 2].ljust(len(whole)))
             refused(r"cannot be loaded by OpenVINO.*convert")
+            (folder / "overtone.json").write_text(json.dumps(said))
+            refused(rf"{name}: is damaged: its checksum .*convert")
+            (folder / "overtone.json").write_text(unverified)
             (folder / name).write_bytes(whole)
     write_classifier(folder, Head(np.zeros((2, 3), np.float32), np.zeros(2, np.float32), ("a", "b")))
     on_disk.write(on_disk.Converted(folder, "fp32", "0", {}, None))
@@ -244,6 +272,36 @@ def test_leftovers_of_a_killed_conversion_are_swept(own_cache: Path, small_check
     assert not left.exists()
 
 
+@pytest.mark.parametrize("name", ["encoder.bin", "features.xml", "head.safetensors"])
+def test_a_kept_model_that_is_damaged_is_made_again(
+    own_cache: Path, small_checkpoint: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    checkpoint = checkpoints.read(small_checkpoint, name="c")
+    kept = conversion.converted(checkpoint, "fp32")
+    whole = (kept.folder / name).read_bytes()
+    (kept.folder / name).write_bytes(bytes(100) + whole[100:])
+    with EmotionRecognizer(str(small_checkpoint)) as recognizer:
+        assert recognizer(EXAMPLES / "sad.wav").label
+    assert f"{kept.folder} is damaged, and is made again" in caplog.text
+    again = conversion.converted(checkpoint, "fp32")
+    on_disk.verify(again, again.files, "c")
+
+
+def test_a_kept_model_that_cannot_be_deleted_is_refused(
+    own_cache: Path, small_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = conversion.converted(checkpoints.read(small_checkpoint, name="c"), "fp32")
+    (kept.folder / "encoder.bin").write_bytes(bytes((kept.folder / "encoder.bin").stat().st_size))
+
+    def refuse(*_: object, ignore_errors: bool = False, **__: object) -> None:
+        if not ignore_errors:
+            raise PermissionError(errno.EROFS, "read-only")
+
+    monkeypatch.setattr("shutil.rmtree", refuse)
+    with pytest.raises(CheckpointError, match=r"encoder\.bin: is damaged.*or delete the folder"):
+        EmotionRecognizer(str(small_checkpoint))
+
+
 def test_bf16_is_converted_where_it_cannot_run(
     small_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,7 +350,7 @@ def test_tiny_converted_is_tiny_published() -> None:
     tiny = checkpoints.find("tiny")
     own = on_disk.read(tiny.folder, "tiny")
     assert own is not None
-    assert own.source == store.sha256(tiny.weights), "run training/convert_tiny.py"
+    assert own.source == sha256(tiny.weights), "run training/convert_tiny.py"
     with EmotionRecognizer("tiny") as ours, EmotionRecognizer("tiny", backend="torch") as theirs:
         found, expected = ours(CALL), theirs(CALL)
     assert (found.backend, expected.backend) == ("openvino", "torch")
@@ -319,7 +377,7 @@ def test_speech_for_measuring_is_never_speech_for_calibrating(tmp_path: Path) ->
         assert len(calibration) >= 6
         assert len(held_out) >= 6
         assert not any(np.array_equal(a, b) for a in calibration for b in held_out)
-    (tmp_path / "short.wav").write_bytes(wav16(voice(2.0)[None]))
+    (tmp_path / "short.wav").write_bytes(wav16(buzz(2.0)[None]))
     with pytest.raises(InputError, match="two or more"):
         calibration_audio.windows([str(tmp_path / "short.wav")], "held-out")
     with pytest.raises(InputError, match="nowhere"):
@@ -453,6 +511,29 @@ def test_the_cache_folder_that_cannot_be_written_is_named(
 
 def test_silence_and_speech_give_the_same_in_any_cache(small_checkpoint: Path) -> None:
     with EmotionRecognizer(str(small_checkpoint)) as a, EmotionRecognizer(str(small_checkpoint)) as b:
-        clip = Audio(voice(2.0), 16_000)
+        clip = Audio(buzz(2.0), 16_000)
         assert a(clip).scores == b(clip).scores
         assert os.path.isdir(os.environ["OVERTONE_CACHE"])
+
+
+def test_a_budget_that_does_not_hold_a_conversion_is_refused_before_it_begins(
+    own_cache: Path, small_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begun(*_: object, **__: object) -> None:
+        raise AssertionError("it was begun")
+
+    monkeypatch.setattr(subprocess_call, "run", begun)
+    checkpoint = checkpoints.read(small_checkpoint, name="c")
+    with pytest.raises(BudgetError, match=r"100 MiB cannot hold the conversion of c to fp32.*memory='\d+MiB' would do"):
+        conversion.converted(checkpoint, "fp32", budget=LoadingBudget(100 << 20))
+    assert kept_in(own_cache) == []
+
+
+def test_a_conversion_that_takes_more_than_was_expected_is_ended(
+    own_cache: Path, small_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "check_conversion", lambda *_, **__: None)
+    checkpoint = checkpoints.read(small_checkpoint, name="c")
+    with pytest.raises(BudgetError, match=r"c: its conversion to fp32 was ended.*it held [0-9.]+ MiB"):
+        conversion.converted(checkpoint, "fp32", budget=LoadingBudget(rss_bytes() + (60 << 20)))
+    assert kept_in(own_cache) == []

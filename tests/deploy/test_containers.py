@@ -13,10 +13,10 @@ import pytest
 import yaml
 
 from helpers.paths import ROOT
-from overtone.options.check import flag
 from overtone.options.emotion import Options
 from overtone.server.settings import Settings
 from overtone.system.memory import parse_size
+from overtone.wording import flag
 
 DEPLOY = ROOT / "deploy"
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
@@ -72,7 +72,9 @@ def test_nothing_secret_is_baked_in():
     copied = {word for line in instructions("COPY") if "--from" not in line for word in line.split()[:-1]}
     assert copied == named
     assert all((ROOT / name).exists() for name in named)
-    assert "keys.json" in (DEPLOY / ".gitignore").read_text()
+    ignored = (DEPLOY / ".gitignore").read_text()
+    for secret in COMPOSE["secrets"].values():
+        assert secret["file"].removeprefix(".") in ignored
 
 
 def test_the_health_check_is_python():
@@ -87,7 +89,7 @@ def test_the_limits_of_compose_fit_together():
     limit_bytes = parse_size(SERVICE["mem_limit"].replace("m", "MiB"))
     assert limit_bytes == parse_size(of_model["--memory"]) * 5 // 4
     assert seconds(SERVICE["stop_grace_period"]) > started.grace_s + 10
-    assert f"/run/secrets/{SERVICE['secrets'][0]}" == started.keys
+    assert [f"/run/secrets/{name}" for name in SERVICE["secrets"]] == [started.keys, started.cache_secret_file]
     assert SERVICE["secrets"] == list(COMPOSE["secrets"])
     assert SERVICE["ports"] == [f"127.0.0.1:{started.port}:{started.port}"]
     assert started.cache.startswith("redis://redis:")
@@ -124,7 +126,7 @@ def test_the_command_without_compose_has_the_same_bounds():
     name, *flags = words.split()
     joined = [f"{flag}={value}" for flag, value in zip(flags[::2], flags[1::2], strict=True)]
     own, of_model = settings([name, *joined])
-    assert own == settings(SERVICE["command"])[0].replace(cache=own.cache)
+    assert own == settings(SERVICE["command"])[0].replace(cache=own.cache, cache_secret_file=None)
     assert of_model == settings(SERVICE["command"])[1]
     assert f"--memory {SERVICE['mem_limit']} " in bounds
     assert f"--stop-timeout {seconds(SERVICE['stop_grace_period']):g} " in bounds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 import wave
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +57,17 @@ def heard(model: Any, hour: Path, **more: Any) -> tuple[str, list[tuple[int, int
     return result["text"], [tuple(times) for times in result["timestamp"]]
 
 
-TIES = {"sensevoice": 0, "paraformer": 1}
-"""Of more than 10,000 tokens, those that may differ: random weights tell one of them from the next likeliest by 0.0002
-in log-probability (the median is 0.14), which is less than what rounding does to features."""
+TIES = {"sensevoice": 0, "paraformer": 3}
+"""Of more than 10,000 tokens, those that may differ: random weights tell some of them from the next likeliest by less
+than rounding. FunASR itself gives 1 other token when its samples are changed by one part in 10 million, 2 by one in a
+million, and another number of tokens by one in 100,000."""
+
+TIME_TIES = {"sensevoice": 0, "paraformer": 1}
+"""Of as many boundaries between tokens, those that may lie one frame of 20 ms elsewhere. FunASR itself moves 1 when its
+samples are changed by one part in a million."""
+
+MARKS = str.maketrans("", "", "，。？、")
+"""Marks of punctuation, which follow from the tokens."""
 
 
 @pytest.mark.parametrize("name", TIES)
@@ -81,6 +90,10 @@ def test_an_hour_is_heard_as_funasr_hears_it(name: str, hour: Path, tmp_path: Pa
         expected, expected_times = heard(funasr.AutoModel(model=str(model), **beside, **told), hour, **more)
     torch.set_num_threads(threads)  # FunASR sets it
     assert len(expected_times) > 10_000
-    assert times == expected_times
-    assert len(text) == len(expected)
-    assert sum(mine != theirs for mine, theirs in zip(text, expected, strict=True)) <= TIES[name]
+    assert len(times) == len(expected_times)
+    moved = [(a, b) for a, b in zip(chain(*times), chain(*expected_times), strict=True) if a != b]
+    assert len(moved) <= 2 * TIME_TIES[name]  # the end of one token and the start of the next
+    assert all(abs(a - b) == 20 for a, b in moved)
+    assert abs(len(text) - len(expected)) <= TIES[name]
+    tokens, expected_tokens = text.translate(MARKS), expected.translate(MARKS)
+    assert sum(mine != theirs for mine, theirs in zip(tokens, expected_tokens, strict=True)) <= TIES[name]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers.clips import voice
+from helpers.clips import buzz
 from helpers.engines import engine, noise
 from helpers.waiting import until
 from overtone import Audio, EmotionRecognizer
@@ -139,7 +139,7 @@ def test_openvino_gives_way_in_the_middle_and_both_answers_are_right(wide: Path)
         background = True
 
     with EmotionRecognizer(str(wide), memory="4GiB") as recognizer:
-        long, short = Audio(voice(29.0, seed=1), 16_000), Audio(voice(1.0, seed=2), 16_000)
+        long, short = Audio(buzz(29.0, seed=1), 16_000), Audio(buzz(1.0, seed=2), 16_000)
         alone = recognizer(long).scores, recognizer(short).scores
         stats = recognizer.runtime.engine.workers[0].stats
         for _ in range(20):

@@ -123,11 +123,11 @@ def test_a_single_segment_that_never_fits_fails_alone_and_the_rest_go_on() -> No
 def test_a_segment_larger_than_the_budget_leaves_is_refused_with_the_number_that_would_do() -> None:
     backend = FakeBackend(cost_model=PER_SECOND)
     with engine(backend, budget=200 * MIB) as running:
-        with pytest.raises(BudgetError, match=r"--memory \d+MiB") as caught:
+        with pytest.raises(BudgetError, match=r"memory='\d+MiB'") as caught:
             running.submit(noise(300)).result(10)
         assert backend.batches == []
         assert backend.memory.trimmed > 0
-        enough = int(str(caught.value).split("--memory ")[1].split("MiB")[0])
+        enough = int(str(caught.value).split("memory='")[1].split("MiB")[0])
     with engine(FakeBackend(cost_model=PER_SECOND), budget=enough * MIB) as running:
         running.submit(noise(300)).result(10)
 

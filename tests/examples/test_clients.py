@@ -154,6 +154,28 @@ def test_python_comes_back_to_a_busy_service(tmp_path):
     assert all(b"audio" in body for body in asked)  # the whole file each time
 
 
+def test_python_hands_a_job_in_again_whose_answer_was_lost(tmp_path, monkeypatch):
+    module = client()
+    monkeypatch.setattr(module.time, "sleep", lambda _: None)
+    (tmp_path / "a.wav").write_bytes(b"audio")
+    keys: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert b"audio" in request.read()
+        keys.append(request.headers["idempotency-key"])
+        if len(keys) == 1:
+            raise httpx.ReadError("the service was killed")
+        if len(keys) == 2:
+            return httpx.Response(409, headers={"Retry-After": "1"}, json={})
+        return httpx.Response(202, json={"id": "1"})
+
+    with httpx.Client(transport=httpx.MockTransport(answer), base_url="http://service") as asking:
+        assert module.send(asking, "/v1/jobs", [tmp_path / "a.wav"], key="k").json() == {"id": "1"}
+        assert keys == ['"k"'] * 3
+        with pytest.raises(KeyError):  # what is no job has no key, and is not sent twice
+            module.send(asking, "/v1/emotion", [tmp_path / "a.wav"])
+
+
 def test_python_opens_broken_events_again(monkeypatch, capsys):
     module = client()
     monkeypatch.setattr(module.time, "sleep", lambda _: None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from pathlib import Path
 
 from overtone.conversion import converter
@@ -26,6 +27,13 @@ def refuse(message: str) -> None:
 
 def die() -> None:
     os._exit(3)
+
+
+def hold(size: int) -> None:
+    """Hold so many bytes until the process is ended."""
+    held = bytearray(b"\1") * size
+    threading.Event().wait()
+    del held
 
 
 class UnportableError(Exception):

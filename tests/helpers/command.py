@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import overtone
+from helpers.oracles.verdict import holds_verdict
 
 SRC = Path(overtone.__file__).parents[1]
 """Where the package is that the tests themselves import, be it installed or not."""
@@ -66,11 +67,16 @@ def well_formed(record: dict) -> None:
     assert list(record)[-1] == "error"
     if record["error"] is not None:
         assert set(record["error"]) == {"code", "message"}
-        assert not {"label", "score", "scores", "segments"} & set(record)
+        assert not {"label", "score", "scores", "shares", "speech_s", "pooled", "segments"} & set(record)
         return
-    assert list(record["scores"]) == CLASSES
-    assert sum(record["scores"].values()) == pytest.approx(1, abs=1e-5)  # nine roundings to six decimals
-    assert record["score"] == max(record["scores"].values()) == record["scores"][record["label"]]
+    for scores in (record["scores"], record["shares"], record["pooled"]["scores"]):
+        assert list(scores) == CLASSES
+        assert sum(scores.values()) == pytest.approx(1, abs=1e-5)  # nine roundings to six decimals
+    for told in (record, record["pooled"]):
+        assert told["score"] == max(told["scores"].values()) == told["scores"][told["label"]]
+    assert 0 < record["speech_s"] <= record["duration"] + 0.001
+    if "segments" in record:
+        holds_verdict(record)
 
 
 def csv_rows(path: Path) -> list[dict[str, str]]:

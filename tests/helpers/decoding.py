@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from helpers.audio_files import Pipe
-from overtone.audio import BLOCK_SAMPLES, Decoder, Readable
+from overtone.audio import BLOCK_SAMPLES, Decoder, Readable, Resampler
 from overtone.errors import InputError
-from overtone.types import SAMPLE_RATE
+from overtone.types import SAMPLE_RATE, Samples
 
 
 def decode(source: Readable, channel: int | None = None) -> tuple[np.ndarray, Decoder]:
@@ -42,3 +42,9 @@ def try_hard(data: bytes) -> None:
         except InputError:
             continue
         assert np.isfinite(heard).all()
+
+
+def resampled(samples: Samples, rate: int) -> Samples:
+    """Samples of one channel at 16 kHz, all at once."""
+    resampler = Resampler(1, rate, "a")
+    return np.concatenate([resampler.push(samples[None])[0], resampler.flush()[0]])

@@ -3,14 +3,14 @@
     PYTHONPATH=tests python -m helpers.fuzzing CHECKPOINT FIRST COUNT
 
 Every case is a pure function of its number. The program prints a JSON object of what it met; it dies, with the stacks
-of all threads, where a group of cases hangs. A case that went wrong is looked at with `damaged(number)`.
+of all threads, where a group of cases hangs. A case that went wrong is looked at with `damaged(number)`. At length:
+`make fuzz`.
 """
 
 from __future__ import annotations
 
 import collections
 import faulthandler
-import functools
 import itertools
 import json
 import math
@@ -18,6 +18,7 @@ import random
 import struct
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from helpers import audio_files
+from helpers.fuzz_material import originals
 
 GROUP = 20
 """Cases that run in one stream, as good files and bad ones do."""
@@ -36,31 +38,6 @@ LONGEST_S = 3600.0
 """Seconds of audio that a damaged file may turn into; none is made of so few kilobytes in good faith."""
 
 _EXTREMES = (0, 1, 2, 3, 0x7F, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
-
-
-@functools.cache
-def originals() -> tuple[tuple[str, bytes], ...]:
-    """(ending, bytes) of a small whole file of each container."""
-    mono, stereo = audio_files.voice(0.7), audio_files.voice(0.5, 16_000, 2)
-    wide = audio_files.voice(0.4, 48_000, 2)
-    return (
-        ("wav", audio_files.wav16(mono)),
-        ("wav", audio_files.wav(stereo)),
-        ("wav", audio_files.encoded(mono, 16_000, "wav", "adpcm_ms")),
-        ("w64", audio_files.encoded(mono, 16_000, "w64", "pcm_s16le")),
-        ("flac", audio_files.encoded(stereo, 16_000, "flac", "flac")),
-        ("mp3", audio_files.encoded(mono, 16_000, "mp3", "mp3")),
-        ("ogg", audio_files.encoded(wide, 48_000, "ogg", "opus")),
-        ("ogg", audio_files.encoded(stereo, 16_000, "ogg", "vorbis")),
-        ("m4a", audio_files.encoded(wide, 48_000, "mp4", "aac")),
-        ("aac", audio_files.encoded(mono, 16_000, "adts", "aac")),
-        ("mka", audio_files.encoded(wide, 48_000, "matroska", "opus")),
-        ("webm", audio_files.encoded(wide, 48_000, "webm", "opus")),
-        ("aiff", audio_files.encoded(mono, 16_000, "aiff", "pcm_s16be")),
-        ("au", audio_files.encoded(mono, 16_000, "au", "pcm_s16be")),
-        ("caf", audio_files.encoded(mono, 16_000, "caf", "pcm_s16be")),
-        ("avi", audio_files.video(mono, 16_000, "avi", "pcm_s16le")),
-    )
 
 
 def damaged(number: int) -> tuple[str, bytes]:
@@ -124,6 +101,28 @@ def _swap_head(data: bytearray, dice: random.Random) -> None:
     data[: len(head)] = head
 
 
+def _swap(data: bytearray, dice: random.Random) -> None:
+    """Two stretches of the same length, each in the other's place."""
+    size = min(dice.choice((4, 40, 700)), len(data) // 2)
+    first = dice.randrange(len(data) - 2 * size + 1)
+    second = dice.randrange(first + size, len(data) - size + 1)
+    data[first : first + size], data[second : second + size] = data[second : second + size], data[first : first + size]
+
+
+def _duplicate(data: bytearray, dice: random.Random) -> None:
+    """A stretch once more, right behind itself."""
+    at, size = dice.randrange(len(data)), dice.choice((4, 60, 900))
+    data[at:at] = data[at : at + size]
+
+
+def _lengthen(data: bytearray, dice: random.Random) -> None:
+    """An extreme number beside a name of four letters, where containers have the length of a part."""
+    names = [at for at in range(min(len(data) - 8, 4000)) if data[at : at + 4].isalpha()]
+    if names:
+        at = dice.choice(names) + dice.choice((-4, 4, 8, 12))
+        struct.pack_into(dice.choice(("<I", ">I")), data, min(max(at, 0), len(data) - 4), dice.choice(_EXTREMES))
+
+
 def _repeat(data: bytearray, dice: random.Random) -> None:
     data += data[dice.randrange(len(data)) :] * dice.choice((1, 3))
 
@@ -134,20 +133,30 @@ def _noise(data: bytearray, dice: random.Random) -> None:
     data[at : at + len(part)] = part
 
 
-_DAMAGES = (_flip, _flip_head, _lie, _lie, _cut, _hole, _zeros, _splice, _swap_head, _repeat, _noise)
+_DAMAGES = (
+    *(_flip, _flip_head, _lie, _lie, _lengthen, _cut, _hole, _zeros),
+    *(_splice, _swap_head, _swap, _duplicate, _repeat, _noise),
+)
+
+
+BUDGET_BYTES = 1 << 30
+ALLOWANCE_BYTES = 64 << 20
+"""Bytes of all processes together that may be held, and how far above them is no fault of the budget."""
 
 
 def run(checkpoint: str, first: int, count: int) -> dict[str, Any]:
-    """Run the cases; returns counts of outcomes, and what is wrong by the case's name."""
+    """Run the cases; returns counts of outcomes, the most bytes held, and what is wrong by the case's name."""
     from overtone import EmotionRecognizer
 
     outcomes: collections.Counter[str] = collections.Counter()
     wrong: dict[str, str] = {}
+    peak_bytes = 0
     kinds = ({}, {"channels": "split", "granularity": "frame"}, {"context": "full"})
     for kind, options in enumerate(kinds):
         with (
             tempfile.TemporaryDirectory() as folder,
-            EmotionRecognizer(checkpoint, threads=1, memory="2GiB", **options) as recognizer,
+            EmotionRecognizer(checkpoint, threads=1, memory=str(BUDGET_BYTES), **options) as recognizer,
+            _Gauge(recognizer) as gauge,
         ):
             numbers = range(first + kind, first + count, len(kinds))
             for start in range(0, len(numbers), GROUP):
@@ -163,7 +172,32 @@ def run(checkpoint: str, first: int, count: int) -> dict[str, Any]:
                         except Exception as error:  # noqa: BLE001
                             wrong[damaged(number)[0]] = repr(error)
                 faulthandler.cancel_dump_traceback_later()
-    return {"cases": count, "outcomes": outcomes, "wrong": wrong}
+        peak_bytes = max(peak_bytes, gauge.peak_bytes)
+    if peak_bytes > BUDGET_BYTES + ALLOWANCE_BYTES:
+        wrong["memory"] = f"{peak_bytes} bytes held; the budget is {BUDGET_BYTES}"
+    return {"cases": count, "outcomes": outcomes, "peak_bytes": peak_bytes, "wrong": wrong}
+
+
+class _Gauge:
+    """Watches what a recognizer's processes hold together, every few hundredths of a second."""
+
+    def __init__(self, recognizer: Any) -> None:
+        self._runtime = recognizer.runtime
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self.peak_bytes = 0
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.03):
+            self.peak_bytes = max(self.peak_bytes, self._runtime.held_bytes)
+
+    def __enter__(self) -> _Gauge:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        self._thread.join()
 
 
 def _run_group(
@@ -197,7 +231,7 @@ def _run_group(
 
 def _complaint(result: Any) -> str:
     if result.error is not None:
-        known = type(result.error).__name__ in ("InputError", "BudgetError")
+        known = type(result.error).__name__ in ("InputError", "BudgetError") and result.error.code != "fault"
         return "" if known else repr(result.error)
     if not 0 < result.duration < LONGEST_S:
         return f"{result.duration} s of audio"

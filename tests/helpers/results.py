@@ -10,7 +10,7 @@ import numpy as np
 
 from overtone.results import Emotion, EmotionResult, FrameResult, SegmentResult, Sentence, Timings, Transcript, Word
 from overtone.system.spooled_array import SpooledArray
-from overtone.types import Span
+from overtone.types import SAMPLE_RATE, Span
 
 LABELS = ("angry", "happy", "neutral")
 
@@ -20,7 +20,8 @@ def segment(start: int, stop: int, scores: Sequence[float] | None, labels: Seque
     if scores is None:
         return SegmentResult(Span(start, stop), "silence", None, None)
     best = int(np.argmax(scores))
-    return SegmentResult(Span(start, stop), labels[best], scores[best], dict(zip(labels, scores, strict=True)))
+    told = dict(zip(labels, scores, strict=True))
+    return SegmentResult(Span(start, stop), labels[best], scores[best], told, (stop - start) / SAMPLE_RATE)
 
 
 def result(source: str = "call.mp3", **changes: Any) -> EmotionResult:
@@ -31,6 +32,9 @@ def result(source: str = "call.mp3", **changes: Any) -> EmotionResult:
         "label": "angry",
         "score": 0.6,
         "scores": dict(zip(LABELS, (0.6, 0.3, 0.1), strict=True)),
+        "shares": dict(zip(LABELS, (0.5, 0.5, 0.0), strict=True)),
+        "speech_s": 2.0,
+        "pooled": Emotion("happy", 0.5, dict(zip(LABELS, (0.4, 0.5, 0.1), strict=True))),
         "segments": [
             segment(0, 16_000, (0.83, 0.07, 0.1)),
             segment(16_000, 32_000, None),
@@ -51,6 +55,7 @@ def failed(source: str = "broken.wav", error: Any = None, **changes: Any) -> Emo
 
     error = error or InputError(f"{source}: not audio", code="not_audio")
     nothing: dict[str, Any] = {"duration": 0.0, "label": None, "score": None, "scores": None, "segments": []}
+    nothing |= {"shares": None, "speech_s": 0.0, "pooled": None}
     return result(source, error=error, **(nothing | changes))
 
 
@@ -72,17 +77,17 @@ def frames(count: int, labels: Sequence[str] = LABELS, dim: int = 4) -> Iterator
                 spool.close()
 
 
-def words(text: str, start: float, end: float) -> tuple[Word, ...]:
+def words(text: str, start: float, end: float, speaker: int | None = None) -> tuple[Word, ...]:
     """The words of `text`, without marks and equally long; each character of a Chinese text is one."""
     bare = "".join(c if c.isalnum() else " " for c in text)
     found = bare.split() if bare.isascii() else [c for c in bare if c != " "]
     step = (end - start) / max(len(found), 1)
-    return tuple(Word(w, start + i * step, start + (i + 1) * step, 0.9) for i, w in enumerate(found))
+    return tuple(Word(w, start + i * step, start + (i + 1) * step, 0.9, speaker) for i, w in enumerate(found))
 
 
 def sentence(start: float, end: float, text: str, **changes: Any) -> Sentence:
     """A sentence with words and their times; whatever `changes` says instead."""
-    fields: dict[str, Any] = {"words": words(text, start, end), "confidence": 0.9}
+    fields: dict[str, Any] = {"words": words(text, start, end, changes.get("speaker")), "confidence": 0.9}
     return Sentence(start, end, text, **(fields | changes))
 
 

@@ -20,13 +20,15 @@ def test_entries_come_back_in_order_of_time(chances: list[float | None], order: 
         span = Span(index * 320, (index + 1) * 320)
         scores = None if chance is None else {"angry": chance, "sad": 1 - chance}
         best = max(scores, key=scores.__getitem__) if scores else SILENCE
-        expected.append(SegmentResult(span, best, scores[best] if scores else None, scores))
+        speech_s = index / 16_000 if scores else 0.0
+        expected.append(SegmentResult(span, best, scores[best] if scores else None, scores, speech_s))
     timeline = Timeline(LABELS)
     places = list(range(len(expected)))
     order.shuffle(places)
     for index in places:
         scores = expected[index].scores
-        timeline.put(index, expected[index].span, None if scores is None else np.array(list(scores.values())))
+        row = None if scores is None else np.array(list(scores.values()))
+        timeline.put(index, expected[index].span, row, index)  # silence has no speech, whatever is said of it
     assert list(timeline) == expected
     assert timeline[1:7] == tuple(expected[1:7])
     assert len(timeline) == len(expected)

@@ -77,13 +77,27 @@ def rewrite(folder: Path, name: str, text: str | None) -> None:
         ("config.yaml", None, "no config.yaml"),
         ("config.yaml", "- a\n- b", "not a mapping"),
         ("config.yaml", "a: [", "not readable YAML"),
-        ("config.yaml", LAUGHS, "more than"),
-        ("config.yaml", "a: &a [*a]", "more than"),
+        ("config.yaml", LAUGHS, "not readable YAML .*more than 100,000 values, line"),
+        ("config.yaml", "a: &a [*a]", "not readable YAML .*names nothing that ends before it"),
+        ("config.yaml", "a: " + "b" * (1 << 20), "config.yaml cannot be read .*larger than 1 MiB"),
+        ("config.yaml", "model: [1]", r"model in config.yaml is \[1\], not the name of a network"),
+        ("config.yaml", "model: 1\nmodel_conf: {}", "model in config.yaml is 1, not the name"),
         ("config.yaml", "a: !!python/object/apply:os.system ['true']", "not readable YAML"),
         ("configuration.json", "{", "configuration.json is broken"),
-        ("configuration.json", "[1]", "configuration.json is broken"),
+        ("configuration.json", "[1]", r"configuration.json is broken \(the file is \[1\], not a mapping\)"),
+        ("configuration.json", "[" * 100_000, "configuration.json is broken .*deeper than 64 levels"),
+        ("configuration.json", '{"a": ' + "9" * 5000 + "}", "configuration.json is broken .*5,000 characters"),
+        ("configuration.json", '{"a": 1, "a": 2}', "configuration.json is broken .*'a' is there twice"),
+        ("configuration.json", '{"a": NaN}', "configuration.json is broken .*NaN"),
+        ("configuration.json", '{"file_path_metas": [1]}', r"file_path_metas is \[1\], not a mapping"),
+        ("configuration.json", '{"file_path_metas": {"tokenizer_conf": 5}}', "tokenizer_conf is 5, not a mapping"),
+        ("configuration.json", '{"file_path_metas": {"init_param": 5}}', "init_param is 5, not the name of a file"),
+        ("configuration.json", json.dumps({"file_path_metas": {"init_param": "a" * 300}}), "no file can be called"),
+        ("configuration.json", json.dumps({"file_path_metas": {"init_param": "a\0b"}}), "no file can be called"),
+        ("configuration.json", json.dumps({"file_path_metas": {"init_param": "a/" * 3000}}), "no file can be called"),
+        ("tokens.txt", "a\n" + "b" * 257, "holds the label 'bbb.*256 characters at most"),
+        ("tokens.txt", "\n".join(map(str, range(5000))), "holds 5,000 labels"),
         ("config.yaml", "a: 1\na: 2", "not readable YAML .*'a' is twice, line 2"),
-        ("config.yaml", "a: 0x_", "not readable YAML"),
         ("model.pt", None, "no weights"),
         ("tokens.txt", None, "tokens.txt is not in"),
         ("tokens.txt", "", "one label per line"),
@@ -114,3 +128,14 @@ def test_files_may_have_other_names(folder: Path) -> None:
     found = checkpoints.find(str(folder))
     assert found.weights.name == "weights.pt"
     assert len(found.labels() or ()) == 9
+
+
+def test_a_folder_is_called_by_the_last_part_of_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path / "mine")
+    for given in (str(tmp_path / "mine"), f"{tmp_path}/mine/", "../mine", "."):
+        assert checkpoints.name_of(given) == "mine"
+    (tmp_path / "mine" / "tiny").mkdir()
+    for name in ("tiny", "plus-large", "iic/emotion2vec_plus_large", "/no/such/folder"):
+        assert checkpoints.name_of(name) == name
+    assert checkpoints.name_of("/") == "model"

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from overtone.errors import CheckpointError
 from overtone.models.config_reader import ConfigReader
+from overtone.system.documents import shown
 
-INTEGER = "here: some_conf.key is {!r}, not a number of at least 1."
-NUMBER = "here: some_conf.key is {!r}, not a number of 0 or more."
+INTEGER = "here: some_conf.key is {}, not a number of at least 1."
+NUMBER = "here: some_conf.key is {}, not a number of 0 or more."
 
-NOT_INTEGERS = [None, True, False, 1.0, math.nan, math.inf, -math.inf, "4", "", [], {}]
-NOT_NUMBERS = [None, True, False, math.nan, math.inf, -math.inf, -1, -0.5, 1e6, 10**400, "0.5", "", [], {}]
+NOT_INTEGERS = [10**400, 10**5000, None, True, False, 1.0, math.nan, math.inf, -math.inf, "4", "", [], {}]
+NOT_NUMBERS = [None, True, False, math.nan, math.inf, -math.inf, -1, -0.5, 1e6, 10**400, 10**5000, "0.5", "", [], {}]
 
 
 def section(**values: Any) -> ConfigReader:
@@ -54,9 +55,9 @@ def test_a_missing_integer_is_the_default_and_a_null_is_not() -> None:
     assert refusal(section(key=None).integer, "key", 7) == INTEGER.format(None)
 
 
-@pytest.mark.parametrize("value", NOT_INTEGERS, ids=repr)
+@pytest.mark.parametrize("value", NOT_INTEGERS, ids=lambda value: shown(value)[:20])
 def test_what_is_no_integer_is_refused(value: Any) -> None:
-    assert refusal(section(key=value).integer, "key", 7) == INTEGER.format(value)
+    assert refusal(section(key=value).integer, "key", 7) == INTEGER.format(shown(value))
 
 
 @given(st.integers(-3, 300), st.integers(-2, 3), st.integers(4, 256))
@@ -95,9 +96,9 @@ def test_a_missing_number_is_the_default() -> None:
     assert refusal(section().number, "key") == NUMBER.format(None)
 
 
-@pytest.mark.parametrize("value", NOT_NUMBERS, ids=lambda value: repr(value)[:20])
+@pytest.mark.parametrize("value", NOT_NUMBERS, ids=lambda value: shown(value)[:20])
 def test_what_is_no_number_is_refused(value: Any) -> None:
-    assert refusal(section(key=value).number, "key", 1.0) == NUMBER.format(value)
+    assert refusal(section(key=value).number, "key", 1.0) == NUMBER.format(shown(value))
 
 
 TYPED: list[tuple[Any, Any, str]] = [
@@ -122,7 +123,7 @@ def test_a_value_of_a_type_is_read_and_any_other_refused(kind: Any, value: Any, 
 
 
 def test_the_message_on_types_and_ranges_is_the_callers() -> None:
-    reader = ConfigReader({"key": "{found}"}, "{name}", "some_conf", wrong="{key} ({meant}) and {found!r}?")
+    reader = ConfigReader({"key": "{found}"}, "{name}", "some_conf", wrong="{key} ({meant}) and {found}?")
     assert refusal(reader.typed, "key", int) == "{name}: some_conf.key (int) and '{found}'?"
     assert refusal(reader.integer, "key") == "{name}: some_conf.key (a number of at least 1) and '{found}'?"
     assert refusal(reader.number, "key") == "{name}: some_conf.key (a number of 0 or more) and '{found}'?"
@@ -135,6 +136,24 @@ def test_only_what_is_known_is_let_through() -> None:
     reader.only("null", [], None)
     assert refusal(reader.only, "key", "two", "three") == "here: some_conf.key is 'one'; only 'two' is known."
     assert refusal(reader.only, "null", True) == "here: some_conf.null is None; only True is known."
+
+
+@pytest.mark.parametrize(("value", "known"), [(True, 1), (True, 1.0), (False, 0), (1, True), (0, False)])
+def test_a_truth_value_is_no_number(value: Any, known: Any) -> None:
+    assert refusal(section(key=value).only, "key", known) == (f"here: some_conf.key is {value}; only {known} is known.")
+
+
+@given(st.integers(-3, 300) | st.floats(-3, 300), st.integers(-2, 3), st.floats(4, 256))
+def test_a_number_lies_within_its_range_ends_included(value: float, least: int, most: float) -> None:
+    reader = section(key=value)
+    if least <= value <= most:
+        assert reader.number("key", least=least, most=most) == value
+    else:
+        told = refusal(reader.number, "key", least=least, most=most)
+        assert told == f"here: some_conf.key is {value}, not a number from {least} to {most:g}."
+        assert refusal(reader.number, "key", least=least, most=most, meant="less") == (
+            f"here: some_conf.key is {value}, not less."
+        )
 
 
 def test_a_missing_key_stands_for_the_first_value_known_or_another() -> None:

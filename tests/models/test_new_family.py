@@ -13,7 +13,7 @@ import soundfile
 import torch
 
 import overtone
-from helpers.clips import voice
+from helpers.clips import buzz
 from helpers.command import environment, finish, start
 
 TOY = Path(__file__).parent / "toy"
@@ -44,7 +44,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_family_in_a_folder_of_its_own_is_run_like_any_other(
     package: Path, published: Path, tmp_path: Path, backend: str
 ) -> None:
-    clip = voice(3.0)
+    clip = buzz(3.0)
     soundfile.write(tmp_path / "a.wav", clip, 16_000, subtype="FLOAT")
     env = environment(PYTHONPATH=str(package))
     run = ("emotion", "a.wav", "--model", published, "--backend", backend, "--device", "cpu")

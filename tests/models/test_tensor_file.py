@@ -52,7 +52,6 @@ def test_views_are_read_as_they_look(tmp_path: Path) -> None:
     state = {
         "turned": whole.transpose(0, 2),
         "part": whole[1:, ::2],
-        "spread": torch.ones(1, 4).expand(3, 4),
         "parameter": torch.nn.Parameter(whole),
         "half": whole.half()[1:],
     }
@@ -122,6 +121,17 @@ def test_a_file_of_old_says_so(tmp_path: Path) -> None:
         TensorFile(tmp_path / "model.pt")
 
 
+def test_what_pytorch_would_take_for_a_zip_is_no_file_of_old(tmp_path: Path) -> None:
+    (tmp_path / "model.pt").write_bytes(b"PK\x03\x04".ljust(257) + b"ustar" + bytes(500))
+    with pytest.raises(TensorFileError) as caught:
+        TensorFile(tmp_path / "model.pt")
+    assert not isinstance(caught.value, LegacyFileError)
+
+
+def test_numbers_between_those_of_a_tensor_count_as_they_are_read(tmp_path: Path) -> None:
+    assert saved(tmp_path / "model.pt", {"a": torch.ones(100, 100)[:, ::50]}).loaded_bytes >= 4 * 9951
+
+
 def _zipped(path: Path, index: bytes, *, storage: bytes = b"", compression: int = zipfile.ZIP_STORED) -> None:
     with zipfile.ZipFile(path, "w") as parts:
         parts.writestr("archive/data.pkl", index)
@@ -170,6 +180,8 @@ def test_an_index_written_by_hand_is_read(tmp_path: Path) -> None:
         _index(shape="abc"),
         _index(key="7"),
         _index(shape=(1 << 61,), strides=(0,)),
+        _index(shape=(3,), strides=(0,)),
+        _index(shape=(2, 2), strides=(1, 0)),
         _index(shape=(1 << 70, 0), strides=(1, 1)),
         _index(shape=(10**400,), strides=(0,)),
         _index(shape=(2, 2), strides=(1 << 70, 1)),
@@ -280,6 +292,22 @@ def test_a_header_of_safetensors_that_lies_is_refused(tmp_path: Path, entry: dic
     assert TensorFile(tmp_path / "model.safetensors").read("a").tolist() == [0, 0]
     (tmp_path / "model.safetensors").write_bytes(_safetensors(**entry))
     with pytest.raises(TensorFileError):
+        TensorFile(tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("index", "said"),
+    [
+        (b"[" * 100_000, "nests deeper"),
+        (b'{"a": ' + b"9" * 1_000_000 + b"}", "1,000,000 characters"),
+        (b'{"a": {}, "a": {}}', "there twice"),
+        (b"[]", "no mapping"),
+    ],
+    ids=["deep", "a long number", "a name twice", "a list"],
+)
+def test_a_header_of_safetensors_has_limits(tmp_path: Path, index: bytes, said: str) -> None:
+    (tmp_path / "model.safetensors").write_bytes(len(index).to_bytes(8, "little") + index)
+    with pytest.raises(TensorFileError, match=said):
         TensorFile(tmp_path / "model.safetensors")
 
 

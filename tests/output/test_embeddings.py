@@ -26,6 +26,8 @@ def test_utterance(tmp_path):
     assert arrays["embedding"].dtype == arrays["scores"].dtype == np.float32
     np.testing.assert_array_equal(arrays["embedding"], MEAN)
     np.testing.assert_array_equal(arrays["scores"], np.array([0.6, 0.3, 0.1], np.float32))
+    np.testing.assert_array_equal(arrays["pooled_scores"], np.array([0.4, 0.5, 0.1], np.float32))
+    assert arrays["pooled_scores"].dtype == np.float32
     assert arrays["labels"].tolist() == list(LABELS)
     assert arrays["source"] == "x/call.mp3"
     assert os.listdir(path.parent) == ["call.npz"]

@@ -8,7 +8,7 @@ from helpers.results import failed, frames, result
 from overtone.errors import InputError
 from overtone.output.record_reader import parse_record
 from overtone.output.records import json_chunks, to_record
-from overtone.results import EmotionResult, Timings
+from overtone.results import Emotion, EmotionResult, Timings
 
 
 def _record(value, granularity):
@@ -24,6 +24,29 @@ def test_a_record_read_back_is_written_the_same(granularity):
     back = parse_record(record)
     assert isinstance(back, EmotionResult)
     assert to_record(back, granularity=granularity) == record
+
+
+@pytest.mark.parametrize("granularity", ["utterance", "segment"])
+def test_a_record_of_an_earlier_version_says_what_it_said_then(granularity):
+    record = _record(result(), granularity)
+    for key in ("shares", "speech_s", "pooled"):
+        del record[key]
+    for entry in record.get("segments", ()):
+        del entry["speech_s"]
+    back = parse_record(record)
+    assert (back.label, back.score, back.scores, back.shares) == ("angry", 0.6, record["scores"], None)
+    assert back.pooled == Emotion("angry", 0.6, record["scores"])
+    assert back.speech_s == (2.0 if granularity == "segment" else 3.0)  # silence is known of the timeline alone
+    assert [entry.speech_s for entry in back.segments] == ([1.0, 0.0, 1.0] if granularity == "segment" else [])
+
+
+@pytest.mark.parametrize("label", ["silence", None])
+def test_a_record_of_an_earlier_version_without_scores(label):
+    record = _record(result(label=label, score=None, scores=None, segments=[]), "utterance")
+    for key in ("shares", "speech_s", "pooled"):
+        del record[key]
+    back = parse_record(record)
+    assert (back.label, back.pooled, back.speech_s) == (label, None, 0.0)
 
 
 def test_frames_of_a_model_without_classes():

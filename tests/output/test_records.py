@@ -30,6 +30,7 @@ def test_keys_and_their_order():
         full = result(id="utt1", channel=0, channels=2, warnings=("clipped",), frames=some)
         keys = list(to_record(full, granularity="frame"))
     who, answer = ["source", "id", "channel", "channels"], ["duration", "label", "score", "scores"]
+    answer += ["shares", "speech_s", "pooled"]
     run = ["model", "precision", "device", "backend", "timings"]
     assert keys == [*who, *answer, "segments", "frames", *run, "warnings", "error"]
     assert list(to_record(result(), granularity="utterance")) == ["source", *answer, *run, "error"]
@@ -40,7 +41,14 @@ def test_values():
     record = to_record(result(duration=158.20449, score=0.61234567), granularity="segment")
     assert record["duration"] == 158.204
     assert record["score"] == 0.612346
-    assert record["segments"][1] == {"start": 1.0, "end": 2.0, "label": "silence", "score": None, "scores": None}
+    silence = {"speech_s": 0.0, "label": "silence", "score": None, "scores": None}
+    assert record["segments"][1] == {"start": 1.0, "end": 2.0, **silence}
+    assert record["segments"][0]["speech_s"] == 1.0
+    assert (record["shares"], record["speech_s"]) == ({"angry": 0.5, "happy": 0.5, "neutral": 0.0}, 2.0)
+    pooled = {"label": "happy", "score": 0.5, "scores": {"angry": 0.4, "happy": 0.5, "neutral": 0.1}}
+    assert record["pooled"] == pooled
+    few = to_record(result(shares={"angry": 1 / 3}, speech_s=1 / 3), granularity="utterance")
+    assert (few["shares"], few["speech_s"]) == ({"angry": 0.333333}, 0.333)
     assert record["segments"][0]["label"] == "angry"
     assert record["error"] is None
     assert record["timings"]["total_s"] == 0.25
@@ -53,13 +61,14 @@ def test_failed_input_has_no_answer():
     record = to_record(failed(), granularity="frame")
     assert record["error"] == {"code": "not_audio", "message": "broken.wav: not audio"}
     assert type(record["error"]["code"]) is str  # writers of YAML, say, take no subclass of it
-    assert not {"label", "score", "scores", "segments", "frames"} & record.keys()
+    assert not {"label", "score", "scores", "shares", "speech_s", "pooled", "segments", "frames"} & record.keys()
     assert _strict(_line(failed(), "frame")) == record
 
 
 def test_no_classes_and_silence():
-    bare = result(label=None, score=None, scores=None, segments=[segment(0, 10, None)])
-    assert to_record(bare, granularity="utterance")["scores"] is None
+    nothing = {"score": None, "scores": None, "shares": None, "pooled": None}
+    bare = to_record(result(label=None, **nothing, segments=[segment(0, 10, None)]), granularity="utterance")
+    assert {key: bare[key] for key in nothing} == nothing
     with frames(3, labels=()) as some:
         record = _strict(_line(result(frames=some), "frame"))
     assert record["frames"] == {"hop": 0.02, "labels": [], "starts": [0.0, 0.02, 0.04], "scores": None}

@@ -15,7 +15,7 @@ from helpers.results import failed, failed_transcript, result, sentence, transcr
 from overtone.errors import UsageError
 from overtone.output.formats import open_sink
 from overtone.output.records import DETAILS, json_chunks, to_record
-from overtone.output.resume import key_of, resume_from
+from overtone.output.resume import key_of, resume_from, run_identity
 from overtone.results import Emotion, Sentence, Timings, Word
 
 PAGE = DOCS / "transcripts.md"
@@ -46,7 +46,7 @@ def test_keys_and_their_order():
     assert list(third) == ["start", "end", "text", "event", "confidence", "words"]
     assert first["emotion"] == {"label": "neutral"}
     assert second["emotion"] == {"label": "happy", "score": 0.75, "scores": {"happy": 0.75}}
-    assert list(second["words"][0]) == ["text", "start", "end", "confidence"]
+    assert list(second["words"][0]) == ["text", "start", "end", "confidence", "speaker"]
     assert "words" not in to_record(full, granularity="sentence")["sentences"][0]
 
 
@@ -182,7 +182,7 @@ def test_a_killed_run_goes_on(tmp_path, detail):
     expected = sorted((item.source, item.id, item.channel) for item in TODO)
     for size in itertools.chain(range(0, len(whole), 97), [len(whole)]):
         path.write_bytes(whole[:size])
-        done = resume_from(str(path), granularity=detail, models=TODO[0].models, **RUN)
+        done = resume_from(str(path), run_identity(granularity=detail, models=TODO[0].models, **RUN))
         with open_sink(str(path), granularity=detail, append=True) as sink:
             for item in TODO:
                 if key_of(item.source, item.id) not in done:
@@ -211,9 +211,9 @@ def test_another_run_is_refused(tmp_path, monkeypatch, change, word, long):
     path.write_bytes(_bytes(transcript()))
     before = path.read_bytes()
     run = RUN | {"granularity": "word"}
-    assert resume_from(str(path), **run) == {"call.mp3"}
+    assert resume_from(str(path), run_identity(**run)) == {"call.mp3"}
     with pytest.raises(UsageError, match=f"line 1, is of {word} .*another -o"):
-        resume_from(str(path), **(run | change))
+        resume_from(str(path), run_identity(**run | change))
     assert path.read_bytes() == before
 
 
@@ -222,11 +222,11 @@ def test_emotions_are_no_transcripts(tmp_path):
     for item in (result(), failed()):
         path.write_text("".join(json_chunks(item, "segment")) + "\n")
         with pytest.raises(UsageError, match="is of task emotion, and this run of task transcription"):
-            resume_from(str(path), granularity="word", model="tiny", precision="fp32")
+            resume_from(str(path), run_identity(granularity="word", model="tiny", precision="fp32"))
     path.write_bytes(_bytes(TODO[1]))
-    assert resume_from(str(path), granularity="sentence", **RUN) == {"silent.wav"}
+    assert resume_from(str(path), run_identity(granularity="sentence", **RUN)) == {"silent.wav"}
     with pytest.raises(UsageError, match="granularity sentence"):
-        resume_from(str(path), granularity="text", **RUN)
+        resume_from(str(path), run_identity(granularity="text", **RUN))
 
 
 @pytest.mark.parametrize("detail", DETAILS)
@@ -239,13 +239,13 @@ def test_long_lines_are_read_by_their_ends(tmp_path, monkeypatch, detail):
     path.write_bytes(b"".join(_bytes(item, detail) for item in items))
     run = RUN | {"granularity": detail}
     keys = {key_of('x", "text": "y', "u"), "short.wav"}
-    assert resume_from(str(path), **run) == keys
+    assert resume_from(str(path), run_identity(**run)) == keys
     path.write_bytes(path.read_bytes() + _bytes(items[0], detail)[:-300])
-    assert resume_from(str(path), **run) == keys
+    assert resume_from(str(path), run_identity(**run)) == keys
     assert path.read_bytes() == b"".join(_bytes(item, detail) for item in items)
     for other in set(DETAILS) - {detail}:
         with pytest.raises(UsageError, match=f"granularity {detail}"):
-            resume_from(str(path), **(run | {"granularity": other}))
+            resume_from(str(path), run_identity(**run | {"granularity": other}))
 
 
 @pytest.mark.parametrize("change", [{"models": ["x"]}, {"sentences": 3}, {"sentences": {"a": 1}}])
@@ -253,4 +253,4 @@ def test_a_record_of_another_shape_is_left_alone(tmp_path, change):
     path = tmp_path / "out.jsonl"
     path.write_text(json.dumps(to_record(transcript(), granularity="word") | change) + "\n")
     with pytest.raises(UsageError, match="not a record of Overtone"):
-        resume_from(str(path), granularity="word", **RUN)
+        resume_from(str(path), run_identity(granularity="word", **RUN))

@@ -11,7 +11,7 @@ from helpers.clips import voice
 from overtone import Audio, EmotionRecognizer, UsageError
 from overtone.errors import ModelError
 from overtone.pipelines.request import RequestContext
-from overtone.types import ModelOutput, Samples
+from overtone.types import ModelOutput, Samples, Segment
 
 
 class Remembering(RequestContext):
@@ -45,6 +45,56 @@ class Impatient(RequestContext):
             if self._error is not None:
                 raise self._error
             self.cancel()
+
+
+class Following(RequestContext):
+    """Notes every output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outputs: list[tuple[Segment, ModelOutput | None]] = []
+
+    def on_output(self, segment: Segment, output: ModelOutput | None) -> None:
+        self.outputs.append((segment, output))
+
+
+def test_every_segment_is_followed_once(recognizer: EmotionRecognizer) -> None:
+    samples = voice(40.0, seed=4)
+    samples[16_000 * 10 : 16_000 * 20] = 0
+    ctx = Following()
+    (result,) = recognizer.results_for(Audio(samples, 16_000), ctx, segment="window", window=5.0)
+    assert sorted(segment.index for segment, _ in ctx.outputs) == list(range(8))
+    assert all(len(segment.samples) == 0 for segment, _ in ctx.outputs)
+    silent = {segment.span for segment, output in ctx.outputs if output is None}
+    assert silent == {segment.span for segment in result.segments if segment.label == "silence"}
+    assert len(silent) == 2
+
+
+def test_an_error_of_who_follows_fails_the_source_alone(recognizer: EmotionRecognizer) -> None:
+    class Failing(RequestContext):
+        def on_output(self, segment: Segment, output: ModelOutput | None) -> None:
+            raise ModelError("enough")
+
+    with pytest.raises(ModelError, match="enough"):
+        recognizer.results_for(Audio(voice(3.0), 16_000), Failing())
+    assert recognizer(Audio(voice(3.0), 16_000)).ok
+
+
+def test_a_context_that_is_used_again_and_again_keeps_nothing_of_what_has_gone() -> None:
+    class Work:
+        def __init__(self) -> None:
+            self.stopped = 0
+
+        def stop(self) -> None:
+            self.stopped += 1
+
+    ctx, lasting = RequestContext(), Work()
+    for _ in range(1000):
+        ctx.on_cancel(Work().stop)
+        ctx.on_cancel(lasting.stop)
+    assert len(ctx._callbacks) <= 2
+    ctx.cancel()
+    assert lasting.stopped == 1
 
 
 def test_work_for_a_caller_that_stops_is_done_at_once_and_once() -> None:
@@ -85,12 +135,15 @@ def test_what_is_known_is_not_run_again_and_gives_the_same_answer(recognizer: Em
     np.testing.assert_array_equal(second.embedding, first.embedding)
 
 
-def test_frames_are_never_recalled_as_they_are_not_kept(recognizer: EmotionRecognizer) -> None:
+def test_frames_are_another_question_with_an_answer_of_its_own(recognizer: EmotionRecognizer) -> None:
     audio, ctx = Audio(voice(5.0), 16_000), Remembering()
     recognizer.results_for(audio, ctx)
-    (fine,) = recognizer.results_for(audio, ctx, granularity="frame")
-    assert fine.frames is not None
-    assert len(fine.frames.starts) > 200
+    assert ctx.new == 1
+    for _ in range(2):
+        (fine,) = recognizer.results_for(audio, ctx, granularity="frame")
+        assert ctx.new == 2
+        assert fine.frames is not None
+        assert len(fine.frames.starts) > 200
 
 
 def test_background_callers_get_the_same_answer(recognizer: EmotionRecognizer) -> None:
@@ -113,12 +166,12 @@ def test_a_call_has_options_of_its_own(recognizer: EmotionRecognizer) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"memory": "1GiB"}, "--memory is settled when the model is loaded"),
-        ({"context": "full"}, "--context is settled"),
-        ({"segment": "none"}, "--segment none"),
+        ({"memory": "1GiB"}, "memory is settled when the model is loaded"),
+        ({"context": "full"}, "context is settled"),
+        ({"segment": "none"}, "segment='none'"),
         ({"max_segment": 60.0}, "loaded for 30 s"),
-        ({"segment": "window", "window": 100.0}, "--window makes segments of up to 100.5 s"),
-        ({"hop": 9.0, "window": 2.0}, "longer than --window"),
+        ({"segment": "window", "window": 100.0}, "window makes segments of up to 100.5 s"),
+        ({"hop": 9.0, "window": 2.0}, "longer than window"),
         ({"windows": 2.0}, "did you mean 'window'"),
     ],
 )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from helpers.clips import CLIPS, voice
+from helpers.clips import CLIPS, EXAMPLES, buzz, decoded, voice
 from helpers.command import finish, start
 from helpers.oracles import campplus, ct_transformer, fsmn_vad, paraformer, sense_voice
 from overtone import Audio, EmotionRecognizer, Transcriber, Transcript
@@ -56,9 +57,9 @@ def sensevoice(models: dict[str, str]) -> Iterator[Transcriber]:
         yield made
 
 
-def talk(seconds: float, seed: int = 0) -> Audio:
-    """Something like speech, with a pause of most of a second every few."""
-    samples = voice(seconds, seed)
+def talk(seconds: float, seed: int = 0, sound: Callable[[float, int], np.ndarray] = voice) -> Audio:
+    """Speech, or another sound, with a pause of most of a second every few."""
+    samples = sound(seconds, seed)
     for pause in range(5 * RATE, len(samples) - RATE, 5 * RATE):
         samples[pause : pause + RATE] *= 0.001
     return Audio(samples, RATE, name=f"talk-{seed}")
@@ -80,7 +81,7 @@ def said(transcript: Transcript) -> list[tuple[object, ...]]:
 
 
 def test_a_sentence_has_times_words_speaker_mood_and_confidence(everything: Transcriber) -> None:
-    transcript = everything(talk(60.0))
+    transcript = everything(talk(60.0, sound=buzz))  # in which these random weights hear sentences
     assert transcript.ok
     assert transcript.duration == 60.0
     assert len(transcript.sentences) > 1
@@ -130,6 +131,21 @@ def test_long_audio_is_cut_where_speech_pauses_and_no_word_is_lost(models: dict[
     assert transcript.sentences[-1].end > 50
 
 
+def test_no_sentence_lasts_through_a_long_silence(everything: Transcriber) -> None:
+    samples = np.concatenate([voice(6.0, 1), np.zeros(4 * RATE, np.float32), voice(6.0, 2)])
+    said_once = everything(Audio(samples, RATE, name="both"), sentence_pause_s=60)
+    sentences = everything(Audio(samples, RATE, name="both")).sentences
+    assert [word.text for one in sentences for word in one.words] == [
+        word.text for one in said_once.sentences for word in one.words
+    ]
+    for transcript in (sentences, everything(Audio(samples, RATE, name="both"), sentence_pause_s=0.3).sentences):
+        limit = 0.8 if transcript is sentences else 0.3
+        for sentence in transcript:
+            times = [(word.start or 0, word.end or 0) for word in sentence.words]
+            assert all(start - end < limit for (_, end), (start, _) in pairwise(times))
+    assert len(sentences) > 1
+
+
 @pytest.mark.parametrize("which", ["sensevoice", "everything"])
 def test_silence_has_no_words(which: str, request: pytest.FixtureRequest) -> None:
     transcriber: Transcriber = request.getfixturevalue(which)
@@ -141,7 +157,7 @@ def test_silence_has_no_words(which: str, request: pytest.FixtureRequest) -> Non
 
 def test_a_mood_is_that_of_the_emotion_model_over_the_sentences_audio(models: dict[str, str]) -> None:
     source = talk(4.0, seed=3)
-    with Transcriber(models["sensevoice"], emotion="tiny", itn=False) as transcriber:
+    with Transcriber(models["sensevoice"], emotion="tiny", itn=False, vad="none") as transcriber:
         [sentence] = transcriber(source).sentences
     with EmotionRecognizer("tiny", granularity="frame") as recognizer:
         frames = recognizer(source).frames
@@ -162,6 +178,32 @@ def test_sensevoices_own_words_for_mood_and_language_are_told(sensevoice: Transc
     assert transcript.language in {"zh", "en", "yue", "ja", "ko", None}
     for sentence in transcript.sentences:
         assert sentence.emotion is None or sentence.emotion.score is None
+
+
+def quiet_then_words() -> Audio:
+    """3 s of faint noise, 2 s of speech, 3 s of noise, the speech again, and noise."""
+    said = decoded(EXAMPLES / "angry.wav")[: 2 * RATE]
+    noise = 3e-4 * np.random.default_rng(1).standard_normal(3 * RATE)
+    return Audio(np.concatenate([noise, said, noise, said, noise]).astype(np.float32), RATE, name="timed")
+
+
+def test_words_begin_where_somebody_speaks_however_short_the_file(sensevoice: Transcriber) -> None:
+    spoken = [(s.start, s.end) for s in sensevoice(quiet_then_words()).sentences]
+    assert len(spoken) >= 2
+    for began, ended in spoken:
+        assert 2.8 <= began < ended <= 5.2 or 7.8 <= began < ended <= 10.2
+    whole = sensevoice(quiet_then_words(), vad="none")
+    assert whole.sentences[0].start < 2.8
+    assert "vad" not in whole.models
+
+
+def test_what_does_not_speak_has_no_words(sensevoice: Transcriber) -> None:
+    noise = 0.1 * np.random.default_rng(2).standard_normal(10 * RATE)
+    tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(10 * RATE) / RATE)
+    for sound in (noise, tone, np.full(10 * RATE, 0.5)):
+        transcript = sensevoice(Audio(sound.astype(np.float32), RATE))
+        assert transcript.ok
+        assert (transcript.text, len(transcript.sentences)) == ("", 0)
 
 
 def test_an_emotion_model_serves_as_a_recognizer_too(everything: Transcriber) -> None:
@@ -218,10 +260,11 @@ def test_each_stage_takes_models_for_it_alone(models: dict[str, str]) -> None:
     ("options", "message"),
     [
         ({"granularity": "frame"}, "there is no option 'granularity'"),
-        ({"num_speakers": 2}, "--speakers"),
+        ({"num_speakers": 2}, "speakers=True"),
+        ({"sentence_pause_s": 0.05}, "0.1 to 3600"),
         ({"hotwords": "ABBA"}, "SeACo"),
-        ({"merge_length_s": 10.0}, "--vad fsmn-vad"),
-        ({"max_end_silence_ms": 500}, "--vad fsmn-vad"),
+        ({"merge_length_s": 10.0}, "vad='fsmn-vad'"),
+        ({"max_end_silence_ms": 500}, "vad='fsmn-vad'"),
         ({"segment": "window"}, "would cut words"),
         ({"segment": "none", "vad": "fsmn-vad"}, "nothing to find"),
         ({"speaker_model": "cam++-other"}, "left out"),
@@ -235,7 +278,7 @@ def test_wishes_that_cannot_be_are_refused(models: dict[str, str], options: dict
 
 
 def test_options_of_emotion_alone_are_refused() -> None:
-    with pytest.raises(UsageError, match="--keep-silence is for emotion"):
+    with pytest.raises(UsageError, match="keep_silence is for emotion"):
         TranscribeOptions(keep_silence=True)
 
 
@@ -254,7 +297,7 @@ def test_the_environment_names_the_recognizer(models: dict[str, str], monkeypatc
     monkeypatch.setenv("OVERTONE_RECOGNIZER", models["sensevoice"])
     monkeypatch.setenv("OVERTONE_LANGUAGE", "en")
     with Transcriber() as transcriber:
-        assert transcriber.runtime.model.name == models["sensevoice"]
+        assert transcriber.runtime.model.name == Path(models["sensevoice"]).name
         assert transcriber.options.language == "en"
 
 

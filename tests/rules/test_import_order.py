@@ -37,6 +37,8 @@ TORCH = (
     "models/weights.py",
     "models/layers/*_attention.py",
     "models/layers/attention_kernel.py",
+    "models/layers/best_token.py",
+    "models/layers/inner_width.py",
     "models/layers/sanm.py",
     "models/*/network.py",
     "models/emotion2vec/conv_features.py",
@@ -49,6 +51,9 @@ TORCH = (
     "models/paraformer/predictor.py",
 )
 """Where PyTorch is imported at the top, and so is loaded when the file is."""
+
+UPWARD = {"presentable.py": "overtone.output"}
+"""The one import that goes upwards, in a function: results look up what writes them when their methods are called."""
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -84,12 +89,15 @@ def test_imports_go_downwards(path: Path) -> None:
         parts = module.split(".")
         if parts[0] != "overtone" or len(parts) < 2 or parts[1] in ("__version__", here):
             continue
+        if UPWARD.get(path.relative_to(PACKAGE).as_posix()) == module:
+            assert module not in imports(path, top_only=True)
+            continue
         assert RANK[parts[1]] < RANK[here], f"{here} imports {module}, which is not below it"
 
 
 def test_every_package_has_a_rank() -> None:
     assert {place(path) for path in FILES} - {*FACES} == set(RANK)
-    assert sorted({*RANK.values()}) == [*range(10)]
+    assert sorted({*RANK.values()}) == [*range(11)]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -107,7 +115,7 @@ def test_openvino_is_imported_in_one_place() -> None:
         for path in FILES
         if any(module.split(".")[0] == "openvino" for module in imports(path, top_only=False))
     }
-    assert importers == {"backends/openvino/compiled_model.py"}
+    assert importers == {"backends/openvino/module.py"}
 
 
 def test_importing_overtone_loads_no_runtime_and_changes_no_global() -> None:

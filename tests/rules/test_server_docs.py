@@ -22,10 +22,9 @@ from helpers.paths import ROOT
 from helpers.server.exposing import metrics_with_all
 from helpers.server.serving_process import serving
 from overtone.batching.fairness import BACKGROUND_SHARE
-from overtone.options.check import flag
 from overtone.options.emotion import PER_CALL
 from overtone.options.transcription import TRANSCRIBE_PER_CALL
-from overtone.server.api import openai_format, stream
+from overtone.server.api import openai_params, stream
 from overtone.server.api.problems import _OPENAI_STATUSES, STATUSES
 from overtone.server.app import create_app
 from overtone.server.inference import live_audio, model_host
@@ -33,6 +32,7 @@ from overtone.server.jobs import values
 from overtone.server.settings import Settings
 from overtone.server.state import Server
 from overtone.system.memory import parse_size
+from overtone.wording import flag
 
 PAGES = ROOT / "docs" / "server.md", ROOT / "docs" / "operations.md"
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
@@ -143,8 +143,8 @@ def test_every_option_of_a_transcription_is_named():
     assert set(re.findall(r"`(\w+)`", told)) == {*TRANSCRIBE_PER_CALL, "detail", "model"}
     first, _, _ = openais.partition("`verbose_json` has")
     told = " ".join(row[0] for row in rows(first))
-    assert set(re.findall(r"`([\w\[\]]+)`", told)) == {*openai_format.FIELDS, "file"}
-    for word in (*openai_format.FORMS, *openai_format.LANGUAGES, *openai_format.NAMES):
+    assert set(re.findall(r"`([\w\[\]]+)`", told)) == {*openai_params.FIELDS, "file"}
+    for word in (*openai_params.FORMS, *openai_params.LANGUAGES, *openai_params.NAMES):
         assert f"`{word}`" in openais
 
 
@@ -152,7 +152,7 @@ def test_what_openais_client_raises_is_told():
     raised = {row[0].strip("`"): row[1] for row in rows(part("What is said")) if "Error" in row[0]}
     statuses = {int(status) for told in raised.values() for status in told.split(", ")}
     ours = {_OPENAI_STATUSES.get(status, status) for status, _ in STATUSES.values()}
-    assert ours - statuses == {405, 408, 499}, "what their client never brings about"
+    assert ours - statuses == {405, 408, 409, 499}, "what their client never brings about"
 
 
 def test_live_streams_are_as_they_are_told():

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overtone.segmentation.pause_detection import FrameSpan, PauseDetector, PauseRules, best_split
+from overtone.segmentation.voiced_frames import MIN_VOICED
 
 FRAMES = st.lists(
     st.tuples(st.sampled_from([0.02, 0.3, 0.4, 0.6, 0.98]), st.floats(0, 1)).flatmap(
@@ -83,8 +84,8 @@ def test_speech_without_a_pause_is_cut_where_it_is_quietest() -> None:
 
 
 def test_a_click_is_not_speech() -> None:
-    frames = [(0.0, 0.0)] * 50 + [(0.9, 1.0)] * 4 + [(0.0, 0.0)] * 50
-    assert cut(frames, PauseRules(max_frames=100)) == [FrameSpan(0, 104, silent=True)]
+    frames = [(0.0, 0.0)] * 50 + [(0.9, 1.0)] * (MIN_VOICED - 1) + [(0.0, 0.0)] * 50
+    assert cut(frames, PauseRules(max_frames=100)) == [FrameSpan(0, 100 + MIN_VOICED - 1, silent=True)]
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 10)), min_size=2, max_size=200))

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from helpers.clips import EXAMPLES, decoded
-from overtone.segmentation.silero_vad import FRAME, SileroVad, frame_levels
+from overtone.segmentation.silero_vad import SileroVad
+from overtone.segmentation.voiced_frames import FRAME
 
 
 def call() -> np.ndarray:
@@ -45,9 +46,14 @@ def test_state_is_carried_however_samples_arrive(size: int) -> None:
     assert len(expected) == -(-len(samples) // FRAME)
 
 
-def test_levels_are_mean_squares_of_frames() -> None:
-    levels = list(frame_levels(np.concatenate([np.full(FRAME, 0.5), np.full(100, 0.1)]).astype(np.float32)))
-    assert levels == pytest.approx([0.25, 0.01])
+def test_live_speech_is_judged_frame_by_frame_and_alike() -> None:
+    samples = call()[: FRAME * 300]
+    vad = SileroVad()
+    blocks, live = vad.stream(), vad.stream(live=True)
+    expected = np.concatenate([blocks.push(samples), blocks.finish()])
+    at_once = [live.push(samples[i : i + FRAME]) for i in range(0, len(samples), FRAME)]
+    assert all(len(probabilities) == 1 for probabilities in at_once)
+    np.testing.assert_allclose(np.concatenate(at_once), expected, rtol=0, atol=1e-4)
 
 
 @pytest.mark.slow

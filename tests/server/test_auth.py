@@ -141,7 +141,7 @@ def test_neither_file_nor_logs_nor_repr_nor_errors_hold_a_key(path: Path, caplog
             ask(path)
         said.append(str(caught.value))
     said += [caplog.text, *(file.read_text() for file in path.parent.iterdir())]
-    assert "stay in force" in caplog.text
+    assert "no key is valid" in caplog.text
     secret = key.removeprefix(KEY_PREFIX)
     assert not [text for text in said if secret in text]
 
@@ -266,28 +266,63 @@ def test_a_change_is_in_force_without_a_restart(path: Path) -> None:
     assert ring.authenticate(second) == Owner("b", None)
 
 
-@pytest.mark.parametrize("harm", ["broken", "open to others", "gone"])
-def test_a_file_that_breaks_keeps_the_old_keys_and_is_told_of_once(
+def harmed(path: Path, harm: str) -> None:
+    if harm == "gone":
+        path.unlink()
+    elif harm == "open to others":
+        path.chmod(0o644)
+    else:
+        path.write_bytes({"broken": b"{", "emptied": b"", "half written": path.read_bytes()[:-40]}[harm])
+
+
+@pytest.mark.parametrize("harm", ["broken", "open to others", "gone", "emptied", "half written"])
+def test_a_file_that_cannot_be_used_lets_in_nobody_until_it_is_back(
     path: Path, caplog: pytest.LogCaptureFixture, harm: str
 ) -> None:
     key = add_key(path, "a")
     ring, whole = Keyring.load(path), path.read_bytes()
-    if harm == "broken":
-        path.write_text("{")
-    elif harm == "gone":
-        path.unlink()
-    else:
-        path.chmod(0o644)
+    harmed(path, harm)
+    for _ in range(3):
+        assert ring.authenticate(key) is None
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert caplog.text.count(str(path)) >= 1
+    assert "Until then no key is valid." in caplog.text
+    path.touch(0o600)
+    path.chmod(0o600)
+    path.write_bytes(whole)
     for _ in range(3):
         assert ring.authenticate(key) == Owner("a", None)
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert str(path) in caplog.text
-    path.touch(0o600)
-    path.write_bytes(whole)
-    path.chmod(0o600)
+    assert len(caplog.records) == 2
+    assert "keys in it: 1" in caplog.text
     remove_key(path, "a")
     assert ring.authenticate(key) is None
-    assert len(caplog.records) == 1
+    assert len(caplog.records) == 2
+
+
+def test_another_fault_of_the_file_is_told_as_well(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    key = add_key(path, "a")
+    ring = Keyring.load(path)
+    for harm in ("broken", "gone"):
+        harmed(path, harm)
+        assert ring.authenticate(key) is None
+        assert ring.authenticate(key) is None
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * 2
+
+
+def test_a_file_that_could_not_be_read_for_a_moment_is_read_again_though_it_did_not_change(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = add_key(path, "a")
+    ring = Keyring.load(path)
+    os.utime(path, (1, 1))
+
+    def refused(*_: object) -> Any:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("builtins.open", refused)
+        assert ring.authenticate(key) is None
+    assert ring.authenticate(key) == Owner("a", None)
 
 
 def test_a_file_that_did_not_change_is_not_read_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

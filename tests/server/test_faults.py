@@ -30,7 +30,7 @@ LONG_S = 400.0
 """Seconds of a file that is still being answered when it is looked for: some five seconds of work."""
 
 
-_NOT_SAID = ("timings", "score", "scores", "segments", "embedding")
+_NOT_SAID = ("timings", "score", "scores", "pooled", "segments", "embedding")
 
 
 def said(record: dict[str, Any]) -> dict[str, Any]:
@@ -42,6 +42,8 @@ def same(one: dict[str, Any], other: dict[str, Any]) -> None:
     """Two records say the same: scores to a digit of the six that are written."""
     assert said(one) == said(other)
     assert one["scores"] == pytest.approx(other["scores"], abs=1.5e-6)
+    assert one["pooled"]["label"] == other["pooled"]["label"]
+    assert one["pooled"]["scores"] == pytest.approx(other["pooled"]["scores"], abs=1.5e-6)
     assert len(one["segments"]) == len(other["segments"]) > 10
     for mine, theirs in zip(one["segments"], other["segments"], strict=True):
         assert (mine["start"], mine["end"], mine["label"]) == (theirs["start"], theirs["end"], theirs["label"])
@@ -209,6 +211,21 @@ def test_it_can_be_told_to_end_while_it_starts(tmp_path: Path) -> None:
         assert "Traceback" not in service.log()
 
 
+def test_jobs_that_go_on_after_a_kill_are_running(tmp_path: Path) -> None:
+    hold = tmp_path / "hold"
+    hold.touch()
+    with ServiceProcess(tmp_path, failing=True) as first:
+        id = first.post("/v1/jobs", clip(1)).json()["id"]
+        until(partial(runs, first, id), "it runs")
+        first.kill()
+    with serving(tmp_path, failing=True) as second:
+        until(lambda: second.metrics()['overtone_jobs{state="running"}'] == 1, "it goes on, and that is counted", 10)
+        assert runs(second, id)
+        hold.unlink()
+        assert second.finished(id)["state"] == "done"
+        until(lambda: second.metrics()['overtone_jobs{state="running"}'] == 0, "it is done", 10)
+
+
 @pytest.mark.slow
 def test_stopping_again_and_again_does_not_use_up_the_attempts_of_a_job(tmp_path: Path) -> None:
     hold, id = tmp_path / "hold", ""
@@ -363,8 +380,11 @@ def test_a_full_disk_of_uploads(tmp_path: Path, small_disk: Path) -> None:
         assert answer.json()["code"] == "no_space"
         assert int(answer.headers["retry-after"]) >= 1
         assert service.metrics()["overtone_uploads_bytes"] == 0
-        assert service.get("/readyz").status_code == 200
+        ready = service.get("/readyz")
+        assert (ready.status_code, ready.json()["reason"]) == (503, "the uploads folder has no space")
+        assert f"the uploads folder {small_disk}" in service.log()
         (small_disk / "fill").unlink()
+        assert service.get("/readyz").status_code == 200
         assert service.post("/v1/emotion", big).status_code == 200
         # What is made of an upload takes room too.
         with (small_disk / "fill").open("wb") as file:
@@ -404,6 +424,51 @@ def test_a_full_disk_of_jobs(tmp_path: Path, small_disk: Path) -> None:
         for id in (second, third):
             assert service.finished(id)["state"] == "done"
         assert service.job(first)["state"] == "cancelled"
+
+
+def test_on_a_full_disk_jobs_are_deleted_and_results_fetched(tmp_path: Path, small_disk: Path) -> None:
+    """Uploads and jobs on one disk, as they are by default, and something else that takes all that is freed on it."""
+    small_disk.chmod(0o700)
+    flags = ("--uploads", small_disk)
+    (tmp_path / "jobs").symlink_to(small_disk)
+    with ServiceProcess(tmp_path, *flags) as service, service.client() as client:
+        kept, unwanted = (service.post("/v1/jobs", clip(number, 2.0)).json()["id"] for number in range(2))
+        for id in (kept, unwanted):
+            assert service.finished(id)["state"] == "done"
+        fill(small_disk)
+        for form in ("jsonl", "csv", "parquet", "srt", "vtt", "txt"):
+            answer = client.get(f"/v1/jobs/{kept}/result", params={"format": form, "file": 0})
+            assert answer.status_code == 200, (form, answer.text)
+            assert answer.content, form
+        ready = service.get("/readyz").json()
+        assert (ready["ready"], "the jobs folder has no space" in ready["reason"]) == (False, True)
+        assert client.delete(f"/v1/jobs/{unwanted}").status_code == 204
+        assert not (small_disk / unwanted).exists()
+        assert service.job(unwanted)["state"] == "cancelled"
+        service.kill()
+    (small_disk / "fill").unlink()
+    with serving(tmp_path, *flags) as later:
+        assert later.job(unwanted)["state"] == "cancelled"
+        assert later.job(kept)["state"] == "done"
+
+
+def test_folders_that_are_removed_under_a_service(tmp_path: Path) -> None:
+    uploads = tmp_path / "uploads"
+    with ServiceProcess(tmp_path, "--uploads", uploads) as service:
+        shutil.rmtree(uploads)
+        assert service.post("/v1/emotion", clip(1)).status_code == 200
+        (own,) = uploads.glob("overtone-uploads-*")
+        assert {path.stat().st_mode & 0o777 for path in (uploads, own)} == {0o700}
+        assert service.get("/readyz").status_code == 200
+        assert service.metrics()["overtone_ready"] == 1
+        shutil.rmtree(tmp_path / "jobs")
+        assert service.metrics()["overtone_ready"] == 0
+        ready = service.get("/readyz")
+        assert (ready.status_code, ready.json()["reason"]) == (503, "the jobs folder is gone")
+        assert f"the jobs folder {tmp_path / 'jobs'} is gone" in service.log()
+        answer = service.post("/v1/jobs", clip(2))
+        assert answer.status_code == 503
+        assert str(tmp_path) not in answer.text
 
 
 def test_room_for_uploads_is_shared_and_given_back(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from overtone.system.files import iter_chunks, read_capped, read_text_capped, replace_atomically, sha256_file
+from overtone.system.files import iter_chunks, read_capped, replace_atomically, sha256_file
 
 
 @contextmanager
@@ -157,7 +157,6 @@ def test_a_file_is_read_up_to_its_limit(tmp_path: Path) -> None:
     path.write_bytes(b"abc")
     assert read_capped(path, 3) == b"abc"
     assert read_capped(path, 2) is None
-    assert read_text_capped(path, 2) is None
     path.write_bytes(b"")
     assert read_capped(path, 0) == b""
 
@@ -171,24 +170,6 @@ def test_what_does_not_say_its_size_has_a_limit_too(tmp_path: Path) -> None:
         writer.start()
         assert read_capped(pipe, 100_000) == found
         writer.join()
-
-
-@pytest.mark.parametrize("data", [b"", b"a\nb", b"a\r\nb\rc\n\r\n", "é\r\n情".encode(), b"\xef\xbb\xbfa", b"a\r"])
-def test_a_text_is_the_one_that_open_gives(tmp_path: Path, data: bytes) -> None:
-    path = tmp_path / "text"
-    path.write_bytes(data)
-    assert read_text_capped(path, 100) == path.read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("data", [b"ab\xff", b"\xc3", b"a" * 10_000 + b"\xe6\x83"])
-def test_an_error_in_a_text_is_the_one_that_open_gives(tmp_path: Path, data: bytes) -> None:
-    path = tmp_path / "text"
-    path.write_bytes(data)
-    with pytest.raises(UnicodeDecodeError) as expected:
-        path.read_text(encoding="utf-8")
-    with pytest.raises(UnicodeDecodeError) as found:
-        read_text_capped(path, 100_000)
-    assert str(found.value) == str(expected.value)
 
 
 def test_chunks_are_the_content_and_the_file_is_closed_after(tmp_path: Path) -> None:

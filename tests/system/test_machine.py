@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import mmap
 from pathlib import Path
 
@@ -68,23 +69,34 @@ def test_the_sampler_sees_memory_that_came_and_went() -> None:
     assert sampler.peak_bytes - before > 150 << 20
 
 
-def test_costs_are_measured_once_and_a_damaged_file_costs_only_time(tmp_path: Path) -> None:
-    asked = []
-
-    def measure() -> CostModel:
-        asked.append(1)
-        return CostModel(1.0, 2.0, 3.0, rtf=0.5)
-
-    for _ in range(3):
-        assert cost_cache.load_or_measure(tmp_path, ("a", 1), measure) == CostModel(1.0, 2.0, 3.0, rtf=0.5)
-    assert len(asked) == 1
-    cost_cache.load_or_measure(tmp_path, ("a", 2), measure)
-    assert len(asked) == 2
-    for path in (tmp_path / "costs").iterdir():
-        path.write_text("{", encoding="utf-8")
-    cost_cache.load_or_measure(tmp_path, ("a", 1), measure)
-    assert len(asked) == 3
+def test_what_was_measured_is_kept_and_a_damaged_file_counts_as_none(tmp_path: Path) -> None:
+    measured = cost_cache.MeasuredCost(CostModel(1.0, 2.0, 3.0, rtf=0.5), 1000)
+    assert cost_cache.load(tmp_path, ("a", 1)) is None
+    cost_cache.keep(tmp_path, ("a", 1), measured)
+    assert cost_cache.load(tmp_path, ("a", 1)) == measured
+    assert cost_cache.load(tmp_path, ("a", 2)) is None
+    (path,) = (tmp_path / "costs").iterdir()
+    for damaged in ("{", "{}", json.dumps({**measured.cost.as_dict(), "resident_bytes": "many"})):
+        path.write_text(damaged, encoding="utf-8")
+        assert cost_cache.load(tmp_path, ("a", 1)) is None
     blocked = tmp_path / "file"
     blocked.write_text("")
-    cost_cache.load_or_measure(blocked, ("a", 1), measure)
-    assert len(asked) == 4
+    cost_cache.keep(blocked, ("a", 1), measured)
+    assert cost_cache.load(blocked, ("a", 1)) is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "there"),
+    [
+        ("fpu avx512f amx_bf16 avx512_fp16 amx_tile amx_int8", True),
+        ("fpu avx512f avx512_bf16", False),
+        ("fpu amx_tile amx_int8", False),
+        ("fpu amx_tile amx_bf16x", False),
+    ],
+)
+def test_amx_is_what_the_processor_s_flags_say(monkeypatch: pytest.MonkeyPatch, flags: str, there: bool) -> None:
+    text = f"processor\t: 0\nmodel name\t: any\nflags\t\t: {flags}\n\nprocessor\t: 1\nflags\t\t: {flags}\n"
+    monkeypatch.setattr(machine, "_read", lambda path: text if str(path) == "/proc/cpuinfo" else "")
+    assert machine.has_amx() is there
+    monkeypatch.setattr(machine, "_read", lambda path: "")
+    assert not machine.has_amx()

@@ -21,3 +21,30 @@ def test_a_copy_and_a_pickle_have_its_rows_in_a_file_of_their_own(rows: int, wid
         np.testing.assert_array_equal(other.numpy(), whole)
         other.close()
     np.testing.assert_array_equal(array.numpy(), whole)
+
+
+@pytest.mark.parametrize("rows", [0, 3, IN_MEMORY_BYTES // 8])
+def test_numpy_takes_it(rows: int) -> None:
+    array = SpooledArray(4)
+    array.append(np.arange(4 * rows, dtype=np.float32).reshape(rows, 4))
+    np.testing.assert_array_equal(np.asarray(array), array.numpy())
+    assert np.asarray(array).dtype == np.float32
+    assert np.asarray(array, np.float64).dtype == np.float64
+    np.testing.assert_array_equal(np.argmax(array, axis=1), np.full(rows, 3))
+    with pytest.raises(ValueError, match="new array"):
+        np.array(array, copy=False)
+
+
+def test_one_that_lies_in_a_file_is_read_in_a_fork_and_here_at_once() -> None:
+    """The position in a file is shared with a fork."""
+    array = SpooledArray(None, np.int64)
+    array.append(np.arange(3 * IN_MEMORY_BYTES // 8))
+    whole = array.numpy()
+    chunks = array.chunks(1000)
+    read = [next(chunks)]
+    array._file.seek(5)  # as another process does
+    read += chunks
+    np.testing.assert_array_equal(np.concatenate(read), whole)
+    array._file.seek(5)
+    np.testing.assert_array_equal(array.numpy(), whole)
+    assert repr(array) == f"SpooledArray(shape=({3 * IN_MEMORY_BYTES // 8},), dtype=int64)"

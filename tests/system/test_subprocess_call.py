@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers.children import die, raise_what_cannot_travel, refuse, write_pid
-from overtone.errors import CheckpointError, ModelError
+from helpers.children import die, hold, raise_what_cannot_travel, refuse, write_pid
+from overtone.errors import CheckpointError, ModelError, OutOfMemory
 from overtone.system import subprocess_call
 
 
@@ -29,3 +29,10 @@ def test_a_process_that_dies_is_told() -> None:
     with pytest.raises(ModelError, match="ended with 3") as caught:
         subprocess_call.run(die)
     assert caught.value.code == "process_died"
+
+
+def test_one_that_holds_more_than_it_may_is_ended(tmp_path: Path) -> None:
+    with pytest.raises(OutOfMemory, match=r"it held \d+ MiB, and 256 MiB were left"):
+        subprocess_call.run(hold, 1 << 30, allowed_bytes=lambda: 256 << 20)
+    subprocess_call.run(write_pid, tmp_path / "pid", allowed_bytes=lambda: 8 << 30)
+    assert (tmp_path / "pid").exists()

@@ -220,7 +220,7 @@ def test_what_makes_no_difference_is_not_tried(
     options = Options(max_segment=cut, batch_size_s=batch)
     axes = axes_for(options, () if batch is None else ("batch_size_s",), "cpu", 2, SampleStats(audio_s, longest_s))
     # Each segment length cuts some source otherwise than the one before it.
-    lengths = [min(length, longest_s, batch or cut) for length in axes.max_segment]
+    lengths = [min(length, longest_s) for length in axes.max_segment]
     assert all(one > two for one, two in itertools.pairwise(lengths))
     # Segments fit every batch that is tried.
     assert all(size is None or size >= cut for size in axes.batch_size_s[1:])

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.clips import EXAMPLES, voice
+from helpers.clips import EXAMPLES, buzz
 from helpers.paths import ROOT
 from overtone import EmotionRecognizer
 
@@ -49,13 +49,13 @@ def recipe(training: SimpleNamespace) -> Any:
 
 @pytest.fixture(scope="module")
 def extractor(training: SimpleNamespace, recipe: Any) -> Any:
-    return training.pretrain.pretrain([voice(3.0), voice(3.0, seed=1)], recipe.front_end, 0, lambda line: None)
+    return training.pretrain.pretrain([buzz(3.0), buzz(3.0, seed=1)], recipe.front_end, 0, lambda line: None)
 
 
 @pytest.fixture(scope="module")
 def unlabelled(training: SimpleNamespace, recipe: Any, extractor: Any) -> Any:
     """Three pieces of something like a voice, of different lengths."""
-    pieces = training.fit.segments([voice(2.4), voice(0.9, seed=1)], 1.2)
+    pieces = training.fit.segments([buzz(2.4), buzz(0.9, seed=1)], 1.2)
     assert len(pieces) == 3
     return training.bank.build_bank(pieces, extractor, recipe.augmentation, 1, 0)
 

@@ -7,6 +7,8 @@ import os
 from contextlib import suppress
 from typing import Any
 
+from overtone.audio.byte_edits import Edits
+
 _HEAD_BYTES = 65_536
 
 
@@ -15,7 +17,7 @@ class ByteReader:
 
     It never raises into C, where PyAV could only print, but keeps the first exception as `error`. It never hands
     over more than was asked for, which PyAV would write past its buffer. Offsets count from where the file stood.
-    `head`: the first bytes, as far as they were read in order.
+    `head`: the first bytes, as far as they were read in order. FFmpeg is not shown what `edit` leaves out or replaces.
     """
 
     def __init__(self, file: Any) -> None:
@@ -24,6 +26,8 @@ class ByteReader:
         self.head = b""
         self._sequential = True
         self._peeked = b""
+        self._at = 0
+        self._edits = Edits()
         self._base: int | None = None
         with suppress(Exception):
             if file.seekable():
@@ -35,14 +39,69 @@ class ByteReader:
 
     def peek(self, size: int) -> bytes:
         """At most `size` bytes from the current position, without moving it."""
-        self._peeked = self._peeked or self.read(size)
+        self._peeked = self._peeked or self._read_file(size)
         return self._peeked
+
+    def look(self, offset: int, size: int) -> bytes:
+        """At most `size` bytes at an offset, before FFmpeg reads; none past the end or where they cannot be read.
+
+        Of a stream that cannot seek, only what was peeked at. To be followed by `edit`.
+        """
+        head = self.peek(_HEAD_BYTES)
+        if offset + size <= len(head) or self._base is None:
+            return head[offset : offset + size]
+        kept, self._sequential = (self._sequential, self.error), False
+        parts = []
+        with suppress(Exception):  # an offset that no file has, or a seek that is not kept to
+            self._file.seek(self._base + offset)
+            while size > 0 and (data := self._read_file(size)):
+                parts.append(data)
+                size -= len(data)
+        self.raise_interrupt()
+        self._sequential, self.error = kept  # FFmpeg will meet the error, if it comes so far
+        return b"".join(parts)
+
+    def size(self) -> int | None:
+        """Bytes from where the file stood to its end, before FFmpeg reads; None where it cannot seek.
+
+        To be followed by `edit`.
+        """
+        if self._base is None:
+            return None
+        self.peek(_HEAD_BYTES)
+        with suppress(Exception):
+            end: int = self._file.seek(0, os.SEEK_END)
+            return max(end - self._base, 0)
+        return None
+
+    def edit(self, edits: Edits) -> None:
+        """Leave out and replace bytes, before FFmpeg reads, and go back to where it is to begin."""
+        self._edits, skip = edits, edits.skip
+        self.head = self.head[skip:]
+        if self._base is None:
+            while skip and 0 < len(self.peek(_HEAD_BYTES)) <= skip:
+                skip -= len(self._peeked)
+                self._peeked, self.head = b"", b""
+            self._peeked, self.head = self._peeked[skip:], self._peeked[skip:]
+            return
+        self._base += skip
+        self._peeked = self._peeked[skip:]
+        try:
+            self._file.seek(self._base + len(self._peeked))
+        except Exception as error:  # noqa: BLE001 - as in `read`
+            self.error = self.error or error
 
     def read(self, size: int) -> bytes:
         """At most `size` bytes; none at the end and after an error."""
         if self._peeked:
             data, self._peeked = self._peeked[:size], self._peeked[size:]
-            return data
+        else:
+            data = self._read_file(size)
+        shown = self._edits.applied(data, self._at)
+        self._at += len(data)
+        return shown
+
+    def _read_file(self, size: int) -> bytes:
         try:
             data = self._file.read(size)
             if data is None:
@@ -66,7 +125,8 @@ class ByteReader:
             offset -= peeked if whence == os.SEEK_CUR else 0  # those are read, but not by FFmpeg
             position: int = self._file.seek(offset + base if whence == os.SEEK_SET else offset, whence)
             self._sequential = False
-            return position - base
+            self._at = position - base
+            return self._at
         except BaseException as error:  # noqa: BLE001 - as above
             if not isinstance(error, Exception):
                 self.error = self.error or error

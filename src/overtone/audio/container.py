@@ -9,8 +9,10 @@ from typing import Any
 
 import av
 
-from overtone.audio.av_errors import FAULTS, over_memory, reason, unreadable
+from overtone.audio.av_errors import FAULTS
 from overtone.audio.byte_reader import ByteReader
+from overtone.audio.container_guard import guard
+from overtone.audio.input_errors import over_memory, reason, unreadable
 from overtone.audio.wav_header import is_plain_pcm16
 from overtone.errors import Code, InputError
 
@@ -40,7 +42,8 @@ _LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if _PYAV < 19 else {}
 
 
 def open_container(feed: ByteReader, name: str) -> Any:
-    """Open a PyAV container. `InputError`: unreadable, empty or not_audio."""
+    """Open a PyAV container, after a look at its header. `InputError`: unreadable, empty, bad_header or not_audio."""
+    guard(feed, name)
     options = {
         "format_whitelist": _FORMATS,  # a playlist or a list of files is not audio
         "codec_whitelist": _audio_codecs(),  # opening decodes a little; no picture needs to be

@@ -10,11 +10,11 @@ from typing import Protocol
 import numpy as np
 
 from overtone.audio.array_source import ArraySource
-from overtone.audio.file_source import FileSource
 from overtone.audio.open import Readable, name_of
 from overtone.audio.reblock import reblocked
 from overtone.audio.resampler import resampled
 from overtone.audio.source import OnCancel, Source
+from overtone.audio.tracks import AudioTrack
 from overtone.errors import Code, InputError, UsageError
 from overtone.types import SAMPLE_RATE, Audio, Samples
 
@@ -24,7 +24,10 @@ BLOCK_SAMPLES = SAMPLE_RATE
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Metadata in a source's header. `claimed_s` in seconds, None where it does not say; `rate` in Hz."""
+    """Metadata in a source's header. `claimed_s` in seconds, None where it does not say; `rate` in Hz.
+
+    `tracks`: all audio tracks that there are; the other fields are of the one that is decoded.
+    """
 
     name: str
     claimed_s: float | None
@@ -32,35 +35,57 @@ class Probe:
     rate: int
     codec: str
     container: str
+    tracks: tuple[AudioTrack, ...] = ()
 
 
-def probe(source: Readable, name: str | None = None, pool: SourceOpener | None = None) -> Probe:
+def probe(
+    source: Readable, name: str | None = None, pool: SourceOpener | None = None, *, audio_track: int | None = None
+) -> Probe:
     """Read the header of `source`, without decoding it. A stream that cannot seek is used up by it.
 
     Raises `InputError` as `Decoder` does.
     """
-    with Decoder(source, name, pool) as decoder:
-        return Probe(decoder.name, decoder.claimed_s, decoder.channels, decoder.rate, decoder.codec, decoder.container)
+    with Decoder(source, name, pool, audio_track=audio_track, header_only=True) as decoder:
+        return Probe(
+            decoder.name,
+            decoder.claimed_s,
+            decoder.channels,
+            decoder.rate,
+            decoder.codec,
+            decoder.container,
+            decoder.tracks,
+        )
 
 
 class SourceOpener(Protocol):
     """Opens files in another place than this process: a `DecoderPool`."""
 
-    def open(self, source: object, name: str, on_cancel: OnCancel | None = None) -> Source:
-        """Open a file as a source; raises as `FileSource` does."""
+    def open(
+        self,
+        source: object,
+        name: str,
+        on_cancel: OnCancel | None = None,
+        audio_track: int | None = None,
+        *,
+        header_only: bool = False,
+    ) -> Source:
+        """Open a file as a source; raises as `FileSource` does. header_only: its samples will not be asked for."""
 
 
 class Decoder:
     """One source, decoded once, from its start to its end. A context manager.
 
     `name`, `channels`, `rate` (Hz, of the source), `codec`, `container`, `claimed_s` (by the header,
-    or None) are known after opening; `decoded_s` and `warnings` are final after the last block.
+    or None) and `tracks` are known after opening; `decoded_s`, `silence_s` and `warnings` are final after the last
+    block. Times are a player's: 0 is where the container starts, and holes are silence (`PresentationTimeline`).
+    `audio_track` is the number of the track among the audio tracks, from 0; None takes FFmpeg's best.
     `pool` decodes in other processes, all but arrays: InputError decoder_died, decoder_time and decoder_memory are of
     those. `on_cancel` registers what ends that process. Without a pool it is done here, for files that are trusted.
+    `header_only` is for a source of which no samples are wanted, so that the process goes on to the next.
 
-    Opening and iterating raise `InputError` (not_found, unreadable, empty, not_audio, no_audio, bad_samples,
-    bad_rate, too_many_channels) and no other error that the input could cause. Audio decoded before damage is
-    kept, with a warning. Reading twice or after `close` is a `UsageError`.
+    Opening and iterating raise `InputError` (not_found, unreadable, empty, bad_header, not_audio, no_audio,
+    bad_samples, bad_rate, too_many_channels) and no other error that the input could cause. Audio decoded before
+    damage is kept, with a warning. Reading twice or after `close` is a `UsageError`.
     """
 
     def __init__(
@@ -69,22 +94,28 @@ class Decoder:
         name: str | None = None,
         pool: SourceOpener | None = None,
         on_cancel: OnCancel | None = None,
+        *,
+        audio_track: int | None = None,
+        header_only: bool = False,
     ) -> None:
         self.name = name_of(source, name)
         self._source: Source
         if isinstance(source, Audio):
-            self._source = ArraySource(source, self.name)
+            self._source = ArraySource(source, self.name, audio_track)
         elif pool is not None:
-            self._source = pool.open(source, self.name, on_cancel)
+            self._source = pool.open(source, self.name, on_cancel, audio_track, header_only=header_only)
         else:
-            self._source = FileSource(source, self.name)
+            from overtone.audio.file_source import FileSource  # FFmpeg, which a process with a pool does without
+
+            self._source = FileSource(source, self.name, audio_track)
         self.channels = self._source.channels
         self.rate = self._source.rate
         self.codec = self._source.codec
         self.container = self._source.container
         self.claimed_s = self._source.claimed_s
+        self.tracks = self._source.tracks
         self._samples = 0
-        self._taken = False
+        self._taken = header_only
 
     def __enter__(self) -> Decoder:
         return self
@@ -100,8 +131,13 @@ class Decoder:
 
     @property
     def decoded_s(self) -> float:
-        """Seconds of audio yielded so far."""
+        """Seconds of audio yielded so far, silence for holes included."""
         return self._samples / SAMPLE_RATE
+
+    @property
+    def silence_s(self) -> float:
+        """Seconds of silence that holes in the source were filled with; with a pool only known at the end."""
+        return self._source.silence_s
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -89,6 +89,10 @@ class Channel:
             at += got
         return data
 
+    def set_timeout(self, seconds: float) -> None:
+        """Wait for the other process no longer than that at a time; ChannelError then."""
+        self._socket.settimeout(seconds)
+
     def close(self) -> None:
         """Close this end."""
         self._socket.close()

@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
-from overtone.system.memory import MIB
+from overtone.system.memory import GIB, MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,35 +19,44 @@ class DecoderLimits:
     - `memory_bytes`: beyond what the process holds before it opens a file.
     - `base_cpu_s`, `cpu_per_audio_s`: seconds of processor time, and more of them for each second of audio that has
       been decoded. The slowest codecs take some hundredths of a second for one.
+    - `cpu_per_silence_s`: as much for each second of silence that a hole is filled with, which a few bytes can claim.
     """
 
     memory_bytes: int = 256 * MIB
     base_cpu_s: float = 5.0
     cpu_per_audio_s: float = 0.5
+    cpu_per_silence_s: float = 0.02
 
     @property
     def process_bytes(self) -> int:
         """The most that a process may hold."""
         return PROCESS_BYTES + self.memory_bytes
 
-    def cpu_s(self, decoded_s: float) -> float:
-        """Seconds of processor time that so many seconds of audio may have taken."""
-        return self.base_cpu_s + self.cpu_per_audio_s * decoded_s
+    def cpu_s(self, decoded_s: float, silence_s: float = 0.0) -> float:
+        """Seconds of processor time that so many seconds may have taken. silence_s: those that are filled in."""
+        audio_s = max(0.0, decoded_s - silence_s)
+        return self.base_cpu_s + self.cpu_per_audio_s * audio_s + self.cpu_per_silence_s * silence_s
 
 
 PROCESS_BYTES = 24 * MIB
 """Bytes that a decoding process holds before it opens a file: Python, NumPy, FFmpeg. Measured: 22 MiB that it shares
 with no other, on Linux."""
 
-_SHARES = ((4 << 30, 256 * MIB), (1 << 30, 64 * MIB), (0, 32 * MIB))
-"""Bytes that a file may take, by the least budget for it. Plain audio takes a few MiB; FFmpeg's index of packets has
-24 bytes for each (`AVIndexEntry`), 37 MiB for ten hours of AAC. In steps: a share that grew with the budget would make
-a budget that is suggested for the missing part fall short of itself."""
+LEAST_SHARE, MOST_SHARE = 40 * MIB, 256 * MIB
+"""Bytes that a file may take, at the least and at the most. Plain audio takes a few MiB; FFmpeg's index of packets has
+24 bytes for each (`AVIndexEntry`), 37 MiB for ten hours of AAC."""
+
+_GROWTH = 32
+"""Of each so many bytes of a budget beyond a GiB, one more for a file: fewer processes than that grow together more
+slowly than the budget, so what a budget holds, a larger one holds."""
 
 
 def limits_for(budget_bytes: int | None) -> DecoderLimits:
     """Limits within a budget for everything; None is one without a limit that was given."""
-    return DecoderLimits(next(share for least, share in _SHARES if budget_bytes is None or budget_bytes >= least))
+    if budget_bytes is None:
+        return DecoderLimits(MOST_SHARE)
+    more = max(0, budget_bytes - GIB) // (_GROWTH * MIB) * MIB
+    return DecoderLimits(min(LEAST_SHARE + more, MOST_SHARE))
 
 
 class ProcessLimits:
@@ -74,10 +83,10 @@ class ProcessLimits:
         self._began_s = time.process_time()
         self.progress(0.0)
 
-    def progress(self, decoded_s: float) -> None:
-        """Allow the processor time of so many seconds of audio."""
+    def progress(self, decoded_s: float, silence_s: float = 0.0) -> None:
+        """Allow the processor time of so many seconds of audio, `silence_s` of which are filled in."""
         hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
-        allowed = math.ceil(self._began_s + self._limits.cpu_s(decoded_s))
+        allowed = math.ceil(self._began_s + self._limits.cpu_s(decoded_s, silence_s))
         with suppress(ValueError, OSError):  # a limit from outside that is lower stays
             resource.setrlimit(resource.RLIMIT_CPU, (allowed, hard))
 

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import os
+import pkgutil
 import signal
 import socket
 import wave
 from contextlib import suppress
-from typing import Any
+from dataclasses import asdict
+from typing import Any, NoReturn
 
-from overtone.audio.av_errors import over_memory
+import av
+
 from overtone.audio.decoder import Decoder
 from overtone.audio.decoder_channel import Channel, ChannelError, Message
 from overtone.audio.decoder_limits import DecoderLimits, ProcessLimits
+from overtone.audio.input_errors import over_memory
+from overtone.audio.opus_packets import OPUS_RATE, OpusPackets, OpusStream, WebmOpus
+from overtone.audio.stream_spool import BegunStream
 from overtone.errors import Code, InputError, OvertoneError
+
+STREAM = "the stream"
+"""The name of any live stream, in errors."""
+
+_LEAST_PACKET_S = 0.0025
+"""Seconds that a message counts for, also a bad one: the shortest frame of Opus (RFC 6716, section 2.1.4)."""
+
+_PROGRAMS = frozenset({"av.__main__", "av.datasets"})
+"""Modules of PyAV that decode nothing."""
 
 
 def main(descriptor: int, allowed: str) -> None:
@@ -34,12 +50,18 @@ def main(descriptor: int, allowed: str) -> None:
         while not limits.worn_out:
             request = channel.receive(files=True)
             limits.begin()
+            if request.kind == "packets":
+                _serve_packets(channel, limits)
             _serve(request, channel, limits)
     os._exit(0)  # nobody reads what closing would write
 
 
 def _warm_up() -> None:
-    """Load the modules that the first file, good or bad, would load: none can be opened later."""
+    """Load the modules that any file, good or bad, would load: none can be opened later."""
+    for module in pkgutil.walk_packages(av.__path__, "av."):  # PyAV loads some when a track of their kind comes
+        if module.name not in _PROGRAMS:
+            with suppress(ImportError):
+                importlib.import_module(module.name)
     wav = io.BytesIO()
     with wave.open(wav, "wb") as file:
         file.setparams((2, 2, 8000, 0, "NONE", ""))
@@ -62,24 +84,68 @@ def _serve(request: Message, channel: Channel, limits: ProcessLimits) -> None:
     try:
         channel.send("begun")
         source: Any = _AskedFile(channel) if request.file is None else io.FileIO(file, "rb", closefd=False)
-        with Decoder(source, name) as decoder:
+        if request.data.nbytes:
+            source = BegunStream(request.data.tobytes(), source)
+        with Decoder(source, name, audio_track=request.about["audio_track"]) as decoder:
             names = ("channels", "rate", "codec", "container", "claimed_s")
-            channel.send("opened", **{key: getattr(decoder, key) for key in names})
-            for block in decoder.channel_blocks():
-                limits.progress(decoder.decoded_s)
+            tracks = [asdict(track) for track in decoder.tracks]
+            channel.send("opened", tracks=tracks, **{key: getattr(decoder, key) for key in names})
+            for block in () if request.about["header_only"] else decoder.channel_blocks():
+                limits.progress(decoder.decoded_s, decoder.silence_s)
                 channel.send("block", data=block, channels=len(block))
-            channel.send("done", warnings=list(decoder.warnings))
+            channel.send("done", warnings=list(decoder.warnings), silence_s=decoder.silence_s)
     except OvertoneError as error:
-        channel.send("error", message=str(error), code=str(error.code))
+        channel.send("error", message=error.template, code=str(error.code))
     except ChannelError:
         raise
     except MemoryError:
-        channel.send("error", message=str(over_memory(name)), code=str(Code.DECODER_MEMORY))
+        channel.send("error", message=over_memory(name).template, code=str(Code.DECODER_MEMORY))
     except Exception as error:  # noqa: BLE001 - it belongs to this input, and the next one is to be served
         text = f"{name}: it met a fault of Overtone's own ({error!r}); please report it"
         channel.send("error", message=text, code=str(Code.FAULT))
     finally:
         os.close(file)
+
+
+def _serve_packets(channel: Channel, limits: ProcessLimits) -> NoReturn:
+    """Decode messages of streams until the other process is gone; then ChannelError."""
+    streams: dict[int, OpusStream] = {}
+    decoded_s = 0.0
+    channel.send("begun")
+    while True:
+        request = channel.receive()
+        number = request.about["stream"]
+        if request.kind == "forget":
+            streams.pop(number, None)
+            continue
+        heard_s = 0.0
+        try:
+            if number not in streams:
+                streams[number] = _opened(request)
+            stream = streams[number]
+            ended = request.kind == "finish"
+            samples = stream.finish() if ended else stream.decode(request.data.tobytes())
+            warnings = list(stream.warnings()) if ended else []
+        except InputError as error:
+            channel.send("error", message=error.template, code=str(error.code))
+        except MemoryError:
+            text = f"{STREAM}: it takes more memory to decode than a stream is given; send it as PCM16"
+            channel.send("error", message=text, code=str(Code.DECODER_MEMORY))
+        else:
+            channel.send("samples", data=samples, warnings=warnings)
+            heard_s = len(samples) / OPUS_RATE
+        decoded_s += max(heard_s, _LEAST_PACKET_S)
+        limits.progress(decoded_s)
+
+
+def _opened(request: Message) -> OpusStream:
+    """The decoder of a stream of which this process gets the first message. InputError where WebM began in another."""
+    if request.about["form"] == "webm":
+        if request.about["begun"]:
+            text = f"{STREAM}: the process that read its WebM ended, and knew what is in it; open another stream"
+            raise InputError(text, code=Code.DECODER_DIED)
+        return WebmOpus(STREAM)
+    return OpusPackets(request.about["channels"], STREAM)
 
 
 class _AskedFile:

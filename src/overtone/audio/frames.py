@@ -56,6 +56,6 @@ def _from_plane(plane: Any, dtype: str, count: int) -> npt.NDArray[Any]:
 
 
 def _packed(frame: AudioFrame) -> AudioFrame:
-    rate, sample_format = frame.sample_rate, frame.format
-    converter = SampleConverter(frame.layout.name, rate, sample_format.name, rate, sample_format.packed.name)
+    packed = frame.format.packed.name
+    converter = SampleConverter(frame.layout.name, frame.sample_rate, frame.format.name, packed)
     return converter.push(frame)[0]

@@ -10,20 +10,41 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TextIO
 
 from overtone.errors import Code, InputError, printable
 
-_VIDEO = ("3gp", "asf", "avi", "flv", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "ogv", "rm", "webm", "wmv")
+_VIDEO = (
+    *("3gp", "asf", "avi", "flv", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "ogv", "rm", "webm"),
+    "wmv",
+)
 _AUDIO = (
-    *("aac", "ac3", "aif", "aifc", "aiff", "amr", "ape", "au", "awb", "caf", "dts", "flac", "m4a", "m4b", "mka"),
-    *("mp2", "mp3", "nist", "oga", "ogg", "opus", "ra", "snd", "sph", "spx", "tak", "tta", "voc", "w64", "wav"),
-    *("wave", "wma", "wv"),
+    *(
+        "aac",
+        "ac3",
+        "aif",
+        "aifc",
+        "aiff",
+        "amr",
+        "ape",
+        "au",
+        "awb",
+        "caf",
+        "dts",
+        "eac3",
+        "flac",
+        "loas",
+        "m4a",
+        "m4b",
+    ),
+    *("mka", "mp2", "mp3", "mpc", "nist", "nut", "oga", "ogg", "opus", "ra", "snd", "sox", "sph", "spx", "tak", "tta"),
+    *("voc", "w64", "wav", "wave", "wma", "wv"),
 )
 SUFFIXES = frozenset(f".{ending}" for ending in (*_AUDIO, *_VIDEO))
-"""Endings looked for in folders, in lower case. A file that is named itself may end as it likes."""
+"""Endings looked for in folders, in lower case. A file that is named itself may end as it likes. `.ts` is not among
+them: more files of that ending are TypeScript than recordings."""
 
 _MAX_LINE = 65_536  # characters; a list with longer lines is some other file
 
@@ -69,10 +90,11 @@ class FailedInput:
 Entry = Input | FailedInput
 
 
-def expand(items: Iterable[str]) -> Iterator[Entry]:
+def expand(items: Iterable[str], on_repeat: Callable[[Input], None] | None = None) -> Iterator[Entry]:
     """Yield the inputs that `items` name, in the order named, folders sorted; each path and id once.
 
     Lazy: one folder is listed at a time, and 16 bytes are kept of each input, to recognize it when it comes again.
+    `on_repeat` is called with an input that comes again, which is left out.
     Never raises `InputError`; it is yielded, with the code not_found, unreadable, no_audio (a folder without
     audio), directory_loop, bad_list (a line that is refused) or empty (a list without a line).
     """
@@ -82,6 +104,8 @@ def expand(items: Iterable[str]) -> Iterator[Entry]:
             if isinstance(entry, Input):
                 key = _key(entry)
                 if key in seen:
+                    if on_repeat is not None:
+                        on_repeat(entry)
                     continue
                 seen.add(key)
             yield entry

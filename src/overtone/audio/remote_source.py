@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from overtone.audio.av_errors import reason
 from overtone.audio.byte_reader import ByteReader
 from overtone.audio.decoder_channel import ChannelError, Message
 from overtone.audio.decoder_handle import DecoderHandle
+from overtone.audio.input_errors import reason
 from overtone.audio.source import Chunk
+from overtone.audio.stream_spool import BegunStream
+from overtone.audio.tracks import AudioTrack
 from overtone.errors import Code, InputError, OvertoneError, UsageError
 from overtone.types import SAMPLE_RATE
 
@@ -32,19 +34,33 @@ class RemoteSource:
 
     exact = False  # the claim was compared with what was decoded in the other process
 
-    def __init__(self, pool: DecoderPool, process: DecoderHandle, file: Any, name: str) -> None:
+    def __init__(
+        self,
+        pool: DecoderPool,
+        process: DecoderHandle,
+        file: Any,
+        name: str,
+        audio_track: int | None = None,
+        *,
+        header_only: bool = False,
+    ) -> None:
         self._pool, self._process, self._file, self._name = pool, process, file, name
+        self._audio_track, self._header_only = audio_track, header_only
         self._reader = ByteReader(file)
         self._open, self._done, self.aborted = True, False, False
         self._closed: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
+        self.silence_s = 0.0  # known at the end
         self.warnings: list[str] = []
 
     def begin(self) -> None:
         """Hand the file over. ChannelError if the process had ended before; BaseException closes it."""
         try:
             # Its position is the system's only where nothing is buffered here.
-            self._process.begin(self._name, self._file.fileno() if isinstance(self._file, io.FileIO) else None)
+            begun = self._file if isinstance(self._file, BegunStream) else BegunStream(b"", self._file)
+            descriptor = begun.file.fileno() if isinstance(begun.file, io.FileIO) else None
+            head = b"" if descriptor is None else begun.head
+            self._process.begin(self._name, descriptor, head, self._audio_track, header_only=self._header_only)
         except ChannelError:
             raise
         except BaseException:
@@ -57,6 +73,9 @@ class RemoteSource:
             about = self._next("opened").about
             self.channels, self.rate = int(about["channels"]), int(about["rate"])
             self.codec, self.container, self.claimed_s = about["codec"], about["container"], about["claimed_s"]
+            self.tracks = tuple(AudioTrack(**track) for track in about["tracks"])
+            if self._header_only:
+                self._next("done")
         except BaseException:
             self.close()
             raise
@@ -68,6 +87,7 @@ class RemoteSource:
             self.channels = len(block)
             yield SAMPLE_RATE, block
         self.warnings += message.about["warnings"]
+        self.silence_s = float(message.about["silence_s"])
 
     def _next(self, wanted: str) -> Message:
         """The next message of that kind, or the last one; what the process asks for is answered meanwhile."""
@@ -107,7 +127,7 @@ class RemoteSource:
         error = self._process.death(self._name)
         self.close()
         if self._pool.closed:
-            return UsageError(f"{self._name}: it was closed while this was decoded", code=Code.CLOSED)
+            return UsageError(f"{self._name}: the model was closed while this was decoded", code=Code.CLOSED)
         return error
 
     def abort(self) -> None:

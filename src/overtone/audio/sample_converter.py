@@ -1,4 +1,4 @@
-"""`SampleConverter`: FFmpeg's resampler, frames in and frames out, in the thread that calls it."""
+"""`SampleConverter`: frames of one sample format as another, by FFmpeg, in the thread that calls it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from av.filter import Graph
 
 
 class SampleConverter:
-    """Frames of one rate, sample format and layout in, of another rate and format out; channels stay as they are.
+    """Frames of one sample format in, of another out; rate and channels stay as they are.
 
     PyAV's `AudioResampler` does the same, but starts a thread per core for every source.
     """
 
-    def __init__(self, layout: str, rate: int, sample_format: str, new_rate: int, new_format: str) -> None:
+    def __init__(self, layout: str, rate: int, sample_format: str, new_format: str) -> None:
         self._graph = graph = Graph()
         graph.threads = 1
         source = graph.add("abuffer", sample_rate=str(rate), sample_fmt=sample_format, channel_layout=layout)
-        target = graph.add("aformat", sample_rates=str(new_rate), sample_fmts=new_format, channel_layouts=layout)
+        target = graph.add("aformat", sample_rates=str(rate), sample_fmts=new_format, channel_layouts=layout)
         graph.link_nodes(source, target, graph.add("abuffersink")).configure()
 
     def push(self, frame: AudioFrame | None) -> list[AudioFrame]:

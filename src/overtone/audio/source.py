@@ -9,11 +9,12 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from overtone.audio.tracks import AudioTrack
 from overtone.errors import Code, InputError
 from overtone.types import Samples
 
 MAX_CHANNELS = 64
-"""FFmpeg's resampler takes no more."""
+"""FFmpeg's converter of sample formats takes no more."""
 
 MIN_RATE = 1_000
 """Hz. Nothing that carries a voice is slower, and a damaged header could make hours of a few bytes."""
@@ -35,7 +36,8 @@ OnCancel = Callable[[Callable[[], None]], None]
 class Source(Protocol):
     """A source of chunks: FFmpeg or an array.
 
-    `claimed_s`: seconds by the header, None where it does not say; `exact`: True if that is more than an estimate.
+    `claimed_s`: seconds by the header, None where it does not say; `exact`: True if that is more than an estimate;
+    `silence_s`: seconds of silence that were filled in so far; `tracks`: all audio tracks that there are.
     """
 
     channels: int
@@ -44,6 +46,8 @@ class Source(Protocol):
     container: str
     claimed_s: float | None
     exact: bool
+    silence_s: float
+    tracks: tuple[AudioTrack, ...]
     warnings: list[str]
 
     def chunks(self) -> Iterator[Chunk]:

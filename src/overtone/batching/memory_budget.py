@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from overtone.system.semaphore import FifoSemaphore
+from overtone.batching.fair_semaphore import FairSemaphore
 
 
 class MemoryBudget:
@@ -18,10 +18,10 @@ class MemoryBudget:
     """
 
     def __init__(
-        self, budget_bytes: int, audio_bytes: int, measure: Callable[[], int], audio: FifoSemaphore | None = None
+        self, budget_bytes: int, audio_bytes: int, measure: Callable[[], int], audio: FairSemaphore | None = None
     ) -> None:
         self.budget_bytes = budget_bytes
-        self.audio = FifoSemaphore(audio_bytes) if audio is None else audio
+        self.audio = FairSemaphore(audio_bytes) if audio is None else audio
         """Bytes of audio that wait or run."""
         self._audio_bytes = audio_bytes
         self._measure = measure

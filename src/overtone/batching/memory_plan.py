@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from overtone.batching.cost_model import CostModel, Shape
 from overtone.batching.policy import BatchLimits, bucket
 from overtone.errors import BudgetError
-from overtone.system.memory import format_size
+from overtone.system.memory import MIB, format_size
 from overtone.types import BYTES_PER_SAMPLE, SAMPLE_RATE
+from overtone.wording import param
 
 _AUDIO_SEGMENTS = 2
 """Segments of the longest kind that may wait or run while a batch runs, at the least."""
@@ -20,8 +21,37 @@ _AUDIO_BATCHES = 2
 _AUDIO_SHARE = 0.1
 """Most of the free budget that goes to batches that wait."""
 
+_BLOCK_COPIES = 2
+"""Blocks of a second that a channel is held in while it comes from its decoder: as received, and as it is split."""
+
 SAFETY_MARGIN_BYTES = 48 << 20
 """Bytes kept free for uses that no model predicts: fragmentation, results on their way out, the VAD's block."""
+
+
+_DRIFT_BYTES = 4 * MIB
+"""Bytes by which resident memory may differ from one start to the next; measured: 1 MiB."""
+
+Growth = Callable[[int], int]
+"""Bytes that would be resident beyond those of a plan if its budget were another, in bytes: where there is more of it,
+a process that decodes may take more for a file."""
+
+
+def no_growth(budget_bytes: int) -> int:
+    """0, where the same number of bytes is resident with any budget."""
+    return 0
+
+
+def sufficient_mib(size_bytes: int, growth: Growth = no_growth) -> int:
+    """The least budget, in whole MiB, that holds so many bytes and those by which they grow in it."""
+    budget = -(-size_bytes // MIB)
+    while (enough := -(-(size_bytes + growth(budget * MIB)) // MIB)) > budget:
+        budget = enough
+    return budget
+
+
+def memory_param(mib: int) -> str:
+    """The option `memory` with a budget of so many MiB, for a message."""
+    return param("memory", f"{mib}MiB")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +66,12 @@ class Plan:
     batch_s: float | None
     threshold_s: float | None
     cost: CostModel
+    growth: Growth = no_growth
+
+    def suggest_budget(self, short_bytes: int) -> str:
+        """A budget that holds `short_bytes` more, as it is given: part of the addition goes to audio in flight."""
+        enough = sufficient_mib(int(self.budget_bytes + short_bytes / (1 - _AUDIO_SHARE)) + MIB, self.growth)
+        return memory_param(enough)
 
     @property
     def batch_bytes(self) -> int:
@@ -62,11 +98,6 @@ class Plan:
         rows = max(1, int(self.largest_batch_s / self.longest_s))
         one_more = self.cost.predict(Shape(rows + 1, self.longest_s))
         return min(self.batch_bytes, one_more)
-
-
-def suggest_budget(budget_bytes: int, short_bytes: int) -> str:
-    """A budget that holds `short_bytes` more, as it is typed: part of the addition goes to audio in flight."""
-    return f"--memory {-(-int(budget_bytes + short_bytes / (1 - _AUDIO_SHARE)) >> 20) + 1}MiB"
 
 
 def segmenter_bytes(longest_s: float, channels: int) -> int:
@@ -119,7 +150,7 @@ def plan_offload(
     return {name: device if index < best else "cpu" for index, name in enumerate(names)}
 
 
-def make_plan(
+def make_plan(  # noqa: PLR0913 - each is named where it is called
     *,
     budget_bytes: int,
     resident_bytes: int,
@@ -128,6 +159,7 @@ def make_plan(
     producers: int = 1,
     batch_s: float | None = None,
     threshold_s: float | None = None,
+    growth: Growth = no_growth,
 ) -> Plan:
     """Share out a budget, or raise BudgetError with the number that would do and the changes that would make it fit.
 
@@ -136,45 +168,74 @@ def make_plan(
     - `longest_s`: the longest segment, in seconds.
     - `producers`: sources decoded at once.
     - `batch_s`, `threshold_s`: `batch_size_s` and `batch_size_threshold_s`, caps in padded seconds.
+    - `growth`: of `resident_bytes` in another budget.
     """
     longest_s = bucket(round(longest_s * SAMPLE_RATE)) / SAMPLE_RATE
     least_audio = min_audio_bytes(longest_s, producers)
     needed = needed_bytes(resident_bytes, cost, longest_s, producers)
     if needed > budget_bytes:
-        raise BudgetError(_refusal(budget_bytes, resident_bytes, cost, longest_s, producers))
+        enough_mib = sufficient_mib(needed + _DRIFT_BYTES, growth)
+        error = BudgetError(_refusal(budget_bytes, resident_bytes, cost, longest_s, producers, enough_mib))
+        error.enough_bytes = enough_mib * MIB
+        raise error
     ahead = _AUDIO_BATCHES * (batch_s or longest_s) * SAMPLE_RATE * BYTES_PER_SAMPLE
     audio_bytes = least_audio + int(min(ahead, (budget_bytes - needed) * _AUDIO_SHARE))
     cutting = segmenter_bytes(longest_s, producers)
-    return Plan(budget_bytes, resident_bytes, audio_bytes, cutting, longest_s, batch_s, threshold_s, cost)
+    return Plan(budget_bytes, resident_bytes, audio_bytes, cutting, longest_s, batch_s, threshold_s, cost, growth)
 
 
-def whole_file_bytes(plan: Plan, samples: int, channels: int = 1) -> int:
-    """Bytes that a file holds until it runs whole, each of its channels by itself; BudgetError if it cannot be held."""
+def channel_bytes(plan: Plan, channels: int, planned: int) -> int:
+    """Bytes that a source takes beyond the plan because it is cut into more channels than were planned for.
+
+    - `channels`: of the source, cut at once.
+    - `planned`: those that the plan has room for.
+
+    Raises BudgetError, with the number that would do, if they cannot be held beside a segment that runs.
+    """
+    more = max(0, channels - planned)
+    need = segmenter_bytes(plan.longest_s, more) + _BLOCK_COPIES * more * BYTES_PER_SAMPLE * SAMPLE_RATE
+    short = plan.cost.predict(Shape(1, plan.longest_s)) + need - plan.batch_bytes
+    if need and short > 0:
+        raise BudgetError(
+            f"its {channels} channels at once need {format_size(need)} beyond what was planned for; give "
+            f"{plan.suggest_budget(short)}, cut shorter with {param('max_segment')} (or "
+            f"{param('window')}), or mix them ({param('channels', 'mix')})."
+        )
+    return need
+
+
+def whole_file_bytes(plan: Plan, samples: int, channels: int = 1, *, of_all: bool = False) -> int:
+    """Bytes that a file holds until it runs whole, each of its channels by itself; BudgetError if it cannot be held.
+
+    of_all: these are all of its samples, as its header says, so the error can name the budget that would do.
+    """
     seconds = bucket(samples) / SAMPLE_RATE
     # Each channel is held, and one of them twice for a moment: as it came, and as one segment.
     held = (channels + 1) * samples * BYTES_PER_SAMPLE
     need = plan.cost.predict(Shape(1, seconds)) + max(0, held - plan.audio_bytes)
     if need > plan.batch_bytes:
+        part, give = ("its", "give") if of_all else ("its first", "give more than")
         raise BudgetError(
-            f"run whole, its first {seconds:.0f} s already need {format_size(need)}, and "
-            f"{format_size(plan.batch_bytes)} are left of {format_size(plan.budget_bytes)}; give more than "
-            f"{suggest_budget(plan.budget_bytes, need - plan.batch_bytes)}, or let it be cut (--context segment)."
+            f"run whole, {part} {seconds:.0f} s need {format_size(need)}, and {format_size(plan.batch_bytes)} are left "
+            f"of {format_size(plan.budget_bytes)}; {give} {plan.suggest_budget(need - plan.batch_bytes)}, or let it be "
+            f"cut ({param('context', 'segment')})."
         )
     return held
 
 
-def _refusal(budget: int, resident: int, cost: CostModel, longest_s: float, producers: int) -> str:
+def _refusal(budget: int, resident: int, cost: CostModel, longest_s: float, producers: int, enough_mib: int) -> str:
     def need(seconds: float) -> int:
         return resident + SAFETY_MARGIN_BYTES + min_audio_bytes(seconds, producers) + cost.predict(Shape(1, seconds))
 
     shorter = [s for s in (20.0, 15.0, 10.0, 5.0) if s < longest_s and need(s) <= budget]
-    advice = [f"give it --memory {-(-need(longest_s) // (1 << 20))}MiB"]
+    advice = [f"give it {memory_param(enough_mib)}"]
     if shorter:
-        advice.append(f"cut shorter with --max-segment {shorter[0]:.0f} (or --window)")
-    advice.append("take a smaller model" if resident > budget // 2 else "take a smaller model or lower --threads")
+        advice.append(f"cut shorter with {param('max_segment', shorter[0])} (or {param('window')})")
+    smaller = "take a smaller model"
+    advice.append(smaller if resident > budget // 2 else f"{smaller} or lower {param('threads')}")
     return (
         f"{format_size(budget)} cannot hold this run: {format_size(resident)} are resident with the model loaded, "
         f"a segment of {longest_s:g} s needs {format_size(cost.predict(Shape(1, longest_s)))}, audio on its way "
-        f"{format_size(min_audio_bytes(longest_s, producers))}; {format_size(need(longest_s))} would do. "
+        f"{format_size(min_audio_bytes(longest_s, producers))}; {format_size(enough_mib * MIB)} would do. "
         f"To make it fit: {'; '.join(advice)}."
     )

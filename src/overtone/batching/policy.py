@@ -28,15 +28,6 @@ def bucket(samples: int) -> int:
     return -(-samples // step) * step
 
 
-def longest_segment(longest_s: float, batch_s: float | None) -> int:
-    """Samples of the longest segment: `longest_s`, and short enough that its bucket keeps to a cap on batches."""
-    longest = round(longest_s * SAMPLE_RATE)
-    if batch_s is None:
-        return longest
-    cap = int(batch_s * SAMPLE_RATE)
-    return min(longest, cap // _step(cap) * _step(cap))
-
-
 MIN_FILL = 0.8
 """The shortest of a batch is at least this share of the longest, so that padding never costs more than it gains."""
 

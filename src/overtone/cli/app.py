@@ -6,7 +6,9 @@ Exit codes: 0 all done; 1 some inputs failed, the rest done; 2 usage; 3 the budg
 
 from __future__ import annotations
 
+import errno
 import io
+import logging
 import os
 import signal
 import sys
@@ -18,25 +20,18 @@ from typing import Annotated
 import typer
 
 import overtone
-from overtone.cli.bench import bench
-from overtone.cli.console import print_error
-from overtone.cli.doctor import doctor
-from overtone.cli.emotion import emotion
-from overtone.cli.keys import keys
-from overtone.cli.models import models
-from overtone.cli.options import typer_command
-from overtone.cli.plan import plan
-from overtone.cli.profile import profile
-from overtone.cli.serve import serve
-from overtone.cli.top.command import top
-from overtone.cli.transcribe import transcribe
-from overtone.cli.tune import tune
-from overtone.errors import OvertoneError
-
-INTERRUPTED = 130
+from overtone.cli.closed_stream import ClosedStream
+from overtone.cli.console import for_terminal, print_error
+from overtone.cli.exit_codes import INTERRUPTED
+from overtone.cli.lazy_group import LazyGroup
+from overtone.errors import Code, OvertoneError, UsageError, printable
+from overtone.system.memory import memory_error
+from overtone.system.temporary_files import REFUSING, storage_remedy
+from overtone.wording import speaking_to
 
 app = typer.Typer(
     name="overtone",
+    cls=LazyGroup,
     help="The emotion and the words in speech: any length, any number of files, inside the memory it is given.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -53,16 +48,10 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("-V", "--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """The emotion and the words in speech: any length, any number of files, inside the memory it is given."""
-
-
-for command in (emotion, transcribe, plan, profile, tune, bench, doctor, serve, top):
-    app.command()(typer_command(command))
-app.add_typer(models, name="models")
-app.add_typer(keys, name="keys")
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:
@@ -72,6 +61,8 @@ def _terminated(number: int, frame: FrameType | None) -> None:
 def main() -> None:
     """Run the command line and exit with its code. No traceback ever reaches the user."""
     _secure_streams()
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(EscapingFormatter())
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         # A terminated run ends like an interrupted one: what was done is written. What nohup ignores stays ignored.
@@ -86,15 +77,25 @@ def main() -> None:
     sys.exit(code)
 
 
+class EscapingFormatter(logging.Formatter):
+    """Formatter of log lines as errors are shown: names in them may be anything."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """Format the message, on one line."""
+        return for_terminal(super().formatMessage(record))
+
+
 def _secure_streams() -> None:
     """Standard streams that are open and take any text, whatever this process was started with."""
     # A closed descriptor would be given to the next file opened, and what libraries print would end up in it.
     while (lowest := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass
+        os.set_inheritable(lowest, True)  # the processes that decode are started with it, too
     os.close(lowest)
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+    for name, mode in (("stdin", "r"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - as long as the process
+    if sys.stdout is None:
+        sys.stdout = ClosedStream()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -102,6 +103,11 @@ def _secure_streams() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command; returns the exit code."""
+    with speaking_to("command"):
+        return _run(arguments)
+
+
+def _run(arguments: list[str]) -> int:
     try:
         app(arguments, prog_name="overtone")
     except SystemExit as done:
@@ -109,10 +115,16 @@ def run(arguments: list[str]) -> int:
         if code == INTERRUPTED:
             print_error("interrupted; what was done is written.")
         return code
+    except KeyboardInterrupt:  # before a command has begun
+        print_error("interrupted; nothing was done.")
+        return INTERRUPTED
     except OvertoneError as error:
         print_error(str(error))
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - a fault of this program; one line of it is of more use than fifty
+        if (known := _not_ours(error)) is not None:
+            print_error(str(known))
+            return known.exit_code
         at = traceback.extract_tb(error.__traceback__)[-1]
         print_error(
             f"a fault of Overtone, not of the call: {error!r} in {Path(at.filename).name}, line {at.lineno}. "
@@ -120,3 +132,14 @@ def run(arguments: list[str]) -> int:
         )
         return OvertoneError.exit_code
     return 0
+
+
+def _not_ours(error: Exception) -> OvertoneError | None:
+    """The error to show where the machine is behind one: no memory, or a place that cannot be written."""
+    if isinstance(error, OSError) and error.errno in (*REFUSING, errno.EBADF, errno.EIO):
+        place = printable(os.fsdecode(error.filename)) if error.filename else "standard output or a temporary file"
+        return UsageError(
+            f"cannot write {place}: {os.strerror(error.errno or 0)}. {storage_remedy(error)}, or name another place.",
+            code=Code.UNWRITABLE,
+        )
+    return memory_error(error)

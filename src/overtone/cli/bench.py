@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
-from rich.markup import escape
 
 from overtone.audio import DecoderPool, probe
 from overtone.audio.inputs import FailedInput, expand
-from overtone.batching.policy import longest_segment
 from overtone.cli import console
 from overtone.cli.options import resolve_options, with_options
 from overtone.errors import Code, InputError, ModelError, OvertoneError, UsageError
@@ -27,7 +25,6 @@ from overtone.options.emotion import Options
 from overtone.output.times import duration
 from overtone.system.memory import format_size
 from overtone.tools.benchmark import BenchmarkWorker, Timed, WorkerDied, bundled_speech, take_turns, write_wav
-from overtone.types import SAMPLE_RATE
 
 Files = Annotated[
     Optional[list[str]],  # noqa: UP045 - typer reads it
@@ -85,17 +82,12 @@ def bench(
         until = time.perf_counter() + limit
         rows = [_row_of(clip, contenders, repeats, until) for clip in clips]
     for row in rows:
-        row["cut"] = not made.whole and row["audio_s"] > _max_segment_s(made)
+        row["cut"] = not made.whole and row["audio_s"] > made.longest_s
     if as_json:
         typer.echo(json.dumps({"loaded": loaded, "clips": rows}, indent=1))
     else:
         _show(loaded, rows, made)
     return 0 if all(row["overtone"]["median_s"] is not None for row in rows) else 1
-
-
-def _max_segment_s(options: Options) -> float:
-    """Seconds of the longest segment that cutting gives."""
-    return longest_segment(options.longest_s, options.batch_size_s) / SAMPLE_RATE
 
 
 def _check_funasr(options: Options) -> None:
@@ -182,15 +174,15 @@ def _show(loaded: Mapping[str, Mapping[str, Any]], rows: list[dict[str, Any]], o
             ratio = theirs["median_s"] / ours["median_s"] if ours["median_s"] and theirs["median_s"] else None
             cells += [_seconds(theirs), _peak(theirs), f"{ratio:.2f}" if ratio else "–"]
         length = duration(row["audio_s"]) if row["audio_s"] else "–"
-        table.add_row(escape(console.for_terminal(row["clip"])), length, *cells)
+        table.add_row(console.shown(row["clip"]), length, *cells)
     console.out.print(table)
     cut = ", ".join(row["clip"] for row in rows if row["cut"] and not row["overtone"]["error"])
     if both and cut:
         remark = (
-            f"{cut}: cut by Overtone into segments of up to {_max_segment_s(options):g} s, run whole by FunASR; "
+            f"{cut}: cut by Overtone into segments of up to {options.longest_s:g} s, run whole by FunASR; "
             "--context full compares like with like."
         )
-        console.out.print(escape(console.for_terminal(remark)), soft_wrap=True)
+        console.out.print(console.shown(remark), soft_wrap=True)
     for row in rows:
         for who in ("overtone", "funasr"):
             if row.get(who, {}).get("error"):
@@ -205,7 +197,7 @@ def _show(loaded: Mapping[str, Mapping[str, Any]], rows: list[dict[str, Any]], o
         "load": "; ".join(f"{who} {found['seconds']:.2f} s" for who, found in loaded.items()) + ", imports included",
     }
     for name, text in lines.items():
-        console.out.print(f"[bold]{name:<6}[/] {escape(text)}", soft_wrap=True)
+        console.out.print(f"[bold]{name:<6}[/] {console.shown(text)}", soft_wrap=True)
 
 
 def _seconds(found: Mapping[str, Any]) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from overtone.cli import console
+from overtone.cli.completion import complete_model
 from overtone.cli.options import typer_command
+from overtone.cli.progress import spinner
 from overtone.conversion import convert as converted_to
 from overtone.errors import CheckpointError, ModelError, UsageError
 from overtone.models import checkpoints
@@ -20,7 +23,9 @@ from overtone.models.registry import family_of
 from overtone.options.emotion import HELP
 from overtone.system.memory import format_size
 
-Model = Annotated[str, typer.Argument(help="tiny, an alias, a hub id or a checkpoint folder.")]
+Model = Annotated[
+    str, typer.Argument(help="tiny, an alias, a hub id or a checkpoint folder.", autocompletion=complete_model)
+]
 HubOption = Annotated[Hub, typer.Option("--hub", help="hf (Hugging Face) or ms (ModelScope).")]
 _ONNX_TAKES = ("torch", "onnx", "onnxscript")
 
@@ -56,7 +61,8 @@ def convert(
         raise CheckpointError(f"{model}: --onnx writes emotion models; leave it out for {found.kind}.")
     folder = output or Path(f"{Path(model).name or model}-{precision}")
     strict = not ignore_unknown_tensors
-    made = converted_to(found, folder, precision, calibrate or (), strict=strict)
+    with spinner(f"converting {checkpoints.name_of(model)} to {precision}", shown=sys.stderr.isatty()):
+        made = converted_to(found, folder, precision, calibrate or (), strict=strict)
     if onnx:
         _write_onnx(found, folder, strict=strict)
     size = sum(path.stat().st_size for path in folder.iterdir())
@@ -67,7 +73,7 @@ def convert(
     }
     for name, text in lines.items():
         console.print_note(f"{name:<10} {text}")
-    typer.echo(folder)
+    console.print_path(folder)
     return 0
 
 

@@ -6,16 +6,18 @@ import os
 import platform
 import re
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 import psutil
-from rich.markup import escape
 
 import overtone
-from overtone.audio import Decoder
+from overtone.audio import Decoder, DecoderPool
 from overtone.backends.openvino import compiled_model
+from overtone.backends.openvino import module as runtime
 from overtone.cli import console
+from overtone.cli.amx import amx_advice
 from overtone.errors import OvertoneError
 from overtone.models import checkpoints
 from overtone.models.hub import BUNDLED
@@ -24,7 +26,7 @@ from overtone.options.emotion import Options
 from overtone.segmentation import silero_vad
 from overtone.system import machine
 from overtone.system.assets import asset
-from overtone.system.memory import GIB, format_size
+from overtone.system.memory import GIB, check_address_space, format_size, memory_error, memory_remedy
 from overtone.types import SAMPLE_RATE
 
 _TRAPS = {
@@ -55,12 +57,27 @@ def doctor() -> int:
     marks = {"ok": "[green]ok  [/]", "note": "[yellow]note[/]", "bad": "[bold red]bad [/]"}
     worst = 0
     for look in _LOOKS:
-        for finding in look():
+        for finding in _found(look):
             console.out.print(
-                f"{marks[finding.level]} [bold]{finding.what}[/]  {escape(finding.detail)}", soft_wrap=True
+                f"{marks[finding.level]} [bold]{finding.what}[/]  {console.shown(finding.detail)}", soft_wrap=True
             )
             worst = max(worst, 4 if finding.level == "bad" else 0)
     return worst
+
+
+def _found(look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """The findings of a look, or that there was no memory for it."""
+    try:
+        yield from look()
+    except (ImportError, OSError, MemoryError, RuntimeError) as error:
+        if (refused := memory_error(error)) is None:
+            raise
+        yield Finding("bad", look.__name__.strip("_"), str(refused))
+
+
+def _unless_memory(error: Exception, otherwise: str) -> str:
+    """The remedy for a library that cannot be loaded: more memory, where that is why."""
+    return otherwise if memory_error(error) is None else memory_remedy()
 
 
 def _system() -> Iterator[Finding]:
@@ -86,6 +103,10 @@ def _memory() -> Iterator[Finding]:
         "memory",
         f"{format_size(left)} free of {format_size(total)}{within}; a run takes {format_size(budget)} unless --memory",
     )
+    try:
+        check_address_space(0, 1)
+    except OvertoneError as error:
+        yield Finding("bad", "memory", str(error))
     if psutil.swap_memory().used > GIB:
         yield Finding("note", "swap", f"{format_size(psutil.swap_memory().used)} in use; a run that swaps is slow")
 
@@ -93,9 +114,13 @@ def _memory() -> Iterator[Finding]:
 def _openvino() -> Iterator[Finding]:
     try:
         bf16 = compiled_model.has_fast_bf16()
-        yield Finding("ok", "openvino", f"{compiled_model.version()}, bf16 is {'fast' if bf16 else 'not fast'} here")
+        yield Finding("ok", "openvino", f"{runtime.version()}, bf16 is {'fast' if bf16 else 'not fast'} here")
     except (ImportError, OSError, RuntimeError) as error:
-        yield Finding("bad", "openvino", f"cannot be loaded ({error}); reinstall it with pip install openvino")
+        remedy = _unless_memory(error, "reinstall it with pip install openvino")
+        yield Finding("bad", "openvino", f"cannot be loaded ({error}); {remedy}")
+        return
+    if (advice := amx_advice()) is not None:
+        yield Finding("ok", "amx", f"{advice}; overtone tune measures both on your audio")
 
 
 def _torch() -> Iterator[Finding]:
@@ -106,7 +131,8 @@ def _torch() -> Iterator[Finding]:
     try:
         import torch
     except (ImportError, OSError) as error:
-        yield Finding("bad", "torch", f"cannot be loaded ({error}); reinstall it with pip install torch")
+        remedy = _unless_memory(error, "reinstall it with pip install torch")
+        yield Finding("bad", "torch", f"cannot be loaded ({error}); {remedy}")
         return
     capability = torch.backends.cpu.get_cpu_capability()
     level = "note" if capability in ("DEFAULT", "NO AVX") else "ok"
@@ -131,10 +157,11 @@ def _audio() -> Iterator[Finding]:
     ffmpeg = ".".join(map(str, av.library_versions["libavformat"]))
     found = f"PyAV {av.__version__}, libavformat {ffmpeg}, {len(av.codecs_available)} codecs"
     try:
-        with Decoder(asset("speech", "held-out.mp3")) as decoder:
+        with closing(DecoderPool(1)) as pool, Decoder(asset("speech", "held-out.mp3"), pool=pool) as decoder:
             block = next(decoder.blocks())
     except Exception as error:  # noqa: BLE001 - whatever it is, no file can be read
-        yield Finding("bad", "audio", f"{found}; decoding an MP3 fails ({error}); reinstall overtone with its own PyAV")
+        remedy = _unless_memory(error, "reinstall overtone with its own PyAV")
+        yield Finding("bad", "audio", f"{found}; decoding an MP3 fails ({error}); {remedy}")
         return
     yield Finding("ok", "audio", f"{found}; {len(block) / SAMPLE_RATE:.1f} s of an MP3 decoded")
 
@@ -143,7 +170,7 @@ def _vad() -> Iterator[Finding]:
     try:
         silero_vad.SileroVad().stream()
     except (OvertoneError, ImportError, RuntimeError) as error:
-        yield Finding("bad", "vad", str(error))
+        yield Finding("bad", "vad", str(memory_error(error) or error))
         return
     yield Finding("ok", "vad", "Silero, from inside this package")
 

@@ -8,14 +8,12 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from overtone.audio.inputs import Entry
 from overtone.cli.batch_run import BatchRun, Format, Inputs, Output, Overwrite, Quiet, Resume
 from overtone.cli.emotion_table import TableSink
 from overtone.cli.options import resolve_options, with_options
 from overtone.cli.plots import Plots
 from overtone.options.emotion import Options
 from overtone.output.embeddings import EmbeddingWriter
-from overtone.output.resume import key_of
 from overtone.pipelines.emotion import EmotionRecognizer
 from overtone.results import EmotionResult
 
@@ -49,13 +47,16 @@ def emotion(  # noqa: PLR0913, PLR0917 - a command's options are its interface
 def _run(job: BatchRun, options: Options, embeddings: str | None, plot: str | None) -> int:
     form = job.form(options.granularity, split=options.channels == "split")
     with ExitStack() as stack:
+        stack.enter_context(job.lock())
         # What writes results is imported first: the budget is shared out over what is left.
         plots = Plots(plot) if plot is not None else None
         vectors = _vectors(embeddings, options)
-        recognizer = stack.enter_context(EmotionRecognizer.with_options(options))
-        done = job.recovered(recognizer.runtime, options.granularity, labels=recognizer.labels)
+        with job.loading(options.model):
+            recognizer = stack.enter_context(EmotionRecognizer.with_options(options))
+        recovered = job.recovered(recognizer.runtime, options.granularity, labels=recognizer.labels)
+        done = stack.enter_context(recovered)
         form["labels"] = recognizer.labels
-        sink = stack.enter_context(job.sink(lambda: TableSink(options.granularity), form))
+        sink = job.sink(lambda: TableSink(options.granularity), form)
 
         def first(result: EmotionResult) -> None:
             if vectors is not None:
@@ -64,18 +65,11 @@ def _run(job: BatchRun, options: Options, embeddings: str | None, plot: str | No
                 plots.write(result)
 
         def run() -> Iterator[EmotionResult]:
-            return recognizer.stream(_entries(job, done, plots), envelope=plots is not None)
+            # A picture's name is kept for what was done before, too.
+            entries = job.entries(done) if plots is None else job.entries(done, plots.reserve)
+            return recognizer.stream(entries, envelope=plots is not None)
 
         return job.write(run, sink, done, recognizer, first=first)
-
-
-def _entries(job: BatchRun, done: set[str], plots: Plots | None) -> Iterator[Entry]:
-    # A name is kept for what was done before, too.
-    for entry in job.entries(set()):
-        if plots is not None:
-            plots.reserve(entry)
-        if key_of(entry.source, entry.id) not in done:
-            yield entry
 
 
 def _vectors(folder: str | None, options: Options) -> EmbeddingWriter | None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from rich.markup import escape
-
 from overtone.cli import console
 from overtone.output.formats.sink import Closing
 from overtone.output.plots.colors import terminal_color
 from overtone.output.records import expect_type
+from overtone.output.shares import shares_text
 from overtone.output.times import duration
 from overtone.results import EmotionResult, Result, SegmentResult
 from overtone.types import Granularity
@@ -19,16 +18,17 @@ _SEGMENTS_SHOWN = 12
 def heading(result: Result) -> str:
     """Markup of the name of a result's source, with its duration or its error."""
     channel = "" if result.channel is None else f" [dim]channel {result.channel}[/]"
-    name = f"[bold]{escape(console.for_terminal(result.source))}[/]{channel}"
+    name = f"[bold]{console.shown(result.source)}[/]{channel}"
     if result.error is not None:
-        return f"{name}  [red]{escape(console.for_terminal(str(result.error)))}[/]"
+        return f"{name}  [red]{console.shown(str(result.error))}[/]"
     return f"{name}  [dim]{duration(result.duration)}[/]"
 
 
 def show_warnings(result: Result) -> None:
-    """Print the warnings of a source that was processed all the same."""
-    for warning in result.warnings:
-        console.out.print(f"  [yellow]{escape(console.for_terminal(warning))}[/]")
+    """Print the warnings of a source that was processed all the same, once however many channels it has."""
+    if result.channel in (None, 0):
+        for warning in result.warnings:
+            console.out.print(f"  [yellow]{console.shown(warning)}[/]")
 
 
 class TableSink(Closing):
@@ -44,6 +44,8 @@ class TableSink(Closing):
             console.out.print(heading(emotion))
             return
         console.out.print(f"{heading(emotion)}  {_verdict(emotion.label, emotion.score)}")
+        if emotion.shares and len(emotion.segments) > 1:
+            console.out.print(f"  {console.shown(shares_text(emotion.shares, emotion.speech_s))}")
         show_warnings(emotion)
         if self._timeline and len(emotion.segments) > 1:
             for segment in emotion.segments[:_SEGMENTS_SHOWN]:
@@ -65,7 +67,7 @@ def _verdict(label: str | None, score: float | None) -> str:
         return "[dim]no classes (embeddings only)[/]"
     hue = terminal_color(label)
     if score is None:
-        return f"[{hue}]{escape(label)}[/]"
+        return f"[{hue}]{console.shown(label)}[/]"
     filled = round(score * _BAR)
     bar = f"[{hue}]{'█' * filled}[/][bright_black]{'░' * (_BAR - filled)}[/]"
-    return f"[{hue}]{escape(label):<10}[/] {score:.2f} {bar}"
+    return f"[{hue}]{console.shown(label):<10}[/] {score:.2f} {bar}"

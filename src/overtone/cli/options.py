@@ -10,15 +10,23 @@ from typing import Any, Literal, Optional, TypeVar, get_type_hints
 
 import typer
 
+from overtone.cli.completion import complete_device, complete_model
 from overtone.options import loading
-from overtone.options.check import flag, kinds_of
+from overtone.options.check import kinds_of
 from overtone.options.emotion import HELP, Options
 from overtone.options.transcription import TRANSCRIBE_HELP
+from overtone.wording import flag
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _Options = TypeVar("_Options", bound=Options)
 
 _SHORT = {"model": ["-m"], "memory": []}
+_COMPLETED = {
+    **dict.fromkeys(("model", "emotion", "transcriber", "speaker_model"), complete_model),
+    **dict.fromkeys(
+        ("device", "vad_device", "punctuation_device", "speaker_device", "emotion_device"), complete_device
+    ),
+}
 _SIZES = ("memory", "max_upload", "uploads_size", "jobs_size", "cache_size")
 
 
@@ -93,13 +101,14 @@ def _parameter(name: str, hint: Any, default: Any, text: str, panel: str) -> ins
     kinds = [kind for kind in kinds_of(hint) if kind is not type(None)]
     flags = [*_SHORT.get(name, []), flag(name)]
     annotation: Any
-    extra: dict[str, Any] = {}
+    extra: dict[str, Any] = {"autocompletion": _COMPLETED[name]} if name in _COMPLETED else {}
     if all(isinstance(kind, str) for kind in kinds):
         annotation = Literal[tuple(kinds)]
     elif bool in kinds:
         annotation = bool
     elif str in kinds:
-        annotation, extra["metavar"] = str, "SIZE" if name in _SIZES else "TEXT"
+        annotation = str
+        extra["metavar"] = "SIZE" if name in _SIZES else "TEXT"
     else:
         annotation = int if int in kinds else float
     shown = f" Default: {default:g}." if isinstance(default, float) else f" Default: {default}."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -13,13 +12,14 @@ from rich.markup import escape
 from overtone.audio import probe
 from overtone.audio.inputs import FailedInput, expand
 from overtone.batching.cost_model import Shape
-from overtone.batching.memory_plan import Plan, whole_file_bytes
+from overtone.batching.memory_plan import Plan, channel_bytes, whole_file_bytes
 from overtone.cli import console
 from overtone.cli.batch_run import Inputs
 from overtone.cli.options import resolve_options, with_options
 from overtone.engine import runtime
-from overtone.errors import BudgetError, InputError
+from overtone.errors import BudgetError, InputError, with_source
 from overtone.options.emotion import Options
+from overtone.output.records import to_json
 from overtone.output.times import duration
 from overtone.segmentation.segmenters import window_count
 from overtone.system.memory import format_size
@@ -35,12 +35,14 @@ class _Forecast:
     """Needs of one input. `seconds` is None where the header does not say.
 
     - `segments`: of all its tracks; at the least that many, unless `exact`.
+    - `tracks`: channels that are cut at once.
     - `run_s`: seconds for the model at the most, with every track, and the overlap of windows as often as they share
       it.
     """
 
     source: str
     seconds: float | None = None
+    tracks: int = 1
     segments: int | None = None
     exact: bool = True
     run_s: float = 0.0
@@ -57,7 +59,7 @@ def plan(inputs: Inputs, format: As = "table", **options: Any) -> int:
     try:
         forecasts = list(_forecasts(inputs, started))
         if format == "json":
-            console.out.print_json(json.dumps(_as_json(started, forecasts)))
+            typer.echo(to_json(_as_json(started, forecasts), indent=2))
         else:
             _show(started, forecasts)
             for forecast in forecasts:
@@ -76,13 +78,14 @@ def _forecasts(inputs: list[str], started: runtime.Runtime) -> Iterator[_Forecas
             yield _Forecast(entry.source)
         else:
             try:
-                found = probe(entry.path, pool=started.decoder_pool())
+                pool, track = started.decoder_pool(), started.options.audio_track
+                found = probe(entry.path, pool=pool, audio_track=track)
             except InputError as error:
                 yield _Forecast(entry.source, error=str(error))
                 continue
             tracks = found.channels if started.options.channels == "split" else 1
             if found.claimed_s is None:
-                yield _Forecast(entry.source)
+                yield _Forecast(entry.source, tracks=tracks, error=_refusal(entry.source, 0, tracks, started))
             else:
                 yield _forecast(entry.source, found.claimed_s, tracks, started)
 
@@ -97,18 +100,19 @@ def _forecast(source: str, seconds: float, tracks: int, started: runtime.Runtime
     elif not options.whole:
         # Longer audio may be silence from end to end, and that is one segment too.
         exact = samples <= started.max_segment_samples
-    error = _refusal(samples, tracks, started)
-    return _Forecast(source, seconds, tracks * segments, exact, tracks * run / SAMPLE_RATE, error)
+    error = _refusal(source, samples, tracks, started)
+    return _Forecast(source, seconds, tracks, tracks * segments, exact, tracks * run / SAMPLE_RATE, error)
 
 
-def _refusal(samples: int, tracks: int, started: runtime.Runtime) -> str | None:
-    """Reason why a file that is to run whole will not; None if it will."""
-    if not started.options.whole:
-        return None
+def _refusal(source: str, samples: int, tracks: int, started: runtime.Runtime) -> str | None:
+    """Reason why a file cannot be held: whole, or with so many channels; None if it can."""
     try:
-        whole_file_bytes(started.engine.plan, samples, tracks)
+        if started.options.whole:
+            whole_file_bytes(started.engine.plan, samples, tracks, of_all=True)
+        else:
+            channel_bytes(started.engine.plan, tracks, started.decoders)
     except BudgetError as error:
-        return str(error)
+        return str(with_source(error, source))
     return None
 
 
@@ -125,6 +129,8 @@ def _totals(started: runtime.Runtime, forecasts: list[_Forecast]) -> dict[str, f
     if segment_s:
         activations = max(activations, shared.cost.predict(Shape(max(1, int(batch_s // segment_s)), segment_s)))
     audio_bytes = min(shared.audio_bytes, int(run_s * 64_000))
+    if not started.options.whole:
+        audio_bytes += max((channel_bytes(shared, f.tracks, started.decoders) for f in usable), default=0)
     return {
         "audio_s": sum(known),
         "peak_bytes": shared.resident_bytes + audio_bytes + activations,
@@ -178,4 +184,4 @@ def _show(started: runtime.Runtime, forecasts: list[_Forecast]) -> None:
     }
     console.out.print()
     for name, text in lines.items():
-        console.out.print(f"[bold]{name:<14}[/] {escape(text)}", soft_wrap=True)
+        console.out.print(f"[bold]{name:<14}[/] {console.shown(text)}", soft_wrap=True)

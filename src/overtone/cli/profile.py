@@ -102,6 +102,7 @@ def _measured(inputs: list[str], options: Options) -> _Run:
             if result.error is not None:
                 failed += 1
                 console.print_error(str(result.error))
+            console.print_warnings(result)
             if result.channel in (None, 0):  # decoded once for all channels
                 audio_s += result.duration
             began = recorder.begin()
@@ -154,7 +155,7 @@ def _print(run: _Run) -> None:
     console.out.print(table)
     console.out.print()
     for name, text in _lines(run).items():
-        console.out.print(f"[bold]{name:<10}[/] {text}", soft_wrap=True)
+        console.out.print(f"[bold]{name:<10}[/] {console.shown(text)}", soft_wrap=True)
 
 
 def _remark(run: _Run, stage: Stage) -> str:

@@ -1,4 +1,4 @@
-"""Progress of a run: a bar on standard error, audio hours per hour, the time that is left, and a summary."""
+"""Progress of a run: a bar on standard error, by seconds of audio, the time that is left, and a summary."""
 
 from __future__ import annotations
 
@@ -6,18 +6,30 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from overtone.audio import Probe
 from overtone.audio.inputs import Entry, FailedInput
 from overtone.cli import console
-from overtone.errors import InputError
+from overtone.errors import OvertoneError
 from overtone.output.times import duration
 from overtone.results import Result
 
 _REFRESH_S = 0.25
+
+
+@contextmanager
+def spinner(text: str, *, shown: bool) -> Iterator[None]:
+    """Show `text`, and for how long the block has run, while it does."""
+    if not shown:
+        yield
+        return
+    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    with Progress(*columns, console=console.err, transient=True) as bar:
+        bar.add_task(console.shown(text), total=None)
+        yield
 
 
 class ProgressBar:
@@ -42,6 +54,7 @@ class ProgressBar:
         self._shown = shown
         self._began = time.perf_counter()
         self._stop = threading.Event()
+        self._drawing = threading.Lock()
         self._expected_files = 0
         self._expected_s = 0.0
         self._counted = False
@@ -51,14 +64,12 @@ class ProgressBar:
         self._bar = Progress(
             SpinnerColumn(),
             BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TextColumn("{task.fields[left]}"),
+            TextColumn("{task.description}"),
             console=console.err,
             transient=True,
             disable=not shown,
         )
-        self._task = self._bar.add_task("", total=None, rate="", left="")
+        self._task = self._bar.add_task("", total=None)
 
     def __enter__(self) -> ProgressBar:
         if self._shown:
@@ -69,7 +80,19 @@ class ProgressBar:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._bar.stop()
+        with self._drawing:
+            self._bar.stop()
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Take the bar away while the block prints to the same terminal; it comes back at its next refresh."""
+        with self._drawing:
+            self._bar.stop()
+            yield
+
+    def counted(self, done: int) -> str:
+        """So many inputs, of all of them where they are counted: `41 of 100 inputs`."""
+        return f"{done} of {_inputs(self._expected_files)}" if self._counted else _inputs(done)
 
     def add(self, result: Result) -> None:
         """Count a result that has been written."""
@@ -86,31 +109,38 @@ class ProgressBar:
                 return
             self._expected_files += 1
             if not isinstance(entry, FailedInput) and entry.path is not None and os.path.isfile(entry.path):
-                with suppress(InputError):
+                with suppress(OvertoneError):  # of the input, or of a run that ends just now
                     self._expected_s += self._probe(entry.path).claimed_s or 0.0
         self._counted = True
 
     def _refresh(self) -> None:
         while not self._stop.wait(_REFRESH_S):
-            rate, left = self.pace(time.perf_counter() - self._began)
-            total = self._expected_files if self._counted else None
-            self._bar.update(self._task, completed=self.done, total=total, rate=rate, left=left)
+            heard_s = self._decoded_s()
+            # Headers need not be right: a bar is not full before the end.
+            total = max(self._expected_s, heard_s) if self._counted and self._expected_s else None
+            text = self.text(time.perf_counter() - self._began)
+            with self._drawing:
+                if not self._stop.is_set():
+                    self._bar.update(self._task, completed=heard_s, total=total, description=text)
+                    self._bar.start()
 
-    def pace(self, elapsed: float) -> tuple[str, str]:
-        """Audio hours per hour after `elapsed` seconds, and the time that is left; empty where it is not known yet."""
-        heard = self._decoded_s()
-        if not heard:
-            return "", ""
-        rate = f"{heard / elapsed:.0f} h/h"
-        if not self._counted:
-            return rate, ""
-        return rate, f"{duration(max(0.0, self._expected_s - heard) * elapsed / heard)} left"
+    def text(self, elapsed: float) -> str:
+        """The line beside the bar after `elapsed` seconds; unknown parts are left out."""
+        heard_s = self._decoded_s()
+        inputs = self.counted(self.done)
+        if not heard_s:
+            return inputs
+        expected_s = self._expected_s if self._counted else 0.0
+        of_all = f" of {duration(expected_s)}" if expected_s else ""
+        parts = [inputs, f"{duration(heard_s)}{of_all} of audio", f"{heard_s / elapsed:.0f} h/h"]
+        if expected_s:
+            parts.append(f"{duration(max(0.0, expected_s - heard_s) * elapsed / heard_s)} left")
+        return ", ".join(parts)
 
     def summary(self, *, skipped: int) -> None:
         """Print one line at the end."""
         elapsed = time.perf_counter() - self._began
-        inputs = "1 input" if self.done == 1 else f"{self.done} inputs"
-        parts = [inputs, f"{duration(self.audio_s)} of audio in {duration(elapsed)}"]
+        parts = [_inputs(self.done), f"{duration(self.audio_s)} of audio in {duration(elapsed)}"]
         if self.audio_s:
             parts.append(f"{self.audio_s / max(elapsed, 1e-9):.0f} audio hours per hour")
         if self.failed:
@@ -118,3 +148,7 @@ class ProgressBar:
         if skipped:
             parts.append(f"{skipped} were done before")
         console.print_note(", ".join(parts))
+
+
+def _inputs(count: int) -> str:
+    return "1 input" if count == 1 else f"{count} inputs"

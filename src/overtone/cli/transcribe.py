@@ -38,7 +38,9 @@ def transcribe(
 def _run(job: BatchRun, options: TranscribeOptions, detail: Detail) -> int:
     form = job.form(detail, split=options.channels == "split", speakers=options.speakers)
     with ExitStack() as stack:
-        transcriber = stack.enter_context(Transcriber.with_options(options))
-        done = job.recovered(transcriber.runtime, detail, models=transcriber.models)
-        sink = stack.enter_context(job.sink(TranscriptTable, form))
+        stack.enter_context(job.lock())
+        with job.loading(options.model):
+            transcriber = stack.enter_context(Transcriber.with_options(options))
+        done = stack.enter_context(job.recovered(transcriber.runtime, detail, models=transcriber.models))
+        sink = job.sink(TranscriptTable, form)
         return job.write(lambda: transcriber.stream(job.entries(done)), sink, done, transcriber)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from unicodedata import category
 
 from rich.table import Table
 from rich.text import Text
@@ -88,4 +87,4 @@ def _cells(sentence: Sentence) -> tuple[Text, Text, Text, Text]:
 
 def _shown(text: str) -> str:
     """Text on one line without characters that would steer a terminal."""
-    return console.for_terminal("".join("�" if category(c) == "Cc" else c for c in single_line(text)))
+    return console.for_terminal(single_line(text))

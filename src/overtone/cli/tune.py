@@ -6,18 +6,19 @@ import datetime
 import os
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 import overtone
 from overtone.audio.inputs import expand
 from overtone.cli import console, tune_report
+from overtone.cli.amx import amx_advice
 from overtone.cli.batch_run import Inputs, Quiet
+from overtone.cli.exit_codes import INTERRUPTED
 from overtone.cli.options import explicit_options, with_options
 from overtone.errors import Code, InputError, UsageError
 from overtone.models.checkpoints import find
@@ -31,8 +32,6 @@ from overtone.tools.tuning.axes import axes_for
 from overtone.tools.tuning.sampling import Sample, take_sample
 from overtone.tools.tuning.search import MIN_AGREEMENT, Trial
 from overtone.tools.tuning.session import ReportedTrial, Session
-
-_INTERRUPTED = 130
 
 _UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -93,15 +92,15 @@ def tune(
         _check(sample, request, quiet=quiet)
         axes = axes_for(base, fixed, device, usable_cpus(), sample.stats)
         session = Session(base.replace(device=device), axes, sample, request.time_s, request.min_agreement)
-        remarks, code = [], 1 if sample.failed else 0
+        remarks, code = _advice(device, axes.precision), 1 if sample.failed else 0
         try:
             if not session.run(_trial_printer(quiet=quiet)):
                 remarks.append(f"There was no time for all trials; --time {time} was given.")
         except KeyboardInterrupt:
             # What is known so far is worth keeping; a second Ctrl-C ends that as well.
             console.err.print()
-            remarks, code = ["Interrupted before all was tried."], _INTERRUPTED
-    if code == _INTERRUPTED and session.best() is None:
+            remarks, code = [*remarks, "Interrupted before all was tried."], INTERRUPTED
+    if code == INTERRUPTED and session.best() is None:
         return code
     _report(session, request, explicit_options(options), remarks)
     return code
@@ -114,6 +113,12 @@ def seconds_of(text: str) -> float:
     if seconds <= 0:
         raise UsageError(f"--time {text!r} is no time; write it like 300, 90s, 5m or 1h.")
     return seconds
+
+
+def _advice(device: str, precisions: Sequence[str]) -> list[str]:
+    """A remark on the processor, where precisions are tried that it bears on."""
+    advice = amx_advice() if device == "cpu" and {"bf16", "int8"} <= {*precisions} else None
+    return [] if advice is None else [f"{advice[0].upper()}{advice[1:]}."]
 
 
 def _check(sample: Sample, request: TuneRequest, *, quiet: bool) -> None:
@@ -145,7 +150,7 @@ def _report(session: Session, request: TuneRequest, given: Mapping[str, Any], re
     console.out.print(f"[dim]{tune_report.LEGEND}[/]", soft_wrap=True)
     remarks = [*remarks, *tune_report.failure_reasons(session)]
     for remark in remarks:
-        console.out.print(escape(remark), soft_wrap=True)
+        console.out.print(console.shown(remark), soft_wrap=True)
     if chosen is None:
         raise tune_report.no_setting_error(session)
     machine = f"{processor_name()}, {usable_cpus()} cores"
@@ -159,7 +164,9 @@ def _report(session: Session, request: TuneRequest, given: Mapping[str, Any], re
         *remarks,
     ]
     profile.write(request.output, _values(session, chosen.row.trial, given), head)
-    console.out.print(f"[bold]{escape(request.output)}[/] holds the chosen one; use it with --profile.", soft_wrap=True)
+    console.out.print(
+        f"[bold]{console.shown(request.output)}[/] holds the chosen one; use it with --profile.", soft_wrap=True
+    )
 
 
 def _values(session: Session, chosen: Trial, given: Mapping[str, Any]) -> dict[str, profile.Value]:

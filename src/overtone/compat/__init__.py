@@ -12,10 +12,12 @@ The checkpoint says which kind of model it is: emotion2vec (`emotion.py`), Sense
 (`recognition.py`), a Paraformer for speech that is still going on (`streaming.py`), FSMN-VAD (`vad.py`), a
 CT-Transformer (`punctuation.py`), CAM++ (`speaker.py`). Each does what FunASR 1.4.16 does with it. Memory is bounded, a
 list is batched without changing an answer, no call changes the model, models come from the Hugging Face Hub unless
-hub="ms", and an argument that would change an answer there and not here is refused by name.
+hub="ms". An argument that FunASR ignores gives an `IgnoredArgumentWarning`; one that would change an answer there and
+not here is refused by name.
 """
 
+from overtone.compat.arguments import IgnoredArgumentWarning
 from overtone.compat.auto_model import AutoModel
 from overtone.compat.rich_text import rich_transcription_postprocess
 
-__all__ = ["AutoModel", "rich_transcription_postprocess"]
+__all__ = ["AutoModel", "IgnoredArgumentWarning", "rich_transcription_postprocess"]

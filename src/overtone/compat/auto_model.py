@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from overtone.compat.arguments import device_of, hub_of
-from overtone.compat.auxiliary import AUXILIARY
-from overtone.models import checkpoints
+from overtone.compat.arguments import Arguments, hub_of
+from overtone.compat.devices import usable_device
+from overtone.compat.models import find_model
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.registry import check_role, role_of
 
@@ -35,8 +35,12 @@ class AutoModel:
     ----------
     model
         A model as FunASR names it, or a folder.
+    model_revision
+        Branch, tag or commit of a model that is fetched. Where the hub does not have it, the newest is taken, with a
+        warning. `vad_model_revision`, `punc_model_revision` and `spk_model_revision` likewise.
     device
-        `cuda`, `cuda:0` or `cpu`; None takes the device there is.
+        `cuda`, `cuda:0` or `cpu`; None takes the device there is. One of a kind that this machine does not have is the
+        CPU, with a warning.
     hub
         `ms` or `hf`.
     ncpu
@@ -50,13 +54,18 @@ class AutoModel:
     Raises
     ------
     UsageError
-        For an argument that is not known.
+        For an argument that would change an answer in FunASR and is not done here, or that looks misspelled.
     ModelError
         For a checkpoint that is not found, cannot be downloaded, or is broken.
     DeviceError
         For a device that is not there.
     BudgetError
         If the memory given cannot hold the model.
+
+    Warns
+    -----
+    IgnoredArgumentWarning
+        Once for each argument that FunASR ignores too.
 
     Examples
     --------
@@ -72,15 +81,20 @@ class AutoModel:
         self,
         model: str,
         *,
+        model_revision: str | None = None,
         device: str | None = None,
         hub: str = "hf",
         ncpu: int | None = None,
         memory: str | int | None = None,
         **kwargs: Any,
     ) -> None:
-        options = {"hub": hub_of(hub), "device": device_of(device) or "auto", "threads": ncpu, "memory": memory}
-        arguments = {name: value for name, value in kwargs.items() if name not in AUXILIARY or value is not None}
-        self._adapter = _adapter(model, arguments, options)
+        arguments = Arguments()
+        # FunASR runs a model on the CPU where it is given no GPUs.
+        found_on = "cpu" if kwargs.get("ngpu") == 0 else usable_device(device, arguments, "AutoModel")
+        given = {name: value for name, value in kwargs.items() if name != "model_path"}
+        options = {"hub": hub_of(hub), "device": found_on or "auto", "threads": ncpu, "memory": memory}
+        checkpoint = find_model(kwargs.get("model_path") or model, hub_of(hub), model_revision, arguments)
+        self._adapter = _adapter_of(checkpoint)(checkpoint, given, options, arguments)
         self.model_path = str(self._adapter.folder)
 
     def close(self) -> None:
@@ -103,7 +117,7 @@ class AutoModel:
             (samples,); bytes of a file or of int16 samples; or a list of these. For punctuation: text, a list of texts,
             or a file of them.
         input_len
-            Taken and not used.
+            Taken and not used; None.
         progress_callback
             Called after each input with how many are done, and of how many.
         **kwargs
@@ -115,39 +129,47 @@ class AutoModel:
         InputError
             For the first input that cannot be used.
         UsageError
-            For an argument that is not known.
+            For an argument that would change an answer in FunASR and is not done here, or that looks misspelled.
+
+        Warns
+        -----
+        IgnoredArgumentWarning
+            For an argument that FunASR ignores too, the first time that it is given.
         """
         return self._adapter.generate(input, progress_callback, {"input_len": input_len, **kwargs})
 
 
-def _adapter(model: str, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> ModelAdapter:
-    checkpoint = checkpoints.find(model, hub=options["hub"])
-    if role_of(checkpoint.kind) == "emotion":
+class _AdapterClass(Protocol):
+    """A class of adapters. `given`: arguments of `AutoModel`; `options`: those that every pipeline has."""
+
+    def __call__(
+        self, checkpoint: Checkpoint, given: Mapping[str, Any], options: Mapping[str, Any], arguments: Arguments
+    ) -> ModelAdapter: ...
+
+
+def _adapter_of(checkpoint: Checkpoint) -> _AdapterClass:
+    role = role_of(checkpoint.kind)
+    if role == "emotion":
         from overtone.compat.emotion import EmotionAdapter
 
-        return EmotionAdapter(model, arguments, options)
-    return _speech_adapter(checkpoint, arguments, options)
-
-
-def _speech_adapter(checkpoint: Checkpoint, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> ModelAdapter:
-    role = role_of(checkpoint.kind)
+        return EmotionAdapter
     if role == "live":
         from overtone.compat.streaming import StreamingAdapter
 
-        return StreamingAdapter(checkpoint, arguments, options)
+        return StreamingAdapter
     if role == "vad":
         from overtone.compat.vad import VadAdapter
 
-        return VadAdapter(checkpoint, arguments, options)
+        return VadAdapter
     if role == "punctuation":
         from overtone.compat.punctuation import PunctuationAdapter
 
-        return PunctuationAdapter(checkpoint, arguments, options)
+        return PunctuationAdapter
     if role == "speakers":
         from overtone.compat.speaker import SpeakerAdapter
 
-        return SpeakerAdapter(checkpoint, arguments, options)
+        return SpeakerAdapter
     check_role(checkpoint, "recognizer")
     from overtone.compat.recognition import RecognitionAdapter
 
-    return RecognitionAdapter(checkpoint, arguments, options)
+    return RecognitionAdapter

@@ -9,24 +9,30 @@ from typing import Any
 
 import numpy as np
 
-from overtone.compat.arguments import validate_arguments
-from overtone.compat.auxiliary import AUXILIARY
+from overtone.compat.arguments import Arguments
 from overtone.compat.inputs import named
 from overtone.errors import UsageError
+from overtone.models.checkpoints import Checkpoint
 from overtone.pipelines.emotion import EmotionRecognizer
 from overtone.results import EmotionResult
 from overtone.types import SAMPLE_RATE, Granularity
 
-_KNOWN = ("granularity", "extract_embedding", "output_dir", "fs", "key")
+_DEFAULTS = ("granularity", "extract_embedding", "output_dir", "fs")
+_KNOWN = (*_DEFAULTS, "key")
 
 
 class EmotionAdapter:
     """FunASR's calls for an emotion model. options: of the `EmotionRecognizer`."""
 
-    def __init__(self, model: str, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-        _check_arguments(arguments, "AutoModel")
-        self._recognizer = EmotionRecognizer(model, **options, context="full", keep_silence=True, labels="published")
-        self.folder = self._recognizer.runtime.model.folder
+    def __init__(
+        self, checkpoint: Checkpoint, given: Mapping[str, Any], options: Mapping[str, Any], arguments: Arguments
+    ) -> None:
+        self._defaults = arguments.heeded(given, "AutoModel", _DEFAULTS, checkpoint=checkpoint)
+        self._arguments = arguments
+        self.folder = checkpoint.folder
+        self._recognizer = EmotionRecognizer(
+            str(self.folder), **options, context="full", vad="none", keep_silence=True, labels="published"
+        )
 
     def close(self) -> None:
         """Free the model."""
@@ -40,7 +46,7 @@ class EmotionAdapter:
         `scores` are those of the whole input, also with granularity="frame", where `feats` has a row of (dim,) for each
         20 ms; with "utterance" it is their mean. output_dir: where `<key>.npy` with the same is written.
         """
-        wanted = _check_arguments(arguments, "generate")
+        wanted = {**self._defaults, **self._arguments.heeded(arguments, "generate", _KNOWN)}
         granularity = wanted.get("granularity", "utterance")
         if granularity not in ("utterance", "frame"):
             raise UsageError(f"granularity={granularity!r} is not known; use 'utterance' or 'frame'.")
@@ -61,7 +67,7 @@ class EmotionAdapter:
     def _as_funasr(
         self, result: EmotionResult, key: str, output_dir: str | os.PathLike[str] | None, *, embedding: bool
     ) -> dict[str, Any]:
-        scores = result.scores or {}
+        scores = result.pooled.scores or {} if result.pooled else {}
         record: dict[str, Any] = {
             "key": key,
             "labels": list(self._recognizer.labels),
@@ -75,12 +81,3 @@ class EmotionAdapter:
                 folder.mkdir(parents=True, exist_ok=True)
                 np.save(folder / f"{Path(key).name}.npy", feats)
         return record
-
-
-def _check_arguments(arguments: Mapping[str, Any], where: str) -> dict[str, Any]:
-    for name in AUXILIARY:
-        if arguments.get(name) is not None:
-            raise UsageError(f"{where}({name}=…) is for speech recognition; emotion models have no use for it.")
-    return validate_arguments(
-        {name: value for name, value in arguments.items() if name not in AUXILIARY}, where, _KNOWN
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import string
@@ -15,14 +14,21 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.audio import Readable
-from overtone.errors import Code, InputError, UsageError
+from overtone.compat.file_marks import is_audio_file
+from overtone.errors import Code, InputError, UsageError, printable
+from overtone.system.documents import DocumentError, parse_json
 from overtone.types import Audio
 
-_LISTS = (".scp", ".txt", ".jsonl")
+_LISTS = (".scp", ".txt", ".text", ".json", ".jsonl")
+
+_LONGEST_LINE = 1 << 20
+"""Characters. A line of a list of texts may be a long one."""
 
 
-def named(input: Any, key: str | None, fs: int) -> Iterator[tuple[str, Readable]]:
+def named(input: Any, key: str | None, fs: int, *, in_parts: bool = False) -> Iterator[tuple[str, Readable]]:
     """Every input with its key, as FunASR names them (`funasr.auto.auto_model.prepare_data_iterator`).
+
+    fs: Hz, of samples. in_parts: bytes are a part of a stream of samples.
 
     Of a single input: `key`, else a file's stem, else random. In a list: a file's stem, whatever `key` is; anything
     else has the key of the file before it, or `key`. Where FunASR gives several samples one random key, each has its
@@ -32,7 +38,7 @@ def named(input: Any, key: str | None, fs: int) -> Iterator[tuple[str, Readable]
         for item in input:
             if isinstance(item, str | os.PathLike) and os.path.exists(item):
                 key = Path(item).stem
-            yield from named(item, key, fs)
+            yield from named(item, key, fs, in_parts=in_parts)
     elif isinstance(input, str | os.PathLike):
         path = os.fspath(input)
         if path.lower().endswith(_LISTS) and os.path.isfile(path):
@@ -40,35 +46,62 @@ def named(input: Any, key: str | None, fs: int) -> Iterator[tuple[str, Readable]
         else:
             yield key or Path(path).stem, path
     else:
-        yield key or random_key(), samples_of(input, fs)
+        yield key or random_key(), samples_of(input, fs, in_parts=in_parts)
 
 
 def listed(path: str) -> Iterator[tuple[str, str]]:
-    """Keys and sources of a list that is a file. InputError for a line that is none."""
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
-        if path.endswith(".jsonl"):
-            try:
-                entry = json.loads(line)
-                yield str(entry.get("key") or random_key()), str(entry["source"])
-            except (ValueError, KeyError, AttributeError) as error:
-                raise InputError(
-                    f"{path}: line {number} is no JSON object with a 'source'.", code=Code.BAD_LIST
-                ) from error
-        else:
-            words = line.split(maxsplit=1)
-            yield (words[0], words[1].strip()) if len(words) == 2 else (random_key(), words[0])
+    """Keys and sources of a list that is a file. InputError for a line that is none, or a file that is no text."""
+    try:
+        with open(path, encoding="utf-8-sig") as file:  # editors on Windows put a mark before the text
+            for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE), ""), 1):
+                if len(line) == _LONGEST_LINE:
+                    raise _bad_line(path, number, "is too long for one of a list")
+                if words := line.split(maxsplit=1):
+                    yield _from_json(path, number, line) if _holds_json(path, line) else _keyed(words)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        text = f"{printable(path)}: the list cannot be read ({reason})."
+        raise InputError(text, code=Code.BAD_LIST) from error
 
 
-def samples_of(input: Any, fs: int) -> Readable:
-    """Samples, bytes or a file object as the decoder reads them. fs: Hz, of samples. UsageError for anything else."""
+def _holds_json(path: str, line: str) -> bool:
+    """True for a line that is an object; FunASR takes a `.json` for a list of words."""
+    ending = os.path.splitext(path)[1].lower()
+    return ending == ".jsonl" or (ending == ".json" and line.lstrip().startswith("{"))
+
+
+def _keyed(words: Sequence[str]) -> tuple[str, str]:
+    return (words[0], words[1].strip()) if len(words) == 2 else (random_key(), words[0])
+
+
+def _from_json(path: str, number: int, line: str) -> tuple[str, str]:
+    try:
+        entry = parse_json(line)
+    except DocumentError as error:
+        raise _bad_line(path, number, f"is no JSON object with a 'source' ({error})") from error
+    if not isinstance(entry, dict) or "source" not in entry:
+        raise _bad_line(path, number, "is no JSON object with a 'source'")
+    return str(entry.get("key") or random_key()), str(entry["source"])
+
+
+def _bad_line(path: str, number: int, reason: str) -> InputError:
+    return InputError(f"{printable(path)}: line {number} {reason}.", code=Code.BAD_LIST)
+
+
+def samples_of(input: Any, fs: int, *, in_parts: bool = False) -> Readable:
+    """Samples, bytes or a file object as the decoder reads them. UsageError for anything else. Else as `named`."""
+    if isinstance(input, bytearray | memoryview):
+        input = bytes(input)
     if isinstance(input, bytes):
-        return input if _is_file(input) else Audio(_floats(np.frombuffer(input[: len(input) & ~1], np.int16)), fs)
+        if is_audio_file(input, frames=not in_parts):
+            return input
+        return Audio(np.frombuffer(input[: len(input) & ~1], np.int16), fs)
     if hasattr(input, "detach") and hasattr(input, "cpu"):
         input = input.detach().cpu().numpy()
     if isinstance(input, np.ndarray):
-        return Audio(_floats(input), fs)
+        # One channel as libraries write it that have samples first.
+        single = input.ndim == 2 and input.shape[1] == 1
+        return Audio(input[:, 0] if single else input, fs)
     if hasattr(input, "read"):
         if hasattr(input, "seek"):
             input.seek(0)
@@ -76,16 +109,6 @@ def samples_of(input: Any, fs: int) -> Readable:
     raise UsageError(
         f"generate() cannot read a {type(input).__name__}; give a path, samples, bytes, or a list of them."
     )
-
-
-def _floats(samples: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return samples.astype(np.float32) / 32768 if samples.dtype == np.int16 else samples
-
-
-def _is_file(data: bytes) -> bool:
-    """True for bytes of a file format that names itself; FunASR takes any others for int16 samples."""
-    marks: Sequence[bytes] = (b"RIFF", b"fLaC", b"OggS", b"ID3", b"FORM", b"\x1aE\xdf\xa3", b"RF64", b"caff", b"#!AMR")
-    return data.startswith(tuple(marks)) or data[4:8] == b"ftyp" or data[:2] in (b"\xff\xfb", b"\xff\xf3", b"\xff\xf1")
 
 
 def random_key() -> str:

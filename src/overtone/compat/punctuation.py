@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from overtone.compat.arguments import validate_arguments
+from overtone.compat.arguments import Arguments
 from overtone.compat.inputs import tensor, texts
 from overtone.compat.standalone import StandaloneModel, answers
 from overtone.merging.punctuation.restoration import Punctuator
@@ -19,8 +19,11 @@ _KNOWN = ("cache", "key")
 class PunctuationAdapter(StandaloneModel):
     """FunASR's calls for a punctuation model."""
 
-    def __init__(self, checkpoint: Checkpoint, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-        validate_arguments(arguments, "AutoModel")
+    def __init__(
+        self, checkpoint: Checkpoint, given: Mapping[str, Any], options: Mapping[str, Any], arguments: Arguments
+    ) -> None:
+        arguments.heeded(given, "AutoModel", checkpoint=checkpoint)
+        self._arguments = arguments
         super().__init__(checkpoint, options)
         self._punctuator = Punctuator(checkpoint, self._run)
 
@@ -31,7 +34,7 @@ class PunctuationAdapter(StandaloneModel):
 
         `punc_array`: ids of marks, int64 (pieces,), a tensor where PyTorch is installed; None for a blank text.
         """
-        wanted = validate_arguments(arguments, "generate", _KNOWN)
+        wanted = self._arguments.heeded(arguments, "generate", _KNOWN)
         return answers(texts(input, wanted.get("key")), self._answer, progress)
 
     def _answer(self, key: str, text: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from overtone.models.fsmn_vad.options import VadOptions
 from overtone.models.paraformer.task import ParaformerParams, ParaformerTask
 from overtone.models.sense_voice.task import SenseVoiceParams
 from overtone.models.task import Task
-from overtone.options.emotion import Options
+from overtone.options.emotion import NO_VAD, Options
 from overtone.options.transcription import TranscribeOptions
 from overtone.pipelines.ingest import SubmittedSource
 from overtone.pipelines.recognition import RecognitionPipeline
@@ -22,7 +22,7 @@ from overtone.pipelines.request import CallOptions
 from overtone.results import Transcript
 from overtone.segmentation.fsmn.segmenter import FsmnSegmenter, MergingSegmenter
 from overtone.segmentation.segmenters import Segmenter
-from overtone.types import EmotionOutput, Span, SpeakerEmbeddings, TokenOutput
+from overtone.types import EmotionOutput, Segment, SpeakerEmbeddings, TokenOutput
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Call:
 
     language, itn: of SenseVoice. times: of words, where the model does not give them anyhow. hotwords: each may have
     blanks. vad: options of the VAD; None takes files whole. merge_s: segments are joined up to so many seconds, with
-    the silence between them.
+    the silence between them. ban_emo_unk: of SenseVoice, which then names some mood always.
     """
 
     language: str = "auto"
@@ -40,6 +40,7 @@ class Call:
     hotwords: tuple[str, ...] = ()
     vad: VadOptions | None = None
     merge_s: float | None = None
+    ban_emo_unk: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class RawTranscriber(RecognitionPipeline[RawOptions, RawTranscript]):
         wanted = options.call
         if isinstance(self._task, ParaformerTask):
             return ParaformerParams(wanted.hotwords)
-        return SenseVoiceParams(wanted.language, wanted.itn, wanted.times)
+        return SenseVoiceParams(wanted.language, wanted.itn, wanted.times, wanted.ban_emo_unk)
 
     def build_result(
         self, sent: SubmittedSource[RawOptions, SegmentOutputs], channel: int, pooled: SegmentOutputs
@@ -106,17 +107,17 @@ class RawTranscriber(RecognitionPipeline[RawOptions, RawTranscript]):
         return RawTranscript.failed(error, models=self.models, **fields)
 
 
-_WHOLE = Options(segment="none", keep_silence=True)
-"""Files that run whole are judged whatever their level, as in FunASR."""
+_WHOLE = Options(segment="none", vad=NO_VAD, keep_silence=True)
+"""Files that run whole are judged whatever is in them, as in FunASR."""
 
 
 class _CollectAll(TranscriptAggregator):
     """An aggregator that keeps segments without words too: their tags are part of FunASR's text."""
 
-    def add(self, index: int, span: Span, answer: TokenOutput | SpeakerEmbeddings | EmotionOutput) -> None:
+    def add(self, segment: Segment, answer: TokenOutput | SpeakerEmbeddings | EmotionOutput) -> None:
         """Add a model's output for a segment."""
         if isinstance(answer, TokenOutput):
             with self._lock:
-                self._recognized[index] = RecognizedSegment(span, answer)
+                self._recognized[segment.index] = RecognizedSegment(segment.span, answer)
         else:
-            super().add(index, span, answer)
+            super().add(segment, answer)

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from overtone.compat import sentences
-from overtone.compat.arguments import validate_arguments, whole_number
+from overtone.compat.arguments import Arguments, whole_number
 from overtone.compat.auxiliary import AUXILIARY, vad_and_options
+from overtone.compat.hotwords import hotwords_of
 from overtone.compat.inputs import named
 from overtone.compat.raw_transcript import Call, RawOptions, RawTranscriber
 from overtone.compat.segment_text import SegmentText, formatter_for
@@ -21,6 +22,7 @@ from overtone.merging.segment_outputs import SegmentOutputs
 from overtone.merging.speakers.clustering import cluster
 from overtone.merging.speakers.diarization import speakers_of, turns
 from overtone.models.checkpoints import Checkpoint
+from overtone.models.paraformer.hotwords import LONGEST
 from overtone.models.paraformer.task import ParaformerTask
 from overtone.models.sense_voice.task import LANGUAGES
 from overtone.options import loading
@@ -32,6 +34,7 @@ Result = dict[str, Any]
 _MODES = ("punc_segment", "vad_segment", "default")
 
 _CALL = (
+    "ban_emo_unk",
     "cache",
     "en_post_proc",
     "fs",
@@ -53,6 +56,19 @@ _CALL = (
 )
 """Arguments of a call. Given with the model, they are the defaults of its calls."""
 
+_SENSE_VOICE = ("SenseVoiceSmall",)
+_FOR: Mapping[str, tuple[str, ...]] = {
+    "ban_emo_unk": _SENSE_VOICE,
+    "hotword": ("SeacoParaformer",),
+    "language": _SENSE_VOICE,
+    "text_norm": _SENSE_VOICE,
+    "use_itn": _SENSE_VOICE,
+}
+"""Those that some recognizers ignore, and the classes of those that do not."""
+
+_NO_DEFAULT = ("cache", "key")
+"""Those that FunASR heeds in a call only."""
+
 _SETTLED: Mapping[str, Any] = {
     "channels": "mix",
     "language": "auto",
@@ -72,13 +88,19 @@ _MERGED_S = 15.0
 class RecognitionAdapter:
     """FunASR's calls for a recognizer and the models beside it. options: those that every pipeline has."""
 
-    def __init__(self, checkpoint: Checkpoint, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-        given = validate_arguments(arguments, "AutoModel", (*_CALL, *AUXILIARY, "spk_mode"))
+    def __init__(
+        self, checkpoint: Checkpoint, given: Mapping[str, Any], options: Mapping[str, Any], arguments: Arguments
+    ) -> None:
+        self._arguments = arguments
+        self._known = tuple(name for name in _CALL if checkpoint.kind in _FOR.get(name, (checkpoint.kind,)))
+        known = (*(name for name in self._known if name not in _NO_DEFAULT), *AUXILIARY, "spk_mode")
+        given = arguments.heeded(given, "AutoModel", known, checkpoint=checkpoint)
         self._defaults = {name: value for name, value in given.items() if name in _CALL}
         self._mode = given.get("spk_mode") or "punc_segment"
         if self._mode not in _MODES:
             raise UsageError(f"spk_mode={self._mode!r} is not known; use {', '.join(_MODES)}.")
-        self._vad, auxiliary = vad_and_options(given, options["hub"], float(given.get("merge_length_s") or _MERGED_S))
+        max_segment_s = float(given.get("merge_length_s") or _MERGED_S)
+        self._vad, auxiliary = vad_and_options(given, options["hub"], max_segment_s, arguments)
         made = loading.load(TranscribeOptions, model=str(checkpoint.folder), **_SETTLED, **options, **auxiliary)
         self._transcriber = RawTranscriber.with_options(RawOptions(**dataclasses.asdict(made)))
         self._formatter = formatter_for(self._transcriber.task)
@@ -93,7 +115,7 @@ class RecognitionAdapter:
         self, input: Any, progress: Callable[[int, int], None] | None, arguments: Mapping[str, Any]
     ) -> list[Result]:
         """One dictionary for each input: `key`, `text`, and all else that FunASR would give."""
-        wanted = {**self._defaults, **validate_arguments(arguments, "generate", _CALL)}
+        wanted = {**self._defaults, **self._arguments.heeded(arguments, "generate", self._known)}
         inputs = list(named(input, wanted.get("key"), wanted.get("fs", SAMPLE_RATE)))
         call = self._call(wanted)
         results: list[Result] = []
@@ -122,8 +144,7 @@ class RecognitionAdapter:
                     )
         if isinstance(self._transcriber.task, ParaformerTask):
             times = self._times(wanted)
-            # FunASR's others take no notice of hot words.
-            hotwords = _hotwords(wanted.get("hotword")) if "seaco" in self._transcriber.task.graphs else ()
+            hotwords = self._hotwords(wanted.get("hotword"))
             return Call(times=times, hotwords=hotwords, vad=vad, merge_s=merge_s)
         style = wanted.get("text_norm") or ("withitn" if wanted.get("use_itn") else "woitn")
         if style not in ("withitn", "woitn"):
@@ -131,7 +152,25 @@ class RecognitionAdapter:
         # FunASR takes a language that it does not know for 'auto'.
         language = wanted.get("language", "auto")
         language = language if language in LANGUAGES else "auto"
-        return Call(language, style == "withitn", self._times(wanted), vad=vad, merge_s=merge_s)
+        return Call(
+            language,
+            style == "withitn",
+            self._times(wanted),
+            vad=vad,
+            merge_s=merge_s,
+            ban_emo_unk=bool(wanted.get("ban_emo_unk")),
+        )
+
+    def _hotwords(self, hotword: Any) -> tuple[str, ...]:
+        """Hot words as `hotwords_of` reads them, without those that are too long, of which a warning says so."""
+        words = hotwords_of(hotword)
+        if too_long := [word for word in words if len(word) > LONGEST]:
+            self._arguments.warn(
+                "hotword",
+                f"generate(hotword=…): {too_long[0][:LONGEST]!r}… has more than {LONGEST} characters; "
+                "hot words as long as that are left out.",
+            )
+        return tuple(word for word in words if len(word) <= LONGEST)
 
     def _times(self, wanted: Mapping[str, Any]) -> bool:
         asked = wanted.get("output_timestamp")
@@ -238,18 +277,3 @@ class RecognitionAdapter:
             own = (outputs.embeddings[labels == voice] for voice in range(int(labels.max()) + 1))
             result["spk_embedding_center"] = np.stack([embeddings.mean(0) for embeddings in own])
         return result
-
-
-def _hotwords(hotword: Any) -> tuple[str, ...]:
-    """FunASR's `hotword`: words with blanks between them, or a `.txt` with one, which may have blanks, a line."""
-    if hotword is None:
-        return ()
-    if not isinstance(hotword, str):
-        raise UsageError(f"hotword={hotword!r}: text with a blank between two words is meant, or a .txt file.")
-    if hotword.endswith(".txt"):
-        try:
-            lines = Path(hotword).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"hotword={hotword!r} cannot be read ({error}).") from error
-        return tuple(" ".join(line.split()) for line in lines if line.strip())
-    return tuple(hotword.split())

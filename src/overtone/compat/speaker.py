@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from overtone.audio import Decoder, DecoderPool, Readable, name_of
-from overtone.compat.arguments import validate_arguments
+from overtone.compat.arguments import Arguments
 from overtone.compat.inputs import named, tensor
 from overtone.compat.standalone import StandaloneModel, answers
 from overtone.errors import Code, InputError
@@ -27,8 +27,11 @@ _MIN_FRAMES = 3
 class SpeakerAdapter(StandaloneModel):
     """FunASR's calls for a speaker model."""
 
-    def __init__(self, checkpoint: Checkpoint, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-        validate_arguments(arguments, "AutoModel")
+    def __init__(
+        self, checkpoint: Checkpoint, given: Mapping[str, Any], options: Mapping[str, Any], arguments: Arguments
+    ) -> None:
+        arguments.heeded(given, "AutoModel", checkpoint=checkpoint)
+        self._arguments = arguments
         super().__init__(checkpoint, options)
 
     def generate(
@@ -38,7 +41,7 @@ class SpeakerAdapter(StandaloneModel):
 
         There is no key, as in FunASR. Raises InputError for an input that lasts more than ten minutes.
         """
-        wanted = validate_arguments(arguments, "generate", _KNOWN)
+        wanted = self._arguments.heeded(arguments, "generate", _KNOWN)
         inputs = named(input, wanted.get("key"), wanted.get("fs", SAMPLE_RATE))
         return answers(inputs, self._answer, progress)
 

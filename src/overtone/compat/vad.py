@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from overtone.audio import Decoder, Readable
-from overtone.compat.arguments import validate_arguments
+from overtone.audio.pcm import pcm_float32, sample_array
+from overtone.compat.arguments import Arguments
 from overtone.compat.inputs import named
 from overtone.compat.standalone import StandaloneModel, answers
 from overtone.errors import UsageError
@@ -40,12 +41,9 @@ class VadDefaults:
     Raises UsageError for an option that is not known.
     """
 
-    def __init__(self, checkpoint: Checkpoint, kwargs: Mapping[str, Any]) -> None:
-        known = (*PER_CALL, *_SETTLED)
-        given = {name: value for name, value in kwargs.items() if name not in ("device", "hub")}
-        self._given = {
-            name: value for name, value in validate_arguments(given, "vad_kwargs", known).items() if value is not None
-        }
+    def __init__(self, checkpoint: Checkpoint, kwargs: Mapping[str, Any], arguments: Arguments) -> None:
+        given = arguments.heeded(kwargs, "vad_kwargs", (*PER_CALL, *_SETTLED), checkpoint=checkpoint)
+        self._given = {name: value for name, value in given.items() if value is not None}
         self._checkpoint = checkpoint
         self.options = self.for_call({})
 
@@ -64,8 +62,12 @@ class VadDefaults:
 class VadAdapter(StandaloneModel):
     """FunASR's calls for an FSMN-VAD."""
 
-    def __init__(self, checkpoint: Checkpoint, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-        self._defaults = VadDefaults(checkpoint, validate_arguments(arguments, "AutoModel", (*PER_CALL, *_SETTLED)))
+    def __init__(
+        self, checkpoint: Checkpoint, given: Mapping[str, Any], options: Mapping[str, Any], arguments: Arguments
+    ) -> None:
+        own = arguments.heeded(given, "AutoModel", (*PER_CALL, *_SETTLED), checkpoint=checkpoint)
+        self._defaults = VadDefaults(checkpoint, own, arguments)
+        self._arguments = arguments
         self._vad = FsmnVad(checkpoint)
         super().__init__(checkpoint, options)
 
@@ -80,9 +82,9 @@ class VadAdapter(StandaloneModel):
             if name in arguments:
                 raise UsageError(f"{name} is settled when the model is made: AutoModel({name}={arguments[name]!r}).")
         known = (*PER_CALL, "cache", "fs", "is_final", "is_streaming_input", "key")
-        wanted = validate_arguments(arguments, "generate", known)
+        wanted = self._arguments.heeded(arguments, "generate", known)
         options = self._defaults.for_call(wanted)
-        inputs = named(input, wanted.get("key"), wanted.get("fs", SAMPLE_RATE))
+        inputs = named(input, wanted.get("key"), wanted.get("fs", SAMPLE_RATE), in_parts="cache" in wanted)
 
         def answer(key: str, source: Readable) -> dict[str, Any]:
             return {"key": key, "value": [list(span) for span in self._spans(source, options, wanted)]}
@@ -181,6 +183,9 @@ def samples_at_16k(audio: Audio) -> Samples:
     """Samples of a part of a stream, float32 (samples,). UsageError for another rate, and for several channels."""
     if audio.rate != SAMPLE_RATE:
         raise UsageError(f"fs={audio.rate}: parts of a stream are taken at {SAMPLE_RATE} Hz; resample it before.")
-    if audio.samples.ndim != 1:
-        raise UsageError(f"a part of a stream has the shape (samples,), not {audio.samples.shape}.")
-    return np.asarray(audio.samples, np.float32)
+    samples = sample_array(audio.samples, audio.name)
+    if samples.ndim == 2 and len(samples) == 1:
+        samples = samples[0]
+    if samples.ndim != 1:
+        raise UsageError(f"a part of a stream has the shape (samples,), not {samples.shape}.")
+    return pcm_float32(samples)

@@ -67,7 +67,11 @@ def _means(outputs: Sequence[ModelOutput]) -> npt.NDArray[np.float64]:
 
 def _answers(task: Task, model: Converted, windows: Sequence[Samples]) -> list[ModelOutput]:
     graphs = OpenvinoGraphs(
-        model.folder, task.graphs, precision=model.precision, threads=usable_cpus(), wrap=task.runner
+        model,
+        task.graphs,
+        precision=model.precision,
+        threads=usable_cpus(),
+        wrap=task.runner,
     )
     long_enough = (window for window in windows if len(window) >= task.min_samples)
     answers = [task.answer(graphs.run, Batch((window,), bucket(len(window))))[0] for window in long_enough]

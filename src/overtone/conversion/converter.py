@@ -23,6 +23,7 @@ from overtone.models.converted import Converted
 from overtone.models.family import ROLE_NAMES
 from overtone.models.registry import family_of
 from overtone.system.machine import trim_heap
+from overtone.wording import param
 
 _TEXTS = ("config.yaml", "tokens.txt", "am.mvn", "tokens.json", "seg_dict", "jieba_usr_dict", "*.model")
 """Files that a model reads beside its weights. `configuration.json` stays behind: it may give files another name."""
@@ -34,9 +35,11 @@ def export(checkpoint: Checkpoint, folder: Path, source: str, *, strict: bool) -
     Raises CheckpointError.
     """
     from overtone.conversion.export import exported
+    from overtone.models.layers.inner_width import widen_inner
 
     family = family_of(checkpoint)
     for name, graph in family.build(checkpoint, strict=strict).items():
+        widen_inner(graph)
         save_model(exported(graph), folder / f"{name}.xml")
     _copy(checkpoint.folder, folder, _TEXTS)
     family.write_converted(checkpoint, folder)
@@ -58,7 +61,7 @@ def check_installed(checkpoint: Checkpoint, precision: str) -> None:
     if precision not in family.precisions:
         raise ModelError(
             f"{checkpoint.name}: a model for {ROLE_NAMES[family.role]} runs in float32, which costs little; "
-            f"leave out --precision {precision}."
+            f"leave out {param('precision', precision)}."
         )
     if precision == "int8" and importlib.util.find_spec("nncf") is None:
         raise ModelError(

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from overtone.backends.openvino.compiled_model import openvino
+from overtone.backends.openvino.module import openvino
 from overtone.models.graph import Graph
 
 

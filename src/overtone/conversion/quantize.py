@@ -8,8 +8,9 @@ import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from overtone.backends.openvino.compiled_model import read_model, save_model
+from overtone.backends.openvino.compiled_model import save_model
 from overtone.backends.openvino.graphs import OpenvinoGraphs
+from overtone.backends.openvino.model_file import ModelFile
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.converted import Converted
 from overtone.models.registry import task_of
@@ -24,6 +25,10 @@ _MEMORIES = r".*fsmn_block.*"
 """Convolutions that each see one channel: hardly any work, and OpenVINO (2026.4) cannot run them in 8 bits as NNCF
 writes them, with a range for each channel."""
 
+_NORMS = "MVN"
+"""Layer norms, which are computed in float: what they take needs no 8 bits, and loses by them. Local features of the
+base shape keep a cosine of 0.915 to those in float32 instead of 0.892 (random weights)."""
+
 
 def quantize(checkpoint: Checkpoint, reference: Converted, folder: Path, windows: Sequence[Samples]) -> None:
     """Write `reference`'s models with 8-bit weights and activations into `folder`, over those in float32.
@@ -35,7 +40,13 @@ def quantize(checkpoint: Checkpoint, reference: Converted, folder: Path, windows
         import nncf
 
     task = task_of(checkpoint)
-    graphs = OpenvinoGraphs(reference.folder, task.graphs, precision="fp32", threads=usable_cpus(), wrap=task.runner)
+    graphs = OpenvinoGraphs(
+        reference,
+        task.graphs,
+        precision="fp32",
+        threads=usable_cpus(),
+        wrap=task.runner,
+    )
     given = task.calibration_inputs(graphs.run, windows, _SAMPLES, graphs.runners.__getitem__)
     graphs.close()
     for name, items in given.items():
@@ -43,12 +54,12 @@ def quantize(checkpoint: Checkpoint, reference: Converted, folder: Path, windows
         kind = None if name in task.convolutional else nncf.ModelType.TRANSFORMER
         with _quiet():
             smaller = nncf.quantize(
-                read_model(reference.folder / f"{name}.xml"),
+                ModelFile(reference.folder / f"{name}.xml", reference.checksums).model,
                 nncf.Dataset(list(items)),
                 preset=nncf.QuantizationPreset.MIXED,
                 model_type=kind,
                 subset_size=len(items),
-                ignored_scope=nncf.IgnoredScope(patterns=[_MEMORIES], validate=False),
+                ignored_scope=nncf.IgnoredScope(patterns=[_MEMORIES], types=[_NORMS], validate=False),
             )
         save_model(smaller, folder / f"{name}.xml")
 

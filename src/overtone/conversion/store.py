@@ -14,41 +14,47 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from overtone.batching.weights_budget import LoadingBudget, check_conversion, conversion_advice
 from overtone.conversion import converter
-from overtone.errors import CheckpointError, Code, ModelError, UsageError
+from overtone.errors import BudgetError, CheckpointError, Code, ModelError, OutOfMemory, UsageError
 from overtone.models import converted as on_disk
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.converted import FORMAT, Converted
+from overtone.models.file_digests import sha256
 from overtone.models.registry import family_of
 from overtone.options import loading
 from overtone.system import subprocess_call
-from overtone.system.files import replace_atomically, sha256_file
+from overtone.system.machine import rss_bytes
+from overtone.wording import param
 
 _LOG = logging.getLogger("overtone")
 
 
-def converted(checkpoint: Checkpoint, precision: str | None, *, strict: bool = True) -> Converted:
+def converted(
+    checkpoint: Checkpoint, precision: str | None, *, strict: bool = True, budget: LoadingBudget | None = None
+) -> Converted:
     """The checkpoint as a model that runs in this precision: its own folder's, one kept from before, or made now.
 
-    precision: None takes that of the checkpoint's folder, else float32.
+    precision: None takes that of the checkpoint's folder, else float32. budget: of this process and the one that
+    converts, together; None is no limit.
 
     Raises CheckpointError for a folder that was converted to another precision and holds no published weights, and
-    ModelError where what conversion needs is not installed.
+    ModelError where what conversion needs is not installed, and BudgetError where the budget does not hold it.
     """
     own = on_disk.read(checkpoint.folder, checkpoint.name)
     if own is not None and (precision is None or own.runs(precision)):
         return own
     if own is not None and own.precision != "fp32" and not checkpoint.published:
         raise CheckpointError(
-            f"{checkpoint.name}: was converted to {own.precision}; pass --precision {own.precision}, or give the "
-            "published checkpoint."
+            f"{checkpoint.name}: was converted to {own.precision}; pass {param('precision', own.precision)}, or give "
+            "the published checkpoint."
         )
     kept = "int8" if precision == "int8" else "fp32"
     folder = loading.cache_folder() / "converted" / f"{_fingerprint(checkpoint, own, strict)}-{FORMAT}-{kept}"
     if (found := _kept(folder, checkpoint)) is not None:
         return found
     converter.check_installed(checkpoint, kept)
-    reference = None if kept == "fp32" else converted(checkpoint, "fp32", strict=strict)
+    reference = None if kept == "fp32" else converted(checkpoint, "fp32", strict=strict, budget=budget)
     from filelock import FileLock
 
     try:
@@ -59,13 +65,19 @@ def converted(checkpoint: Checkpoint, precision: str | None, *, strict: bool = T
                 # Under the lock these are nobody's: one that is broken, and what a killed process had begun.
                 for left in (folder, *folder.parent.glob(_part(folder) + "*")):
                     shutil.rmtree(left, ignore_errors=True)
+                weights = checkpoint.weight_bytes
+                if budget is not None:
+                    held = rss_bytes() + budget.beside_bytes
+                    check_conversion(checkpoint.name, weights, kept, held_bytes=held, budget_bytes=budget.limit_bytes)
                 _LOG.warning("%s: converting it to %s, once; kept in %s", checkpoint.name, kept, folder)
                 with _whole(folder) as part:
                     if reference is None:
                         export = partial(converter.export, strict=strict)
-                        _in_child(export, checkpoint, part, sha256(checkpoint.weights))
+                        work = partial(_in_child, export, checkpoint, part, sha256(checkpoint.weights))
                     else:
-                        _in_child(converter.to_precision, checkpoint, reference, part, kept)
+                        work = partial(_in_child, converter.to_precision, checkpoint, reference, part, kept)
+                    with _budget_errors(checkpoint.name, weights, kept):
+                        work(budget=budget)
                 found = on_disk.read(folder, checkpoint.name)
     except OSError as error:
         raise ModelError(
@@ -74,6 +86,28 @@ def converted(checkpoint: Checkpoint, precision: str | None, *, strict: bool = T
         ) from error
     assert found is not None
     return found
+
+
+def discard_damaged(found: Converted, checkpoint: Checkpoint) -> bool:
+    """Delete a converted model that is kept in the cache folder where a file of it is not as it was made.
+
+    True where another try may do: it was deleted, or another process has meanwhile made it again. False for a model
+    that is kept elsewhere.
+    """
+    from filelock import FileLock
+
+    folder = found.folder
+    if folder == checkpoint.folder or folder.parent != loading.cache_folder() / "converted":
+        return False
+    with suppress(OSError):  # of a cache folder that cannot be written
+        with FileLock(f"{folder}.lock"):
+            try:
+                on_disk.verify(found, found.files, checkpoint.name)
+            except CheckpointError:
+                _LOG.warning("%s: what was kept of it in %s is damaged, and is made again", checkpoint.name, folder)
+                shutil.rmtree(folder)
+        return True
+    return False
 
 
 def convert(
@@ -104,15 +138,30 @@ def convert(
     return made
 
 
-def _in_child(work: Callable[..., None], checkpoint: Checkpoint, *arguments: Any) -> None:
+def _in_child(
+    work: Callable[..., None], checkpoint: Checkpoint, *arguments: Any, budget: LoadingBudget | None = None
+) -> None:
+    allowed = None if budget is None else lambda: budget.limit_bytes - budget.beside_bytes - rss_bytes()
     try:
-        subprocess_call.run(work, checkpoint, *arguments)
+        subprocess_call.run(work, checkpoint, *arguments, allowed_bytes=allowed)
     except ModelError as error:
         if error.code != Code.PROCESS_DIED:
             raise
         raise ModelError(
             f"{checkpoint.name}: could not be converted ({error}); free memory, or convert it on a larger machine "
             "(`overtone models convert`) and copy the folder here."
+        ) from None
+
+
+@contextmanager
+def _budget_errors(name: str, weight_bytes: int, precision: str) -> Iterator[None]:
+    """BudgetError where a conversion was ended because it took more than was expected."""
+    try:
+        yield
+    except OutOfMemory as error:
+        raise BudgetError(
+            f"{name}: its conversion to {precision} was ended, to stay within the budget: {error}; "
+            f"{conversion_advice(2 * weight_bytes, rss_bytes(), precision)}"
         ) from None
 
 
@@ -154,21 +203,8 @@ def _fingerprint(checkpoint: Checkpoint, own: Converted | None, strict: bool) ->
         said = json.dumps(checkpoint.config, sort_keys=True, default=str)
     except (TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{checkpoint.name}: config.yaml is no plain mapping of names to values.") from error
-    whole = (weights, said, family_of(checkpoint).labels(checkpoint), strict)
+    family = family_of(checkpoint)
+    whole: tuple[object, ...] = (weights, said, family.labels(checkpoint), strict)
+    if family.graphs_version:
+        whole = (*whole, family.graphs_version)
     return hashlib.sha256(repr(whole).encode()).hexdigest()[:24]
-
-
-def sha256(path: Path) -> str:
-    """sha256 of a file, remembered by its place, size and time: reading a large one takes longer than loading it."""
-    stat = path.stat()
-    mark = repr((str(path.resolve()), stat.st_size, stat.st_mtime_ns, stat.st_ino))
-    memo = loading.cache_folder() / "hashes" / hashlib.sha256(mark.encode()).hexdigest()[:24]
-    with suppress(OSError, UnicodeDecodeError):
-        if len(known := memo.read_text(encoding="ascii").strip()) == 64:
-            return known
-    digest = sha256_file(path)
-    with suppress(OSError):
-        memo.parent.mkdir(parents=True, exist_ok=True)
-        with replace_atomically(memo) as file:
-            file.write(digest.encode())
-    return digest

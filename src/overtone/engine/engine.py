@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
+from overtone.batching.flow import Flow
 from overtone.batching.memory_plan import Plan
 from overtone.batching.queue import SegmentQueue
 from overtone.engine.stats import EngineStats
@@ -79,16 +80,24 @@ class Engine:
         """True if the calling thread is a worker's."""
         return any(worker.on_worker_thread for worker in self._workers)
 
-    def submit(self, samples: Samples, *, decode_params: Hashable = None, background: bool = False) -> Future[Any]:
+    def submit(
+        self,
+        samples: Samples,
+        *,
+        decode_params: Hashable = None,
+        background: bool = False,
+        flow: Flow | None = None,
+    ) -> Future[Any]:
         """Queue one segment's samples, float32 (samples,), 16 kHz. Blocks while audio in flight is at its bound.
 
         decode_params: parameters for the model; a batch has one set. background: run it behind everything else; see
-        `overtone.batching.fairness.BackgroundShare`.
+        `overtone.batching.fairness.BackgroundShare`. flow: the request that it is of, which takes turns with
+        others; None for one that has no other segment.
         The future fails with BudgetError if the segment alone cannot be held, and with UsageError once the engine
         is closed. A future cancelled in time costs nothing.
         """
         began = self.profiler.begin()
-        future = self._queue.put(samples, decode_params, background=background)
+        future = self._queue.put(samples, decode_params, background=background, flow=flow)
         self.profiler.end("wait", began)
         return future
 

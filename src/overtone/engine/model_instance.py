@@ -11,7 +11,7 @@ from overtone.models.task import Task
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelInstance:
-    """A model with the engine that runs it on its devices. folder: of its checkpoint."""
+    """A model with the engine that runs it on its devices. name: in results. folder: of its checkpoint."""
 
     name: str
     folder: Path

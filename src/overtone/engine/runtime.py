@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
+from importlib import import_module
 from typing import TypeVar
 
-from overtone.audio.decoder_limits import limits_for
+from overtone.audio.decoder_limits import PROCESS_BYTES, limits_for
 from overtone.audio.decoder_pool import DecoderPool, DecoderPools
+from overtone.audio.packet_decoder import PacketDecoder
 from overtone.batching.memory_plan import Plan
-from overtone.batching.policy import longest_segment
 from overtone.batching.queue import SegmentQueue
 from overtone.engine.device_model import DeviceModel, device_budget
 from overtone.engine.engine import Engine
 from overtone.engine.model_instance import ModelInstance
 from overtone.engine.worker import Worker
+from overtone.errors import BudgetError
 from overtone.models import checkpoints
 from overtone.models.family import Role
 from overtone.models.registry import check_role
 from overtone.options.emotion import Options
 from overtone.system.devices import resolve_devices
 from overtone.system.machine import held_bytes, usable_cpus
+from overtone.system.process_guard import ProcessGuard
 from overtone.system.profiler import NULL_PROFILER, Profiler
 from overtone.system.semaphore import FifoSemaphore
 
@@ -38,12 +41,20 @@ class ReservedCapacity:
 
     background, live: sources cut at the same time, of background jobs and of live speech. resident_bytes: of what else
     the process will hold, such as a cache. probes: headers read at the same time, beside the sources that are decoded.
+    short: of the places where sources are decoded, those that only short ones may take while the others are taken; with
+    any, a part of the audio in flight is kept for requests that have none there, too (`NEWCOMERS_SHARE`).
     """
 
     background: int = 0
     live: int = 0
     resident_bytes: int = 0
     probes: int = 0
+    short: int = 0
+
+    @property
+    def serves(self) -> bool:
+        """True for a service, whose first answer is not to wait for what the next ones need not."""
+        return self.background > 0 or self.live > 0 or self.probes > 0
 
 
 NO_RESERVE = ReservedCapacity()
@@ -60,6 +71,7 @@ class Runtime:
     decoders: int
     reserve: ReservedCapacity = NO_RESERVE
     decoder_pools: DecoderPools | None = None
+    guard: ProcessGuard = field(default_factory=ProcessGuard)
 
     @property
     def model(self) -> ModelInstance:
@@ -78,8 +90,8 @@ class Runtime:
 
     @property
     def max_segment_samples(self) -> int:
-        """Samples of the longest segment that cutting gives: a cap on batches is a cap on segments."""
-        return longest_segment(self.options.longest_s, self.options.batch_size_s)
+        """Samples of the longest segment that cutting gives."""
+        return self.options.longest_samples
 
     @property
     def held_bytes(self) -> int:
@@ -91,6 +103,11 @@ class Runtime:
         pools = self.decoder_pools
         return None if pools is None else pools.background if background else pools.foreground
 
+    @property
+    def packet_decoder(self) -> PacketDecoder | None:
+        """The process that decodes packets of live streams; None where this one does."""
+        return None if self.decoder_pools is None else self.decoder_pools.packets
+
     def for_role(self, role: Role, options: Options) -> Runtime:
         """One of the other models as the main one, for a separate pipeline; closing that leaves this one running.
 
@@ -98,8 +115,20 @@ class Runtime:
         """
         return replace(self, options=options, role=role, models={role: self.models[role]})
 
+    def renamed(self, names: Mapping[Role, str]) -> Runtime:
+        """The same running models, some of them called otherwise."""
+        models = {
+            role: replace(model, name=names[role]) if role in names else model for role, model in self.models.items()
+        }
+        return replace(self, models=models)
+
     def close(self, *, drain: bool = True) -> None:
-        """Finish the queue (without `drain`: drop it), free every model and end the processes that decode."""
+        """Finish the queue (without `drain`: drop it), free every model and end the processes that decode.
+
+        Does nothing in a fork, whose copies the threads and processes of the first process have no part in.
+        """
+        if self.guard.forked:
+            return
         if self.decoder_pools is not None:
             self.decoder_pools.close()
         engines = [model.engine for model in self.models.values()]
@@ -111,9 +140,11 @@ class Runtime:
                 engine.join()
 
 
-def decoder_count(options: Options) -> int:
-    """Sources decoded at once. Files that run whole are held whole, so one at a time."""
-    return 1 if options.whole else options.decoders or min(_MOST_DECODERS, usable_cpus())
+def decoder_count(options: Options, reserve: ReservedCapacity = NO_RESERVE) -> int:
+    """Sources decoded at once; at least one beside those places that are for short ones. Files that run whole are held
+    whole, so one at a time."""
+    wanted = 1 if options.whole else options.decoders or min(_MOST_DECODERS, usable_cpus())
+    return max(wanted, 1 + reserve.short)
 
 
 def decoder_pools(options: Options, reserve: ReservedCapacity) -> DecoderPools | None:
@@ -121,7 +152,13 @@ def decoder_pools(options: Options, reserve: ReservedCapacity) -> DecoderPools |
     if options.decode == "threads":
         return None
     limits = limits_for(options.memory_bytes)
-    return DecoderPools(decoder_count(options), reserve.probes, background=reserve.background > 0, limits=limits)
+    return DecoderPools(
+        decoder_count(options, reserve),
+        reserve.probes,
+        background=reserve.background > 0,
+        live=reserve.live > 0,
+        limits=limits,
+    )
 
 
 def single_decoder(options: Options) -> DecoderPool | None:
@@ -145,21 +182,26 @@ def start(
     Raises the errors of finding and loading a model, DeviceError, and BudgetError if the budget cannot hold it: before
     the weights are read where they alone are too many, and with the measured numbers after.
     """
+    if options.decode == "threads":
+        import_module("av")  # FFmpeg is resident before the budget is shared out
     wanted = {role: options, **(more or {})}
     threads = options.threads or usable_cpus()
     with ExitStack() as undo:
         if (pools := decoder_pools(options, reserve)) is not None:
             undo.callback(pools.close)
             pools.start()  # while the model loads
-            reserve = replace(reserve, resident_bytes=reserve.resident_bytes + pools.planned_bytes)
         # PyTorch keeps a number of threads for each thread; this one is nobody's.
-        instances = _in_thread(lambda: _load_models(wanted, threads, reserve, profiler))
+        instances = _in_thread(lambda: _load_models(wanted, threads, reserve, profiler, pools))
         undo.pop_all()
-    return Runtime(options, role, instances, threads, decoder_count(options), reserve, pools)
+    return Runtime(options, role, instances, threads, decoder_count(options, reserve), reserve, pools)
 
 
 def _load_models(
-    wanted: Mapping[Role, Options], threads: int, reserve: ReservedCapacity, profiler: Profiler
+    wanted: Mapping[Role, Options],
+    threads: int,
+    reserve: ReservedCapacity,
+    profiler: Profiler,
+    pools: DecoderPools | None,
 ) -> dict[Role, ModelInstance]:
     """Every model on every device asked for; if one cannot be started, none is."""
     budgets: dict[str, int] = {}
@@ -170,32 +212,82 @@ def _load_models(
             check_role(checkpoint, role)
             for device in resolve_devices(options.device):
                 budgets.setdefault(device, device_budget(options, device))
-                model = DeviceModel(options.replace(device=device), checkpoint, threads, budgets[device])
+                beside = PROCESS_BYTES if pools is not None and device == "cpu" else 0
+                model = DeviceModel(
+                    options.replace(device=device),
+                    checkpoint,
+                    threads,
+                    budgets[device],
+                    beside,
+                    warm_up=reserve.serves,
+                )
                 undo.callback(model.close)
                 device_models.setdefault(role, []).append(model)
         # Planned once all are loaded: what one of them holds, another cannot have.
         everything = [model for its in device_models.values() for model in its]
-        plans = {model: _plan(model, everything, reserve) for model in everything}
+        plans = _plans(everything, reserve, pools)
         undo.pop_all()
     locks = {device: FifoSemaphore(1) for device in budgets}
     instances: dict[Role, ModelInstance] = {}
     for role, its in device_models.items():
-        queue = SegmentQueue()
+        queue = SegmentQueue(shared=reserve.short > 0)
         workers = [
-            Worker(model.backend, plans[model], queue, profiler=profiler, device_lock=locks[model.device])
+            Worker(
+                model.backend,
+                plans[model],
+                queue,
+                profiler=profiler,
+                device_lock=locks[model.device],
+                cold=model.cold,
+            )
             for model in its
         ]
-        checkpoint = its[0].checkpoint
-        engine = Engine(workers, queue)
-        instances[role] = ModelInstance(checkpoint.name, checkpoint.folder, its[0].backend.task, engine)
+        name, engine = checkpoints.name_of(wanted[role].model), Engine(workers, queue)
+        instances[role] = ModelInstance(name, its[0].checkpoint.folder, its[0].backend.task, engine)
     return instances
 
 
-def _plan(model: DeviceModel, everything: Sequence[DeviceModel], reserve: ReservedCapacity) -> Plan:
-    producers = decoder_count(model.options) + reserve.background + reserve.live
+def _plans(
+    everything: Sequence[DeviceModel], reserve: ReservedCapacity, pools: DecoderPools | None
+) -> dict[DeviceModel, Plan]:
+    """A plan for each model. BudgetError of the one that needs most, so that its number does for all.
+
+    Models that have not run yet are run first, unless there is room for their weights twice beside the largest batch:
+    as they are in files, and packed.
+    """
+    if cold := [model for model in everything if model.cold]:
+        unpacked_bytes = sum(model.checkpoint.weight_bytes for model in cold)
+        with suppress(BudgetError):
+            plans = {model: _plan(model, everything, reserve, pools) for model in everything}
+            if all(plan.budget_bytes - plan.planned_bytes >= unpacked_bytes for plan in plans.values()):
+                return plans
+        for model in cold:
+            model.warm_up()
+    plans, refusals = {}, []
+    for model in everything:
+        try:
+            plans[model] = _plan(model, everything, reserve, pools)
+        except BudgetError as error:
+            refusals.append(error)
+    if refusals:
+        raise max(refusals, key=lambda error: error.enough_bytes)
+    return plans
+
+
+def _plan(
+    model: DeviceModel, everything: Sequence[DeviceModel], reserve: ReservedCapacity, pools: DecoderPools | None
+) -> Plan:
+    producers = decoder_count(model.options, reserve) + reserve.background + reserve.live
     others = (other for other in everything if other is not model and other.device == model.device)
+    beside = sum(other.in_flight_audio_bytes(producers) + other.unpacked_bytes for other in others)
+    held_bytes = reserve.resident_bytes + beside
+    if pools is None:
+        return model.plan(producers, held_bytes)
+    decoding_bytes = pools.planned_bytes()
     return model.plan(
-        producers, reserve.resident_bytes + sum(other.in_flight_audio_bytes(producers) for other in others)
+        producers,
+        held_bytes + decoding_bytes,
+        growth=lambda budget: pools.planned_bytes(limits_for(budget)) - decoding_bytes,
     )
 
 

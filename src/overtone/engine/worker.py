@@ -16,7 +16,7 @@ from overtone.backends.base import Backend
 from overtone.batching.cost_model import Shape
 from overtone.batching.fairness import PREEMPT_AFTER_S
 from overtone.batching.memory_budget import MemoryBudget
-from overtone.batching.memory_plan import SAFETY_MARGIN_BYTES, Plan, suggest_budget
+from overtone.batching.memory_plan import SAFETY_MARGIN_BYTES, Plan
 from overtone.batching.policy import BatchLimits, bucket, shape_of
 from overtone.batching.queue import QueueItem, SegmentQueue
 from overtone.engine.stats import EngineStats
@@ -26,6 +26,7 @@ from overtone.system.memory import format_size
 from overtone.system.profiler import NULL_PROFILER, Profiler
 from overtone.system.semaphore import FifoSemaphore
 from overtone.types import SAMPLE_RATE, Batch
+from overtone.wording import param
 
 _REGAINED = 1.02
 """Factor by which the ceiling that running out of memory left rises with every batch that fits: to twice as much in
@@ -39,7 +40,8 @@ class Worker:
     """The loop of one device: its thread takes batches from the queue, runs them, and halves what memory refuses.
 
     queue: shared by the workers of all devices. device_lock: lets in one; workers of other models on this device share
-    it. The plan bounds audio in flight and the activations of a batch.
+    it. The plan bounds audio in flight and the activations of a batch. cold: the model has not run yet, and its first
+    batch takes memory that stays, for packed weights.
     """
 
     def __init__(
@@ -50,7 +52,9 @@ class Worker:
         *,
         profiler: Profiler = NULL_PROFILER,
         device_lock: FifoSemaphore | None = None,
+        cold: bool = False,
     ) -> None:
+        self._cold = cold
         self._device_lock = FifoSemaphore(1) if device_lock is None else device_lock
         self._backend = backend
         self._plan = plan
@@ -165,10 +169,11 @@ class Worker:
             used, peak = self._backend.memory.allocated(), self._backend.memory.peak()
             with self._run_background(items, started, shape):
                 outputs = self._backend.run(batch)
-            if (reached := self._backend.memory.peak()) > peak:
+            if (reached := self._backend.memory.peak()) > peak and not self._cold:
                 # A new peak is this batch's own, and tells what it took: the one measurement that costs nothing.
                 self._cost = self._cost.with_margin(shape, reached - used)
                 self.profiler.record_allocation("run", reached - used)
+            self._cold = False
         except OutOfMemory as refusal:
             self.profiler.end("run", started, shape)
             self._halve(items, shape, refusal, notes)
@@ -227,11 +232,10 @@ class Worker:
                 # It fits if what is kept is used again, which it may not be: its pieces can be of other sizes.
                 self._backend.memory.trim()
             return
-        budget = self._plan.budget_bytes
         raise BudgetError(
             f"a segment of {shape.seconds:.1f} s needs {format_size(need)}, {format_size(short)} more than is left "
-            f"of {format_size(budget)}; give {suggest_budget(budget, short)}, or cut shorter with "
-            "--max-segment (or --window)."
+            f"of {format_size(self._plan.budget_bytes)}; give {self._plan.suggest_budget(short)}, or cut shorter with "
+            f"{param('max_segment')} (or {param('window')})."
         )
 
     def _halve(self, items: Sequence[QueueItem], shape: Shape, refusal: OutOfMemory, notes: tuple[str, ...]) -> None:
@@ -239,7 +243,7 @@ class Worker:
         if len(items) == 1:
             error: OvertoneError = BudgetError(
                 f"out of memory on {self._backend.device} with a single segment of {shape.seconds:.1f} s ({refusal}); "
-                "cut shorter with --max-segment (or --window), or take a smaller model."
+                f"cut shorter with {param('max_segment')} (or {param('window')}), or take a smaller model."
             )
             items[0].future.set_exception(error)
             return

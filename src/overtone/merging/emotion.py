@@ -1,21 +1,22 @@
 """Pools the outputs of a source's segments, which come in any order, into its emotion.
 
-Pooling composes: every output carries the sum of its frames and their count, so the mean over a file is exact
-however it was cut, and the file's score is the head applied to that mean.
+The verdict is of the segments' scores (`verdict.py`). Beside it the frames are pooled, which composes: every output
+carries the sum of its frames and their count, so the mean over a file is exact however it was cut.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from overtone.merging.timeline import Timeline, top_label
+from overtone.merging.verdict import Verdict, make_verdict
 from overtone.models.classifier import Head
-from overtone.results import SILENCE, FrameResult, SegmentResult
+from overtone.results import SILENCE, Emotion, FrameResult, SegmentResult
 from overtone.system.spooled_array import SpooledArray
 from overtone.types import SAMPLE_RATE, EmotionOutput, Segment, Span
 
@@ -24,9 +25,8 @@ from overtone.types import SAMPLE_RATE, EmotionOutput, Segment, Span
 class PooledEmotion:
     """The emotion of one source, over all of its segments; fields as in `EmotionResult`."""
 
-    label: str | None
-    score: float | None
-    scores: Mapping[str, float] | None
+    verdict: Verdict
+    pooled: Emotion | None
     segments: Sequence[SegmentResult]
     embedding: npt.NDArray[np.float32] | None
     frames: FrameResult | None
@@ -64,14 +64,14 @@ class EmotionAggregator:
             self._waiting[segment.index] = (segment.span, _NOTHING)
             self._spool()
 
-    def add(self, index: int, span: Span, output: EmotionOutput) -> None:
+    def add(self, segment: Segment, output: EmotionOutput) -> None:
         """Add the model's output for a segment."""
         scores = self._scores(output.total / output.count)
         with self._lock:
-            self._timeline.put(index, span, scores)
+            self._timeline.put(segment.index, segment.span, scores, segment.speech)
             self._count += output.count
             self._total += output.total
-            self._waiting[index] = (span, output)
+            self._waiting[segment.index] = (segment.span, output)
             self._spool()
 
     def _spool(self) -> None:
@@ -93,10 +93,18 @@ class EmotionAggregator:
         """The answer, once every segment has been added."""
         with self._lock:
             if not self._count:
-                return PooledEmotion(SILENCE, None, None, self._timeline, None, self._frames)
+                return PooledEmotion(_SILENT, None, self._timeline, None, self._frames)
             mean = self._total / self._count
             label, score, scores = top_label(self._labels, self._scores(mean))
-            return PooledEmotion(label, score, scores, self._timeline, mean.astype(np.float32), self._frames)
+            return PooledEmotion(
+                make_verdict(self._timeline),
+                None if label is None else Emotion(label, score, scores),
+                self._timeline,
+                mean.astype(np.float32),
+                self._frames,
+            )
 
 
 _NOTHING = EmotionOutput(0, np.zeros(0))
+
+_SILENT = Verdict(SILENCE, None, None, None)

@@ -46,16 +46,16 @@ class TranscriptAggregator:
             if self._emotions is not None:
                 self._emotions.add_silence(segment.index)
 
-    def add(self, index: int, span: Span, answer: TokenOutput | SpeakerEmbeddings | EmotionOutput) -> None:
+    def add(self, segment: Segment, answer: TokenOutput | SpeakerEmbeddings | EmotionOutput) -> None:
         """Add a model's output for a segment."""
         with self._lock:
             if isinstance(answer, TokenOutput):
                 if len(answer.tokens):
-                    self._recognized[index] = RecognizedSegment(span, answer)
+                    self._recognized[segment.index] = RecognizedSegment(segment.span, answer)
             elif isinstance(answer, SpeakerEmbeddings):
-                self._voices[index] = span, answer
+                self._voices[segment.index] = segment.span, answer
             elif self._emotions is not None:
-                self._emotions.add(index, span, answer)
+                self._emotions.add(segment.index, segment.span, answer)
 
     def finish(self) -> SegmentOutputs:
         """All outputs, once every one has been added."""

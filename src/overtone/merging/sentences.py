@@ -1,4 +1,4 @@
-"""Sentences among words: where each begins and ends, and the sentences themselves, made when they are looked at."""
+"""The sentences of a source, made when they are looked at."""
 
 from __future__ import annotations
 
@@ -10,54 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.merging.punctuation.writer import Writer
+from overtone.merging.sentence_breaks import MARKS, Ranges
 from overtone.merging.words import WordTable
+from overtone.models.ct_transformer.config import QUESTION, STOP
 from overtone.models.sense_voice.tags import RichTags, parse_tags
 from overtone.results import Emotion, Sentence
-
-ENDS = "。？！"
-"""Marks that a sentence ends with."""
-
-_LATIN_ENDS = ".?!"
-"""Marks that a sentence ends with if a blank follows; between two of `3.5` and of `U.S.` none does."""
-
-MARKS = ("", "，", "。", "？", "、", "！")
-"""Marks that a word can be followed by; an array of marks holds places in this."""
-
-Ranges = npt.NDArray[np.int32]
-"""First and last word of each sentence, half-open, int32 (sentences, 2)."""
-
-
-def by_pause(table: WordTable) -> Ranges:
-    """Sentences by pause: the words between two pauses are one."""
-    starts = np.flatnonzero(np.diff(table.segment, prepend=-1))
-    return _ranges(starts, len(table))
-
-
-def split_by_own_punctuation(table: WordTable) -> Ranges:
-    """Sentences by the recognizer's punctuation: one ends with a word that is a mark of its end, and before a pause."""
-    ended = [_ends(table, place, text) for place, text in enumerate(table.texts(0, len(table)))]
-    after_mark = np.flatnonzero(ended) + 1
-    starts = np.union1d(np.flatnonzero(np.diff(table.segment, prepend=-1)), after_mark[after_mark < len(table)])
-    return _ranges(starts, len(table))
-
-
-def _ends(table: WordTable, place: int, text: str) -> bool:
-    if text[-1:] not in _LATIN_ENDS:
-        return text[-1:] in ENDS
-    return place + 1 == len(table) or " " in table.text(place, place + 2)
-
-
-def split_by_punctuation(marks: npt.NDArray[np.uint8]) -> Ranges:
-    """Sentences by restored punctuation: one ends with a word that a mark of its end follows. marks: uint8 (words,)."""
-    ended = np.isin(marks, [place for place, mark in enumerate(MARKS) if mark and mark in ENDS])
-    after = np.flatnonzero(ended) + 1
-    return _ranges(np.union1d([0], after[after < len(marks)]), len(marks))
-
-
-def _ranges(starts: npt.NDArray[np.intp], words: int) -> Ranges:
-    if not words:
-        return np.zeros((0, 2), np.int32)
-    return np.stack([starts, np.append(starts[1:], words)], axis=1).astype(np.int32)
 
 
 def numbered(marks: Iterable[str]) -> npt.NDArray[np.uint8]:
@@ -70,21 +27,26 @@ def numbered(marks: Iterable[str]) -> npt.NDArray[np.uint8]:
 class SentenceAnnotations:
     """Annotations of the sentences beside their words; None without a model for them.
 
-    marks: after each word, uint8 (words,). speakers: int32 (sentences,), -1 for none. scores: of emotions, float32
-    (sentences, classes), NaN for none, and their `labels`.
+    marks: after each word, uint8 (words,). speakers: int32 (sentences,), and `word_speakers`, int32 (words,). scores:
+    of emotions, float32 (sentences, classes), NaN for none, and their `labels`.
     """
 
     marks: npt.NDArray[np.uint8] | None = None
     speakers: npt.NDArray[np.int32] | None = None
+    word_speakers: npt.NDArray[np.int32] | None = None
     scores: npt.NDArray[np.float32] | None = None
     labels: tuple[str, ...] = ()
 
 
 class Sentences(Sequence[Sentence]):
-    """The sentences of a source, in order of time."""
+    """The sentences of a source, in order of time. A pickle or a copy is a tuple of them."""
 
     def __init__(self, table: WordTable, ranges: Ranges, annotations: SentenceAnnotations) -> None:
         self._table, self._ranges, self._annotations = table, ranges, annotations
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # The words alone are a small part of it; with them would go all of the model's vocabulary.
+        return tuple, (list(self),)
 
     def __len__(self) -> int:
         return len(self._ranges)
@@ -108,7 +70,7 @@ class Sentences(Sequence[Sentence]):
             begin / 1000,
             end / 1000,
             self.text(index),
-            table.words(first, stop),
+            table.words(first, stop, self._word_speakers(first, stop)),
             self._speaker(index),
             self._emotion(index, tags),
             tags.language,
@@ -121,12 +83,20 @@ class Sentences(Sequence[Sentence]):
         first, stop = self._ranges[index].tolist()
         if self._annotations.marks is None:
             return self._table.text(first, stop)
-        marks = [MARKS[mark] for mark in self._annotations.marks[first:stop].tolist()]
-        return Writer().write(list(self._table.texts(first, stop)), marks, opens=True).strip()
+        before, *marks = [MARKS[mark] for mark in self._annotations.marks[max(first - 1, 0) : stop].tolist()]
+        if first == 0:
+            before, marks = STOP, [before, *marks]
+        # After a pause alone, or another voice, the text goes on without a capital.
+        opens = before in (STOP, QUESTION)
+        return Writer().write(list(self._table.texts(first, stop)), marks, opens=opens).strip()
 
     def _speaker(self, index: int) -> int | None:
         speakers = self._annotations.speakers
-        return None if speakers is None or speakers[index] < 0 else int(speakers[index])
+        return None if speakers is None else int(speakers[index])
+
+    def _word_speakers(self, first: int, stop: int) -> list[int] | None:
+        speakers = self._annotations.word_speakers
+        return None if speakers is None else speakers[first:stop].tolist()
 
     def _emotion(self, index: int, tags: RichTags) -> Emotion | None:
         if self._annotations.scores is None:

@@ -12,18 +12,20 @@ import numpy.typing as npt
 
 from overtone.merging.punctuation.restoration import Punctuator
 from overtone.merging.segment_outputs import SegmentOutputs
-from overtone.merging.sentences import (
+from overtone.merging.sentence_breaks import (
+    Breaks,
     Ranges,
-    SentenceAnnotations,
-    Sentences,
-    by_pause,
-    joined,
-    numbered,
-    split_by_own_punctuation,
-    split_by_punctuation,
+    breaks_after_marks,
+    breaks_after_own_marks,
+    breaks_at_pauses,
+    breaks_at_segments,
+    breaks_at_turns,
+    ranges_of,
 )
+from overtone.merging.sentences import SentenceAnnotations, Sentences, joined, numbered
 from overtone.merging.speakers.clustering import renumbered
-from overtone.merging.speakers.diarization import diarize, speakers_of
+from overtone.merging.speakers.diarization import diarize
+from overtone.merging.speakers.word_speakers import Speakers, only_speakers, speakers_of_sentences, speakers_of_words
 from overtone.merging.words import WordTable
 from overtone.models.sense_voice.tags import parse_tags
 from overtone.models.task import Vocabulary
@@ -46,13 +48,24 @@ class BuiltTranscript:
 
 
 class TranscriptBuilder:
-    """Builds transcripts. has_punctuation: the recognizer writes it. speakers: their number, if it is known."""
+    """Builds transcripts.
+
+    has_punctuation: the recognizer writes it. speakers: their number, if it is known. sentence_pause_s: seconds of a
+    pause that ends a sentence.
+    """
 
     def __init__(
-        self, vocabulary: Vocabulary, punctuator: Punctuator | None, *, has_punctuation: bool, speakers: int | None
+        self,
+        vocabulary: Vocabulary,
+        punctuator: Punctuator | None,
+        *,
+        has_punctuation: bool,
+        speakers: int | None,
+        sentence_pause_s: float,
     ) -> None:
         self._vocabulary, self._punctuator = vocabulary, punctuator
         self._has_punctuation, self._speakers = has_punctuation, speakers
+        self._pause_ms = round(sentence_pause_s * 1000)
 
     def build(self, outputs: SegmentOutputs) -> BuiltTranscript:
         """Build the transcript of one source. ModelError where a model gave values that are no numbers."""
@@ -60,41 +73,53 @@ class TranscriptBuilder:
         marks = None
         if self._punctuator is not None:
             text, marks = _punctuated(table, self._punctuator)
-            ranges = split_by_punctuation(marks)
+            breaks = breaks_after_marks(marks)
         else:
-            pauses = by_pause(table)
-            text = joined(table.text(*pair) for pair in pauses.tolist())
-            ranges = split_by_own_punctuation(table) if self._has_punctuation else pauses
-        spans_ms = np.array([table.span_ms(*pair) for pair in ranges.tolist()], np.int32).reshape(-1, 2)
-        speakers = self._speakers_of(outputs, spans_ms)
+            breaks = breaks_at_segments(table)
+            text = joined(table.text(*pair) for pair in ranges_of(breaks).tolist())
+            if self._has_punctuation:
+                breaks = breaks | breaks_after_own_marks(table)
+        breaks = breaks | breaks_at_pauses(table, self._pause_ms)
+        ranges, speakers, word_speakers = self._voices(outputs, table, breaks)
         emotions = outputs.emotions
+        spans_ms = np.array([table.span_ms(*pair) for pair in ranges.tolist()], np.int32).reshape(-1, 2)
         annotations = SentenceAnnotations(
             marks,
             speakers,
+            word_speakers,
             None if emotions is None else emotions.scores(spans_ms),
             () if emotions is None else emotions.labels,
         )
         sentences = Sentences(table, ranges, annotations)
-        count = None if speakers is None else len(np.unique(speakers[speakers >= 0]))
+        count = None if speakers is None else len(np.unique(speakers))
         return BuiltTranscript(text, sentences, _language(table, ranges), count)
 
-    def _speakers_of(self, outputs: SegmentOutputs, spans_ms: npt.NDArray[np.int32]) -> npt.NDArray[np.int32] | None:
-        """The speaker of each sentence."""
+    def _voices(
+        self, outputs: SegmentOutputs, table: WordTable, breaks: Breaks
+    ) -> tuple[Ranges, Speakers | None, Speakers | None]:
+        """Sentences, cut at changes of voice too, and the speakers of them and of their words."""
         if outputs.windows is None or outputs.embeddings is None:
-            return None
+            return ranges_of(breaks), None, None
         with _CLUSTERING:
             turns = diarize(outputs.embeddings, outputs.windows, self._speakers)
-        found = speakers_of([(start, end) for start, end in spans_ms.tolist()], turns)
-        return renumbered(found)
+        of_words = speakers_of_words(table.spans_ms, turns)
+        ranges = ranges_of(breaks | breaks_at_turns(table, of_words, breaks))
+        of_sentences = speakers_of_sentences(of_words, table.spans_ms, ranges)
+        of_words = only_speakers(of_words, of_sentences, ranges)
+        # Who speaks is numbered as the sentences have them.
+        numbers = renumbered(np.concatenate([of_sentences, of_words]))
+        return ranges, numbers[: len(ranges)], numbers[len(ranges) :]
 
 
 def _punctuated(table: WordTable, punctuator: Punctuator) -> tuple[str, npt.NDArray[np.uint8]]:
     """The text with marks, and the mark after each word, as places in `MARKS`."""
     stream = punctuator.stream()
-    found = [stream.push(list(table.texts(*some))) for some in _in_parts(len(table))]
-    found.append(stream.finish())
-    marks = np.concatenate([numbered(part.marks) for part in found])
-    return "".join(part.text for part in found).strip(), marks
+    texts, marks = [], []
+    for some in (*_in_parts(len(table)), None):
+        part = stream.finish() if some is None else stream.push(list(table.texts(*some)))
+        texts.append(part.text)
+        marks.append(numbered(part.marks))  # a byte for each word from here on
+    return "".join(texts).strip(), np.concatenate(marks)
 
 
 def _in_parts(words: int) -> Iterator[tuple[int, int]]:

@@ -38,23 +38,29 @@ class WordTable:
 
     segments: the segments with words, in order. `segment`: index into it of each word, int32 (words,).
     `times_ms`: first and last millisecond of each word, half-open, int32 (words, 2), -1 where the model gives none.
+    `spoken`: false for a word that is a mark alone, bool (words,). `spans_ms`: when each word is spoken, int32 (words,
+    2): its times, or its segment's, where the model gives none; of a mark, the end of the word before it.
     """
 
     def __init__(self, segments: Sequence[RecognizedSegment], vocabulary: Vocabulary) -> None:
         self.segments, self._vocabulary = segments, vocabulary
-        rows: list[tuple[int, int, int]] = []
+        rows: list[tuple[int, int, int, bool]] = []
         parts: list[npt.NDArray[np.int32]] = []
         for index, segment in enumerate(segments):
             tokens = vocabulary.words(segment.answer.tokens.tolist())
-            rows = [(index, first, last) for _, first, last in tokens]
-            parts.append(np.array(rows, np.int32).reshape(-1, 3))
-        table = np.concatenate(parts) if parts else np.zeros((0, 3), np.int32)
-        self.segment, self._tokens = table[:, 0], table[:, 1:]
-        self.times_ms = np.full((len(table), 2), -1, np.int32)
-        self._confidences = np.zeros(len(table), np.float32)
+            rows = [(index, first, last, any(map(str.isalnum, text))) for text, first, last in tokens]
+            parts.append(np.array(rows, np.int32).reshape(-1, 4))
+        table = np.concatenate(parts) if parts else np.zeros((0, 4), np.int32)
+        del parts
+        # Copies: as parts of the table they would keep all of it.
+        self.segment, self._tokens, self.spoken = table[:, 0].copy(), table[:, 1:3].copy(), table[:, 3].astype(np.bool_)
+        del table
+        self.times_ms = np.full((len(self), 2), -1, np.int32)
+        self._confidences = np.zeros(len(self), np.float32)
         self._last: tuple[int, Sequence[tuple[str, int, int]]] = -1, ()
         for index, segment in enumerate(segments):
             self._fill(slice(*np.searchsorted(self.segment, (index, index + 1)).tolist()), segment)
+        self.spans_ms = self._spans_ms()
 
     def _fill(self, words: slice, segment: RecognizedSegment) -> None:
         tokens, answer = self._tokens[words], segment.answer
@@ -67,14 +73,29 @@ class WordTable:
         counts = tokens[:, 1] + 1 - tokens[:, 0]
         self._confidences[words] = (sums[tokens[:, 1] + 1] - sums[tokens[:, 0]]) / counts
 
+    def _spans_ms(self) -> npt.NDArray[np.int32]:
+        segments = np.array([(one.start_ms, one.end_ms) for one in self.segments], np.int32).reshape(-1, 2)
+        spans: npt.NDArray[np.int32] = self.times_ms.copy()
+        for edge in range(2):
+            untimed = np.flatnonzero(spans[:, edge] < 0)
+            spans[untimed, edge] = segments[self.segment[untimed], edge]
+        before = np.maximum.accumulate(np.where(self.spoken, np.arange(len(self), dtype=np.int32), np.int32(-1)))
+        marks = ~self.spoken & (before >= 0)
+        spans[marks] = spans[before[marks], 1, None]
+        return spans
+
     def __len__(self) -> int:
         return len(self.segment)
 
     def texts(self, start: int, stop: int) -> Iterator[str]:
         """Texts of the words `start` to `stop`."""
-        firsts = np.searchsorted(self.segment, self.segment[start:stop]).tolist()
-        for at, first in zip(range(start, stop), firsts, strict=True):
-            yield self._words_of(int(self.segment[at]))[at - first][0]
+        # Segment by segment: a list of numbers for all words would be as large as the table.
+        while start < stop:
+            segment = int(self.segment[start])
+            first, end = np.searchsorted(self.segment, (segment, segment + 1)).tolist()
+            words = self._words_of(segment)[start - first : min(end, stop) - first]
+            yield from (text for text, _, _ in words)
+            start += len(words)
 
     def _words_of(self, segment: int) -> Sequence[tuple[str, int, int]]:
         """Words of one segment; of the last one that was looked at they are still known."""
@@ -82,12 +103,16 @@ class WordTable:
             self._last = segment, self._vocabulary.words(self.segments[segment].answer.tokens.tolist())
         return self._last[1]
 
-    def words(self, start: int, stop: int) -> tuple[Word, ...]:
-        """The words `start` to `stop`."""
+    def words(self, start: int, stop: int, speakers: Sequence[int | None] | None = None) -> tuple[Word, ...]:
+        """The words `start` to `stop`; `speakers`: of each of them."""
         times, confidences = self.times_ms[start:stop].tolist(), self._confidences[start:stop].tolist()
         return tuple(
-            Word(text, None, None, confidence) if begin < 0 else Word(text, begin / 1000, end / 1000, confidence)
-            for text, (begin, end), confidence in zip(self.texts(start, stop), times, confidences, strict=True)
+            Word(text, None, None, confidence, speaker)
+            if begin < 0
+            else Word(text, begin / 1000, end / 1000, confidence, speaker)
+            for text, (begin, end), confidence, speaker in zip(
+                self.texts(start, stop), times, confidences, speakers or [None] * (stop - start), strict=True
+            )
         )
 
     def confidence(self, start: int, stop: int) -> float:
@@ -95,11 +120,12 @@ class WordTable:
         return float(self._confidences[start:stop].mean())
 
     def span_ms(self, start: int, stop: int) -> tuple[int, int]:
-        """Start of the first word and end of the last in milliseconds; of their segments, where words have no times."""
-        begin, end = int(self.times_ms[start, 0]), int(self.times_ms[stop - 1, 1])
-        if begin < 0:
-            return self.segments[self.segment[start]].start_ms, self.segments[self.segment[stop - 1]].end_ms
-        return begin, max(begin, end)
+        """Start of the first word that is spoken and end of the last, in milliseconds; where none is, of the marks."""
+        spans = self.spans_ms[start:stop]
+        if len(spoken := spans[self.spoken[start:stop]]):
+            spans = spoken
+        begin = int(spans[0, 0])
+        return begin, max(begin, int(spans[:, 1].max()))
 
     def text(self, start: int, stop: int) -> str:
         """The text of these words as the recognizer writes it, with a blank between segments."""

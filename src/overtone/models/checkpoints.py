@@ -7,7 +7,7 @@ is ever executed, and no name in them can lead out of the folder.
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from overtone.models.hub import BUNDLED, Hub, fetch, hub_id
 from overtone.models.tensor_file import TensorFile, TensorFileError
 from overtone.models.yaml_config import read_yaml
 from overtone.system.assets import asset
-from overtone.system.files import read_text_capped
+from overtone.system.documents import DocumentError, read_json, read_text, shown
 
 _TEXTS = (
     "config.yaml",
@@ -36,14 +36,17 @@ _WEIGHTS = ("model.pt", "model.safetensors")
 CONVERTED = "overtone.json"
 """The file that says that a folder holds a model converted for the CPU; see `overtone.models.converted`."""
 
-_LARGEST_TEXT = 4 << 20
-"""Bytes. No config or label list comes near; a bigger one is not read."""
+_LARGEST_TEXT = 1 << 20
+"""Bytes. Published configs have 4 KB, label lists less; a vocabulary of 8,404 words within a config would have 110."""
 
-_MAX_VALUES = 1 << 20
-"""Values in a config, some of which list a vocabulary."""
-
-_LARGEST_VOCABULARY = 64 << 20
+_LARGEST_VOCABULARY = 16 << 20
 """Bytes. That of the larger punctuation model, half a million words, has some eight million."""
+
+_MOST_LABELS, _LONGEST_LABEL = 4096, 256
+"""Labels of a classifier, and characters of one. Published ones have 9, of up to 14 characters."""
+
+_LONGEST_NAME = 255
+"""Bytes of a file's name, as file systems allow them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +90,19 @@ class Checkpoint:
                 f"{self.name}: config.yaml names a tokenizer, but {self.token_list.name} is not in {self.folder}."
             )
         labels = tuple(line.strip() for line in lines(_text(self.token_list, self.name)) if line.strip())
+        where = f"{self.name}: {self.token_list.name}"
         if not labels or len(set(labels)) != len(labels):
-            raise CheckpointError(f"{self.name}: {self.token_list.name} must hold one label per line, each once.")
+            raise CheckpointError(f"{where} must hold one label per line, each once.")
+        if len(labels) > _MOST_LABELS:
+            raise CheckpointError(f"{where} holds {len(labels):,} labels; {_MOST_LABELS:,} are possible.")
+        if long := next((label for label in labels if len(label) > _LONGEST_LABEL), None):
+            raise CheckpointError(
+                f"{where} holds the label {shown(long)}; a label has {_LONGEST_LABEL} characters at most."
+            )
         return labels
 
     def text(self, name: str) -> str:
-        """The text of such a file, in UTF-8, 64 MiB at most."""
+        """The text of such a file, in UTF-8, 16 MiB at most. CheckpointError where it is not that."""
         return _text(self.file(name), self.name, _LARGEST_VOCABULARY)
 
     @property
@@ -106,8 +116,10 @@ class Checkpoint:
             return self.weights.stat().st_size  # what is wrong with it is told when it is loaded
 
 
-def find(model: str, *, hub: Hub = "hf", download: bool = True) -> Checkpoint:
+def find(model: str, *, hub: Hub = "hf", download: bool = True, revision: str | None = None) -> Checkpoint:
     """Find a model by folder, hub id or alias; fetch it if it is not here yet.
+
+    revision: branch, tag or commit of a model that is fetched; None for the newest.
 
     Raises CheckpointError for a folder that is not a checkpoint, DownloadError if a hub is needed and fails,
     UsageError for a name that is none of these.
@@ -121,10 +133,21 @@ def find(model: str, *, hub: Hub = "hf", download: bool = True) -> Checkpoint:
         raise CheckpointError(f"{model}: is a file; give the folder with config.yaml and the weights in it.")
     repo = hub_id(model, hub)
     # The texts first: they name the weights.
-    texts = fetch(repo, _TEXTS, hub=hub, download=download)
+    texts = fetch(repo, _TEXTS, hub=hub, download=download, revision=revision)
     named = _read_metas(texts, repo).get("init_param")
     weights = (named,) if named else _WEIGHTS
-    return read(fetch(repo, (*_TEXTS, *weights), hub=hub, download=download), name=model)
+    return read(fetch(repo, (*_TEXTS, *weights), hub=hub, download=download, revision=revision), name=model)
+
+
+def name_of(model: str) -> str:
+    """Name of a model in results: the last part of a folder's path; an alias or a hub id as it is.
+
+    Records say nothing of the disk of the machine that made them, and two copies of a model have the same name.
+    """
+    folder = Path(model).expanduser()
+    if model == BUNDLED or not folder.is_dir():
+        return model
+    return os.path.basename(os.path.abspath(folder)) or "model"
 
 
 def read(folder: Path, *, name: str) -> Checkpoint:
@@ -157,30 +180,13 @@ def _read_config(folder: Path, name: str) -> Mapping[str, Any]:
         raise CheckpointError(f"{name}: no config.yaml in {folder}; copy the whole published folder.")
     try:
         config = read_yaml(_text(path, name))
-    except ValueError as error:
+    except DocumentError as error:
         raise CheckpointError(f"{name}: config.yaml is not readable YAML ({error}).") from error
     if not isinstance(config, Mapping):
-        raise CheckpointError(f"{name}: config.yaml is not a mapping.")
-    if _is_larger(config, _MAX_VALUES):
-        raise CheckpointError(f"{name}: config.yaml holds more than {_MAX_VALUES} values, or itself; fetch it again.")
+        raise CheckpointError(f"{name}: config.yaml is {shown(config)}, not a mapping.")
+    if not isinstance(kind := config.get("model"), str | None):
+        raise CheckpointError(f"{name}: model in config.yaml is {shown(kind)}, not the name of a network.")
     return config
-
-
-def _is_larger(value: object, max_values: int) -> bool:
-    """True if there are more values in it than that.
-
-    Each is counted wherever it stands: a few lines of YAML can name one another many times over, and readers
-    would follow.
-    """
-    left, seen = [value], 0
-    while left:
-        found = left.pop()
-        within = found.values() if isinstance(found, Mapping) else found if isinstance(found, list) else ()
-        seen += 1
-        if seen + len(left) + len(within) > max_values:
-            return True
-        left.extend(within)
-    return False
 
 
 def _read_metas(folder: Path, name: str) -> Mapping[str, str]:
@@ -189,25 +195,50 @@ def _read_metas(folder: Path, name: str) -> Mapping[str, str]:
     if not path.is_file():
         return {}
     try:
-        metas = json.loads(_text(path, name)).get("file_path_metas", {})
-        tokenizer = metas.get("tokenizer_conf", {})
+        metas = _within(read_json(path, _LARGEST_TEXT), "the file", "file_path_metas")
+        tokenizer = _within(metas, "file_path_metas", "tokenizer_conf")
         named = {"init_param": metas.get("init_param"), "token_list": tokenizer.get("token_list")}
-    except (ValueError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"{name}: configuration.json is broken; fetch it again, or delete it.") from error
-    return {key: value for key, value in named.items() if isinstance(value, str)}
+        for key, value in named.items():
+            if not isinstance(value, str | None):
+                raise DocumentError(f"{key} is {shown(value)}, not the name of a file")
+    except (OSError, DocumentError) as error:
+        raise CheckpointError(
+            f"{name}: configuration.json is broken ({error}); fetch it again, or delete it."
+        ) from error
+    return {key: value for key, value in named.items() if value}
+
+
+def _within(value: Any, where: str, key: str) -> Mapping[str, Any]:
+    """The mapping at a key of a mapping; an empty one where there is none."""
+    if not isinstance(value, Mapping):
+        raise DocumentError(f"{where} is {shown(value)}, not a mapping")
+    if (found := value.get(key)) is None:
+        return {}
+    if not isinstance(found, Mapping):
+        raise DocumentError(f"{key} is {shown(found)}, not a mapping")
+    return found
+
+
+def is_file_name(text: str) -> bool:
+    """True if a file may have this name: one that every file system takes, and that leads nowhere else."""
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        return False
+    return 0 < size <= _LONGEST_NAME and not {"/", "\0"} & set(text) and text not in (".", "..")
 
 
 def _inside(folder: Path, named: str | None, default: str, name: str) -> Path:
     path = folder / (named or default)
     if named is not None and (Path(named).is_absolute() or ".." in Path(named).parts):
-        raise CheckpointError(f"{name}: it names {named!r}, which is outside the checkpoint's folder.")
+        raise CheckpointError(f"{name}: it names {shown(named)}, which is outside the checkpoint's folder.")
+    if named is not None and not (len(named) < 1024 and all(map(is_file_name, Path(named).parts))):
+        raise CheckpointError(f"{name}: it names {shown(named)}, which no file can be called.")
     return path
 
 
 def _text(path: Path, name: str, max_bytes: int = _LARGEST_TEXT) -> str:
     try:
-        if (text := read_text_capped(path, max_bytes)) is None:
-            raise CheckpointError(f"{name}: {path.name} is larger than {max_bytes >> 20} MiB; it cannot be right.")
-        return text
-    except (OSError, UnicodeDecodeError) as error:
+        return read_text(path, max_bytes)
+    except (OSError, DocumentError) as error:
         raise CheckpointError(f"{name}: {path.name} cannot be read ({error}).") from error

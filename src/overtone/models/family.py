@@ -42,6 +42,9 @@ class ModelFamily:
     """True if PyTorch's ONNX exporter takes its graphs."""
     writes_punctuation: bool = False
     """True if a recognizer's tokens include punctuation."""
+    graphs_version: int = 0
+    """Number of the form that its graphs have. Raised when they take or give something else than before, or are to run
+    better: what was converted and kept by then is made again."""
 
     def build(self, checkpoint: Checkpoint, *, strict: bool = True) -> dict[str, Graph]:
         """Graphs by name with the published weights, float32, on the CPU.

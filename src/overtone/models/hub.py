@@ -18,12 +18,29 @@ BUNDLED_ABOUT = "inside this package: acted German, 7 classes; makes the first c
 """Description of the bundled model, in a few words."""
 
 
+_FUNASR_LICENSE = "FunASR's Model Open Source License Agreement, by its card on Hugging Face"
+
+
 class PublishedModel(NamedTuple):
-    """A published checkpoint: its ids on the Hugging Face Hub and on ModelScope, and a few words about it."""
+    """A published checkpoint.
+
+    Attributes
+    ----------
+    hf, ms
+        Its ids on the Hugging Face Hub and on ModelScope.
+    about
+        Its use, in a few words.
+    millions
+        Millions of numbers in the network of the published shape; None where they are not counted here.
+    license
+        Its terms, as its card on the hub named them; the card of the copy that was fetched counts.
+    """
 
     hf: str
     ms: str
     about: str
+    millions: float | None = None
+    license: str = "not known here; see its card"
 
 
 PUBLISHED: Mapping[str, PublishedModel] = {
@@ -31,61 +48,83 @@ PUBLISHED: Mapping[str, PublishedModel] = {
         "emotion2vec/emotion2vec_base",
         "iic/emotion2vec_base",
         "self-supervised, no classes: embeddings",
+        93,
+        _FUNASR_LICENSE,
     ),
     "base-finetuned": PublishedModel(
         "emotion2vec/emotion2vec_base_finetuned",
         "iic/emotion2vec_base_finetuned",
         "9 classes",
+        93,
+        _FUNASR_LICENSE,
     ),
     "plus-seed": PublishedModel(
         "emotion2vec/emotion2vec_plus_seed",
         "iic/emotion2vec_plus_seed",
         "emotion2vec+, 9 classes",
+        93,
+        _FUNASR_LICENSE,
     ),
     "plus-base": PublishedModel(
         "emotion2vec/emotion2vec_plus_base",
         "iic/emotion2vec_plus_base",
         "emotion2vec+, 9 classes",
+        93,
+        _FUNASR_LICENSE,
     ),
     "plus-large": PublishedModel(
         "emotion2vec/emotion2vec_plus_large",
         "iic/emotion2vec_plus_large",
         "emotion2vec+, 9 classes, the best of them",
+        162,
+        _FUNASR_LICENSE,
     ),
     "sensevoice": PublishedModel(
         "FunAudioLLM/SenseVoiceSmall",
         "iic/SenseVoiceSmall",
         "words in Chinese, Cantonese, English, Japanese, Korean, and their mood",
+        234,
+        _FUNASR_LICENSE,
     ),
     "paraformer-zh": PublishedModel(
         "funasr/paraformer-zh",
         "iic/speech_seaco_paraformer_large_asr_nat-zh-cn-16k-common-vocab8404-pytorch",
         "words in Chinese and English, with times and hot words",
+        247,
+        _FUNASR_LICENSE,
     ),
     "paraformer-zh-streaming": PublishedModel(
         "funasr/paraformer-zh-streaming",
         "iic/speech_paraformer-large_asr_nat-zh-cn-16k-common-vocab8404-online",
         "the same while somebody speaks, for AutoModel",
+        220,
+        _FUNASR_LICENSE,
     ),
     "paraformer-en": PublishedModel(
         "funasr/paraformer-en",
         "iic/speech_paraformer-large-vad-punc_asr_nat-en-16k-common-vocab10020",
         "words in English",
+        license=_FUNASR_LICENSE,
     ),
     "fsmn-vad": PublishedModel(
         "funasr/fsmn-vad",
         "iic/speech_fsmn_vad_zh-cn-16k-common-pytorch",
         "where somebody speaks",
+        0.4,
+        _FUNASR_LICENSE,
     ),
     "ct-punc": PublishedModel(
         "funasr/ct-punc",
         "iic/punc_ct-transformer_cn-en-common-vocab471067-large",
         "punctuation, Chinese and English",
+        281,
     ),
     "cam++": PublishedModel(
         "funasr/campplus",
         "iic/speech_campplus_sv_zh-cn_16k-common",
         "voices, to tell speakers apart",
+        6.9,
+        _FUNASR_LICENSE,
     ),
 }
 """Published checkpoints by their short names."""
@@ -108,13 +147,14 @@ def hub_id(model: str, hub: Hub) -> str:
     raise UsageError(f"{model!r} is no folder here, no hub id (owner/name) and none of the known models: {known}.")
 
 
-def fetch(repo: str, files: Sequence[str], *, hub: Hub, download: bool) -> Path:
+def fetch(repo: str, files: Sequence[str], *, hub: Hub, download: bool, revision: str | None = None) -> Path:
     """The folder that holds those files of a repository, fetched if they are not here yet.
 
     Raises DownloadError, with the remedy, where no hub can be reached.
 
     - `files`: names or patterns (`*.model`); those that the repository lacks are passed over.
     - `download`: False takes only the files that are here already.
+    - `revision`: a branch, tag or commit of the repository; None for the hub's main branch.
     """
     remedy = (
         f"Where a hub can be reached, run `overtone models pull {repo} --hub {hub}`, copy the printed folder here, "
@@ -122,10 +162,13 @@ def fetch(repo: str, files: Sequence[str], *, hub: Hub, download: bool) -> Path:
     )
     try:
         client = _modelscope_client() if hub == "ms" else _hugging_face_client()
-        return Path(client(repo, allow_patterns=list(files), local_files_only=not download))
+        version = {} if revision is None else {"revision": revision}
+        return Path(client(repo, allow_patterns=list(files), local_files_only=not download, **version))
     except OvertoneError:
         raise
     except Exception as error:  # hub clients raise dozens of kinds, from several libraries
+        if not download:
+            raise DownloadError(f"{repo} is not on this machine. {remedy}") from error
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else ""
         what = textwrap.shorten(f"{type(error).__name__}: {first_line}", _REASON_CHARACTERS, placeholder=" …")
         raise DownloadError(f"{repo} could not be fetched from {_HUB_NAMES[hub]} ({what}). {remedy}") from error

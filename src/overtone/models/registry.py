@@ -14,6 +14,7 @@ from overtone.models.checkpoints import Checkpoint
 from overtone.models.family import ROLE_NAMES, ModelFamily, Role
 from overtone.models.task import Task, Vocabulary
 from overtone.options.transcription import TranscribeOptions
+from overtone.system.documents import shown
 
 _NOT_RUN: Mapping[str, str] = {
     "ContextualParaformer": ROLE_NAMES["recognizer"],
@@ -63,7 +64,7 @@ def check_role(checkpoint: Checkpoint, role: Role) -> None:
     name = ROLE_NAMES[found] if found else _NOT_RUN.get(checkpoint.kind)
     if name is None:
         raise CheckpointError(
-            f"{checkpoint.name}: config.yaml names the network {checkpoint.kind!r}, which Overtone does not run; "
+            f"{checkpoint.name}: config.yaml names the network {shown(checkpoint.kind)}, which Overtone does not run; "
             f"{wanted}"
         )
     unknown = "" if found else ", a network that Overtone does not run"

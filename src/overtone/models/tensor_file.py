@@ -7,7 +7,6 @@ touched would count as the process's own, and a file that is cut short while it 
 
 from __future__ import annotations
 
-import json
 import math
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.models.pickled_index import Inert, PickledTensor, read_index
+from overtone.system.documents import parse_json
 
 Array = npt.NDArray[Any]
 
@@ -93,8 +93,8 @@ class StoredTensor:
 
     @property
     def loaded_bytes(self) -> int:
-        """Bytes in memory: four for each floating-point number."""
-        return math.prod(self.shape) * (4 if self.floating else self.dtype.itemsize)
+        """Bytes in memory: four for each floating-point number, also of those between the tensor's that are read."""
+        return max(math.prod(self.shape), self.span) * (4 if self.floating else self.dtype.itemsize)
 
 
 class TensorFile:
@@ -166,14 +166,19 @@ def _checked(kind: str, shape: Any, start: int, strides: Any = None) -> StoredTe
     numbers = math.prod(max(size, 1) for size in shape)
     if max(numbers, *strides, start, 1).bit_length() + 3 > _MAX_BITS:
         raise TensorFileError("a tensor is larger than anything can be")
-    return StoredTensor(kind, shape, start, strides)
+    found = StoredTensor(kind, shape, start, strides)
+    if math.prod(shape) > found.span:  # strides of 0, say: a few bytes would become gigabytes
+        raise TensorFileError("a tensor has more numbers than its storage")
+    return found
 
 
 def _in_safetensors(file: IO[bytes]) -> Iterable[tuple[str, StoredTensor]]:
     length = int.from_bytes(file.read(8), "little")
     if length > _LARGEST_INDEX:
         raise TensorFileError("its index is too large")
-    said = json.loads(file.read(length))
+    said = parse_json(file.read(length))
+    if not isinstance(said, dict):
+        raise TensorFileError("its index is no mapping of names to tensors")
     for name, entry in said.items():
         if name == "__metadata__" or entry["dtype"] not in _TYPES:
             continue
@@ -224,7 +229,8 @@ def _is_legacy(file: IO[bytes]) -> bool:
     """True where it may be of PyTorch before 1.6: a pickle, or a tar, from its first byte."""
     file.seek(0)
     head = file.read(262)
-    return head[:1] == b"\x80" or head[257:] == b"ustar"
+    # What begins as a zip is one to PyTorch, which would read compressed parts.
+    return head[:1] == b"\x80" or (head[257:] == b"ustar" and head[:2] != b"PK")
 
 
 def _located(tensor: PickledTensor, kind: str, part: zipfile.ZipInfo, file: IO[bytes]) -> StoredTensor:

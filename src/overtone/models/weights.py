@@ -15,6 +15,7 @@ from overtone.errors import CheckpointError
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.tensor_file import WRAPPERS, LegacyFileError, TensorFile, TensorFileError
 from overtone.system.memory import memory_refusal
+from overtone.wording import param
 
 _SHOWN = 4
 
@@ -76,11 +77,20 @@ def _read_legacy(checkpoint: Checkpoint) -> Mapping[str, PublishedTensor]:
             state = state[wrapper]
     if not isinstance(state, Mapping):
         raise _broken(checkpoint, TensorFileError("it holds no mapping of names to tensors"))
+    if any(map(_spread, state.values())):
+        raise _broken(checkpoint, TensorFileError("a tensor has more numbers than its storage"))
     return {
         str(name): PublishedTensor(tuple(value.shape), value.is_floating_point(), partial(_plain, value))
         for name, value in state.items()
         if isinstance(value, torch.Tensor)
     }
+
+
+def _spread(value: object) -> bool:
+    """True for a tensor that repeats numbers: a few bytes would become gigabytes once they are copied."""
+    if not isinstance(value, torch.Tensor):
+        return False
+    return value.numel() * value.element_size() > value.untyped_storage().nbytes()
 
 
 def _broken(checkpoint: Checkpoint, error: Exception) -> CheckpointError:
@@ -142,7 +152,7 @@ def check_tensors(
     if strict and unknown:
         raise CheckpointError(
             f"{where} holds {len(unknown)} tensors that this network does not know ({first_few(unknown)}). If they do "
-            "not matter for inference, pass --ignore-unknown-tensors."
+            f"not matter for inference, pass {param('ignore_unknown_tensors', True)}."
         )
 
 

@@ -10,9 +10,15 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from overtone.errors import UsageError
+from overtone.system.documents import shown
+from overtone.wording import param
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+
+_NAME = 100
+"""Characters of a name that are compared with those of the options."""
 
 
 def option(default: Any, help: str, *, range: tuple[float, float] | None = None, emotion_only: bool = False) -> Any:
@@ -38,22 +44,17 @@ def check_ranges(settings: DataclassInstance) -> None:
     for field in dataclasses.fields(settings):
         bounds, value = field.metadata.get("range"), getattr(settings, field.name)
         if bounds is not None and value is not None and not bounds[0] <= value <= bounds[1]:
-            found = f"{value:g}" if isinstance(value, float) else value  # a whole number may be beyond any float
-            raise UsageError(f"{flag(field.name)} is {found}; {bounds[0]:g} to {bounds[1]:g} is possible.")
-
-
-def flag(name: str) -> str:
-    """An option as it is typed: `max_segment` is `--max-segment`."""
-    return "--" + name.replace("_", "-")
+            found = f"{value:g}" if isinstance(value, float) else shown(value)  # an integer may be beyond any float
+            raise UsageError(f"{param(field.name)} is {found}; {bounds[0]:g} to {bounds[1]:g} is possible.")
 
 
 def check_names(names: Iterable[str], known: Collection[str]) -> None:
     """UsageError for the first name that is no option, with the nearest one that is."""
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
+            near = difflib.get_close_matches(name[:_NAME], known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"the options are: {', '.join(known)}."
-            raise UsageError(f"there is no option {name!r}; {hint}")
+            raise UsageError(f"there is no option {shown(name)}; {hint}")
 
 
 def kinds_of(hint: Any) -> tuple[Any, ...]:
@@ -71,7 +72,7 @@ _hints = functools.cache(get_type_hints)
 
 
 def check_types(settings: DataclassInstance) -> None:
-    """UsageError for the first value of a dataclass that is not of its field's type; named as the flag that sets it."""
+    """UsageError for the first value of a dataclass that is not of its field's type; named as whoever sets it does."""
     hints = _hints(type(settings))
     for field in dataclasses.fields(settings):
         _check_type(field.name, getattr(settings, field.name), hints[field.name])
@@ -82,15 +83,15 @@ def _check_type(name: str, value: Any, hint: Any) -> None:
     choices = [kind for kind in kinds if isinstance(kind, str)]
     if choices:
         if value not in choices and not (value is None and type(None) in kinds):
-            raise UsageError(f"{flag(name)} is {value!r}; it can be {', '.join(choices)}.")
+            raise UsageError(f"{param(name)} is {shown(value)}; it can be {', '.join(choices)}.")
         return
     allowed: tuple[Any, ...] = (*kinds, int) if float in kinds else kinds
     is_bool_by_mistake = isinstance(value, bool) and bool not in kinds
     if is_bool_by_mistake or not isinstance(value, allowed):
         wanted = " or ".join(WORDS[kind] for kind in kinds if kind is not type(None))
-        raise UsageError(f"{flag(name)} is {value!r}; it has to be {wanted}.")
+        raise UsageError(f"{param(name)} is {shown(value)}; it has to be {wanted}.")
     if isinstance(value, float) and math.isnan(value):
-        raise UsageError(f"{flag(name)} is not a number.")
+        raise UsageError(f"{param(name)} is not a number.")
 
 
 def parse(text: str, hint: Any) -> Any:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from overtone.errors import UsageError
-from overtone.options.check import check_names, check_ranges, check_types, flag, help_of, option
+from overtone.options.check import check_names, check_ranges, check_types, help_of, option
+from overtone.system.documents import shown
 from overtone.system.memory import parse_size
-from overtone.types import Granularity
+from overtone.types import SAMPLE_RATE, Granularity
+from overtone.wording import param
 
 _Options = TypeVar("_Options", bound="Options")  # typing.Self needs Python 3.11
 
@@ -51,6 +53,9 @@ class Options:
     segment
         `vad` cuts audio longer than `max_segment` where speech pauses; `window` cuts `window` seconds every `hop`;
         `none` runs a file whole.
+    vad
+        What finds speech, and by that silence: `silero`, which is inside the package, or `none`, which leaves it to
+        the level.
     max_segment
         Longest segment of `vad`, in seconds.
     window
@@ -63,12 +68,15 @@ class Options:
         Run the model on silence too, as FunASR does.
     channels
         `mix` is the mean of all channels; `split` gives a result for each.
+    audio_track
+        Number of the audio track to use, counted from 0 among the audio tracks of a file; None takes the one that
+        FFmpeg holds for the best.
     granularity
         Detail of the answer: `utterance`, `segment`, or `frame`, which keeps every frame.
     labels
         `english`, or `published` as in the checkpoint.
     batch_size_s
-        Most padded seconds in a batch.
+        Most padded seconds in a batch of several segments; a longer segment runs alone.
     batch_size_threshold_s
         Segments longer than this many seconds run alone.
     ignore_unknown_tensors
@@ -112,6 +120,9 @@ class Options:
     segment: SegmentMode = option(
         "vad", "vad: cut long audio where speech pauses; window: a fixed grid; none: run files whole."
     )
+    vad: str = option(
+        "silero", "What finds speech: silero (inside this package); none: all is speech but what is silent by level."
+    )
     max_segment: float = option(
         30.0, "Longest segment of vad, in seconds; shorter audio is not cut.", range=(1.0, 600.0)
     )
@@ -129,6 +140,9 @@ class Options:
     )
     keep_silence: bool = option(False, "Judge silence too, instead of reporting it as silence.", emotion_only=True)
     channels: Literal["mix", "split"] = option("mix", "mix: the mean of all channels; split: a result for each.")
+    audio_track: int | None = option(
+        None, "Audio track of each file, counted from 0 (overtone info). Default: FFmpeg's best.", range=(0, 999)
+    )
     granularity: Granularity = option(
         "segment", "utterance: one answer a file; segment: and its timeline; frame: and every 20 ms.", emotion_only=True
     )
@@ -136,7 +150,9 @@ class Options:
         "english", "english, or published as in the checkpoint (生气/angry).", emotion_only=True
     )
     batch_size_s: float | None = option(
-        None, "Most padded seconds in a batch, on top of what memory allows.", range=(1.0, 1e6)
+        None,
+        "Most padded seconds in a batch of several, on top of what memory allows; a longer segment runs alone.",
+        range=(1.0, 1e6),
     )
     batch_size_threshold_s: float | None = option(
         None, "Segments longer than this many seconds run alone.", range=(0.0, 1e6)
@@ -152,20 +168,22 @@ class Options:
         check_types(self)
         check_ranges(self)
         if self.hop is not None and self.hop > self.window:
-            raise UsageError(f"--hop {self.hop:g} is longer than --window {self.window:g}; audio would be skipped.")
+            raise UsageError(
+                f"{param('hop', self.hop)} is longer than {param('window', self.window)}; audio would be skipped."
+            )
         if self.memory is not None:
             try:
                 parse_size(self.memory)
             except UsageError as error:
-                raise UsageError(f"{flag('memory')}: {error}") from None
-        if self.segment == "window" and self.batch_size_s is not None and self.batch_size_s < self.longest_s:
+                raise UsageError(f"{param('memory')}: {error.template}") from None
+        self._check_vad()
+
+    def _check_vad(self) -> None:
+        """UsageError for a speech detector that there is not for this task."""
+        if self.vad not in INSIDE:
             raise UsageError(
-                f"--batch-size-s {self.batch_size_s:g} cannot hold a window: with --segment window and --window "
-                f"{self.window:g} they last up to {self.longest_s:g} s."
-            )
-        if self.whole and self.batch_size_s is not None:
-            raise UsageError(
-                "--batch-size-s cannot hold where files run whole (--context full, --segment none); leave one out."
+                f"{param('vad')} is {shown(self.vad)}; for emotion it can be {', '.join(INSIDE)}: other detectors cut "
+                "speech for transcription."
             )
 
     @property
@@ -180,8 +198,13 @@ class Options:
 
     @property
     def longest_s(self) -> float:
-        """Longest segment that cutting gives, in seconds, where no cap on batches makes it shorter."""
+        """Longest segment that cutting gives, in seconds."""
         return self.window + SHORTEST_TAIL_S if self.segment == "window" else self.max_segment
+
+    @property
+    def longest_samples(self) -> int:
+        """The same in samples."""
+        return round(self.longest_s * SAMPLE_RATE)
 
     def for_call(self: _Options, **changes: Any) -> _Options:
         """A copy with some of the options that a single call may change (`PER_CALL`).
@@ -189,18 +212,20 @@ class Options:
         UsageError for any other, and for segments longer than the model was loaded for.
         """
         may_set = self.per_call
-        check_names(changes, _fields(self))
+        check_names(changes, self.names())
         if fixed := next((name for name in changes if name not in may_set), None):
             may = ", ".join(may_set)
-            raise UsageError(f"{flag(fixed)} is settled when the model is loaded; a call may set: {may}.")
+            raise UsageError(f"{param(fixed)} is settled when the model is loaded; a call may set: {may}.")
         made = dataclasses.replace(self, **changes)
         if made.whole and not self.whole:
-            raise UsageError("--segment none (whole files) is settled when the model is loaded; start with it.")
+            raise UsageError(
+                f"{param('segment', 'none')} (whole files) is settled when the model is loaded; start with it."
+            )
         if made.longest_s > self.longest_s and not self.whole:
             name = "window" if made.segment == "window" else "max_segment"
             raise UsageError(
-                f"{flag(name)} makes segments of up to {made.longest_s:g} s, and the model was loaded for "
-                f"{self.longest_s:g} s; give less, or load it with a longer --max-segment."
+                f"{param(name)} makes segments of up to {made.longest_s:g} s, and the model was loaded for "
+                f"{self.longest_s:g} s; give less, or load it with a longer {param('max_segment')}."
             )
         return made
 
@@ -224,10 +249,26 @@ def _fields(options: Options | type[Options]) -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(options))
 
 
+SILERO, NO_VAD = "silero", "none"
+"""Values of `vad` that need no other model: the detector inside the package, and none at all."""
+
+INSIDE = (SILERO, NO_VAD)
+
 SHORTEST_TAIL_S = 0.5
 """A remainder shorter than this is joined to the window before it: too little to judge alone."""
 
-PER_CALL = ("segment", "max_segment", "window", "hop", "keep_silence", "channels", "granularity", "labels")
+PER_CALL = (
+    "segment",
+    "vad",
+    "max_segment",
+    "window",
+    "hop",
+    "keep_silence",
+    "channels",
+    "audio_track",
+    "granularity",
+    "labels",
+)
 """Options that need no other model, plan or thread, so that each call may have its own."""
 
 HELP: Mapping[str, str] = help_of(Options)

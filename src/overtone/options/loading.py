@@ -8,7 +8,6 @@ profile is a file of the same form, named in the call; `overtone tune` writes on
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,9 +16,11 @@ from typing import Any, TypeVar, get_type_hints
 import platformdirs
 
 from overtone.errors import UsageError
-from overtone.options.check import check_names, flag, parse
-from overtone.options.emotion import Options
+from overtone.options.check import check_names, parse
+from overtone.options.emotion import INSIDE, Options
 from overtone.options.transcription import TranscribeOptions
+from overtone.system.documents import DocumentError, read_text, shown
+from overtone.wording import param, params_in
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -27,6 +28,12 @@ else:
     import tomli as tomllib  # the same module, before it came with Python
 
 _PREFIX = "OVERTONE_"
+_LARGEST, _LONGEST_LINE = 64 << 10, 4096
+"""Bytes of a file of options, and characters of a line: twenty times one that sets everything, and a path of any
+length."""
+
+_MOST_BITS = 63
+
 _NOT_OPTIONS = ("CACHE", "CONFIG", "KEY")
 
 SERVICE = _PREFIX + "SERVE_"
@@ -57,6 +64,8 @@ def load(kind: type[_Options], *, profile: str | os.PathLike[str] | None = None,
         stored.pop("model", None)
         if RECOGNIZER in stored:
             stored["model"] = stored[RECOGNIZER]
+    elif "vad" in stored and stored["vad"][0] not in INSIDE:
+        del stored["vad"]  # a detector for transcription
     return _made(kind, {name: value for name, value in stored.items() if name in kind.names()}, given)
 
 
@@ -65,10 +74,10 @@ def _made(kind: type[_Options], stored: _Stored, given: Mapping[str, Any]) -> _O
     try:
         return kind(**_values(stored), **given)
     except UsageError as error:
-        named = (where for name, (_, where) in stored.items() if re.search(rf"{flag(name)}(?![\w-])", str(error)))
+        named = (where for name, (_, where) in stored.items() if name in params_in(error.template))
         if not (places := " and ".join(dict.fromkeys(named))):
             raise
-        raise UsageError(f"{places}: {error}") from error
+        raise UsageError(f"{places}: {error.template}") from error
 
 
 def settings() -> dict[str, Any]:
@@ -118,11 +127,28 @@ def _from_profile(path: Path) -> _Stored:
 def _read(path: Path, where: str) -> _Stored:
     """The options in a file, called `where` in messages. UsageError where it cannot be read or holds anything else."""
     try:
-        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = _toml(read_text(path, _LARGEST))
         check_names(values, tuple(_STORED))
+        for name, value in values.items():
+            if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+                raise UsageError(f"{param(name)} is {shown(value)}; TOML's integers have {_MOST_BITS + 1} bits.")
         return {name: (value, where) for name, value in values.items()}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, UsageError) as error:
+    except (OSError, DocumentError, UsageError) as error:
         raise UsageError(f"{where}: {error}") from error
+
+
+def _toml(text: str) -> dict[str, Any]:
+    """The values of a text of TOML. DocumentError where it is not that, or a line is too long."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if len(line) > _LONGEST_LINE:  # a key of many parts takes time that grows with their square
+            raise DocumentError(f"line {number} has more than {_LONGEST_LINE:,} characters")
+    try:
+        values: dict[str, Any] = tomllib.loads(text)
+    except RecursionError as error:
+        raise DocumentError("its lists or tables nest too deep") from error
+    except ValueError as error:  # also of an integer of thousands of digits
+        raise DocumentError(str(error)) from error
+    return values
 
 
 def _from_environment(environment: Mapping[str, str]) -> _Stored:

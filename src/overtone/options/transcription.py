@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from overtone.errors import UsageError
-from overtone.options.check import emotion_only, flag, help_of, option
-from overtone.options.emotion import Options
+from overtone.options.check import emotion_only, help_of, option
+from overtone.options.emotion import INSIDE, Options
+from overtone.wording import param
+
+_TranscribeOptions = TypeVar("_TranscribeOptions", bound="TranscribeOptions")  # typing.Self needs Python 3.11
 
 Language = Literal["auto", "zh", "en", "yue", "ja", "ko", "nospeech"]
 
@@ -23,7 +26,8 @@ class TranscribeOptions(Options):
     model
         The recognizer (SenseVoice or Paraformer): an alias, a hub id or a checkpoint folder.
     vad
-        Speech detector: `silero`, which is inside the package, or an FSMN-VAD: `fsmn-vad`, a hub id or a folder.
+        What finds speech: `silero`, which is inside the package, or an FSMN-VAD: `fsmn-vad`, a hub id or a folder.
+        `none` cuts audio only where it is too long, by its level.
     punctuation
         A CT-Transformer (`ct-punc`, a hub id, a folder) for a recognizer that writes none; `none` leaves it out; `auto`
         takes `ct-punc` for a Paraformer and none for SenseVoice, which punctuates by itself.
@@ -52,6 +56,8 @@ class TranscribeOptions(Options):
     max_end_silence_ms
         Silence that ends a stretch of speech, for an FSMN-VAD; None goes by FunASR's schedule, which
         docs/transcription.md shows.
+    sentence_pause_s
+        Seconds of a pause that ends a sentence, with or without a mark.
 
     Raises
     ------
@@ -66,7 +72,10 @@ class TranscribeOptions(Options):
     """
 
     model: str = option("sensevoice", "The recognizer: sensevoice, paraformer-zh, a hub id, or a checkpoint folder.")
-    vad: str = option("silero", "What finds speech: silero (inside this package), fsmn-vad, a hub id, or a folder.")
+    vad: str = option(
+        "silero",
+        "What finds speech: silero (inside this package), fsmn-vad, a hub id, a folder; none: cut by level alone.",
+    )
     punctuation: str = option(
         "auto", "auto, none, ct-punc, a hub id, or a folder. auto: ct-punc for a Paraformer; SenseVoice needs none."
     )
@@ -87,26 +96,31 @@ class TranscribeOptions(Options):
     max_end_silence_ms: int | None = option(
         None, "Silence that ends a stretch of speech, for FSMN-VAD.", range=(50, 6000)
     )
+    sentence_pause_s: float = option(0.8, "Seconds of a pause that ends a sentence, besides marks.", range=(0.1, 3600))
 
     def __post_init__(self) -> None:
         Options.__post_init__(self)
         for name in emotion_only(Options):
             if getattr(self, name) != _DEFAULTS[name]:
-                raise UsageError(f"{flag(name)} is for emotion alone; leave it out for transcription.")
+                raise UsageError(f"{param(name)} is for emotion alone; leave it out for transcription.")
         if self.num_speakers is not None and not self.speakers:
-            raise UsageError("--num-speakers takes --speakers, which tells speakers apart.")
+            raise UsageError(f"{param('num_speakers')} takes {param('speakers', True)}, which tells speakers apart.")
         if self.merge_length_s is not None and not 1.0 <= self.merge_length_s <= self.max_segment:
             raise UsageError(
-                f"--merge-length-s is {self.merge_length_s:g}; 1 to {self.max_segment:g} (--max-segment) is possible."
+                f"{param('merge_length_s')} is {self.merge_length_s:g}; 1 to {self.max_segment:g} "
+                f"({param('max_segment')}) is possible."
             )
-        if self.merge_length_s is not None and self.vad == "silero":
-            raise UsageError("--merge-length-s joins what FSMN-VAD finds; take --vad fsmn-vad, or leave it out.")
+        if self.merge_length_s is not None and self.vad in INSIDE:
+            raise UsageError(f"{param('merge_length_s')} joins what FSMN-VAD finds; {_TAKE_FSMN}")
         if self.segment == "window":
-            raise UsageError("--segment window would cut words; take vad, or none to run files whole.")
-        if self.max_end_silence_ms is not None and self.vad == "silero":
-            raise UsageError("--max-end-silence-ms is for FSMN-VAD; take --vad fsmn-vad, or leave it out.")
-        if self.whole and self.vad != "silero":
-            raise UsageError("--segment none cuts nothing, so there is nothing to find with --vad; leave one out.")
+            raise UsageError(f"{param('segment', 'window')} would cut words; take vad, or none to run files whole.")
+        if self.max_end_silence_ms is not None and self.vad in INSIDE:
+            raise UsageError(f"{param('max_end_silence_ms')} is for FSMN-VAD; {_TAKE_FSMN}")
+        if self.whole and self.vad not in INSIDE:
+            raise UsageError(
+                f"{param('segment', 'none')} cuts nothing, so there is nothing to find with {param('vad')}; leave one "
+                "out."
+            )
         self._check_stages()
 
     def _check_stages(self) -> None:
@@ -115,12 +129,25 @@ class TranscribeOptions(Options):
             "speaker_model": self.speakers,
             "speaker_device": self.speakers,
             "emotion_device": self.emotion is not None,
-            "vad_device": self.vad != "silero",
+            "vad_device": self.vad not in INSIDE,
             "punctuation_device": self.punctuation != "none",
         }
         for name, stage in there.items():
             if not stage and getattr(self, name) != _OWN_DEFAULTS[name]:
-                raise UsageError(f"{flag(name)} is for a stage that is left out; leave it out too, or ask for both.")
+                raise UsageError(f"{param(name)} is for a stage that is left out; leave it out too, or ask for both.")
+
+    def _check_vad(self) -> None:
+        """Any other name may be that of an FSMN-VAD."""
+
+    def for_call(self: _TranscribeOptions, **changes: Any) -> _TranscribeOptions:
+        """As for emotion; a speech detector that has to be loaded is settled when the others are."""
+        vad = changes.get("vad", self.vad)
+        if vad not in (self.vad, *INSIDE):
+            raise UsageError(
+                f"{param('vad', vad)} is settled when the models are loaded; a call may have {self.vad}, or "
+                f"{' or '.join(name for name in INSIDE if name != self.vad)}."
+            )
+        return Options.for_call(self, **changes)
 
     @property
     def per_call(self) -> tuple[str, ...]:
@@ -130,14 +157,26 @@ class TranscribeOptions(Options):
     @classmethod
     def names(cls) -> tuple[str, ...]:
         """Names of the options there are to set: those for emotion alone left out."""
-        return tuple(field.name for field in dataclasses.fields(cls) if not field.metadata["emotion_only"])
+        return tuple(field.name for field in dataclasses.fields(cls) if not field.metadata.get("emotion_only"))
 
+
+_TAKE_FSMN = f"take {param('vad', 'fsmn-vad')}, or leave it out."
 
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(Options)}
 
 _OWN_DEFAULTS = {field.name: field.default for field in dataclasses.fields(TranscribeOptions)}
 
-TRANSCRIBE_PER_CALL = ("max_segment", "channels", "language", "itn", "hotwords", "num_speakers")
+TRANSCRIBE_PER_CALL = (
+    "vad",
+    "max_segment",
+    "channels",
+    "audio_track",
+    "language",
+    "itn",
+    "hotwords",
+    "num_speakers",
+    "sentence_pause_s",
+)
 """Options that need no other model, plan or thread, so that each call may have its own."""
 
 TRANSCRIBE_HELP: Mapping[str, str] = {

@@ -30,7 +30,8 @@ class EmbeddingWriter:
     Arrays in each file:
 
     - `embedding` float32 (dim,), the mean over all frames;
-    - `scores` float32 (classes,), and `labels` text (classes,), both of length 0 for a model without classes;
+    - `scores` float32 (classes,), those of the record, `pooled_scores` float32 (classes,), those of `embedding`, and
+      `labels` text (classes,), all of length 0 for a model without classes;
     - `source` text (), the input;
     - `key` text (), which identifies the input and channel;
     - with granularity "frame" `frames` float32 (T, dim), `starts_s` float64 (T,), the starts of the frames in seconds,
@@ -92,13 +93,14 @@ def _owner(path: Path) -> str | None:
 
 
 def _arrays(result: EmotionResult) -> dict[str, npt.NDArray[Any]]:
-    scores = result.scores or {}
+    scores, pooled = result.scores or {}, (result.pooled and result.pooled.scores) or {}
     labels = result.frames.labels if result.frames is not None and not scores else tuple(scores)
     return {
         _KEY: np.array(_identity(result)),
         "source": np.array(result.source),
         "embedding": np.asarray(result.embedding, np.float32),
         "scores": np.array(list(scores.values()), np.float32),
+        "pooled_scores": np.array(list(pooled.values()), np.float32),
         "labels": np.array(labels, np.str_),
     }
 

@@ -39,6 +39,8 @@ Level = Literal[Granularity, Detail]
 
 DETAILS: Final[tuple[Detail, ...]] = get_args(Detail)
 
+GRANULARITIES: Final[tuple[Granularity, ...]] = get_args(Granularity)
+
 SECOND_DIGITS = 3
 SCORE_DIGITS = 6
 FRAME_SCORE_DIGITS = 4
@@ -46,9 +48,9 @@ CONFIDENCE_DIGITS = 4
 
 _AT_ONCE = 64
 
-# Lone surrogates (bytes of a file name that are not UTF-8) cannot be encoded; the other three are
-# line ends to many readers, and a record is one line.
-_UNSAFE = re.compile("[\x85\u2028\u2029\ud800-\udfff]")
+# Lone surrogates (bytes of a file name that are not UTF-8) cannot be encoded; some are line ends to many readers, and a
+# record is one line; the others a terminal obeys, and would show a record that is not there.
+_UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 _Kind = TypeVar("_Kind", bound=Result)
 
@@ -63,9 +65,9 @@ def expect_type(result: Result, kind: type[_Kind]) -> _Kind:
 def to_record(result: Result, *, granularity: Level) -> dict[str, Any]:
     """The record of `result` as a dict in the order of its keys, all of it in memory.
 
-    A failed input has no answer: of an emotion no `label`, `score`, `scores`, `segments` or `frames`; of a
-    transcript no `text`, `language`, `speakers` or `sentences`. Numbers that are not finite become None, as JSON
-    has no word for them. TypeError for a granularity that is not of the result's kind.
+    A failed input has no answer: of an emotion no `label`, `score`, `scores`, `shares`, `speech_s`, `pooled`,
+    `segments` or `frames`; of a transcript no `text`, `language`, `speakers` or `sentences`. Numbers that are not
+    finite become None, as JSON has no word for them. TypeError for a granularity that is not of the result's kind.
     """
     record = _head(result, granularity)
     if result.ok:
@@ -94,15 +96,24 @@ def json_chunks(result: Result, granularity: Level) -> Iterator[str]:
     yield ", " + to_json(_tail(result))[1:]
 
 
-def to_json(value: Any) -> str:
-    """Strict JSON on one line that can be encoded as UTF-8. ValueError for NaN and infinities."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+def to_json(value: Any, *, indent: int | None = None) -> str:
+    """Strict JSON that can be encoded as UTF-8 and that no terminal obeys, on one line unless there is an indent.
+
+    ValueError for NaN and infinities.
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def seconds(samples: int) -> float:
     """Samples as seconds with three decimals."""
     return round(samples / SAMPLE_RATE, SECOND_DIGITS)
+
+
+def segment_record(segment: SegmentResult) -> dict[str, Any]:
+    """An entry of a timeline, as records have it."""
+    start, end = seconds(segment.span.start), seconds(segment.span.stop)
+    return {"start": start, "end": end, "speech_s": rounded(segment.speech_s, SECOND_DIGITS), **_opinion(segment)}
 
 
 def rounded(value: float | None, digits: int = SCORE_DIGITS) -> float | None:
@@ -132,7 +143,7 @@ def _head(result: Result, level: Level) -> dict[str, Any]:
     if not result.ok:
         return record
     if not isinstance(result, Transcript):
-        return record | _opinion(expect_type(result, EmotionResult))
+        return record | _whole(expect_type(result, EmotionResult))
     record |= {"text": result.text, "language": result.language}
     return record if result.speakers is None else record | {"speakers": result.speakers}
 
@@ -141,7 +152,7 @@ def _lists(result: Result, level: Level) -> Iterator[tuple[str, Iterator[dict[st
     """The lists of a record, by key: its timeline, if that is wanted."""
     if not isinstance(result, Transcript):
         if level != "utterance":
-            yield "segments", map(_segment, expect_type(result, EmotionResult).segments)
+            yield "segments", map(segment_record, expect_type(result, EmotionResult).segments)
     elif level != "text":
         yield "sentences", (_sentence(sentence, words=level == "word") for sentence in result.sentences)
 
@@ -163,16 +174,21 @@ def _tail(result: Result) -> dict[str, Any]:
     return record
 
 
+def _whole(result: EmotionResult) -> dict[str, Any]:
+    return {
+        **_opinion(result),
+        "shares": _scores(result.shares),
+        "speech_s": rounded(result.speech_s, SECOND_DIGITS),
+        "pooled": None if result.pooled is None else _opinion(result.pooled),
+    }
+
+
 def _opinion(told: EmotionResult | SegmentResult | Emotion) -> dict[str, Any]:
     return {"label": told.label, "score": rounded(told.score), "scores": _scores(told.scores)}
 
 
 def _scores(scores: Mapping[str, float] | None) -> dict[str, float | None] | None:
     return None if scores is None else {label: rounded(score) for label, score in scores.items()}
-
-
-def _segment(segment: SegmentResult) -> dict[str, Any]:
-    return {"start": seconds(segment.span.start), "end": seconds(segment.span.stop), **_opinion(segment)}
 
 
 def _sentence(sentence: Sentence, *, words: bool) -> dict[str, Any]:
@@ -194,12 +210,13 @@ def _sentence(sentence: Sentence, *, words: bool) -> dict[str, Any]:
 
 
 def _word(word: Word) -> dict[str, Any]:
-    return {
+    record: dict[str, Any] = {
         "text": word.text,
         "start": rounded(word.start, SECOND_DIGITS),
         "end": rounded(word.end, SECOND_DIGITS),
         "confidence": rounded(word.confidence, CONFIDENCE_DIGITS),
     }
+    return record if word.speaker is None else record | {"speaker": word.speaker}
 
 
 def _timings(timings: Timings) -> dict[str, Any]:

@@ -6,16 +6,18 @@ out of the file, so that doing them again leaves every input in it once.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from overtone.errors import Code, UsageError
 from overtone.output.formats.output_file import replacing
+from overtone.output.json_text import parse_json
 from overtone.output.records import DETAILS
+from overtone.wording import param
 
 WHOLE_LINE_BYTES = 4 << 20
 """Longer lines (frames of hours) are not parsed as a whole but only at both ends."""
@@ -29,8 +31,17 @@ _OPENING = b'{"source": "'
 _EMOTION_STARTS = b', "label": '
 _TRANSCRIPT_STARTS = b', "text": "'
 _TAIL_STARTS = b', "model": "'
+_POOLED = b', "pooled": '
 
-_IN_TRANSCRIPTS: dict[str, type] = {"models": dict, "sentences": list}
+_IF_THERE: dict[str, type] = {
+    "id": str,
+    "channel": int,
+    "channels": int,
+    "scores": dict,
+    "models": dict,
+    "sentences": list,
+}
+"""Types of what not every record has, and which may be null."""
 
 
 def key_of(source: str, utt_id: str | None = None) -> str:
@@ -44,46 +55,60 @@ def key_of(source: str, utt_id: str | None = None) -> str:
     return source if utt_id is None else f"{utt_id}\0{source}"
 
 
-def resume_from(
-    path: str,
-    *,
+def run_identity(
     model: str,
     precision: str,
     granularity: str,
+    *,
     channels: str | None = None,
     labels: Sequence[str] | None = None,
     models: Mapping[str, str] | None = None,
-) -> set[str]:
+    options: Mapping[str, object] = MappingProxyType({}),
+) -> dict[str, str]:
+    """The identity of a run by name, as far as it is given: two runs that differ in it do not go into one output.
+
+    granularity: says also whether emotions or transcripts come. channels: `mix` or `split`. models: a transcript's
+    other models. options: those that change answers, by name; a `.jsonl` does not say them, so side files alone are
+    held to them.
+    """
+    task = "transcription" if granularity in DETAILS else "emotion"
+    identity = {"task": task, "model": model, "precision": precision, "granularity": granularity}
+    if channels is not None:
+        identity["channels"] = channels
+    if labels is not None:
+        identity["labels"] = ", ".join(labels)
+    if models is not None:
+        identity["models"] = _listed(models)
+    return identity | {name: str(value) for name, value in options.items()}
+
+
+def resume_from(path: str, run: Mapping[str, str], formerly: Mapping[str, str] = MappingProxyType({})) -> set[str]:
     """The keys (`key_of`) of the inputs that `path` holds in full; an empty set where there is no file.
 
     The file is rewritten, and replaced at once, only if there is something to take out: a half-written last
     line, failed inputs, channels of an input that are not all there, second lines for one input. Memory does
     not grow with the length of a line.
 
-    UsageError, with the file untouched: records of another model, precision, granularity, way with channels
-    (`mix`, `split`), with other labels (not looked for in very long lines), or of a transcript's other `models`;
-    transcripts where emotions are to come, or the other way round, which `granularity` says; lines that are no
-    records of Overtone, named by number.
+    - `run`: the run that goes on, as `run_identity` has it.
+    - `formerly`: names of today for those that models have in records of earlier releases, which were the folders'
+      paths.
+
+    UsageError, with the file untouched: records of another run (labels are not looked for in very long lines), and of
+    emotions as earlier versions wrote them;
+    transcripts where emotions are to come, or the other way round; lines that are no records of Overtone, named by
+    number.
     """
     if not os.path.exists(path):
         return set()
     if not os.path.isfile(path):
         raise UsageError(f"{path} is not a file, so no run can be resumed from it; use another -o")
-    task = "transcription" if granularity in DETAILS else "emotion"
-    wanted = {"task": task, "model": model, "precision": precision, "granularity": granularity}
-    if channels is not None:
-        wanted["channels"] = channels
-    if labels is not None:
-        wanted["labels"] = ", ".join(labels)
-    if models is not None:
-        wanted["models"] = _listed(models)
     journal = _Journal()
     for line in _lines(path):
         record = _parse(line, path)
         if record is None:
             journal.drop(line)
         else:
-            _check(record, wanted, path, line.number)
+            _check(_with_names(record, formerly), run, path, line.number)
             journal.add(record, line)
     _take_out(path, journal.dropped())
     return journal.done
@@ -169,18 +194,19 @@ def _parse(line: _Line, path: str) -> dict[str, Any] | None:
     if half_written and not line.ended:
         return None
     try:
-        record = json.loads(text) if line.tail is None else _both_ends(text, line.tail)
+        record = parse_json(text) if line.tail is None else _both_ends(text, line.tail)
     except ValueError as error:
         if half_written:
             return None
         raise UsageError(
-            f"{path}, line {line.number}: not a JSON line ({error}). The file was left as it is; "
-            "mend or remove that line, or use another -o.",
+            f"{path}, line {line.number}: not a JSON line ({error}); a record of Overtone is expected. The file was "
+            "left as it is; mend or remove that line, or use another -o.",
             code=Code.BROKEN_JOURNAL,
         ) from error
     if not _is_record(record):
         raise UsageError(
-            f"{path}, line {line.number}: not a record of Overtone. The file was left as it is; use another -o.",
+            f"{path}, line {line.number}: not a record of Overtone, which is an object with a source, a model and an "
+            "error. The file was left as it is; use another -o.",
             code=Code.BROKEN_JOURNAL,
         )
     return dict(record)
@@ -189,9 +215,13 @@ def _parse(line: _Line, path: str) -> dict[str, Any] | None:
 def _is_record(record: Any) -> bool:
     if not isinstance(record, dict) or "error" not in record:
         return False
-    kinds: dict[str, type] = {"source": str, "model": str, "precision": str}
-    kinds |= {key: kind for key, kind in _IN_TRANSCRIPTS.items() if key in record}
-    return all(isinstance(record.get(key), kind) for key, kind in kinds.items())
+    if not all(isinstance(record.get(key), str) for key in ("source", "model", "precision")):
+        return False
+    if not all(record.get(key) is None or isinstance(record[key], kind) for key, kind in _IF_THERE.items()):
+        return False
+    return isinstance(record.get("models", {}), dict) and all(
+        isinstance(item, dict) for item in record.get("sentences") or ()
+    )
 
 
 def _both_ends(head: bytes, tail: bytes) -> dict[str, Any]:
@@ -204,9 +234,11 @@ def _both_ends(head: bytes, tail: bytes) -> dict[str, Any]:
     tail_start = tail.rfind(_TAIL_STARTS)
     if not starts or tail_start < 0:
         raise ValueError("a long line that does not begin and end as a record does")
-    record: dict[str, Any] = json.loads(head[: min(starts)] + tail[tail_start:])
+    record: dict[str, Any] = parse_json(head[: min(starts)] + tail[tail_start:])
     content = tail[:tail_start]
     if "models" not in record:
+        if _POOLED in head:
+            record["pooled"] = None
         # The frames are an object, the segments before them an array.
         return record | ({"segments": []} if content.endswith(b"]") else {"segments": [], "frames": None})
     if not content.endswith(b"]"):
@@ -215,13 +247,27 @@ def _both_ends(head: bytes, tail: bytes) -> dict[str, Any]:
     return record | {"sentences": [{"words": []} if content.endswith(b"]}]") else {}]}
 
 
-def _check(record: dict[str, Any], wanted: dict[str, str], path: str, number: int) -> None:
+def _with_names(record: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """The record with the names that its models have now."""
+    renamed = record | {"model": names.get(record["model"], record["model"])}
+    if "models" in record:
+        renamed["models"] = {role: names.get(name, name) for role, name in record["models"].items()}
+    return renamed
+
+
+def _check(record: dict[str, Any], wanted: Mapping[str, str], path: str, number: int) -> None:
     # Only transcripts name what else was used, failed ones as well.
     task = "transcription" if "models" in record else "emotion"
     found = {"task": task, "model": record["model"], "precision": record["precision"]}
     if task == "transcription":
         found["models"] = _listed(record["models"])
     if record["error"] is None:  # a failed input has nothing to tell its granularity by
+        if task == "emotion" and "pooled" not in record:
+            raise UsageError(
+                f"{path}, line {number}, was written by an earlier version of Overtone, whose label and scores were "
+                f"those of the mean frame; use another -o, or {param('overwrite')} in the place of {param('resume')}.",
+                code=Code.OTHER_RUN,
+            )
         found["granularity"] = _granularity(record, task, wanted["granularity"])
         found["channels"] = "mix" if record.get("channel") is None else "split"
         if record.get("scores"):
@@ -239,7 +285,7 @@ def _granularity(record: dict[str, Any], task: str, wanted: str) -> str:
     """Granularity of a record. One without any sentence is as fine as is wanted: there are no words in it to miss."""
     if task == "emotion":
         return "frame" if "frames" in record else "segment" if "segments" in record else "utterance"
-    if "sentences" not in record:
+    if record.get("sentences") is None:
         return "text"
     if record["sentences"]:
         return "word" if "words" in record["sentences"][0] else "sentence"

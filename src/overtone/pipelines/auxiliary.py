@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import NoReturn
 
 import numpy as np
 
 from overtone.backends.graphs import Graphs
+from overtone.batching.weights_budget import LoadingBudget
+from overtone.engine.device_model import device_budget
 from overtone.engine.loader import load_graphs
 from overtone.errors import Code, UsageError
 from overtone.merging.punctuation.restoration import Punctuator
@@ -20,6 +23,7 @@ from overtone.models.registry import check_role
 from overtone.models.task import Array
 from overtone.options.transcription import TranscribeOptions
 from overtone.system.devices import resolve_device
+from overtone.system.process_guard import ProcessGuard, refuse_copy
 
 _THREADS = 1
 """They are small, and run beside the recognizer."""
@@ -30,21 +34,28 @@ class LockedGraphs:
 
     def __init__(self, graphs: Graphs) -> None:
         self._graphs = graphs
+        self._guard = ProcessGuard()
         self._lock = threading.Lock()
         self._closed = False
+
+    def __reduce__(self) -> NoReturn:
+        refuse_copy()
 
     def __call__(self, graph: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         """Outputs of a graph by name, copied.
 
-        Raises OutOfMemory where the runtime is refused memory, UsageError once closed.
+        Raises OutOfMemory where the runtime is refused memory, UsageError once closed and in a fork.
         """
+        self._guard.check()
         with self._lock:
             if self._closed:
                 raise UsageError("the model was closed; load it again.", code=Code.CLOSED)
             return self._graphs.guard(lambda: _kept(self._graphs.run(graph, inputs)))
 
     def close(self) -> None:
-        """Free the model."""
+        """Free the model. Does nothing in a fork."""
+        if self._guard.forked:
+            return
         with self._lock:
             self._closed = True
             self._graphs.close()
@@ -64,7 +75,7 @@ class SpeechDetector:
         checkpoint = _found(options.vad, "vad", options)
         silence = options.max_end_silence_ms
         overrides = {} if silence is None else {"max_end_silence_time": silence}
-        self.name = checkpoint.name
+        self.name, self.folder = checkpoints.name_of(options.vad), checkpoint.folder
         self.vad = FsmnVad(checkpoint, max_single_segment_time=round(1000 * options.max_segment), **overrides)
         # One shape, for which its few layers are compiled best.
         shape = (1, BLOCK_FRAMES, self.vad.config.input_dim)
@@ -90,7 +101,7 @@ class PunctuationModel:
 
     def __init__(self, model: str, options: TranscribeOptions) -> None:
         checkpoint = _found(model, "punctuation", options)
-        self.name = checkpoint.name
+        self.name, self.folder = checkpoints.name_of(model), checkpoint.folder
         self._run = _runner(checkpoint, options, options.punctuation_device)
         self.punctuator = Punctuator(checkpoint, self._run)
         self.punctuator.punctuate("a")  # as above
@@ -115,4 +126,5 @@ def _runner(
     # In float32 always: they cost little, and where a sentence ends is not to depend on how fast words are wanted.
     where = resolve_device(device or "cpu")
     plain = options.replace(precision=None, backend="auto")
-    return LockedGraphs(load_graphs(checkpoint, plain, where, _THREADS, shapes=shapes))
+    budget = LoadingBudget(device_budget(options, where))
+    return LockedGraphs(load_graphs(checkpoint, plain, where, _THREADS, shapes=shapes, budget=budget))

@@ -7,19 +7,22 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
-from overtone.audio import Probe, Readable
+from overtone.audio import AudioLike, Probe
 from overtone.audio.inputs import FailedInput, Input
 from overtone.engine.runtime import NO_RESERVE, ReservedCapacity, Runtime
 from overtone.errors import OvertoneError, UsageError, with_source
+from overtone.models.family import Role
+from overtone.options.emotion import SILERO
 from overtone.pipelines.channel import Aggregator
 from overtone.pipelines.ingest import Ingestor, PooledT, Source, SubmittedSource, named_source
 from overtone.pipelines.request import CallOptions, OptionsT, RequestContext
-from overtone.pipelines.result_stream import ResultStream, ResultT
+from overtone.pipelines.result_stream import ResultStream, ResultT, check_sources
 from overtone.pipelines.segmenter_factory import SegmenterFactory
 from overtone.results import Timings
 from overtone.segmentation.segmenters import Segmenter
+from overtone.system.process_guard import refuse_copy
 from overtone.system.profiler import NULL_PROFILER, Profiler
 from overtone.types import Samples
 
@@ -88,6 +91,8 @@ class Pipeline(ABC, Generic[OptionsT, PooledT, ResultT]):
         self._runtime = started
         self._ingestor = Ingestor(started)
         self._segmenters = SegmenterFactory(started)
+        if owned and options.vad == SILERO:
+            self._segmenters.load_beside()
         # A pipeline that is forgotten, and not closed, takes its engines along.
         if owned:
             weakref.finalize(self, started.close, drain=False)
@@ -102,17 +107,24 @@ class Pipeline(ABC, Generic[OptionsT, PooledT, ResultT]):
         """The running models, and their share of the budget."""
         return self._runtime
 
+    def rename(self, names: Mapping[Role, str]) -> None:
+        """Call models otherwise in results from now on, by their role."""
+        self._runtime = self._runtime.renamed(names)
+
     @property
     def min_samples(self) -> int:
         """Fewest samples, at 16 kHz, that give an answer."""
         return self._runtime.model.task.min_samples
 
-    def probe(self, source: Readable, name: str | None = None) -> Probe:
+    def __reduce__(self) -> NoReturn:
+        refuse_copy()
+
+    def probe(self, source: AudioLike, name: str | None = None, *, audio_track: int | None = None) -> Probe:
         """Metadata in a source's header: seconds, channels, rate. InputError where it is no audio."""
-        return self._ingestor.probe(source, name)
+        return self._ingestor.probe(source, name, audio_track)
 
     def submit_source(
-        self, source: Readable | Input, call: CallOptions[OptionsT], ctx: RequestContext
+        self, source: AudioLike | Input, call: CallOptions[OptionsT], ctx: RequestContext
     ) -> SubmittedSource[OptionsT, PooledT]:
         """Decode a source, segment it and submit its segments; the answers are pending then."""
         return self._ingestor.submit_source(self, named_source(source), call, ctx)
@@ -144,6 +156,7 @@ class Pipeline(ABC, Generic[OptionsT, PooledT, ResultT]):
 
     def channel_result(self, sent: SubmittedSource[OptionsT, PooledT], channel: int) -> ResultT:
         """The result of one channel; waits for its answers. Raises what a segment met."""
+        self._runtime.guard.check()
         try:
             return self.build_result(sent, channel, sent.channels[channel].aggregate())
         except OvertoneError as error:
@@ -180,13 +193,15 @@ class Pipeline(ABC, Generic[OptionsT, PooledT, ResultT]):
     def _call_options(self, options: Mapping[str, Any], *, envelope: bool) -> CallOptions[OptionsT]:
         return CallOptions(self.options.for_call(**options), envelope)
 
-    def __call__(self, source: Readable, *, envelope: bool = False, **options: Any) -> ResultT:
+    def __call__(self, source: AudioLike, *, envelope: bool = False, **options: Any) -> ResultT:
         """The result of one source.
 
         Parameters
         ----------
         source
-            A path, the bytes of a file, a binary file object, or `Audio(samples, rate)`.
+            A path, the bytes of a file, a binary file object, or `Audio(samples, rate)`; and what libraries give for
+            one: `(array, rate)`, `(rate, array)`, and an `audio` of Hugging Face datasets, a dict of `array` and
+            `sampling_rate` or of `bytes` and `path`.
         envelope
             Keep the waveform's peaks, for plots.
         **options
@@ -204,7 +219,8 @@ class Pipeline(ABC, Generic[OptionsT, PooledT, ResultT]):
         BudgetError
             If the memory given cannot hold it.
         UsageError
-            For an option that a call may not have, and with `channels="split"`, which gives several results.
+            For an option that a call may not have, with `channels="split"`, which gives several results, and in a fork
+            of the process that made this.
 
         Examples
         --------
@@ -284,15 +300,16 @@ class Pipeline(ABC, Generic[OptionsT, PooledT, ResultT]):
         envelope, **options
             As for a call.
 
-        Yields
-        ------
-        EmotionResult or Transcript
+        Returns
+        -------
+        iterator
             One result for each source, and with `channels="split"` one for each of its channels.
 
         Raises
         ------
         UsageError
-            For an option that a call may not have.
+            For an option that a call may not have, a single source in the place of several, and in a fork of the
+            process that made this.
 
         Examples
         --------
@@ -303,7 +320,9 @@ class Pipeline(ABC, Generic[OptionsT, PooledT, ResultT]):
         examples/angry.wav angry
         missing.wav not_found
         """
-        yield from ResultStream(self, self._call_options(options, envelope=envelope)).results(sources)
+        self._runtime.guard.check()
+        check_sources(sources)
+        return ResultStream(self, self._call_options(options, envelope=envelope)).results(sources)
 
     def close(self, *, drain: bool = True) -> None:
         """Free the models.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Future
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from overtone.audio import Resampler
 from overtone.engine import runtime
 from overtone.engine.runtime import ReservedCapacity, Runtime
 from overtone.errors import OvertoneError
@@ -15,11 +16,21 @@ from overtone.options.emotion import Options
 from overtone.pipelines.base import Pipeline
 from overtone.pipelines.ingest import SubmittedSource
 from overtone.pipelines.live import LiveSession
+from overtone.pipelines.live_input import LiveInput
 from overtone.pipelines.request import CallOptions, RequestContext, submit_to_model
 from overtone.results import EmotionResult
 from overtone.segmentation.segmenters import Segmenter
 from overtone.system.profiler import Profiler
-from overtone.types import FRAMES, EmotionOutput, Samples
+from overtone.types import FRAMES, SAMPLE_RATE, EmotionOutput, Samples
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from typing_extensions import Unpack  # in `typing` from Python 3.11 on
+
+    from overtone.audio import AudioLike
+    from overtone.options.keywords import EmotionCallKeywords, EmotionKeywords
+    from overtone.pipelines.ingest import Source
 
 
 class EmotionRecognizer(Pipeline[Options, PooledEmotion, EmotionResult]):
@@ -55,9 +66,28 @@ class EmotionRecognizer(Pipeline[Options, PooledEmotion, EmotionResult]):
     'angry'
     """
 
-    def __init__(self, model: str | None = None, **options: Any) -> None:
-        given = options if model is None else {"model": model, **options}
+    def __init__(self, model: str | None = None, **options: Unpack[EmotionKeywords]) -> None:
+        given: dict[str, Any] = {**options} if model is None else {"model": model, **options}
         self._start(loading.load(Options, **given))
+
+    if TYPE_CHECKING:  # with the options that a call may have; each takes fewer than any pipeline might
+
+        def __call__(  # type: ignore[override]
+            self, source: AudioLike, *, envelope: bool = False, **options: Unpack[EmotionCallKeywords]
+        ) -> EmotionResult: ...
+
+        def results_for(  # type: ignore[override]
+            self,
+            source: Source,
+            ctx: RequestContext | None = None,
+            *,
+            envelope: bool = False,
+            **options: Unpack[EmotionCallKeywords],
+        ) -> list[EmotionResult]: ...
+
+        def stream(  # type: ignore[override]
+            self, sources: Iterable[Source], *, envelope: bool = False, **options: Unpack[EmotionCallKeywords]
+        ) -> Iterator[EmotionResult]: ...
 
     @classmethod
     def from_runtime(cls, started: Runtime) -> EmotionRecognizer:
@@ -75,7 +105,14 @@ class EmotionRecognizer(Pipeline[Options, PooledEmotion, EmotionResult]):
         head = self._runtime.model.task.head
         return head.labels(as_published=self.options.labels == "published") if head else ()
 
-    def live(self, ctx: RequestContext | None = None, *, name: str = "live", **options: Any) -> LiveSession:
+    def live(
+        self,
+        ctx: RequestContext | None = None,
+        *,
+        name: str = "live",
+        rate: int = SAMPLE_RATE,
+        **options: Unpack[EmotionCallKeywords],
+    ) -> LiveSession:
         """A session for speech that is still going on: updates every `hop` seconds for the last `window` seconds.
 
         Parameters
@@ -84,11 +121,15 @@ class EmotionRecognizer(Pipeline[Options, PooledEmotion, EmotionResult]):
             Cancel it to abandon the session.
         name
             The `source` of its result.
+        rate
+            Of its samples, in Hz; they are resampled as those of a file are.
         **options
             As for a call; `hop` is 1 second if it is not given.
 
         Raises
         ------
+        InputError
+            For a rate that is no whole number from 1,000 to 768,000.
         UsageError
             For an option that a call may not have, and for a `hop` under 0.1 seconds.
 
@@ -103,6 +144,7 @@ class EmotionRecognizer(Pipeline[Options, PooledEmotion, EmotionResult]):
         >>> labels, result.source
         (['silence', 'silence'], 'live')
         """
+        resampler = Resampler(1, rate, name)
         self.options.for_call(**{**options, "segment": "window"})  # the windows of its updates can be run
         call = self._call_options({**options, "segment": "vad"}, envelope=False)
         ctx = RequestContext() if ctx is None else ctx
@@ -111,7 +153,8 @@ class EmotionRecognizer(Pipeline[Options, PooledEmotion, EmotionResult]):
         def finished(duration: float, began: float) -> EmotionResult:
             return self.channel_result(SubmittedSource(name, None, call, [channel], duration, 0.0, began, ()), 0)
 
-        return LiveSession(self._runtime, channel, call.options, ctx, name, finished)
+        audio = LiveInput(resampler, channel, self._segmenters.live_track(call.options))
+        return LiveSession(self._runtime, audio, call.options, ctx, name, finished)
 
     def make_segmenter(self, call: CallOptions[Options], channels: int) -> Segmenter:
         """A segmenter as the options of the call ask for it."""
@@ -140,9 +183,12 @@ class EmotionRecognizer(Pipeline[Options, PooledEmotion, EmotionResult]):
     ) -> EmotionResult:
         """The emotion of one channel."""
         return EmotionResult(
-            label=pooled.label,
-            score=pooled.score,
-            scores=pooled.scores,
+            label=pooled.verdict.label,
+            score=pooled.verdict.score,
+            scores=pooled.verdict.scores,
+            shares=pooled.verdict.shares,
+            speech_s=sent.channels[channel].speech_s,
+            pooled=pooled.pooled,
             segments=pooled.segments,
             warnings=sent.warnings,
             embedding=pooled.embedding,

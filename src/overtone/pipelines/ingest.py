@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import CancelledError
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -13,17 +13,15 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from overtone.audio import Decoder, Probe, Readable, name_of, probe
+from overtone.audio import AudioLike, Decoder, Probe, Readable, as_readable, name_of, probe
 from overtone.audio.inputs import FailedInput, Input
-from overtone.batching.cost_model import Shape
-from overtone.batching.memory_plan import segmenter_bytes, suggest_budget
+from overtone.batching.fair_semaphore import FairSemaphore
+from overtone.batching.memory_plan import channel_bytes, whole_file_bytes
 from overtone.engine.runtime import Runtime
 from overtone.errors import BudgetError, InputError, OvertoneError, with_source
 from overtone.pipelines.channel import ChannelStream
 from overtone.pipelines.request import CallOptions, OptionsT, RequestContext
 from overtone.system.machine import standard_input
-from overtone.system.memory import format_size
-from overtone.system.semaphore import FifoSemaphore
 from overtone.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -32,7 +30,10 @@ if TYPE_CHECKING:
 PooledT = TypeVar("PooledT")
 
 
-Source = Readable | Input | FailedInput
+Source = AudioLike | Input | FailedInput
+
+SHORT_S = 30.0
+"""Seconds. A source that is said to have no more than this is short: it waits behind no long one for its place."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,11 +45,12 @@ class NamedSource:
     id: str | None = None
 
 
-def named_source(source: Readable | Input) -> NamedSource:
+def named_source(source: AudioLike | Input) -> NamedSource:
     """A source of whatever kind, as the decoder reads it."""
     if isinstance(source, Input):
         readable = source.path if source.path is not None else standard_input()
         return NamedSource(readable, source.source, source.id)
+    source = as_readable(source)
     return NamedSource(source, os.fsdecode(source) if isinstance(source, str | os.PathLike) else name_of(source))
 
 
@@ -73,15 +75,16 @@ class SubmittedSource(Generic[OptionsT, PooledT]):
 class Ingestor:
     """Decodes sources and submits their segments. Any number of threads may call.
 
-    No more channels are cut at once than planned, and those of background work have their own places.
+    No more channels are cut at once than planned, and those of background work have their own places. So may short
+    sources have (`ReservedCapacity.short`), because a long one keeps its place for as long as the model takes for it.
     """
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._profiler = runtime.engine.profiler
-        self._segmenting = FifoSemaphore(runtime.decoders)
-        self._background = FifoSemaphore(runtime.reserve.background or runtime.decoders)
-        self._decoding = FifoSemaphore(runtime.decoders)
+        self._segmenting = FairSemaphore(runtime.decoders, runtime.reserve.short)
+        self._background = FairSemaphore(runtime.reserve.background or runtime.decoders)
+        self._decoding = FairSemaphore(runtime.decoders, runtime.reserve.short)
         self._lock = threading.Lock()
         self._decoded_s = 0.0
 
@@ -102,12 +105,14 @@ class Ingestor:
         Waits for a place, and while audio in flight is at its bound.
 
         Raises InputError, BudgetError, ModelError, what `ctx.on_progress` raises, and CancelledError once the request
-        is cancelled.
+        is cancelled; UsageError in a fork of this process.
         """
+        self._runtime.guard.check()
         name = name_of(source.readable, source.name)
         try:
             # Of the processes that decode, one is left for reading headers.
-            with self._profiler.source(name), nullcontext() if ctx.background else self._decoding.hold(1):
+            decoding = nullcontext() if ctx.background else _held(self._decoding, 1, ctx)
+            with self._profiler.source(name), decoding:
                 return self._submit(pipeline, source, call, ctx)
         except OvertoneError as error:
             # The traceback holds the samples that were cut so far, and an error is kept as long as its result is.
@@ -125,9 +130,11 @@ class Ingestor:
         began, decode_s = self._profiler.begin(), 0.0
         at = began  # opening a source is part of decoding it
         channels: list[ChannelStream[PooledT]] = []
+        places = ExitStack()
         try:
             pool = self._runtime.decoder_pool(background=ctx.background)
-            with Decoder(source.readable, source.name, pool, ctx.on_cancel) as decoder:
+            track = call.options.audio_track
+            with Decoder(source.readable, source.name, pool, ctx.on_cancel, audio_track=track) as decoder:
                 blocks = decoder.channel_blocks() if call.split else (block[None] for block in decoder.blocks())
                 while True:
                     block = next(blocks, None)
@@ -137,8 +144,12 @@ class Ingestor:
                     if block is None:
                         break
                     # Counted in what was decoded: the header may say otherwise.
-                    channels = channels or self._open(pipeline, len(block), decoder.name, call, ctx)
-                    _push(channels, block)
+                    channels = channels or self._open(pipeline, len(block), call, ctx, places)
+                    try:
+                        _push(channels, block)
+                    except BudgetError:
+                        self._check_claim(decoder.claimed_s, len(block), call)
+                        raise
                     self._count(block.shape[1])
                     ctx.on_progress(decoder.decoded_s)
                     at = self._profiler.begin()
@@ -155,51 +166,46 @@ class Ingestor:
                 raise CancelledError from None  # what decoded it was ended with its request
             raise
         finally:
-            if channels:
-                self._places(ctx).release(len(channels))
+            places.close()
 
-    def probe(self, source: Readable, name: str | None = None) -> Probe:
+    def _check_claim(self, claimed_s: float | None, channels: int, call: CallOptions[OptionsT]) -> None:
+        """BudgetError with what all of a file that runs whole needs, by its header: what was read needs less."""
+        if call.options.whole and claimed_s is not None:
+            for model in self._runtime.models.values():
+                whole_file_bytes(model.engine.plan, round(claimed_s * SAMPLE_RATE), channels, of_all=True)
+
+    def probe(self, source: AudioLike, name: str | None = None, audio_track: int | None = None) -> Probe:
         """Metadata in a source's header. InputError where it is no audio."""
-        return probe(source, name, self._runtime.decoder_pool())
+        self._runtime.guard.check()
+        return probe(as_readable(source), name, self._runtime.decoder_pool(), audio_track=audio_track)
 
     def _count(self, samples: int) -> None:
         with self._lock:
             self._decoded_s += samples / SAMPLE_RATE
 
-    def _places(self, ctx: RequestContext) -> FifoSemaphore:
+    def _places(self, ctx: RequestContext) -> FairSemaphore:
         return self._background if ctx.background else self._segmenting
 
     def _open(
         self,
         pipeline: Pipeline[OptionsT, PooledT, Any],
         count: int,
-        name: str,
         call: CallOptions[OptionsT],
         ctx: RequestContext,
+        places: ExitStack,
     ) -> list[ChannelStream[PooledT]]:
-        """A stream for each channel, once there is a place for all of them."""
+        """A stream for each channel, once there is a place for all of them. BudgetError if there never will be."""
         if not call.options.whole:
-            self._check_channels(count, name)
+            reserve = self._runtime.reserve
+            planned = self._runtime.decoders - reserve.short  # a short source may be cut beside it
+            if ctx.background:
+                planned = reserve.background or self._runtime.decoders
+            for model in self._runtime.models.values():
+                channel_bytes(model.engine.plan, count, planned)
         began = self._profiler.begin()
-        self._places(ctx).acquire(count)
+        places.enter_context(_held(self._places(ctx), count, ctx))
         self._profiler.end("wait", began)
-        try:
-            return [self.open_channel(pipeline, call, ctx, count) for _ in range(count)]
-        except BaseException:
-            self._places(ctx).release(count)
-            raise
-
-    def _check_channels(self, count: int, name: str) -> None:
-        """BudgetError where a source has more channels than were planned for, and they cannot be held either."""
-        plan = self._runtime.engine.plan
-        more = segmenter_bytes(plan.longest_s, max(0, count - self._runtime.decoders))
-        short = plan.cost.predict(Shape(1, plan.longest_s)) + more - plan.batch_bytes
-        if more and short > 0:
-            raise BudgetError(
-                f"{name}: its {count} channels at once need {format_size(more)} beyond what was planned for; give "
-                f"{suggest_budget(plan.budget_bytes, short)}, cut shorter with "
-                "--max-segment (or --window), or mix them (--channels mix)."
-            )
+        return [self.open_channel(pipeline, call, ctx, count) for _ in range(count)]
 
     def open_channel(
         self,
@@ -209,6 +215,7 @@ class Ingestor:
         channels: int = 1,
     ) -> ChannelStream[PooledT]:
         """A stream for one channel of a source. channels: of the same source, in flight at once."""
+        self._runtime.guard.check()
         channel = ChannelStream(
             pipeline.make_segmenter(call, channels),
             partial(pipeline.submit_segment, call, ctx),
@@ -216,14 +223,28 @@ class Ingestor:
             min_samples=pipeline.min_samples,
             envelope=call.envelope,
             profiler=self._profiler,
+            on_output=ctx.on_output,
         )
         ctx.on_cancel(channel.cancel)
         return channel
 
     def close(self) -> None:
         """Wake every thread that waits for a place."""
+        if self._runtime.guard.forked:
+            return
         for semaphore in (self._decoding, self._segmenting, self._background):
             semaphore.close()
+
+
+def is_short(ctx: RequestContext) -> bool:
+    """True for a request whose source is said to be short."""
+    return ctx.expected_s is not None and ctx.expected_s <= SHORT_S
+
+
+def _held(places: FairSemaphore, count: int, ctx: RequestContext) -> AbstractContextManager[None]:
+    """So many places, held while a block runs. CancelledError where the request is cancelled before it has them."""
+    ctx.on_cancel(places.wake)
+    return places.hold(count, ctx.flow, urgent=is_short(ctx), cancelled=lambda: ctx.cancelled)
 
 
 def _push(channels: list[ChannelStream[Any]], block: npt.NDArray[np.float32]) -> None:

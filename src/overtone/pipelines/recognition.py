@@ -7,6 +7,7 @@ from collections.abc import Hashable, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 from overtone.engine import runtime
@@ -17,7 +18,7 @@ from overtone.merging.speakers.clustering import WORKING_BYTES
 from overtone.models import checkpoints
 from overtone.models.family import Role
 from overtone.models.registry import check_decode_params, check_role, writes_punctuation
-from overtone.options.emotion import Options
+from overtone.options.emotion import INSIDE, NO_VAD, Options
 from overtone.options.transcription import TranscribeOptions
 from overtone.pipelines.auxiliary import PunctuationModel, SpeechDetector
 from overtone.pipelines.base import Pipeline
@@ -26,9 +27,7 @@ from overtone.results import Transcript
 from overtone.system.devices import resolve_devices
 from overtone.system.profiler import Profiler
 from overtone.types import FRAMES, Samples
-
-SILERO = "silero"
-"""The VAD inside the package."""
+from overtone.wording import param
 
 RecognitionOptionsT = TypeVar("RecognitionOptionsT", bound=TranscribeOptions)
 TranscriptT = TypeVar("TranscriptT", bound=Transcript)
@@ -56,7 +55,7 @@ class RecognitionPipeline(Pipeline[RecognitionOptionsT, SegmentOutputs, Transcri
             reserve = replace(reserve, resident_bytes=reserve.resident_bytes + WORKING_BYTES)
         with ExitStack() as loaded:
             # What is small is loaded first: the budget is shared out over what it leaves.
-            vad = None if options.vad == SILERO else loaded.enter_context(closing(SpeechDetector(options)))
+            vad = None if options.vad in INSIDE else loaded.enter_context(closing(SpeechDetector(options)))
             name = _punctuation_model(options, has_punctuation=self._has_punctuation)
             punctuation = None if name is None else loaded.enter_context(closing(PunctuationModel(name, options)))
             started = runtime.start(options, profiler, reserve, role="recognizer", more=_more(options))
@@ -66,12 +65,28 @@ class RecognitionPipeline(Pipeline[RecognitionOptionsT, SegmentOutputs, Transcri
         self._vad, self._punctuation = vad, punctuation
         self._emotion, self._speakers = (started.auxiliary.get(role) for role in ("emotion", "speakers"))
         self.keeps_files = self._emotion is not None
-        used: dict[str, str] = {role: model.name for role, model in started.auxiliary.items()}
-        self.models: dict[str, str] = {"vad": SILERO if vad is None else vad.name, **used}
+        detector = {} if options.vad == NO_VAD else {"vad": options.vad if vad is None else vad.name}
+        self.models: dict[str, str] = {**detector, **_names(started)}
         """Names of the models used beside the recognizer, by role."""
+        self.folders: dict[str, Path] = {"recognizer": started.model.folder}
+        """Folders of all models that were loaded from one, by role."""
+        self.folders |= {role: model.folder for role, model in started.auxiliary.items()}
+        if vad is not None:
+            self.folders["vad"] = vad.folder
         if punctuation is not None:
-            self.models["punctuation"] = punctuation.name
+            self.models["punctuation"], self.folders["punctuation"] = punctuation.name, punctuation.folder
         return started
+
+    def rename(self, names: Mapping[Role, str]) -> None:
+        super().rename(names)
+        self.models |= _names(self._runtime)
+
+    def models_of(self, options: RecognitionOptionsT) -> Mapping[str, str]:
+        """Names of the models that a call with these options uses beside the recognizer, by role."""
+        if options.vad == self.options.vad:
+            return self.models
+        others = {role: name for role, name in self.models.items() if role != "vad"}
+        return others if options.vad == NO_VAD else {"vad": options.vad, **others}
 
     def close(self, *, drain: bool = True) -> None:
         super().close(drain=drain)
@@ -99,6 +114,10 @@ class RecognitionPipeline(Pipeline[RecognitionOptionsT, SegmentOutputs, Transcri
         return answers
 
 
+def _names(runtime: Runtime) -> dict[str, str]:
+    return {role: model.name for role, model in runtime.auxiliary.items()}
+
+
 def _punctuation_model(options: TranscribeOptions, *, has_punctuation: bool) -> str | None:
     if options.punctuation == "auto":
         return None if has_punctuation else "ct-punc"
@@ -121,7 +140,7 @@ def _check_classes(started: Runtime) -> None:
     model = started.auxiliary.get("emotion")
     if model is not None and model.task.head is None:
         started.close(drain=False)
-        raise UsageError(f"--emotion {model.name}: has no classes, so it tells no mood; take plus-large, say.")
+        raise UsageError(f"{param('emotion', model.name)}: has no classes, so it tells no mood; take plus-large, say.")
 
 
 def _options_of(options: Options, model: str, device: str) -> Options:

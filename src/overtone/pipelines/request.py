@@ -11,10 +11,11 @@ from types import MethodType
 from typing import Any, Generic, TypeVar
 from weakref import WeakMethod
 
+from overtone.batching.flow import Flow
 from overtone.engine.engine import Engine
 from overtone.models.family import Role
 from overtone.options.emotion import Options
-from overtone.types import FRAMES, ModelOutput, Samples
+from overtone.types import ModelOutput, Samples, Segment
 
 OptionsT = TypeVar("OptionsT", bound=Options)
 
@@ -22,8 +23,16 @@ OptionsT = TypeVar("OptionsT", bound=Options)
 class RequestContext:
     """Cancellation, progress and answer cache of one request. Thread-safe.
 
-    This class only cancels. Override `on_progress` to follow the decoding, `cache_get` and `cache_put` to keep answers,
-    and `background` to give way to all other work.
+    Requests take turns: those of different tenants first, then those of one tenant, by seconds of audio.
+
+    This class only cancels. Override `on_progress` to follow the decoding, `on_output` to follow the models,
+    `cache_get` and `cache_put` to keep answers, and `background` to give way to all other work.
+
+    Parameters
+    ----------
+    tenant
+        The name of whom the request is for, such as the owner of a key. However many requests a tenant has, it gets no
+        more than another who has some as well. Requests without one are the same tenant's.
 
     Examples
     --------
@@ -44,7 +53,12 @@ class RequestContext:
     background = False
     """True for work that runs only while nothing else waits."""
 
-    def __init__(self) -> None:
+    expected_s: float | None = None
+    """Seconds of audio that its source is known or said to have; None where that is not known."""
+
+    def __init__(self, tenant: str | None = None) -> None:
+        self.flow = Flow(tenant)
+        """The turn that its segments share; requests that are given the same one are one request there."""
         self._cancelled = False
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[], Callable[[], None] | None]] = []
@@ -72,11 +86,16 @@ class RequestContext:
         Parameters
         ----------
         function
-            Called once, from the thread that cancels.
+            Called once, from the thread that cancels; a method also where it was given several times.
         """
         with self._lock:
             if not self._cancelled:
-                self._callbacks.append(WeakMethod(function) if isinstance(function, MethodType) else lambda: function)
+                new = WeakMethod(function) if isinstance(function, MethodType) else lambda: function
+                # A context may be given to any number of calls: methods of what has gone, and the same again, add up.
+                kept = [
+                    one for one in self._callbacks if not isinstance(one, WeakMethod) or one() not in (None, function)
+                ]
+                self._callbacks = [*kept, new]
                 return
         function()
 
@@ -94,6 +113,19 @@ class RequestContext:
             From an override, to abandon the source.
         """
 
+    def on_output(self, segment: Segment, output: ModelOutput | None) -> None:
+        """Output hook, called as segments are answered, in any order. Does nothing unless overridden.
+
+        The model's thread calls it, for which it must be quick; what it raises fails the source.
+
+        Parameters
+        ----------
+        segment
+            The segment, without its samples; its `index` counts the segments of a channel, silent ones included.
+        output
+            The output of one of the models that it was submitted to; None for a segment without speech.
+        """
+
     def cache_get(self, cache_key: str, samples: Samples) -> ModelOutput | None:
         """The cached answer of a segment, or None. Always None unless overridden.
 
@@ -108,6 +140,8 @@ class RequestContext:
 
     def cache_put(self, cache_key: str, samples: Samples, answer: ModelOutput) -> None:
         """Cache the answer of a segment. Does nothing unless overridden.
+
+        Answers with frames come too: 3 KB for each 20 ms, which an override may not want to keep.
 
         Parameters
         ----------
@@ -141,15 +175,15 @@ def submit_to_model(
 ) -> Future[Any]:
     """Submit one segment to one model, unless the request's cache has its answer; may wait for room in the queue.
 
-    role: of the model. Frames are never cached: they are too many to be kept by anybody.
+    role: of the model.
     """
     cache_key = f"{role} {decode_params!r}"
-    if decode_params != FRAMES and (known := ctx.cache_get(cache_key, samples)) is not None:
+    if (known := ctx.cache_get(cache_key, samples)) is not None:
         answer: Future[Any] = Future()
         answer.set_result(known)
         return answer
-    answer = engine.submit(samples, decode_params=decode_params, background=ctx.background)
-    if decode_params != FRAMES and type(ctx).cache_put is not RequestContext.cache_put:
+    answer = engine.submit(samples, decode_params=decode_params, background=ctx.background, flow=ctx.flow)
+    if type(ctx).cache_put is not RequestContext.cache_put:
         answer.add_done_callback(partial(_keep, ctx, cache_key, samples))
     return answer
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from overtone.audio import as_readable
 from overtone.audio.inputs import FailedInput, Input
-from overtone.errors import Code, InputError, OvertoneError
+from overtone.audio.open import is_array
+from overtone.batching.flow import Flow
+from overtone.errors import Code, InputError, OvertoneError, UsageError, with_source
 from overtone.pipelines.ingest import PooledT, Source, SubmittedSource, named_source
 from overtone.pipelines.request import CallOptions, OptionsT, RequestContext
 from overtone.results import Result
-from overtone.types import BYTES_PER_SAMPLE, SAMPLE_RATE
+from overtone.system.memory import memory_error
+from overtone.types import BYTES_PER_SAMPLE, SAMPLE_RATE, Audio
 
 if TYPE_CHECKING:
     from overtone.pipelines.base import Pipeline
@@ -46,6 +50,7 @@ class ResultStream(Generic[OptionsT, PooledT, ResultT]):
 
     def __init__(self, pipeline: Pipeline[OptionsT, PooledT, ResultT], call: CallOptions[OptionsT]) -> None:
         self._pipeline, self._call = pipeline, call
+        self._flow = Flow()  # all sources are one request: oldest first
         self._in_flight: deque[_InFlight[OptionsT, PooledT]] = deque()
 
     def results(self, sources: Iterable[Source]) -> Iterator[ResultT]:
@@ -54,6 +59,7 @@ class ResultStream(Generic[OptionsT, PooledT, ResultT]):
         try:
             for source in sources:
                 ctx, submitted = RequestContext(), None
+                ctx.flow = self._flow
                 if not isinstance(source, FailedInput):
                     submitted = pool.submit(self._pipeline.submit_source, source, self._call, ctx)
                 self._in_flight.append(_InFlight(source, ctx, submitted))
@@ -62,6 +68,11 @@ class ResultStream(Generic[OptionsT, PooledT, ResultT]):
             while self._in_flight:
                 yield from self._pop_oldest()
         finally:
+            self._abandon(pool)
+
+    def _abandon(self, pool: ThreadPoolExecutor) -> None:
+        """Cancel the sources under way; in a fork they are those of the first process, which goes on with them."""
+        if not self._pipeline.runtime.guard.forked:
             # Not waited for: one may be in the middle of a read that nobody ends.
             pool.shutdown(wait=False, cancel_futures=True)
             for one in self._in_flight:
@@ -79,6 +90,7 @@ class ResultStream(Generic[OptionsT, PooledT, ResultT]):
 
     def _pop_oldest(self) -> Iterator[ResultT]:
         # Taken off when it is answered: a source that is left while it is waited for is dropped with the rest.
+        self._pipeline.runtime.guard.check()
         yield from self._results_of(self._in_flight[0])
         self._in_flight.popleft()
 
@@ -105,5 +117,18 @@ class ResultStream(Generic[OptionsT, PooledT, ResultT]):
                 yield self._pipeline.channel_error(sent, channel, _internal_error(named.name, error))
 
 
-def _internal_error(name: str, error: Exception) -> InputError:
+def check_sources(sources: object) -> None:
+    """UsageError for a single source, or for none at all, where several are to be iterated."""
+    single = (str, bytes, bytearray, memoryview, os.PathLike, Mapping, Audio, Input, FailedInput)
+    known = sources if isinstance(sources, single) or not isinstance(sources, tuple) else as_readable(sources)
+    if isinstance(known, single) or is_array(known) or callable(getattr(known, "read", None)):
+        kind = type(sources).__name__
+        raise UsageError(f"stream() takes several sources, and this {kind} is one: call with it, or stream([source]).")
+    if not isinstance(sources, Iterable):
+        raise UsageError(f"stream() takes several sources, such as a list of paths, not {type(sources).__name__}.")
+
+
+def _internal_error(name: str, error: Exception) -> OvertoneError:
+    if (refused := memory_error(error)) is not None:
+        return with_source(refused, name)
     return InputError(f"{name}: it met a fault of Overtone's own ({error!r}); please report it", code=Code.FAULT)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from overtone.batching.policy import longest_segment
 from overtone.errors import OvertoneError, UsageError
+from overtone.merging.partial_text import PartialText
 from overtone.merging.segment_outputs import SegmentOutputs, TranscriptAggregator
 from overtone.merging.sentence_emotion import SentenceEmotions
 from overtone.merging.transcript import TranscriptBuilder
 from overtone.models.registry import decode_params_for, vocabulary_of
 from overtone.options import loading
-from overtone.options.emotion import Options
+from overtone.options.emotion import INSIDE, Options
 from overtone.options.transcription import TranscribeOptions
 from overtone.pipelines.emotion import EmotionRecognizer
 from overtone.pipelines.ingest import SubmittedSource
@@ -21,6 +21,16 @@ from overtone.pipelines.request import CallOptions
 from overtone.results import Transcript
 from overtone.segmentation.fsmn.segmenter import FsmnSegmenter, MergingSegmenter
 from overtone.segmentation.segmenters import Segmenter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from typing_extensions import Unpack  # in `typing` from Python 3.11 on
+
+    from overtone.audio import AudioLike
+    from overtone.options.keywords import TranscribeCallKeywords, TranscribeKeywords
+    from overtone.pipelines.ingest import Source
+    from overtone.pipelines.request import RequestContext
 
 
 class Transcriber(RecognitionPipeline[TranscribeOptions, Transcript]):
@@ -54,9 +64,28 @@ class Transcriber(RecognitionPipeline[TranscribeOptions, Transcript]):
     ...     transcript = transcriber("meeting.m4a")
     """
 
-    def __init__(self, model: str | None = None, **options: Any) -> None:
-        given = options if model is None else {"model": model, **options}
+    def __init__(self, model: str | None = None, **options: Unpack[TranscribeKeywords]) -> None:
+        given: dict[str, Any] = {**options} if model is None else {"model": model, **options}
         self._start(loading.load(TranscribeOptions, **given))
+
+    if TYPE_CHECKING:  # with the options that a call may have; each takes fewer than any pipeline might
+
+        def __call__(  # type: ignore[override]
+            self, source: AudioLike, *, envelope: bool = False, **options: Unpack[TranscribeCallKeywords]
+        ) -> Transcript: ...
+
+        def results_for(  # type: ignore[override]
+            self,
+            source: Source,
+            ctx: RequestContext | None = None,
+            *,
+            envelope: bool = False,
+            **options: Unpack[TranscribeCallKeywords],
+        ) -> list[Transcript]: ...
+
+        def stream(  # type: ignore[override]
+            self, sources: Iterable[Source], *, envelope: bool = False, **options: Unpack[TranscribeCallKeywords]
+        ) -> Iterator[Transcript]: ...
 
     def emotion(self, options: Options) -> EmotionRecognizer:
         """The emotion model as a recognizer in the same budget; it is closed with the transcriber.
@@ -75,12 +104,24 @@ class Transcriber(RecognitionPipeline[TranscribeOptions, Transcript]):
             raise UsageError("this transcriber has no emotion model; make it with emotion='tiny', or another.")
         return EmotionRecognizer.from_runtime(self._runtime.for_role("emotion", options))
 
+    def partial_text(self) -> PartialText:
+        """The text of a source while its segments are answered: hand it what `RequestContext.on_output` gets.
+
+        Returns
+        -------
+        PartialText
+            One for each source; its punctuation is computed beside that of the transcript.
+        """
+        return PartialText(
+            vocabulary_of(self._task), None if self._punctuation is None else self._punctuation.punctuator
+        )
+
     def make_segmenter(self, call: CallOptions[TranscribeOptions], channels: int) -> Segmenter:
         """A segmenter by the VAD there is."""
         options = call.options
-        if self._vad is None or options.whole:
-            return self._segmenters.make(options, channels)
-        max_samples = longest_segment(options.longest_s, options.batch_size_s)
+        if self._vad is None or options.whole or options.vad in INSIDE:
+            return self._segmenters.make(options, channels, cut_all=True)
+        max_samples = options.longest_samples
         stream, vad_options = self._vad.stream(), self._vad.vad.options
         if options.merge_length_s is None:
             return FsmnSegmenter(stream, vad_options, longest=max_samples)
@@ -107,7 +148,7 @@ class Transcriber(RecognitionPipeline[TranscribeOptions, Transcript]):
             sentences=built.sentences,
             language=built.language,
             speakers=built.speakers,
-            models=self.models,
+            models=self.models_of(sent.call.options),
             warnings=sent.warnings,
             **self._channel_fields(sent, channel),
         )
@@ -121,4 +162,5 @@ class Transcriber(RecognitionPipeline[TranscribeOptions, Transcript]):
             None if self._punctuation is None else self._punctuation.punctuator,
             has_punctuation=self._has_punctuation and options.itn,
             speakers=options.num_speakers,
+            sentence_pause_s=options.sentence_pause_s,
         )

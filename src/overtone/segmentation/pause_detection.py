@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-ON, OFF = 0.5, 0.35
-"""Speech begins at the first probability and may end below the second (Silero's own thresholds)."""
+from overtone.segmentation.voiced_frames import MIN_VOICED, OFF, ON, PAUSE_FRAMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +36,8 @@ class PauseRules:
 
     max_frames: int
     max_silence: int | None = None
-    pause: int = 16
-    min_voiced: int = 8
+    pause: int = PAUSE_FRAMES
+    min_voiced: int = MIN_VOICED
     pad: int = 3
 
     def __post_init__(self) -> None:

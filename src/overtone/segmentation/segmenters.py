@@ -12,16 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.options.emotion import SHORTEST_TAIL_S
+from overtone.segmentation.levels import LevelStream, frame_levels
 from overtone.segmentation.pause_detection import FrameSpan, PauseDetector, PauseRules
 from overtone.segmentation.sample_buffer import SampleBuffer
-from overtone.segmentation.silero_vad import FRAME, SileroVad, VadStream, frame_levels
-from overtone.types import SAMPLE_RATE, Samples, Segment, Span
-
-SILENCE_DBFS = -60.0
-"""A segment whose level never reaches this (RMS of any 20 ms, full scale 0 dB) is silence. Speech recorded at all is
-tens of decibels above; the noise of 16-bit silence is at -98."""
-
-_LEVEL_WINDOW = 320
+from overtone.segmentation.segment_builder import SegmentBuilder
+from overtone.segmentation.speech_track import ProbabilityStream, SpeechTrack
+from overtone.segmentation.voiced_frames import FRAME
+from overtone.types import SAMPLE_RATE, Samples, Segment
 
 
 class Segmenter(Protocol):
@@ -33,48 +30,67 @@ class Segmenter(Protocol):
     def finish(self) -> Iterator[Segment]:
         """End the stream; give the rest."""
 
-
-def is_silent(samples: Samples) -> bool:
-    """True if the level never reaches `SILENCE_DBFS`."""
-    whole = max(len(samples) // _LEVEL_WINDOW, 1) * _LEVEL_WINDOW
-    windows = samples[:whole].reshape(-1, min(_LEVEL_WINDOW, len(samples)))
-    loudest = float(np.einsum("ij,ij->i", windows, windows).max()) / windows.shape[1]
-    return bool(loudest < 10.0 ** (SILENCE_DBFS / 10))
+    @property
+    def speech(self) -> int:
+        """Samples of speech in all segments given so far, each counted once where windows overlap."""
 
 
-class SegmentBuilder:
-    """Builder of segments: numbers them, and decides by level which are silent."""
+class _Segmenter:
+    """A segmenter's samples that are still needed, the speech in them, and the segments made of them.
 
-    def __init__(self, buffer: SampleBuffer, *, keep_silence: bool) -> None:
-        self._buffer, self._keep = buffer, keep_silence
-        self._count = 0
+    speech: probabilities of speech in this stream; None where the level alone decides.
+    """
 
-    def make(self, start: int, stop: int, *, silent: bool = False) -> Segment:
-        """Build the next segment, of the samples from `start` to `stop` of the stream."""
-        samples = np.zeros(0, np.float32) if silent else self._buffer.take(start, stop)
-        if not silent and not self._keep and is_silent(samples):
-            samples, silent = np.zeros(0, np.float32), True
-        segment = Segment(self._count, Span(start, stop), samples, silent)
-        self._count += 1
-        return segment
-
-
-class WholeFileSegmenter:
-    """The whole file as one segment. `admit(samples)` may raise where that many cannot be held."""
-
-    def __init__(self, admit: Callable[[int], None], *, keep_silence: bool = False) -> None:
+    def __init__(self, speech: ProbabilityStream | None, *, keep_silence: bool) -> None:
         self._buffer = SampleBuffer()
-        self._builder = SegmentBuilder(self._buffer, keep_silence=keep_silence)
+        self._track = None if speech is None else SpeechTrack(speech)
+        voiced = None if self._track is None else self._track.voiced
+        self._builder = SegmentBuilder(self._buffer, voiced, keep_silence=keep_silence)
+
+    @property
+    def speech(self) -> int:
+        return self._builder.speech
+
+    def _add(self, samples: Samples) -> None:
+        self._buffer.add(samples)
+        if self._track is not None:
+            self._track.push(samples)
+
+    def _end(self) -> None:
+        if self._track is not None:
+            self._track.finish()
+
+    def _knows(self, stop: int) -> bool:
+        """True once a segment that ends at this sample can be judged."""
+        return self._track is None or self._track.voiced.knows(stop)
+
+    def _drop(self, before: int) -> None:
+        self._buffer.drop(before)
+        if self._track is not None:
+            self._track.voiced.drop(before)
+
+
+class WholeFileSegmenter(_Segmenter):
+    """The whole file as one segment. `admit(samples)` may raise where that many cannot be held.
+
+    speech: as for `FixedWindowSegmenter`.
+    """
+
+    def __init__(
+        self, admit: Callable[[int], None], speech: ProbabilityStream | None = None, *, keep_silence: bool = False
+    ) -> None:
+        super().__init__(speech, keep_silence=keep_silence)
         self._admit = admit
 
     def push(self, samples: Samples) -> Iterator[Segment]:
         self._admit(self._buffer.stop + len(samples))
-        self._buffer.add(samples)
+        self._add(samples)
         yield from ()
 
     def finish(self) -> Iterator[Segment]:
+        self._end()
         yield self._builder.make(0, self._buffer.stop)
-        self._buffer.drop(self._buffer.stop)
+        self._drop(self._buffer.stop)
 
 
 def _min_tail(hop: int) -> int:
@@ -87,67 +103,88 @@ def window_count(samples: int, window: int, hop: int) -> int:
     return 1 + max(0, (samples - window - _min_tail(hop)) // hop + 1)
 
 
-class FixedWindowSegmenter:
-    """A fixed grid: windows of `window` samples, one every `hop`; the last may be shorter or a little longer."""
+class FixedWindowSegmenter(_Segmenter):
+    """A fixed grid: windows of `window` samples, one every `hop`; the last may be shorter or a little longer.
 
-    def __init__(self, window: int, hop: int, *, keep_silence: bool = False) -> None:
+    speech: probabilities of speech in this stream, by which a window without any is silent; None judges by level alone.
+    """
+
+    def __init__(
+        self, window: int, hop: int, speech: ProbabilityStream | None = None, *, keep_silence: bool = False
+    ) -> None:
+        super().__init__(speech, keep_silence=keep_silence)
         self._window, self._hop = window, hop
         self._tail = _min_tail(hop)
-        self._buffer = SampleBuffer()
-        self._builder = SegmentBuilder(self._buffer, keep_silence=keep_silence)
         self._next = 0
 
     def push(self, samples: Samples) -> Iterator[Segment]:
-        """Take in samples; give a window once it is sure that no short tail is to be joined to it."""
-        self._buffer.add(samples)
-        while self._buffer.stop >= self._next + self._window + self._tail:
-            yield self._builder.make(self._next, self._next + self._window)
-            self._next += self._hop
-            self._buffer.drop(self._next)
+        """Take in samples; give a window once it is judged, and sure that no short tail is to be joined to it."""
+        self._add(samples)
+        yield from self._full()
 
     def finish(self) -> Iterator[Segment]:
-        # `push` left less than a window and a short tail.
+        self._end()
+        yield from self._full()
+        # Less than a window and a short tail is left.
         yield self._builder.make(self._next, self._buffer.stop)
-        self._buffer.drop(self._buffer.stop)
+        self._drop(self._buffer.stop)
+
+    def _full(self) -> Iterator[Segment]:
+        while self._buffer.stop >= self._next + self._window + self._tail and self._knows(self._next + self._window):
+            yield self._builder.make(self._next, self._next + self._window)
+            self._next += self._hop
+            self._drop(self._next)
 
 
-class PauseSegmenter:
+class PauseSegmenter(_Segmenter):
     """Segments of at most `max_samples`: longer audio is cut where speech pauses.
 
     Stretches without speech become silent segments; with `keep_silence` they go to the model too.
+
+    speech: probabilities of speech in this stream; None goes by level alone, and counts all of a segment that reaches
+    it as speech. cut_all: audio that is no longer than `max_samples` is cut in its pauses too.
     """
 
-    def __init__(self, max_samples: int, vad: SileroVad, *, keep_silence: bool = False) -> None:
+    def __init__(
+        self,
+        max_samples: int,
+        speech: ProbabilityStream | None,
+        *,
+        keep_silence: bool = False,
+        cut_all: bool = False,
+    ) -> None:
+        super().__init__(speech, keep_silence=keep_silence)
         self._max_samples = max_samples
-        self._vad = vad
         self._keep = keep_silence
-        self._buffer = SampleBuffer()
-        self._builder = SegmentBuilder(self._buffer, keep_silence=keep_silence)
+        # Pauses are found by level where no detector is asked, which counts no speech.
+        self._scores = SpeechTrack(LevelStream()) if self._track is None else self._track
         frames = max_samples // FRAME
         # Silence that is kept is held until it is given out, so it may not grow without bound.
         self._pauses = PauseDetector(PauseRules(max_frames=frames, max_silence=frames if keep_silence else None))
-        self._stream: VadStream | None = None
         self._judged = 0  # samples whose frames the pause detector has seen
+        self._cut = cut_all
+        self._waiting: list[npt.NDArray[np.float32]] = []  # probabilities, until it is known that there is to be a cut
 
     def push(self, samples: Samples) -> Iterator[Segment]:
         self._buffer.add(samples)
-        if self._stream is None:
-            if self._buffer.stop <= self._max_samples:
-                return
-            self._stream = self._vad.stream()
-            samples = self._buffer.take(0, self._buffer.stop)
-        yield from self._judge(self._stream.push(samples))
+        self._waiting.append(self._scores.push(samples))
+        self._cut = self._cut or self._buffer.stop > self._max_samples
+        if self._cut:
+            yield from self._judge()
 
     def finish(self) -> Iterator[Segment]:
-        if self._stream is None:
-            yield self._builder.make(0, self._buffer.stop)
-        else:
-            yield from self._judge(self._stream.finish())
+        self._waiting.append(self._scores.finish())
+        if self._cut:
+            yield from self._judge()
             for span in self._pauses.finish():
                 yield from self._segments(span)
+        else:
+            yield self._builder.make(0, self._buffer.stop)
         self._buffer.drop(self._buffer.stop)
 
-    def _judge(self, probabilities: npt.NDArray[np.float32]) -> Iterator[Segment]:
+    def _judge(self) -> Iterator[Segment]:
+        probabilities = np.concatenate(self._waiting)
+        self._waiting.clear()
         if not len(probabilities):
             return
         start = self._judged
@@ -157,7 +194,9 @@ class PauseSegmenter:
         for probability, level in zip(probabilities.tolist(), levels, strict=True):
             for span in self._pauses.push(probability, level):
                 yield from self._segments(span)
-        self._buffer.drop((self._pauses.decided_until if self._keep else self._pauses.keep_from) * FRAME)
+        needed = (self._pauses.decided_until if self._keep else self._pauses.keep_from) * FRAME
+        self._buffer.drop(needed)
+        self._scores.voiced.drop(needed)
 
     def _segments(self, span: FrameSpan) -> Iterator[Segment]:
         start, stop = span.start * FRAME, min(span.stop * FRAME, self._buffer.stop)

@@ -14,6 +14,8 @@ import overtone
 from overtone.errors import Code, OvertoneError, RefusedError, UsageError
 from overtone.server.api import emotion, jobs, openai, problems, results, status, stream, transcription
 from overtone.server.api.schemas import Problem
+from overtone.server.descriptors import MOST_CONNECTIONS
+from overtone.server.middleware.connection_limit import ConcurrencyLimits, ConnectionLimit
 from overtone.server.middleware.origins import OriginPolicy
 from overtone.server.middleware.requests import RequestMiddleware
 from overtone.server.observability.logs import request_id
@@ -21,13 +23,16 @@ from overtone.server.state import Server
 
 _ABOUT = """
 The emotion in speech, and what is said in it, over HTTP and WebSocket. Errors are `application/problem+json`, with the
-codes of the command line; under `/v1/audio/`, where OpenAI's clients ask, they have OpenAI's form. `WS /v1/stream`
-takes PCM16 or Opus and tells the emotion as it is spoken; it is described in `docs/server.md`.
+codes of the command line; under `/v1/audio/` and `/v1/models/`, where OpenAI's clients ask, they have OpenAI's form.
+`WS /v1/stream` takes PCM16, Opus or WebM and tells the emotion as it is spoken; it is described in `docs/server.md`.
 """
 
 _LOG = logging.getLogger("overtone.server")
 
-_EXPOSED = ["server-timing", "x-overtone-cache", "x-overtone-job", "x-request-id", "retry-after", "location"]
+_EXPOSED = [
+    *("server-timing", "x-overtone-cache", "x-overtone-job", "x-overtone-warnings", "x-request-id"),
+    *("retry-after", "location"),
+]
 """Headers of answers that pages of others may read, where they may call at all."""
 
 _CODES = {404: Code.UNKNOWN, 405: Code.METHOD}
@@ -48,18 +53,23 @@ def create_app(server: Server) -> FastAPI:
             CORSMiddleware,
             allow_origins=server.settings.origins,
             allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["authorization", "content-type", "x-request-id"],
+            allow_headers=["authorization", "content-type", "idempotency-key", "x-request-id"],
             expose_headers=_EXPOSED,
         )
     _describe_problems(app)
     return app
 
 
-def wrapped(app: FastAPI, server: Server) -> RequestMiddleware:
-    """The app with the outermost layer around it, which also sees what the framework itself refuses."""
+def wrapped(app: FastAPI, server: Server, connections: int = MOST_CONNECTIONS) -> RequestMiddleware:
+    """The app with the outermost layers around it, which also see what the framework itself refuses.
+
+    connections: how many may be open.
+    """
     settings = server.settings
     private = settings.loopback and server.keyring is None and not settings.allow_anyone
-    return RequestMiddleware(app, server.metrics, OriginPolicy(settings.origins, private=private, host=settings.host))
+    limited = ConnectionLimit(app, ConcurrencyLimits.within(connections, settings.client_requests))
+    origins = OriginPolicy(settings.origins, private=private, host=settings.host)
+    return RequestMiddleware(limited, server.metrics, origins)
 
 
 def _told(request: Request, error: OvertoneError) -> Response:

@@ -140,12 +140,18 @@ def remove_key(path: Path, name: str) -> None:
 
 
 class Keyring:
-    """The keys of a service, as they are in a file now: it is read again whenever it has changed."""
+    """The keys of a service, as they are in a file now: it is read again whenever it has changed.
+
+    While the file is missing or cannot be used, no key is valid: one that was withdrawn must not be let in because
+    reading failed. That is logged once, and once more when the file can be read again.
+    """
 
     def __init__(self, path: Path, keys: Iterable[StoredKey], stamp: _Stamp) -> None:
         self._path = path
         self._keys = tuple(keys)
         self._stamp: _Stamp | None = stamp
+        self._fault: str | None = None
+        """The fault of the file, as it was logged; None while there is none."""
 
     @classmethod
     def load(cls, path: Path) -> Keyring:
@@ -174,13 +180,20 @@ class Keyring:
             stamp = _stamp(os.stat(self._path))
         except OSError:
             stamp = None
-        if stamp == self._stamp:
+        # With a fault it is read each time: what was wrong may be over with the same file (no file handle was left).
+        if stamp == self._stamp and self._fault is None:
             return
-        self._stamp = stamp  # whatever is wrong with it is said once
         try:
             self._keys, self._stamp = _read(self._path)
         except UsageError as error:
-            _LOG.warning("%s (Until then the keys that were read before stay in force.)", error)
+            self._keys, self._stamp = (), stamp
+            if str(error) != self._fault:
+                _LOG.warning("%s (Until then no key is valid.)", error)
+            self._fault = str(error)
+            return
+        if self._fault is not None:
+            _LOG.warning("%s: is read again; keys in it: %d.", self._path, len(self._keys))
+            self._fault = None
 
 
 def _check(name: str, limit_s: float | None) -> None:

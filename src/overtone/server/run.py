@@ -11,24 +11,30 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import FrameType
 
 import uvicorn
 
 from overtone.errors import Code, ModelError, UsageError
 from overtone.server.app import create_app, wrapped
+from overtone.server.descriptors import DECODERS, backlog, max_connections, raise_file_limit
 from overtone.server.inference.models import ModelSet
+from overtone.server.middleware.connection import Connection
+from overtone.server.middleware.framing import MOST_HEAD_BYTES
+from overtone.server.middleware.places import Places, TrustedProxies
 from overtone.server.middleware.requests import RequestMiddleware
-from overtone.server.middleware.slow_clients import Connection, max_connections, raise_file_limit
 from overtone.server.settings import Settings
 from overtone.server.state import Server
+from overtone.system.memory import format_size
+from overtone.wording import param, speaking_to
 
 _LOG = logging.getLogger("overtone.server")
 
-_BACKLOG = 128
-"""Connections that the system keeps until they are taken. So many are taken at once, before any of them is counted."""
-
 _KEEP_ALIVE_S = 15
+
+_SPARE_OF_CLIENT = 64
+"""Connections that one address may have beyond what it may have under way: idle ones, probes, and refusals."""
 
 _FLUSH_S = 3
 """For answers that are on their way out when all else is finished."""
@@ -39,21 +45,21 @@ _WS_MESSAGE_BYTES = 1 << 20
 """Half a minute of PCM16 in one message; larger ones are refused."""
 
 
-def serve(settings: Settings, start: Callable[[], ModelSet], told: Callable[[str], None]) -> None:
-    """Serve until a signal ends it, calling back with the address once requests are taken.
+def serve(settings: Settings, start: Callable[[], ModelSet], decoders: int = DECODERS) -> None:
+    """Serve until a signal ends it. A line of the log says when requests are taken.
 
-    Raises UsageError where the address is not to be had, what loading the model raises, and ModelError when it died for
-    good.
+    decoders: processes that decode, which need descriptors too. Raises UsageError where the address is not to be had or
+    the system allows too few open files, what loading the model raises, and ModelError when it died for good.
     """
     raise_file_limit()
+    most = max_connections(decoders, settings.jobs_at_once, settings.live_streams)
     with contextlib.closing(listen(settings)) as listening:
-        asyncio.run(_serve(settings, start, told, listening))
+        asyncio.run(_serve(settings, start, listening, most))
+    _LOG.info("ended")
 
 
-async def _serve(
-    settings: Settings, start: Callable[[], ModelSet], told: Callable[[str], None], listening: socket.socket
-) -> None:
-    await serve_on(listening, Server(settings, start), told)
+async def _serve(settings: Settings, start: Callable[[], ModelSet], listening: socket.socket, most: int) -> None:
+    await serve_on(listening, Server(settings, start), most=most)
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -67,23 +73,33 @@ def listen(settings: Settings) -> socket.socket:
     except OSError as error:
         sock.close()
         raise UsageError(
-            f"--host {settings.host} --port {settings.port} is not to be had ({error.strerror}); give another port."
+            f"{param('host', settings.host)} {param('port', settings.port)} is not to be had ({error.strerror}); give "
+            "another address or port."
         ) from None
     return sock
 
 
-async def serve_on(listening: socket.socket, server: Server, told: Callable[[str], None]) -> None:
+async def serve_on(
+    listening: socket.socket,
+    server: Server,
+    ready: Callable[[str], None] = lambda address: None,
+    most: int | None = None,
+) -> None:
     """Serve on a socket that is bound, until a signal ends it or its model has died; then close it.
 
-    Signals are obeyed where this runs in the main thread. Raises as `serve`.
+    ready: called with the address once requests are taken. most: connections that may be open; None for as many as this
+    process may have. Signals are obeyed where this runs in the main thread. Raises as `serve`.
     """
-    app = _app(server)
-    running = _Uvicorn(_config(app), server)
+    if most is None:
+        most = max_connections(DECODERS, server.settings.jobs_at_once, server.settings.live_streams)
+    app = _app(server, most)
+    running = _Uvicorn(_config(app, most, server.settings.client_requests), server)
     # Liveness and readiness are answered while the model loads.
-    opening = asyncio.create_task(_open(server, running, told, _address(listening)))
+    opening = asyncio.create_task(_open(server, running, ready, _address(listening)))
     watching = asyncio.create_task(_end_with(server, running, app))
     try:
-        await running.serve(sockets=[listening])
+        with speaking_to("http"):  # in the tasks of its connections
+            await running.serve(sockets=[listening])
         opening.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await opening
@@ -94,13 +110,34 @@ async def serve_on(listening: socket.socket, server: Server, told: Callable[[str
         raise ModelError("the model died, and again after it was started anew; see the log.", code=Code.DIED)
 
 
-async def _open(server: Server, running: _Uvicorn, told: Callable[[str], None], address: str) -> None:
+async def _open(server: Server, running: _Uvicorn, ready: Callable[[str], None], address: str) -> None:
     try:
         await server.open()
     except BaseException:
         running.should_exit = True
         raise
-    told(address)
+    _log_ready(server, address, page=_has_page(server))
+    ready(address)
+
+
+def _log_ready(server: Server, address: str, *, page: bool) -> None:
+    state = server.snapshot()
+    fields = {
+        "model": state.model,
+        "transcriber": state.transcriber or None,
+        "precision": state.precision,
+        "device": state.device,
+        "memory": state.memory_budget_bytes,
+        "address": address,
+        "page": f"{address}/" if page else None,
+    }
+    models = f"{state.model}, {state.transcriber}" if state.transcriber else state.model
+    memory = format_size(state.memory_budget_bytes)
+    _LOG.info(
+        "ready: listening on %s with %s in %s on %s, within %s",
+        *(address, models, state.precision, state.device, memory),
+        extra={name: value for name, value in fields.items() if value is not None or name == "page"},
+    )
 
 
 async def _end_with(server: Server, running: _Uvicorn, app: RequestMiddleware) -> None:
@@ -125,26 +162,28 @@ def _address(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _app(server: Server) -> RequestMiddleware:
+def _app(server: Server, most: int) -> RequestMiddleware:
     app = create_app(server)
-    if server.settings.page and importlib.util.find_spec("gradio") is not None:
+    if _has_page(server):
         from overtone.server.ui import mount
 
-        app = mount(app, server)
-    return wrapped(app, server)
+        app = mount(app, server, most)
+    return wrapped(app, server, most)
 
 
-def _config(app: RequestMiddleware) -> uvicorn.Config:
-    return uvicorn.Config(
+def _has_page(server: Server) -> bool:
+    return server.settings.page and importlib.util.find_spec("gradio") is not None
+
+
+def _config(app: RequestMiddleware, most: int, of_client: int) -> uvicorn.Config:
+    config = uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
         server_header=False,
         date_header=True,
         lifespan="on",
-        http=Connection,
-        limit_concurrency=max_connections(),
-        backlog=_BACKLOG,
+        backlog=backlog(most),
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_FLUSH_S,
         ws_max_size=_WS_MESSAGE_BYTES,
@@ -152,8 +191,13 @@ def _config(app: RequestMiddleware) -> uvicorn.Config:
         # says nothing is closed without them.
         ws_ping_interval=None,
         ws_per_message_deflate=False,
-        h11_max_incomplete_event_size=32 << 10,
+        h11_max_incomplete_event_size=2 * MOST_HEAD_BYTES,
     )
+    # What a client has under way is limited where it is known who that is: behind a proxy by what that forwards.
+    proxies = TrustedProxies(config.forwarded_allow_ips)
+    places: Places[Connection] = Places(most, of_client + _SPARE_OF_CLIENT, proxies.__contains__)
+    config.http = partial(Connection, places=places)  # type: ignore[assignment]  # it only has to make one
+    return config
 
 
 class _Uvicorn(uvicorn.Server):

@@ -11,10 +11,14 @@ from typing import Any, Literal
 import platformdirs
 
 from overtone.errors import UsageError
-from overtone.options.check import check_ranges, check_types, flag, help_of, option
+from overtone.options.check import check_ranges, check_types, help_of, option
 from overtone.system.memory import parse_size
+from overtone.wording import param
 
 Log = Literal["auto", "json", "text"]
+
+CacheNamespace = Literal["key", "shared"]
+"""The requests that find an answer that is kept: those with the same key, or all."""
 
 
 _DAY_S = 86_400.0
@@ -31,6 +35,11 @@ class Settings:
     transcriber: str | None = option(
         None, "Write speech down too, with this recognizer: sensevoice, paraformer-zh, a hub id or a folder."
     )
+    served_name: str | None = option(
+        None,
+        "The emotion model's name in requests and answers. Default: its short name, hub id, or folder's last part.",
+    )
+    transcriber_served_name: str | None = option(None, "The recognizer's name there. Default: likewise.")
     host: str = option("127.0.0.1", "Address to listen at. Other than loopback needs --keys.")
     port: int = option(8765, "Port to listen at; 0 takes a free one.", range=(0, 65_535))
     keys: str | None = option(None, "Let in only who has a key of this file; `overtone keys add` makes one.")
@@ -61,6 +70,9 @@ class Settings:
     key_share: float = option(
         0.5, "Most of that queue, and of the audio that waits in jobs, that one key may have.", range=(0.001, 1)
     )
+    client_requests: int = option(
+        256, "Requests, streams and open pages of one client's address at once.", range=(1, 100_000)
+    )
     live_streams: int = option(8, "Live streams at once.", range=(0, 1000))
     live_idle_s: float = option(30.0, "Seconds without audio after which a live stream is closed.", range=(0.1, 3600))
     grace_s: float = option(30.0, "Seconds to finish what was admitted when it is told to end.", range=(0, 3600))
@@ -74,6 +86,12 @@ class Settings:
     cache: str = option("memory", "Where answers are kept: memory, off, or redis://host:port/0.")
     cache_size: str = option("64MiB", "Most bytes of answers in memory.")
     cache_kept_s: float = option(86_400.0, "Seconds that an answer is kept.", range=(1, 3650 * _DAY_S))
+    cache_namespace: CacheNamespace = option(
+        "key", "Who finds an answer that is kept: key: requests with the same key alone; shared: all."
+    )
+    cache_secret_file: str | None = option(
+        None, "File with the secret that answers in Redis are sealed with. Default: one made at each start."
+    )
     page: bool = option(True, "Serve the web page too, where Gradio is installed.")
     log: Log = option("auto", "Form of the log: json, text, or auto: text on a terminal.")
 
@@ -84,11 +102,20 @@ class Settings:
             try:
                 parse_size(getattr(self, name))
             except UsageError as error:
-                raise UsageError(f"{flag(name)}: {error}") from None
+                raise UsageError(f"{param(name)}: {error.template}") from None
+        for name in ("served_name", "transcriber_served_name"):
+            served = getattr(self, name)
+            if served is not None and not (0 < len(served) <= MOST_NAME and served.isprintable()):
+                raise UsageError(f"{param(name)} is {served!r}; a name has 1 to {MOST_NAME} printable characters.")
+        if self.served_name is not None and self.served_name == self.transcriber_served_name:
+            raise UsageError(
+                f"{param('served_name')} and {param('transcriber_served_name')} are both {self.served_name!r}; two "
+                "models have two names."
+            )
         if not self.loopback and self.keys is None and not self.allow_anyone:
             raise UsageError(
-                f"--host {self.host} can be reached from other machines: name --keys (`overtone keys add NAME` makes "
-                "one), or say --allow-anyone."
+                f"{param('host', self.host)} can be reached from other machines: name {param('keys')} (`overtone keys "
+                f"add NAME` makes one), or say {param('allow_anyone', True)}."
             )
 
     @property
@@ -110,6 +137,9 @@ class Settings:
         """A copy with some of it changed."""
         return dataclasses.replace(self, **changes)
 
+
+MOST_NAME = 128
+"""Characters of a model's name."""
 
 SIZES = ("max_upload", "uploads_size", "jobs_size", "cache_size")
 """Settings that are sizes in memory or on disk."""

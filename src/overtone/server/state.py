@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from overtone.engine.runtime import ReservedCapacity, decoder_count
 from overtone.errors import UsageError
+from overtone.models.family import Role
 from overtone.options import loading
 from overtone.options.emotion import Options
 from overtone.options.transcription import TranscribeOptions
@@ -23,18 +25,21 @@ from overtone.pipelines.transcription import Transcriber
 from overtone.server.auth import Keyring
 from overtone.server.cache import ResultCache, open_store
 from overtone.server.inference.admission import Admission, AdmissionLimits
+from overtone.server.inference.answer import CachedAnswer
 from overtone.server.inference.model_host import ModelSupervisor
 from overtone.server.inference.models import ModelSet
 from overtone.server.inference.service import RequestLimits, Service
 from overtone.server.jobs.runner import JobRunner
 from overtone.server.jobs.store import JobStore
 from overtone.server.observability.metrics import Metrics, Snapshot
+from overtone.server.observability.storage_health import StorageHealth
 from overtone.server.settings import Settings
 from overtone.server.ui.kept import SHELF_BYTES
 from overtone.server.uploads import Spool, UploadLimits
 from overtone.system.machine import rss_bytes
 from overtone.system.memory import MIB, parse_size
 from overtone.system.profiler import NULL_PROFILER
+from overtone.wording import param, speaking_to
 
 _REQUESTS_BYTES = 64 * MIB
 """Bytes that requests in flight hold beside their audio: pieces of uploads on their way to disk, answers on their way
@@ -61,7 +66,9 @@ def transcription_for(options: Options, transcriber: str) -> TranscribeOptions:
     `speakers`, `language` and the others from the config file and the environment. UsageError for what cannot be."""
     _check(options)
     if options.offload:
-        raise UsageError("--offload keeps parts of one model elsewhere; leave it out, or --transcriber.")
+        raise UsageError(
+            f"{param('offload')} keeps parts of one model elsewhere; leave it out, or {param('transcriber')}."
+        )
     shared = {name: getattr(options, name) for name in _SHARED}
     longest_s = min(_LONGEST_S, max(options.max_segment, options.longest_s))
     return loading.load(
@@ -73,25 +80,38 @@ def _check(options: Options) -> None:
     if options.whole:
         raise UsageError(
             "a service cuts what it is sent, so that nobody waits for an hour of another's; leave out "
-            "--context full and --segment none."
+            f"{param('context', 'full')} and {param('segment', 'none')}."
         )
 
 
 def _beside(settings: Settings) -> ReservedCapacity:
     cache_bytes = parse_size(settings.cache_size) if settings.cache == "memory" else 0
     held_bytes = cache_bytes + _REQUESTS_BYTES + (SHELF_BYTES if settings.page else 0)
-    return ReservedCapacity(settings.jobs_at_once, settings.live_streams, held_bytes, probes=1)
+    return ReservedCapacity(settings.jobs_at_once, settings.live_streams, held_bytes, probes=1, short=1)
 
 
 def model_loader_for(options: Options, transcription: TranscribeOptions | None, settings: Settings) -> ModelSet:
     """All that the service answers with, in one budget."""
     if transcription is None:
-        return ModelSet(recognizer_for(options, settings))
+        return _named(ModelSet(recognizer_for(options, settings)), settings)
     reserve = _beside(settings)
     # Those who ask for words and those who ask for emotions are cut apart from each other.
-    reserve = replace(reserve, live=reserve.live + decoder_count(options))
+    reserve = replace(reserve, live=reserve.live + decoder_count(options, reserve))
     transcriber = Transcriber.with_options(transcription, NULL_PROFILER, reserve=reserve)
-    return ModelSet(transcriber.emotion(options), transcriber)
+    return _named(ModelSet(transcriber.emotion(options), transcriber), settings)
+
+
+def _named(models: ModelSet, settings: Settings) -> ModelSet:
+    """The models, called as the settings say."""
+    names: dict[Role, str] = {}
+    if settings.served_name is not None:
+        names["emotion"] = settings.served_name
+    if settings.transcriber_served_name is not None:
+        names["recognizer"] = settings.transcriber_served_name
+    for pipeline in (models.emotion, models.transcriber):
+        if pipeline is not None:
+            pipeline.rename(names)
+    return models
 
 
 class Server:
@@ -109,7 +129,13 @@ class Server:
         self.died = asyncio.Event()
         """Set when one of the second models has died too: nothing answers any more."""
         self.host = ModelSupervisor(start, self.died.set)
-        cache = open_store(settings.cache, parse_size(settings.cache_size), settings.cache_kept_s)
+        cache = open_store(
+            settings.cache,
+            parse_size(settings.cache_size),
+            settings.cache_kept_s,
+            secret_file=None if settings.cache_secret_file is None else Path(settings.cache_secret_file),
+            readable=CachedAnswer.is_kept_form,
+        )
         admission = AdmissionLimits(
             settings.queue_audio_s,
             settings.deadline_s,
@@ -117,21 +143,25 @@ class Server:
             settings.live_streams,
         )
         bounds = RequestLimits(settings.max_audio_s, settings.deadline_s)
-        self.service = Service(self.host, Admission(admission), ResultCache(cache), bounds, self.metrics)
+        self.service = Service(
+            self.host, Admission(admission), ResultCache(cache), bounds, self.metrics, settings.cache_namespace
+        )
         self.spool = Spool(_uploads_folder(settings), _upload_limits(settings))
         try:
             self.store = JobStore(settings.jobs_folder)
         except BaseException:
             self.spool.close()
             raise
-        self.tabling = asyncio.Lock()
-        """Held while a job's records become a table: a record of many frames is large while it is read back."""
+        self.storage = StorageHealth(settings.jobs_folder, self.spool)
+        self.tabling = threading.Lock()
+        """Held while a job's record becomes rows of a table: one of many frames is large while it is read back."""
         self.jobs = JobRunner(self.service, self.store, settings)
 
     async def open(self) -> None:
         """Load the model and go on with the jobs that wait. Raises what loading raises."""
         await self.host.open()
-        await self.jobs.open()
+        with speaking_to("http"):  # in the records of jobs
+            await self.jobs.open()
 
     def drain(self) -> None:
         """Let nothing new in; what was admitted goes on, but for jobs, which go on after the next start."""
@@ -176,11 +206,12 @@ class Server:
             cache_hits=answers.hits,
             cache_shared=answers.shared,
             cache_misses=answers.misses,
+            cache_rejected=answers.rejected_count,
             cache_bytes=answers.held_bytes,
             cache_healthy=answers.healthy,
             jobs=Counter(self.jobs.states),
             live_streams=self.service.admission.live,
-            ready=self.host.state == "ready" and not self.service.draining.is_set(),
+            ready=self.host.alive and not self.service.draining.is_set() and self.storage.healthy,
             restarts=self.host.restarts,
             audio_seconds_rate=self.host.recent_rate,
             devices=0 if runtime is None else runtime.engine.device.count(",") + 1,

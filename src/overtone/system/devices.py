@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from overtone.errors import DeviceError
+from overtone.wording import param
 
 _CUDA_SIGNS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 """Files of a machine with a CUDA driver (on Linux, under WSL). Asking PyTorch itself takes a second or two to load
@@ -27,7 +28,9 @@ def resolve_device(device: str) -> str:
     count = _cuda_devices()
     if int(index or 0) >= count:
         seen = f"only {count} CUDA device(s) are seen" if count else "no CUDA device is seen by this PyTorch"
-        raise DeviceError(f"{device} was asked for, but {seen}; use --device cpu, or see `overtone doctor`.")
+        raise DeviceError(
+            f"{device} was asked for, but {seen}; use {param('device', 'cpu')}, or see `overtone doctor`."
+        )
     return f"cuda:{int(index or 0)}"
 
 
@@ -38,7 +41,9 @@ def resolve_devices(devices: str) -> list[str]:
         return [f"cuda:{index}" for index in range(_cuda_devices())]
     found = [resolve_device(device.strip()) for device in devices.split(",")]
     if len(found) > 1 and "cpu" in found:
-        raise DeviceError(f"{devices}: several devices are several GPUs; the CPU runs alone, with --device cpu.")
+        raise DeviceError(
+            f"{devices}: several devices are several GPUs; the CPU runs alone, with {param('device', 'cpu')}."
+        )
     if twice := next((device for device in found if found.count(device) > 1), None):
         raise DeviceError(f"{devices} names {twice} twice; a model on one device twice only takes its memory twice.")
     return found
@@ -48,8 +53,8 @@ def check_offload(device: str) -> None:
     """Check that blocks can be offloaded; DeviceError without a GPU."""
     if not device.startswith("cuda"):
         raise DeviceError(
-            f"--offload keeps part of a model beside its GPU, and {device} is none; leave it out, or name a GPU with "
-            "--device cuda:N."
+            f"{param('offload')} keeps part of a model beside its GPU, and {device} is none; leave it out, or name "
+            f"a GPU with {param('device', 'cuda:N')}."
         )
 
 
@@ -57,9 +62,14 @@ def runs_torch(backend: str, device: str) -> bool:
     """True if PyTorch runs the model. DeviceError where OpenVINO is asked to run on CUDA, or PyTorch is absent."""
     on_cpu = device == "cpu"
     if backend == "openvino" and not on_cpu:
-        raise DeviceError(f"--backend openvino runs on the CPU, and the device is {device}; pass --device cpu.")
+        raise DeviceError(
+            f"{param('backend', 'openvino')} runs on the CPU, and the device is {device}; pass "
+            f"{param('device', 'cpu')}."
+        )
     if backend == "torch" and importlib.util.find_spec("torch") is None:
-        raise DeviceError("--backend torch takes PyTorch, which is not installed: pip install 'overtone[torch]'.")
+        raise DeviceError(
+            f"{param('backend', 'torch')} takes PyTorch, which is not installed: pip install 'overtone[torch]'."
+        )
     return backend == "torch" or not on_cpu
 
 

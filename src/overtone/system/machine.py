@@ -97,6 +97,12 @@ def processor_name() -> str:
     return platform.processor() or platform.machine()
 
 
+def has_amx() -> bool:
+    """True if the processor multiplies bf16 in tiles (Intel's AMX); False where the system does not tell."""
+    flags = next((line for line in _read(Path("/proc/cpuinfo")).splitlines() if line.startswith("flags")), "")
+    return {"amx_tile", "amx_bf16"} <= {*flags.partition(":")[2].split()}
+
+
 def rss_bytes() -> int:
     """Resident memory of this process now."""
     return int(psutil.Process().memory_info().rss)
@@ -157,19 +163,33 @@ _MADV_DONTNEED = 4
 """Linux's number. On a file's mapping: the pages leave this process, and come from the file again if they are read."""
 
 
-def drop_mapped(path: Path) -> None:
-    """Drop the pages of a file that is mapped read-only; they are read again if they are wanted. Linux only."""
-    if sys.platform != "linux":
-        return
-    name = str(path.resolve())
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+def mapped_spans(name: str) -> list[tuple[int, int]]:
+    """Address and bytes of each stretch of this process's memory that a file is mapped to, read-only. Linux only.
+
+    name: the file's absolute path, as the system shows it; it ends in ` (deleted)` for a file without a name.
+    """
+    found: list[tuple[int, int]] = []
     for line in _read(Path("/proc/self/maps")).splitlines():
         # address range, permissions, offset, device, inode, path; what was written to is not the file's any more.
         fields = line.split(maxsplit=5)
         if len(fields) == 6 and fields[5] == name and "w" not in fields[1]:
             begin, end = (int(part, 16) for part in fields[0].split("-"))
-            libc.madvise(begin, end - begin, _MADV_DONTNEED)
+            if found and sum(found[-1]) == begin:
+                found[-1] = (found[-1][0], end - found[-1][0])
+            else:
+                found.append((begin, end - begin))
+    return found
+
+
+def drop_spans(spans: Iterable[tuple[int, int]]) -> None:
+    """Drop the pages of a file where it is mapped (`mapped_spans`); they are read again if they are wanted. The
+    stretches have to be mapped still."""
+    if sys.platform != "linux":
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    for begin, size in spans:
+        libc.madvise(begin, size, _MADV_DONTNEED)
 
 
 def standard_input() -> BinaryIO:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+import resource
 import threading
 from types import TracebackType
 
 import psutil
 
-from overtone.errors import UsageError
+from overtone.errors import BudgetError, Code, UsageError
 from overtone.system.machine import rss_bytes
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
@@ -38,7 +39,7 @@ def format_size(size: float) -> str:
 
 
 _REFUSALS = (
-    "can't allocate memory",
+    "can't alloc",
     "not enough memory",
     "bad_alloc",
     # Of CUDA itself and its libraries, which ask the device for memory beside PyTorch's allocator.
@@ -50,16 +51,70 @@ _REFUSALS = (
 )
 
 
+_LOADERS = ("cannot allocate memory", "failed to map segment", "static TLS block")
+"""Words of the system's loader of libraries."""
+
+_THREADS = ("can't start new thread", "resource temporarily unavailable")
+"""Words for a thread that finds no room for its stack."""
+
+
 def memory_refusal(error: BaseException) -> str | None:
-    """The message of a runtime that was refused memory by the system or a device; None for any other error."""
+    """The message of a runtime or a library that was refused memory by the system or a device; None for any other
+    error."""
     if isinstance(error, MemoryError):
         return "the system refused memory"
-    # PyTorch's errors, known by name so that PyTorch need not be here.
     said = str(error).strip()
-    refused = type(error).__name__ == "OutOfMemoryError" or (
-        isinstance(error, RuntimeError) and any(text in said for text in _REFUSALS)
+    # PyTorch's errors, known by name so that PyTorch need not be here.
+    if type(error).__name__ == "OutOfMemoryError":
+        return said.splitlines()[0][:200] if said else None
+    signs: tuple[str, ...] = ()
+    if isinstance(error, RuntimeError):
+        signs = (*_REFUSALS, *_LOADERS, *_THREADS)
+    elif isinstance(error, ImportError | OSError):
+        signs = _LOADERS
+    lines = (line.strip() for line in said.splitlines())
+    return next((line[:200] for line in lines if any(sign.lower() in line.lower() for sign in signs)), None)
+
+
+def memory_remedy() -> str:
+    """The remedy where the system refuses memory, as a sentence."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit == resource.RLIM_INFINITY:
+        return "Free memory on this machine, or take a larger one."
+    return (
+        f"This process may have {format_size(limit)} of address space (ulimit -v); raise that limit, as libraries "
+        "reserve far more than they use."
     )
-    return said.splitlines()[0][:200] if refused and said else None
+
+
+_ADDRESS_BYTES = GIB
+"""Address space that a process needs to run the smallest model with one thread. Measured with OpenVINO 2026 and
+PyAV 17: below 0.86 GiB parts of it fail at random, some by ending the process or by waiting for ever."""
+
+_THREAD_BYTES = 72 * MIB
+"""Address space of a thread: its stack, and the heap that glibc sets aside for it."""
+
+
+def check_address_space(weight_bytes: int, threads: int) -> None:
+    """BudgetError where a limit on address space (ulimit -v) leaves too little to load a model and run it."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    need = _ADDRESS_BYTES + 2 * weight_bytes + (threads - 1) * _THREAD_BYTES
+    if limit != resource.RLIM_INFINITY and limit < need:
+        raise BudgetError(
+            f"this process may have {format_size(limit)} of address space (ulimit -v), and {format_size(need)} are "
+            "needed; raise that limit, as libraries reserve far more than they use.",
+            code=Code.OUT_OF_MEMORY,
+        )
+
+
+def memory_error(error: BaseException) -> BudgetError | None:
+    """The error to raise for one that a want of memory is behind, itself or one that it came of; None for others."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if (refusal := memory_refusal(cause)) is not None:
+            return BudgetError(f"memory ran out: {refusal}. {memory_remedy()}", code=Code.OUT_OF_MEMORY)
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 class PeakSampler:

@@ -56,11 +56,6 @@ class FifoSemaphore:
         finally:
             self.release(size)
 
-    def wait_until_empty(self) -> None:
-        """Wait until nothing is held."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or not self._in_use)
-
     def close(self) -> None:
         """Let all requests in; the queue they are let in to is closed as well, and refuses them."""
         with self._changed:

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from helpers.backends import loaded
-from helpers.clips import voice
+from helpers.clips import buzz
 from overtone.backends.openvino.compiled_model import has_fast_bf16
 from overtone.backends.task_backend import TaskBackend
 from overtone.batching.policy import bucket
@@ -58,7 +58,7 @@ def in_float64(folder: Path) -> Precisely:
 
 
 def batch_of(*seconds: float) -> Batch:
-    clips = tuple(voice(length, seed=place) for place, length in enumerate(seconds))
+    clips = tuple(buzz(length, seed=place) for place, length in enumerate(seconds))
     return Batch(clips, bucket(max(len(clip) for clip in clips)), decode_params=FRAMES)
 
 
@@ -133,7 +133,7 @@ def test_no_thread_count_of_anyone_else_is_changed(backend: TaskBackend) -> None
 
 
 def test_a_precision_for_other_devices_is_refused(small_checkpoint: Path) -> None:
-    with pytest.raises(DeviceError, match="on the CPU use --precision fp32"):
+    with pytest.raises(DeviceError, match="on the CPU precision can be fp32"):
         loaded(small_checkpoint, precision="fp16")
 
 
@@ -141,7 +141,7 @@ def test_bf16_is_refused_where_it_would_only_be_emulated(
     small_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("overtone.backends.openvino.compiled_model.has_fast_bf16", lambda: False)
-    with pytest.raises(DeviceError, match=r"no fast bf16.*--precision fp32"):
+    with pytest.raises(DeviceError, match=r"no fast bf16.*precision='fp32'"):
         loaded(small_checkpoint, precision="bf16")
 
 

@@ -11,10 +11,12 @@ import pytest
 import torch
 
 from helpers.oracles import campplus, ct_transformer, fsmn_vad, paraformer, sense_voice
-from overtone.backends.openvino import compiled_model as compiled_models
-from overtone.backends.openvino.compiled_model import CompiledModel, openvino, save_model
+from overtone import conversion
+from overtone.backends.openvino import compilation
+from overtone.backends.openvino.compiled_model import CompiledModel, save_model
+from overtone.backends.openvino.module import openvino
 from overtone.engine.loader import load_graphs
-from overtone.errors import ModelError
+from overtone.errors import CheckpointError, ModelError
 from overtone.models import checkpoints
 from overtone.models.emotion2vec import random_checkpoint
 from overtone.models.registry import families, family_of
@@ -106,8 +108,20 @@ def test_an_output_that_gets_lost_is_noticed_before_the_model_is_run(
                 output.get_tensor().set_names({"another"})
             return compiled
 
-    core = compiled_models._core()
+    core = compilation.openvino_core()
     save_model(model_whose_output_is_fused(), tmp_path / "m.xml")
-    monkeypatch.setattr(compiled_models, "_core", Renaming)
+    monkeypatch.setattr(compilation, "openvino_core", Renaming)
     with pytest.raises(ModelError, match=r"m\.xml: OpenVINO .* loses its output 'wanted'"):
         CompiledModel(tmp_path / "m.xml", threads=1)
+
+
+def test_a_converted_table_of_vectors_that_is_damaged_is_refused(tmp_path: Path) -> None:
+    published = checkpoints.read(FAMILIES["CTTransformer"](tmp_path / "published"), name="punc")
+    conversion.convert(published, tmp_path / "made", "fp32")
+    table = tmp_path / "made" / "embedding.npy"
+    whole = table.read_bytes()
+    table.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(CheckpointError, match=r"punc: embedding\.npy is damaged: its checksum is .*; convert"):
+        load_graphs(checkpoints.read(tmp_path / "made", name="punc"), Options(), "cpu", 1)
+    table.write_bytes(whole)
+    assert load_graphs(checkpoints.read(tmp_path / "made", name="punc"), Options(), "cpu", 1).name == "openvino"

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from helpers.backends import loaded
-from helpers.clips import voice
+from helpers.clips import buzz
 from overtone.backends.task_backend import TaskBackend
 from overtone.backends.torch.memory import CudaMemory
 from overtone.errors import DeviceError, OutOfMemory
@@ -44,7 +44,7 @@ def raising(error: Exception) -> Callable[..., Any]:
 def test_refused_memory_is_told_and_the_next_batch_runs(
     backend: TaskBackend, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
 ) -> None:
-    clip = voice(1.0)
+    clip = buzz(1.0)
     batch = Batch((clip,), len(clip))
     with monkeypatch.context() as broken:
         broken.setattr(backend.graphs, "run", raising(error))
@@ -54,7 +54,7 @@ def test_refused_memory_is_told_and_the_next_batch_runs(
 
 
 def test_a_fault_of_another_kind_is_not_taken_for_it(backend: TaskBackend, monkeypatch: pytest.MonkeyPatch) -> None:
-    clip = voice(1.0)
+    clip = buzz(1.0)
     monkeypatch.setattr(backend.graphs, "run", raising(RuntimeError("mat1 and mat2 shapes cannot be multiplied")))
     with pytest.raises(RuntimeError, match="multiplied"):
         backend.run(Batch((clip,), len(clip)))
@@ -112,7 +112,7 @@ def on_cuda(backend: TaskBackend, monkeypatch: pytest.MonkeyPatch) -> Callable[[
     return make
 
 
-BATCH = Batch((voice(1.0),), 16_000)
+BATCH = Batch((buzz(1.0),), 16_000)
 CUDA_OOM = torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
 
@@ -208,11 +208,11 @@ def test_what_the_allocator_keeps_and_could_give_back_is_told(
 
 
 def test_what_a_batch_answered_is_not_changed_by_the_next(backend: TaskBackend) -> None:
-    first = backend.run(Batch((voice(2.0), voice(1.0, seed=1)), 32_000, decode_params=FRAMES))
+    first = backend.run(Batch((buzz(2.0), buzz(1.0, seed=1)), 32_000, decode_params=FRAMES))
     kept = [(output.total.copy(), output.frames) for output in first]
     assert all(frames is not None and frames.base is None for _, frames in kept)  # nor is the whole batch kept alive
     frames = [output.frames.copy() for output in first if output.frames is not None]
-    backend.run(Batch((voice(2.0, seed=2), voice(2.0, seed=3)), 32_000, decode_params=FRAMES))
+    backend.run(Batch((buzz(2.0, seed=2), buzz(2.0, seed=3)), 32_000, decode_params=FRAMES))
     for output, (total, _), rows in zip(first, kept, frames, strict=True):
         assert (output.total == total).all()
         assert (output.frames == rows).all()

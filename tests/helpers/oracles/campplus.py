@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from helpers.clips import voice
+from helpers.clips import buzz
 from helpers.oracles.auto_model import funasr_auto_model
 
 SIZES = {
@@ -76,7 +76,7 @@ def publish(folder: Path, *, seed: int = 0, size: Literal["small", "published"] 
         torch.random.set_rng_state(state)
         # Voices, and windows of which a part is silence, which segments shorter than a window are.
         heard = [
-            np.pad(voice(seconds, seed=i), (0, 24_000 - round(16_000 * seconds))) for i, seconds in enumerate(HEARD)
+            np.pad(buzz(seconds, seed=i), (0, 24_000 - round(16_000 * seconds))) for i, seconds in enumerate(HEARD)
         ]
         features, _, _ = extract_feature([torch.from_numpy(samples) for samples in heard])
     with torch.no_grad():

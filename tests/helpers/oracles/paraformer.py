@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from helpers.clips import voice
+from helpers.clips import buzz
 from helpers.oracles.auto_model import funasr_auto_model
 from helpers.oracles.config import as_written
 from overtone.models.features.fbank import fbank, stack_frames
@@ -230,7 +230,7 @@ def _import_classes() -> None:
 def _speak(network: Any, made: dict[str, Any]) -> None:
     """Some four tokens a second, and each predictor's weights as uneven as trained ones."""
     predictor = network.eval().predictor
-    heard = stack_frames(fbank(voice(3)), 7, 6) * 0.2 - 1.8
+    heard = stack_frames(fbank(buzz(3)), 7, 6) * 0.2 - 1.8
     frames = network.encoder(torch.from_numpy(heard)[None], torch.tensor([len(heard)]))[0].transpose(1, 2)
     predictor.cif_output.weight.mul_(8)
     told = predictor.cif_output(torch.relu(predictor.cif_conv1d(predictor.pad(frames))).transpose(1, 2))

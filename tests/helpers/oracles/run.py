@@ -14,6 +14,7 @@ import torch
 from overtone.backends.openvino.compiled_model import save_model
 from overtone.backends.openvino.graphs import OpenvinoGraphs
 from overtone.conversion.export import exported
+from overtone.models.converted import Converted
 from overtone.models.graph import Graph
 from overtone.models.task import Array, RunGraph
 
@@ -37,7 +38,7 @@ def openvino_run(graphs: Mapping[str, Graph]) -> RunGraph:
     folder = Path(tempfile.mkdtemp(prefix="graphs-"))
     for name, network in graphs.items():
         save_model(exported(network), folder / f"{name}.xml")
-    backend = OpenvinoGraphs(folder, tuple(graphs), precision="fp32", threads=1)
+    backend = OpenvinoGraphs(Converted(folder, "fp32", "", {}, None), tuple(graphs), precision="fp32", threads=1)
     weakref.finalize(backend, shutil.rmtree, folder, ignore_errors=True)
 
     def run(graph: str, inputs: Mapping[str, Array]) -> Mapping[str, Array]:

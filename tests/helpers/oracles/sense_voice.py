@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from helpers.clips import voice
+from helpers.clips import buzz
 from helpers.oracles.auto_model import funasr_auto_model
 from helpers.oracles.config import as_written
 from overtone.models.features.cmvn import read_cmvn
@@ -158,7 +158,7 @@ def _features(folder: Path) -> np.ndarray:
     frontend = Frontend(config, read_cmvn((folder / "am.mvn").read_text(encoding="utf-8"), folder.name))
     random = np.random.default_rng(0)
     noise = 0.05 * random.standard_normal(160_000) * np.abs(np.sin(np.arange(160_000) / 9_000))
-    return np.concatenate([frontend(voice(20)), frontend(noise.astype(np.float32))])
+    return np.concatenate([frontend(buzz(20)), frontend(noise.astype(np.float32))])
 
 
 def _weights(config: dict[str, Any], pieces: bytes, features: np.ndarray, seed: int) -> dict[str, torch.Tensor]:

@@ -22,6 +22,7 @@ SNAPSHOT = Snapshot(
     cache_hits=5,
     cache_shared=1,
     cache_misses=4,
+    cache_rejected=2,
     cache_bytes=3 << 20,
     cache_healthy=True,
     jobs={"queued": 3, "running": 1, "done": 22},

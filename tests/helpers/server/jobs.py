@@ -8,7 +8,30 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from overtone.server.jobs.segment_cache import SegmentCheckpoint
 from overtone.server.jobs.store import JobStore
+from overtone.server.jobs.values import JobLease
+from overtone.types import EmotionOutput
+
+ANSWER = EmotionOutput(1, np.ones(1), device="cpu")
+
+
+def begun(lease: JobLease) -> SegmentCheckpoint:
+    return SegmentCheckpoint(lease.answers, fingerprint="tiny", start=lease.file.starts)
+
+
+def answer(lease: JobLease, digest: bytes) -> None:
+    with begun(lease) as answers:
+        answers.begin(digest)
+        answers.keep(digest, ANSWER)
+
+
+def die_over(lease: JobLease, digest: bytes = b"deadly") -> None:
+    """Something of it was under way, and nothing came out."""
+    with begun(lease) as answers:
+        answers.begin(digest)
 
 
 def names(folder: Path) -> list[str]:

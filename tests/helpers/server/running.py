@@ -43,11 +43,13 @@ class Running:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, start: Callable[[], ModelSet] | None = None, **given: Any) -> Iterator[Running]:
+def serving(
+    folder: Path, start: Callable[[], ModelSet] | None = None, model: str = "tiny", **given: Any
+) -> Iterator[Running]:
     """Run a service while the block runs. What it raises at its end is raised here."""
     given = {"port": 0, "page": False, "jobs": str(folder / "jobs"), "uploads": str(folder), **given}
     settings = Settings(**given)
-    options = Options(memory="4GiB")
+    options = Options(model=model, memory="4GiB")
     told, ended = threading.Event(), []
     running: list[Running] = []
 

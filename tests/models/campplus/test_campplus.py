@@ -16,7 +16,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.clips import CLIPS, decoded, voice
+from helpers.clips import CLIPS, buzz, decoded
 from helpers.oracles import campplus as oracle
 from helpers.oracles.run import openvino_run, torch_run
 from overtone.backends import cost_probe
@@ -103,7 +103,7 @@ def compare(model: Any, run: RunGraph, checkpoint: checkpoints.Checkpoint, wavef
 
 def test_voices_are_those_of_funasr(model: Any, run: RunGraph, checkpoint: checkpoints.Checkpoint) -> None:
     seconds = (0.02, 0.4, 1.5, 1.6, 7.3, 12.0)
-    compare(model, run, checkpoint, [voice(length, seed=20 + i) for i, length in enumerate(seconds)])
+    compare(model, run, checkpoint, [buzz(length, seed=20 + i) for i, length in enumerate(seconds)])
 
 
 REAL = (
@@ -130,7 +130,7 @@ def test_the_published_size_is_that_of_funasr(tmp_path: Path) -> None:
     checkpoint = checkpoints.read(folder, name="voices")
     graphs = network.build(checkpoint)
     for run in (torch_run(graphs), openvino_run(graphs)):
-        compare(oracle.funasr(folder), run, checkpoint, [voice(4.1, seed=5), voice(0.9, seed=6)])
+        compare(oracle.funasr(folder), run, checkpoint, [buzz(4.1, seed=5), buzz(0.9, seed=6)])
 
 
 def test_who_speaks_when_is_as_funasr_has_it(model: Any, run: RunGraph, checkpoint: checkpoints.Checkpoint) -> None:
@@ -139,7 +139,7 @@ def test_who_speaks_when_is_as_funasr_has_it(model: Any, run: RunGraph, checkpoi
 
     # Two voices, one of which is the other played faster.
     rates, lengths = (16_000, 10_000, 16_000, 10_000, 10_000, 16_000), (6.1, 5.2, 0.9, 7.33, 4.0, 5.01)
-    clips = [voice(s * 16_000 / rate, i, rate) for i, (s, rate) in enumerate(zip(lengths, rates, strict=True))]
+    clips = [buzz(s * 16_000 / rate, i, rate) for i, (s, rate) in enumerate(zip(lengths, rates, strict=True))]
     starts_ms = (120, 6700, 12_130, 13_500, 21_000, 25_000)
 
     pieces = [piece for clip, start in zip(clips, starts_ms, strict=True) for piece in chunked(clip, start / 1000)]
@@ -167,7 +167,7 @@ def test_features_of_any_length(model: Any, run: RunGraph, frames: int) -> None:
 
 
 def test_a_batch_changes_nothing(run: RunGraph, checkpoint: checkpoints.Checkpoint) -> None:
-    clips = [voice(length, seed=i) for i, length in enumerate((3.3, 0.2, 1.5, 14.9, 2.26))]
+    clips = [buzz(length, seed=i) for i, length in enumerate((3.3, 0.2, 1.5, 14.9, 2.26))]
     for samples, together in zip(clips, answer(run, checkpoint, *clips), strict=True):
         (alone,) = answer(run, checkpoint, samples)
         np.testing.assert_array_equal(together.spans, alone.spans)
@@ -196,7 +196,7 @@ def test_shapes_of_runs_are_few(checkpoint: checkpoints.Checkpoint) -> None:
         seen.append(features.shape)
         return {"embeddings": np.zeros((len(features), 24), np.float32)}
 
-    clips = [voice(0.75 * count + 0.76) for count in (40, 1, 7, 22)]
+    clips = [buzz(0.75 * count + 0.76) for count in (40, 1, 7, 22)]
     got = answer(run, checkpoint, *clips)
     assert [len(voices.embeddings) for voices in got] == [41, 2, 8, 23]
     assert seen == [(ROWS, 148, MELS)] * 4 + [(8, 148, MELS), (2, 148, MELS)]
@@ -208,7 +208,7 @@ def test_what_are_no_numbers_is_nobodys_voice(checkpoint: checkpoints.Checkpoint
         return {"embeddings": np.full((len(inputs["features"]), 24), np.inf, np.float32)}
 
     with pytest.raises(ModelError, match="voices: gave values that are not numbers"):
-        answer(run, checkpoint, voice(1.0))
+        answer(run, checkpoint, buzz(1.0))
 
 
 def test_a_rehearsal_runs_every_graph(run: RunGraph, checkpoint: checkpoints.Checkpoint) -> None:
@@ -254,7 +254,7 @@ def test_what_is_not_known_is_named(folder: Path, tmp_path: Path, changes: dict[
 
 def test_another_network_is_refused(folder: Path, tmp_path: Path) -> None:
     (shutil.copytree(folder, tmp_path / "c") / "config.yaml").write_text("model: ERes2NetV2\n", encoding="utf-8")
-    with pytest.raises(CheckpointError, match="ERes2NetV2, and not CAMPPlus"):
+    with pytest.raises(CheckpointError, match="'ERes2NetV2', and not CAMPPlus"):
         network.build(checkpoints.read(tmp_path / "c", name="voices"))
 
 

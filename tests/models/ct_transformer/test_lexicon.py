@@ -129,6 +129,30 @@ def test_without_jieba_there_is_a_remedy(by_words: Path, monkeypatch: pytest.Mon
         read_lexicon(checkpoints.read(by_words, name="punc"))
 
 
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("a" * 65, "'aaa.*has more than 64 characters"),
+        ("a " + "9" * 60, "the frequency of 'a' is 999"),
+        ("a " + "9" * 5000, "digits"),
+    ],
+    ids=["long", "frequent", "digits"],
+)
+def test_a_word_that_would_take_all_memory_is_refused(line: str, word: str) -> None:
+    with pytest.raises(ValueError, match=word):
+        Lexicon(["a 5"], [line])
+
+
+@given(added=st.lists(st.text(max_size=70) | st.from_regex(r"[a-c]{1,3} [0-9]{1,30}", fullmatch=True), max_size=4))
+def test_any_words_may_be_added_or_are_refused(added: list[str]) -> None:
+    try:
+        found = Lexicon(["a 5", "bc 1"], added)
+    except ValueError:
+        return
+    text = "".join(added)
+    assert "".join(found.cut(text)) == text
+
+
 def test_a_broken_dictionary_is_refused(by_words: Path, tmp_path: Path) -> None:
     pytest.importorskip("jieba", reason="jieba, whose dictionary it is, is not installed")
     folder = tmp_path / "model"

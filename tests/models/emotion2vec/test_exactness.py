@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.backends import loaded
-from helpers.clips import voice
+from helpers.clips import buzz
 from overtone.backends.task_backend import TaskBackend
 from overtone.batching.policy import bucket
 from overtone.models import checkpoints
@@ -65,7 +65,7 @@ def assert_same(together: list[EmotionOutput], alone: list[EmotionOutput]) -> No
 def test_any_mix_in_any_order_with_any_padding_equals_alone(
     small: TaskBackend, lengths: list[int], order: object, slack: int
 ) -> None:
-    clips = [voice(length / 16_000, seed=i) for i, length in enumerate(lengths)]
+    clips = [buzz(length / 16_000, seed=i) for i, length in enumerate(lengths)]
     alone = [run(small, [clip], len(clip))[0] for clip in clips]
     places = list(range(len(clips)))
     order.shuffle(places)  # type: ignore[attr-defined]
@@ -75,20 +75,20 @@ def test_any_mix_in_any_order_with_any_padding_equals_alone(
 
 def test_padding_is_not_merely_quiet_but_absent(small: TaskBackend) -> None:
     """A neighbour as loud as can be, and much longer, changes nothing."""
-    clip, loud = voice(1.0), 1000 * voice(9.0, seed=3)
+    clip, loud = buzz(1.0), 1000 * buzz(9.0, seed=3)
     assert_same(run(small, [clip, loud])[:1], run(small, [clip], len(clip)))
 
 
 @settings(max_examples=5)
 @given(lengths=st.lists(st.floats(15.0, 25.0), min_size=2, max_size=3))
 def test_long_items_with_keys_left_out_equal_alone(small: TaskBackend, lengths: list[float]) -> None:
-    clips = [voice(length, seed=i) for i, length in enumerate(lengths)]
+    clips = [buzz(length, seed=i) for i, length in enumerate(lengths)]
     assert_same(run(small, clips), [run(small, [clip], len(clip))[0] for clip in clips])
 
 
 @pytest.mark.slow
 def test_the_base_shape_is_exact_too(base: TaskBackend) -> None:
-    clips = [voice(length, seed=i) for i, length in enumerate((0.4, 2.9, 3.0, 7.7, 1.3))]
+    clips = [buzz(length, seed=i) for i, length in enumerate((0.4, 2.9, 3.0, 7.7, 1.3))]
     alone = [run(base, [clip], len(clip))[0] for clip in clips]
     assert_same(run(base, clips), alone)
     assert_same(run(base, clips[::-1]), alone[::-1])
@@ -99,7 +99,7 @@ def test_keys_that_are_left_out_are_not_missed(small_checkpoint: Path, seconds: 
     """The whole network in double precision, so that nothing but what is left out makes a difference."""
     network, _ = load(checkpoints.read(small_checkpoint, name="s"))
     network = network.double()
-    waveforms = torch.from_numpy(np.stack([voice(seconds), voice(seconds, seed=1)])).double()
+    waveforms = torch.from_numpy(np.stack([buzz(seconds), buzz(seconds, seed=1)])).double()
     waveforms = torch.nn.functional.layer_norm(waveforms, waveforms.shape[-1:])
     whole = network.architecture.frames_of(waveforms.shape[1])
     for frames in (None, torch.tensor([whole, whole - 100])):
@@ -125,7 +125,7 @@ def test_running_changes_no_thread_count_of_the_caller_or_of_new_threads(small_c
     wanted = max(before, default) + 1
     with ThreadPoolExecutor(1) as own:
         runner = loaded(small_checkpoint, backend="torch", threads=wanted)
-        own.submit(run, runner, [voice(1.0)]).result()
+        own.submit(run, runner, [buzz(1.0)]).result()
         assert own.submit(torch.get_num_threads).result() == wanted
     assert torch.get_num_threads() == before
     assert of_a_new_thread() == default

@@ -144,7 +144,7 @@ def break_list(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "word"),
     [
-        (break_unknown, "surprise.weight.*--ignore-unknown-tensors"),
+        (break_unknown, "surprise.weight.*ignore_unknown_tensors=True"),
         (break_missing, "blocks.1.attn.qkv.weight"),
         (break_shape, r"proj.weight has shape \[5, 48\].*\[9, 48\]"),
         (break_kind, "proj.bias holds torch.int64"),
@@ -166,3 +166,11 @@ def test_a_broken_file_is_one_clear_error(folder: Path, damage: Callable[[Path],
 def test_unknown_tensors_pass_when_told_so(folder: Path) -> None:
     break_unknown(folder)
     opened(folder, strict=False)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_tensors_that_repeat_few_numbers_are_refused(folder: Path, zipped: bool) -> None:
+    state = {key: value.new_zeros(1).expand(value.shape) for key, value in state_of(folder).items()}
+    torch.save({"model": state}, folder / "model.pt", _use_new_zipfile_serialization=zipped)
+    with pytest.raises(CheckpointError, match="more numbers than its storage"):
+        opened(folder)

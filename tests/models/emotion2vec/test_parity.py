@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from helpers.clips import CLIPS, decoded, voice
+from helpers.audio_files import wav
+from helpers.clips import CLIPS, buzz, decoded
 from helpers.oracles.emotion2vec import oracle, ours
+from helpers.oracles.resampling import resampled
+from overtone import EmotionRecognizer
 from overtone.models.emotion2vec import random_checkpoint
 
 TOLERANCE = 1e-4
@@ -41,14 +45,14 @@ def compare(folder: Path, clips: list[np.ndarray]) -> None:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_variant_of_the_network_equals_funasr(variant: str, tmp_path: Path) -> None:
     folder = random_checkpoint.write(tmp_path / "c", **VARIANTS[variant])
-    compare(folder, [voice(0.5), voice(7.3, seed=1), np.zeros(16_000, np.float32)])
+    compare(folder, [buzz(0.5), buzz(7.3, seed=1), np.zeros(16_000, np.float32)])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("shape", "seconds"), [("base", (0.5, 3.0, 12.7, 30.0)), ("large", (0.5, 10.0, 30.0))])
 def test_the_published_shapes_equal_funasr(shape: str, seconds: tuple[float, ...], tmp_path: Path) -> None:
     folder = random_checkpoint.write(tmp_path / "c", SHAPES[shape], seed=5, optimizer=False)
-    compare(folder, [voice(length, seed=i) for i, length in enumerate(seconds)])
+    compare(folder, [buzz(length, seed=i) for i, length in enumerate(seconds)])
 
 
 def test_real_speech_equals_funasr(tmp_path: Path) -> None:
@@ -56,3 +60,19 @@ def test_real_speech_equals_funasr(tmp_path: Path) -> None:
     paths = [path for name in ("speech/wenet", "emodb/wav") for path in sorted((CLIPS / name).iterdir())]
     assert len(paths) == 6
     compare(folder, [decoded(path) for path in paths])
+
+
+def test_files_of_other_rates_equal_funasr(tmp_path: Path) -> None:
+    """FunASR takes the mean of a file's channels, then torchaudio's `Resample`, then the network."""
+    folder = random_checkpoint.write(tmp_path / "c", seed=7)
+    expected = oracle(folder)
+    with EmotionRecognizer(str(folder), memory="4GiB", backend="torch", vad="none") as recognizer:
+        for rate, channels in product((8_000, 22_050, 44_100, 48_000), (1, 2)):
+            spoken = np.array([buzz(2.5, seed, rate) for seed in range(channels)])
+            samples = np.round(spoken * 32767).astype(np.int16)
+            mean = (samples / np.float32(32768)).mean(axis=0)
+            frames, scores = expected(resampled(mean, rate).astype(np.float32))
+            result = recognizer(wav(samples, rate))
+            assert result.scores is not None
+            np.testing.assert_allclose([*result.scores.values()], scores, rtol=0, atol=TOLERANCE)
+            np.testing.assert_allclose(result.embedding, frames.mean(axis=0), rtol=0, atol=TOLERANCE)

@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.clips import voice
+from helpers.clips import buzz
 from helpers.oracles import fsmn_vad as oracle
 from helpers.oracles.run import torch_run
 from overtone.errors import CheckpointError, UsageError
@@ -23,7 +23,7 @@ from overtone.models.fsmn_vad.scorer import FsmnStream, FsmnVad, Scores
 
 pytest.importorskip("funasr", reason="funasr, the oracle, is not installed")
 
-VOICE = voice(9.0)
+VOICE = buzz(9.0)
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from helpers.oracles.run import openvino_run, torch_run
+from overtone.conversion.export import exported
 from overtone.errors import CheckpointError
 from overtone.models.graph import Graph
-from overtone.models.layers.sanm import SanmEncoder, sinusoids
+from overtone.models.layers.sanm import FsmnMemory, SanmEncoder, sinusoids, valid_frames
 from overtone.models.layers.sanm_config import SanmConfig
 
 with warnings.catch_warnings():
@@ -64,6 +65,23 @@ class Whole(Graph):
         return torch.zeros(2, 9, self.encoder.config.input_size), torch.tensor([9, 5])
 
 
+class Remembering(Graph):
+    """A memory as a graph of its own."""
+
+    outputs = ("memory",)
+
+    def __init__(self, memory: FsmnMemory) -> None:
+        super().__init__()
+        self.memory = memory
+        self.inputs = {"values": (-1, -1, memory.in_channels), "counts": (-1,)}
+
+    def forward(self, values: torch.Tensor, counts: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return (self.memory(values, valid_frames(counts, values.shape[1])),)
+
+    def example(self) -> tuple[torch.Tensor, ...]:
+        return torch.zeros(2, 9, self.memory.in_channels), torch.tensor([9, 5])
+
+
 def pair(kind: str, conf: Mapping[str, Any], size: int) -> tuple[Any, Whole]:
     """FunASR's encoder and ours, with the same weights."""
     torch.manual_seed(0)
@@ -109,6 +127,38 @@ def test_padding_changes_nothing(runtime: str) -> None:
     for row, count in enumerate(counts):
         alone = {"features": features[row : row + 1, :count].copy(), "counts": counts[row : row + 1]}
         np.testing.assert_allclose(together[row, :count], run("encoder", alone)["hidden"][0], atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+@pytest.mark.parametrize(("kernel", "shift"), [(11, 0), (11, 5), (8, 0), (8, 3), (1, 0), (3, 0)])
+def test_the_memory_is_a_weighted_sum_of_near_frames_and_the_frame_itself(
+    runtime: str, kernel: int, shift: int
+) -> None:
+    torch.manual_seed(2)
+    memory = FsmnMemory(16, kernel, shift)
+    values = torch.randn(2, 20, 16)
+    counts, before = [20, 13], (kernel - 1) // 2 + shift
+    weight = memory.weight[:, 0].detach()
+    padded = values.clone()
+    padded[1, counts[1] :] = torch.nan  # never to be seen
+    run = {"torch": torch_run, "openvino": openvino_run}[runtime]({"memory": Remembering(memory)})
+    found = run("memory", {"values": padded.numpy(), "counts": np.array(counts)})["memory"]
+    for row, count in enumerate(counts):
+        for frame in range(count):
+            expected = values[row, frame].clone()
+            for tap in range(kernel):
+                if 0 <= (near := frame - before + tap) < count:
+                    expected += weight[:, tap] * values[row, near]
+            np.testing.assert_allclose(found[row, frame], expected.numpy(), atol=1e-5, rtol=0)
+
+
+def test_a_memory_is_one_convolution_that_pads_by_itself() -> None:
+    _, ours = pair("SANMEncoder", COMMON | {"input_layer": "pe"}, INPUT)
+    kinds = [operation.get_type_name() for operation in exported(ours).get_ops()]
+    layers = COMMON["num_blocks"]
+    assert kinds.count("GroupConvolution") == layers
+    assert "Pad" not in kinds
+    assert kinds.count("Select") == layers + 1  # of each memory, and attention's mask
 
 
 def test_positions_begin_at_one() -> None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-from helpers.clips import CLIPS, voice
+from helpers.clips import CLIPS, buzz
 from helpers.oracles import paraformer as oracle
 from helpers.oracles.run import openvino_run, torch_run
 from overtone.backends import cost_probe
@@ -76,7 +76,7 @@ def model(request: pytest.FixtureRequest, seaco: Model, tmp_path_factory: pytest
     return Model(oracle.publish(tmp_path_factory.mktemp("published"), kind=request.param))
 
 
-VOICES = [voice(seconds, seed) for seed, seconds in enumerate((3.0, 0.4, 7.3, 1.05))]
+VOICES = [buzz(seconds, seed) for seed, seconds in enumerate((3.0, 0.4, 7.3, 1.05))]
 
 
 @pytest.mark.parametrize("runtime", ["torch", "openvino"])
@@ -142,7 +142,7 @@ def test_padding_changes_nothing(seaco: Model) -> None:
 @pytest.mark.parametrize("runtime", ["torch", "openvino"])
 def test_silence_and_the_shortest_audio_are_no_error(model: Model, runtime: str) -> None:
     short = np.zeros(model.task.min_samples, np.float32)
-    for answer in model.answer(runtime, [short, voice(0.05), np.zeros(16_000, np.float32)]):
+    for answer in model.answer(runtime, [short, buzz(0.05), np.zeros(16_000, np.float32)]):
         assert answer.tokens.dtype == np.int32
         assert answer.confidences.dtype == np.float32
         if answer.times is not None:
@@ -187,6 +187,11 @@ def test_hot_words_have_an_end(seaco: Model) -> None:
         ParaformerParams(("词",) * (MOST + 1))
     with pytest.raises(UsageError, match="longer than 32 characters; give"):
         ParaformerParams(("short", "词" * (LONGEST + 1)))
+
+
+def test_a_hot_word_that_is_no_text_is_refused_where_it_is_given() -> None:
+    with pytest.raises(UsageError, match=r"the hot word 'a\\udcff' is not text that UTF-8 can write; give"):
+        ParaformerParams(("words", "a\udcff"))
 
 
 def test_hot_words_are_looked_up_once(seaco: Model, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,6 +276,16 @@ def changed(folder: Path, **settings: Any) -> Checkpoint:
 def test_what_is_not_implemented_is_refused_by_name(tmp_path: Path, key: str, value: Any) -> None:
     made = changed(oracle_folder(tmp_path), **{key: value})
     with pytest.raises(CheckpointError, match=key.rpartition("__")[2]):
+        ParaformerTask(made)
+
+
+@pytest.mark.parametrize(
+    "listed", [b"a a\n" * ((1 << 20) + 1), b"a " + b"b" * 4096 + b"\n", b"a a\n\xff"], ids=["lines", "line", "bytes"]
+)
+def test_a_list_of_words_that_cannot_be_is_refused_by_name(tmp_path: Path, listed: bytes) -> None:
+    made = checkpoints.read(oracle_folder(tmp_path), name="here")
+    (tmp_path / "seg_dict").write_bytes(listed)
+    with pytest.raises(CheckpointError, match=r"^here: seg_dict (has more than 1,048,576 lines|cannot be read)"):
         ParaformerTask(made)
 
 

@@ -10,20 +10,21 @@ import numpy as np
 import pytest
 import yaml
 
-from helpers.clips import CLIPS, voice
+from helpers.clips import CLIPS, buzz
 from helpers.oracles import paraformer as oracle
 from helpers.oracles.run import openvino_run, torch_run
 from overtone.errors import CheckpointError, ModelError, UsageError
 from overtone.models import checkpoints
-from overtone.models.paraformer.chunking import Chunks
+from overtone.models.paraformer.chunking import EVERYTHING, Chunks
 from overtone.models.paraformer.streaming_network import build
 from overtone.models.paraformer.streaming_task import StreamingParaformer
 from overtone.models.task import Array, RunGraph
 from overtone.types import Samples
 
-WAVE = voice(6.0, seed=3)
+WAVE = buzz(6.0, seed=3)
 STEP = 9600
 """Samples of a chunk."""
+PUBLISHED = {"chunk_size": [0, 10, 5], "encoder_chunk_look_back": 4, "decoder_chunk_look_back": 1}
 
 
 class Model:
@@ -37,16 +38,15 @@ class Model:
         assert tuple(graphs) == self.streaming.graphs
         self.runs: dict[str, RunGraph] = {"torch": torch_run(graphs), "openvino": openvino_run(graphs)}
 
-    def told(self, runtime: str, pieces: Sequence[Samples]) -> list[str]:
+    def told(self, runtime: str, pieces: Sequence[Samples], chunks: Chunks | None = None) -> list[str]:
         """The text that each piece brings, and the end with the last one."""
-        stream = self.streaming.stream(self.runs[runtime])
+        stream = self.streaming.stream(self.runs[runtime], chunks)
         tokens = [stream.push(piece).tokens.tolist() for piece in pieces]
         tokens[-1] += stream.finish().tokens.tolist()
         return [self.streaming.tokens.text(some) for some in tokens]
 
-    def expected(self, pieces: Sequence[Samples]) -> list[str]:
-        """The same by FunASR, with the numbers that it documents."""
-        cut = {"chunk_size": [0, 10, 5], "encoder_chunk_look_back": 4, "decoder_chunk_look_back": 1}
+    def expected(self, pieces: Sequence[Samples], cut: Mapping[str, object] = PUBLISHED) -> list[str]:
+        """The same by FunASR, with the numbers that it documents, or with others."""
         cache: dict[str, object] = {}
         last = len(pieces) - 1
         return [
@@ -113,9 +113,80 @@ def test_what_are_no_numbers_is_no_silence(model: Model) -> None:
         model.streaming.stream(run).push(WAVE)
 
 
-def test_chunks_have_to_see_something() -> None:
+@pytest.mark.parametrize(
+    ("chunk_size", "encoder_back", "decoder_back"),
+    [
+        ([0, 8, 4], 4, 1),
+        ([5, 10, 5], 4, 1),
+        ([5, 10, 5], 1, 1),
+        ([0, 10, 5], 0, 0),
+        ([0, 10, 5], 1, 0),
+        ([0, 10, 5], 0, 3),
+        ([0, 10, 5], -1, 2),
+        ([3, 7, 2], 2, 2),
+        ([10, 5, 1], 1, 1),
+        ([4, 10, 0], 4, 1),
+        ([0, 20, 10], 2, 1),
+        ([0, 1, 1], 3, 3),
+    ],
+)
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+def test_streams_are_cut_in_any_way_that_funasr_cuts_them(
+    model: Model, runtime: str, chunk_size: list[int], encoder_back: int, decoder_back: int
+) -> None:
+    before, size, ahead = chunk_size
+    chunks = Chunks(size, ahead, encoder_back, decoder_back, before)
+    cut = {
+        "chunk_size": chunk_size,
+        "encoder_chunk_look_back": encoder_back,
+        "decoder_chunk_look_back": decoder_back,
+    }
+    step = size * 960
+    for samples in (len(WAVE) - 77, 3 * step):
+        pieces = [WAVE[start : min(start + step, samples)] for start in range(0, samples, step)]
+        told = model.told(runtime, pieces, chunks)
+        assert told == model.expected(pieces, cut)
+    assert any(told)
+
+
+def test_how_a_stream_is_cut_changes_what_is_heard(model: Model) -> None:
+    """So the test above can fail."""
+    told = {"".join(model.told("torch", [WAVE], chunks)) for chunks in (Chunks(), Chunks(8, 4), Chunks(before=5))}
+    assert len(told) == 3
+
+
+def test_a_stream_that_remembers_everything_ends_before_it_takes_all_memory(model: Model) -> None:
+    stream = model.streaming.stream(model.runs["torch"], Chunks(encoder_back=EVERYTHING))
+    with pytest.raises(UsageError, match="1,000 frames"):
+        stream.push(np.tile(WAVE, 11))
+
+
+def test_what_was_converted_for_one_way_of_cutting_is_to_be_converted_again(tmp_path: Path) -> None:
+    folder = oracle.publish(tmp_path / "c", kind="ParaformerStreaming")
+    for name in ("encoder_chunk.xml", "encoder_chunk.bin"):
+        (folder / name).write_bytes(b"")
+    said = {"format": 2, "precision": "fp32", "source": "", "made_with": {}, "agreement": None}
+    sizes = {"encoder_chunk.xml": 0, "encoder_chunk.bin": 0}
+    (folder / "overtone.json").write_text(json.dumps({**said, "sizes": sizes}), encoding="utf-8")
+    with pytest.raises(CheckpointError, match="converted by an earlier version"):
+        StreamingParaformer(checkpoints.read(folder, name="old"))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"ahead": 0},
+        {"size": 0},
+        {"ahead": -1, "before": 2},
+        {"before": -1},
+        {"size": 1000},
+        {"encoder_back": 101},
+        {"decoder_back": 101},
+    ],
+)
+def test_chunks_have_to_see_something_and_not_too_much(wrong: dict[str, int]) -> None:
     with pytest.raises(UsageError, match="frame"):
-        Chunks(ahead=0)
+        Chunks(**wrong)
 
 
 @pytest.mark.parametrize(

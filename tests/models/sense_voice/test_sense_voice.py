@@ -14,7 +14,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.clips import CLIPS, decoded, voice
+from helpers.clips import CLIPS, buzz, decoded
 from helpers.oracles import sense_voice as oracle
 from helpers.oracles.run import openvino_run, torch_run
 from overtone.backends import cost_probe
@@ -152,7 +152,7 @@ def test_without_times_the_text_is_the_same(run: RunGraph, task: SenseVoiceTask,
 
 
 def test_a_batch_of_any_lengths_is_answered_as_each_alone(run: RunGraph, task: SenseVoiceTask) -> None:
-    waveforms = [voice(seconds, seed) for seed, seconds in enumerate((0.025, 3.3, 0.4, 12.0, 0.01, 1.7))]
+    waveforms = [buzz(seconds, seed) for seed, seconds in enumerate((0.025, 3.3, 0.4, 12.0, 0.01, 1.7))]
     for answer, samples in zip(ask(task, run, waveforms, None), waveforms, strict=True):
         same(answer, ask(task, run, [samples], SenseVoiceParams())[0])
         assert answer.times is not None
@@ -190,7 +190,7 @@ def spoken(task: SenseVoiceTask, pieces: list[str | None], counts: list[int]) ->
     for piece, count in zip(pieces, counts, strict=True):
         path += [ids[piece]] * count
     frames = len(path) - 4
-    return ask(task, saying(path, len(task.pieces)), [voice(frames * 0.06)], SenseVoiceParams())[0]
+    return ask(task, saying(path, len(task.pieces)), [buzz(frames * 0.06)], SenseVoiceParams())[0]
 
 
 def test_tokens_are_those_that_the_text_is_usually_written_with(task: SenseVoiceTask) -> None:
@@ -212,7 +212,7 @@ def test_a_token_that_is_several_alone_has_the_time_of_all_of_them(
     path = [18, 19, 20, 21]
     for token in (parts[0], 0, *parts, 0, parts[-1]):
         path += [token] * 2
-    answer = ask(task, saying(path, len(task.pieces)), [voice(1)], SenseVoiceParams())[0]
+    answer = ask(task, saying(path, len(task.pieces)), [buzz(1)], SenseVoiceParams())[0]
     assert answer.tokens.tolist() == [7, 8, 9]
     assert answer.times is not None
     stop = 4 + 2 * len(parts)
@@ -231,7 +231,7 @@ def test_blanks_in_a_row_are_kept_as_said(task: SenseVoiceTask) -> None:
 def test_without_all_tags_the_frames_speak_for_themselves(task: SenseVoiceTask) -> None:
     ids = {task.pieces[token]: token for token in range(len(task.pieces))}
     path = [ids["<|en|>"], 0, 0, ids["<|woitn|>"], ids["<|woitn|>"], ids["day"], 0]
-    answer = ask(task, saying(path, len(task.pieces)), [voice(0.18)], None)[0]
+    answer = ask(task, saying(path, len(task.pieces)), [buzz(0.18)], None)[0]
     assert answer.tags == ("<|en|>", "<|woitn|>")
     assert [task.pieces[token] for token in answer.tokens] == ["day"]
 
@@ -246,7 +246,7 @@ def test_what_are_no_numbers_is_no_silence(task: SenseVoiceTask) -> None:
         return outputs
 
     with pytest.raises(ModelError, match="model: gave values that are not numbers"):
-        ask(task, run, [voice(0.18)], None)
+        ask(task, run, [buzz(0.18)], None)
 
 
 @pytest.mark.parametrize("shape", [Shape(1, 0.5), Shape(2, 3.0), Shape(1, 0.025)], ids=str)

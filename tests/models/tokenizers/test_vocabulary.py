@@ -36,7 +36,10 @@ def test_words_have_their_places_as_ids_in_order(tmp_path: Path, name: str, text
         ("[", "cannot be read"),
         ("[" * 100_000, "cannot be read"),
         ("{}", "not a list"),
-        ('["<unk>", 3]', "not a list"),
+        ('["<unk>", 3]', "not a list of words: 3 is number 1"),
+        (json.dumps(["<unk>", "a" * 257]), "holds the word 'aaa.*256 characters at most"),
+        ('["<unk>", "\\ud800"]', "cannot be read .*half of a character"),
+        (json.dumps(["<unk>"] * (1 << 20)), "cannot be read .*more than 1,048,576 values"),
         ('["a", "b"]', "must hold <unk>"),
         ('["<unk>", "a", "a"]', "each word once"),
     ],
@@ -49,6 +52,12 @@ def test_a_broken_list_is_refused_by_name(tmp_path: Path, text: str, said: str) 
 
 def test_a_huge_list_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "tokens.json").open("wb") as file:
-        file.truncate((64 << 20) + 1)
-    with pytest.raises(CheckpointError, match="larger than 64 MiB"):
+        file.truncate((16 << 20) + 1)
+    with pytest.raises(CheckpointError, match="larger than 16 MiB"):
+        read(tmp_path)
+
+
+def test_a_list_of_too_many_lines_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "tokens.txt").write_text("\n" * ((1 << 20) + 1), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"here: tokens\.txt holds more than 1,048,576 words"):
         read(tmp_path)

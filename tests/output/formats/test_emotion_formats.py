@@ -97,6 +97,27 @@ def test_an_interrupted_run_leaves_what_was_done(tmp_path, ending):
         assert "a.wav" in path.read_text()
 
 
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("ending", ["json", "csv", "parquet", "srt", "vtt", "txt", "rttm"])
+def test_a_run_that_is_interrupted_before_its_first_result_leaves_what_was_there(tmp_path, ending, there):
+    path = tmp_path / f"out.{ending}"
+    if there:
+        path.write_text("what was there before")
+    with pytest.raises(KeyboardInterrupt), _open(path):
+        raise KeyboardInterrupt
+    if ending != "parquet":  # whose rows wait for a group to be full
+        with pytest.raises(KeyboardInterrupt), _open(path) as sink:
+            sink.write(result("a.wav", segments=_Interrupt()))
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["what was there before"] * there
+
+
+@pytest.mark.parametrize(("format", "said"), [("json", "[]\n"), ("csv", "source,id,")])
+def test_standard_output_is_finished_even_then(capsysbinary, format, said):
+    with pytest.raises(KeyboardInterrupt), _open(None, format=format):
+        raise KeyboardInterrupt
+    assert capsysbinary.readouterr().out.decode().startswith(said)
+
+
 class _Interrupt:
     """A sequence of segments during which the user gives up."""
 
@@ -185,21 +206,36 @@ def test_a_closed_pipe_is_left_to_the_caller(tmp_path):
 # Tables
 
 
-@pytest.mark.parametrize(("granularity", "where"), [("utterance", ["duration"]), ("segment", ["start", "end"])])
+@pytest.mark.parametrize(
+    ("granularity", "where"), [("utterance", ["duration", "speech_s"]), ("segment", ["start", "end", "speech_s"])]
+)
 def test_csv_rows(tmp_path, granularity, where):
-    silent = result("s.wav", label="silence", score=None, scores=None, segments=[])
+    nothing = {"score": None, "scores": None, "shares": None, "speech_s": 0.0, "pooled": None}
+    silent = result("s.wav", label="silence", **nothing, segments=[])
     text = _write(tmp_path / "o.csv", result(channel=1), failed(), silent, granularity=granularity)
     assert text.count("\r\n") == text.count("\n")
     rows = list(csv.DictReader(io.StringIO(text)))
-    tail = ["label", "score", *LABELS, "error_code", "error_message"]
-    assert list(rows[0]) == ["source", "id", "channel", *where, *tail]
+    told = ["label", "score", *LABELS]
+    if granularity == "utterance":
+        told += [*(f"share_{label}" for label in LABELS), *(f"pooled_{name}" for name in told)]
+    assert list(rows[0]) == ["source", "id", "channel", *where, *told, "error_code", "error_message"]
+    assert rows[-1]["speech_s"] == "0.000"
     assert rows[0]["channel"] == "1"
     assert rows[-2]["error_code"] == "not_audio"
     assert rows[-1]["label"] == "silence"
     assert len(rows) == (3 if granularity == "utterance" else 5)
     if granularity == "segment":
         assert (rows[0]["start"], rows[0]["end"], rows[0]["angry"]) == ("0.000", "1.000", "0.830000")
+        assert (rows[0]["speech_s"], rows[1]["speech_s"]) == ("1.000", "0.000")
         assert (rows[1]["label"], rows[1]["score"]) == ("silence", "")
+    else:
+        assert (rows[0]["duration"], rows[0]["speech_s"], rows[0]["share_happy"]) == ("3.000", "2.000", "0.500000")
+        assert (rows[0]["pooled_label"], rows[0]["pooled_score"], rows[0]["pooled_neutral"]) == (
+            "happy",
+            "0.500000",
+            "0.100000",
+        )
+        assert {rows[2][f"{kind}_angry"] for kind in ("share", "pooled")} == {rows[2]["pooled_label"]} == {""}
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
@@ -288,6 +324,14 @@ def test_a_class_named_as_a_column_is_told_apart(tmp_path):
     assert ",score_label,angry," in text.splitlines()[0]
 
 
+def test_no_two_columns_of_whole_inputs_have_one_name(tmp_path):
+    labels = ("score", "label", "speech_s", "share_score", "pooled_label", "angry", "duration")
+    text = _write(tmp_path / "o.csv", result(), granularity="utterance", labels=labels)
+    names = text.splitlines()[0].split(",")
+    assert len(set(names)) == len(names)
+    assert {"score_pooled_label", "share_angry", "pooled_score_label"} <= set(names)
+
+
 # Timelines
 
 
@@ -318,7 +362,7 @@ def test_srt(tmp_path):
 def test_vtt(tmp_path):
     text = _write(tmp_path / "o.vtt", _timeline(("a --> b & c\nd", "happy", "<unk>")))
     assert text == (
-        "WEBVTT\n\n00:00:00.000 --> 00:00:01.000\na --&gt; b &amp; c d 0.83\n\n"
+        "WEBVTT\n\n00:00:00.000 --> 00:00:01.059\na --&gt; b &amp; c d 0.83\n\n"
         "01:00:00.000 --> 01:00:00.501\n&lt;unk&gt; 0.70\n\n"
     )
 

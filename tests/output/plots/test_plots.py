@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -55,6 +56,18 @@ def test_every_kind_is_drawn(tmp_path, changes):
     plot_timeline(result(**({"envelope": ENVELOPE} | changes)), str(path))
     assert _is_png(path)
     assert [file.name for file in path.parent.iterdir()] == ["x.png"]
+
+
+def test_the_legend_says_which_share_of_the_speech_is_what(tmp_path, monkeypatch):
+    drawn = []
+
+    def keep(figure, *_, **__):
+        drawn.extend(text.get_text() for legend in figure.legends for text in legend.get_texts())
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", keep)
+    with suppress(OSError):  # nothing was saved
+        plot_timeline(result(shares={"angry": 0.4, "happy": 0.6, "neutral": 0.004}), str(tmp_path / "x.png"))
+    assert drawn == ["neutral", "happy 60%", "angry 40%", "silence"]
 
 
 def test_published_labels_are_drawn(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import io
 import json
 import socket
@@ -16,7 +18,8 @@ import httpx
 import numpy as np
 import pytest
 
-from helpers.clips import EXAMPLES
+from helpers import audio_files
+from helpers.clips import EXAMPLES, voice
 from helpers.server.running import Running, serving
 from helpers.waiting import until
 from overtone import EmotionRecognizer
@@ -40,14 +43,14 @@ def tiny() -> Any:
 
 
 def wav(seconds: float, seed: int = 0, rate: int = 16_000) -> bytes:
-    """A buzz that no other test sends: the cache does not know it."""
-    noise = np.random.default_rng(seed).standard_normal(round(seconds * rate)) * 3000
+    """Speech that no other test sends: the cache does not know it."""
+    samples = voice(seconds, seed, rate) * 32_000
     file = io.BytesIO()
     with wave.open(file, "wb") as out:
         out.setnchannels(1)
         out.setsampwidth(2)
         out.setframerate(rate)
-        out.writeframes(noise.astype("<i2").tobytes())
+        out.writeframes(samples.astype("<i2").tobytes())
     return file.getvalue()
 
 
@@ -100,6 +103,21 @@ def test_channels_are_lines(service: Running) -> None:
     assert answer.headers["content-type"] == "application/x-ndjson"
     lines = [json.loads(line) for line in answer.text.splitlines()]
     assert [(line["channel"], line["channels"]) for line in lines] == [(0, 2), (1, 2)]
+
+
+def test_an_audio_track_is_chosen_and_times_are_a_players(service: Running) -> None:
+    sound = np.stack([voice(1.0, rate=48_000), np.zeros(48_000, np.float32)])
+    tracks = ["ger", "eng"]
+    film = audio_files.retimed(sound, 48_000, "matroska", "flac", lambda s: s + 2.0, picture_s=3.0, tracks=tracks)
+    first, second = (post(service, file=film, params={"audio_track": track}).json() for track in (0, 1))
+    assert first["duration"] == second["duration"] == pytest.approx(3.0, abs=0.01)
+    assert first["warnings"] == second["warnings"] == ["2.0 s without audio at 0.0 s were filled with silence"]
+    assert first["score"] is not None
+    assert second["label"] == "silence"
+    assert "audio_track can be one of: 0 (ger, flac" in problem(
+        post(service, file=film, params={"audio_track": 2}), 422, "no_audio"
+    )
+    assert "0 to 999" in problem(post(service, file=film, params={"audio_track": -1}), 400, "usage")
 
 
 def test_frames_are_scored_when_they_are_asked_for(service: Running) -> None:
@@ -159,14 +177,14 @@ def test_many_at_once_are_all_answered_rightly_and_share_batches(service: Runnin
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ("window=0", "--window is 0"),
+        ("window=0", "window is 0"),
         ("window=x", "a number of seconds"),
         ("granularity=fine", "utterance, segment, frame"),
         ("max_segment=60", "loaded for 30 s"),
         ("memory=1GiB", "no parameter 'memory'"),
         ("hop=1&hop=2", "given twice"),
         ("embeddings=maybe", "true or false"),
-        ("segment=none", "--segment none"),
+        ("segment=none", "segment=none"),
     ],
 )
 def test_a_wrong_option_is_told(service: Running, query: str, said: str) -> None:
@@ -204,7 +222,7 @@ def test_what_cannot_be_used(service: Running) -> None:
 
 def test_every_row_of_the_table_is_a_status_that_there_is() -> None:
     assert {status for status, _ in STATUSES.values()} == {
-        *(400, 401, 403, 404, 405, 408, 413, 415, 422, 429, 499, 500, 503, 504)
+        *(400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 429, 499, 500, 503, 504)
     }
 
 
@@ -287,6 +305,48 @@ def test_work_of_a_client_that_has_gone_is_not_done(tmp_path: Path) -> None:
 # Keys
 
 
+def protected(service: Running) -> list[tuple[str, str]]:
+    """Method and address of every route that needs a key, with an id that is none."""
+    paths = service.http.get("/openapi.json").json()["paths"]
+    routes = [
+        (method.upper(), path.replace("{id}", "no-id"))
+        for path, operations in paths.items()
+        for method in operations
+        if path not in ("/healthz", "/readyz")
+    ]
+    assert len(routes) > 10
+    return routes
+
+
+def test_many_requests_come_over_one_connection(service: Running) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", int(service.url.rsplit(":", 1)[1]), timeout=60)
+    with contextlib.closing(connection):
+        connection.connect()
+        first = connection.sock
+        for at in range(20):
+            connection.request("GET", ("/healthz", "/v1/models", "/readyz", "/v1/nothing")[at % 4])
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.getheader("connection") is None
+            assert connection.sock is first
+        for at in range(3):
+            connection.request("POST", "/v1/emotion", wav(0.5, at), {"Content-Type": "audio/wav"})
+            assert connection.getresponse().read().startswith(b"{")
+            assert connection.sock is first
+
+
+def test_a_connection_with_a_body_that_was_not_read_is_closed(service: Running) -> None:
+    """What is left of it would be taken for the next request."""
+    with socket.create_connection(("127.0.0.1", int(service.url.rsplit(":", 1)[1]))) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\n\r\n")
+        connection.settimeout(30)
+        answer = b""
+        while piece := connection.recv(65536):
+            answer += piece
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" in answer
+
+
 def test_keys_let_in_their_owners_alone(tmp_path: Path) -> None:
     keys = tmp_path / "keys.json"
     alice, bob = add_key(keys, "alice"), add_key(keys, "bob", 5.0)
@@ -296,6 +356,10 @@ def test_keys_let_in_their_owners_alone(tmp_path: Path) -> None:
         problem(post(closed, headers={"Authorization": "Bearer ot_wrong"}), 401, "unauthorized")
         for path in ("/metrics", "/v1/models", "/v1/plan?seconds=1"):
             assert closed.http.get(path).status_code == 401
+        for method, path in protected(closed):
+            # Whoever has no key does not hear what is wrong with the rest of the request either.
+            asked = closed.http.request(method, path, params={"seconds": "x", "format": "x", "y": "x"}, content=b"x")
+            assert asked.status_code == 401, (method, path)
         assert closed.http.get("/healthz").status_code == closed.http.get("/readyz").status_code == 200
         as_alice, as_bob = ({"Authorization": f"Bearer {key}"} for key in (alice, bob))
         assert post(closed, headers=as_alice).status_code == 200
@@ -418,7 +482,13 @@ def test_what_it_says_of_itself(service: Running) -> None:
     (model,) = service.http.get("/v1/models").json()["models"]
     assert (model["id"], model["dim"], len(model["labels"])) == ("tiny", 128, 7)
     assert len(model["fingerprint"]) == 64
-    assert service.http.get("/readyz").json() == {"ready": True, "state": "ready", "restarts": 0, "cache": "healthy"}
+    assert service.http.get("/readyz").json() == {
+        "ready": True,
+        "reason": None,
+        "state": "ready",
+        "restarts": 0,
+        "cache": "healthy",
+    }
     plan = service.http.get("/v1/plan", params={"seconds": 100}).json()
     assert plan["admitted"]
     assert 0 < plan["run_s"] < 100

@@ -12,13 +12,17 @@ from typing import Any
 
 import openai
 import pytest
+from openai.types.audio import TranscriptionTextSegmentEvent
+from websockets.sync.client import connect
 
 from helpers.audio_files import wav16
 from helpers.clips import EXAMPLES, voice
 from helpers.command import environment as command_environment
+from helpers.oracles import campplus
 from helpers.server.running import Running, serving
 from helpers.server.sounds import clip, silence
 from helpers.server.transcribing import environment, transcribing
+from helpers.waiting import until
 from overtone.server.auth import add_key
 
 CALL = EXAMPLES / "call.mp3"
@@ -55,12 +59,74 @@ def test_the_text_comes_as_json_and_as_text(client: openai.OpenAI, service: Runn
     assert text == said.text + "\n"
 
 
-def test_subtitles_are_those_of_the_package(client: openai.OpenAI) -> None:
+def test_subtitles_are_the_text_alone(client: openai.OpenAI, service: Running) -> None:
+    verbose = client.audio.transcriptions.create(model="whisper-1", file=CALL, response_format="verbose_json")
+    assert verbose.segments[0].emotion
     srt = client.audio.transcriptions.create(model="whisper-1", file=CALL, response_format="srt")
     vtt = client.audio.transcriptions.create(model="whisper-1", file=CALL, response_format="vtt")
     assert srt.startswith("1\n00:00:00,")
     assert vtt.startswith("WEBVTT\n\n00:00:00.")
     assert srt.count(" --> ") == vtt.count(" --> ") > 5
+    assert "[" not in srt + vtt
+    cues = re.findall(r"^\d+\n\S+ --> \S+\n(.*?)\n\n", srt, re.MULTILINE | re.DOTALL)
+    letters = "".join("".join(cues).split()).replace("‹", "<").replace("›", ">")
+    assert letters == "".join("".join(said.text for said in verbose.segments or []).split())
+
+
+def test_a_model_is_retrieved_by_each_of_its_names(client: openai.OpenAI, service: Running) -> None:
+    listed = {model.id: model for model in client.models.list()}
+    for name, model in listed.items():
+        assert client.models.retrieve(name) == model
+    assert listed["whisper-1"].object == "model"
+    assert client.models.retrieve("whisper-1").created == round(service.server.started)
+    with pytest.raises(openai.NotFoundError, match="SenseVoiceSmall") as told:
+        client.models.retrieve("openai/whisper-large-v3")
+    assert (told.value.code, told.value.param, told.value.type) == ("model_not_found", "model", "invalid_request_error")
+
+
+def test_words_have_the_logarithm_of_their_confidence(client: openai.OpenAI, service: Running) -> None:
+    said = client.audio.transcriptions.create(model="whisper-1", file=CALL, include=["logprobs"])
+    record = service.http.post("/v1/transcribe", files={"file": CALL.read_bytes()}).json()
+    words = [word for sentence in record["sentences"] for word in sentence["words"]]
+    assert [one.token for one in said.logprobs or []] == [word["text"] for word in words]
+    for one, word in zip(said.logprobs or [], words, strict=True):
+        assert bytes(map(int, one.bytes or [])).decode() == word["text"]
+        assert math.exp(one.logprob) == pytest.approx(word["confidence"], abs=1e-4)
+
+
+def test_what_is_not_followed_is_told_in_every_form(client: openai.OpenAI) -> None:
+    asked = {
+        "include": ["logprobs"],
+        "prompt": "Overtone",
+        "known_speaker_names": ["agent"],
+        "known_speaker_references": ["data:audio/wav;base64," + "A" * 100_000],
+        "chunking_strategy": {"type": "server_vad", "threshold": 0.5},
+        "extra_body": {"languages": ["en", "de"]},
+    }
+    names = ("prompt", "threshold", "known_speaker_names")  # what is sent of references is let go, and is as if empty
+    for form in ("text", "srt", "vtt", "verbose_json"):
+        raw = client.audio.transcriptions.with_raw_response.create(
+            model="whisper-1", file=("a.wav", clip(34)), response_format=form, **asked
+        )
+        told = raw.headers["x-overtone-warnings"]
+        assert all(name in told for name in (*names, "include", "languages"))
+        if form == "verbose_json":
+            assert " ".join(raw.parse().model_extra["warnings"]) == told
+    said = client.audio.transcriptions.create(model="whisper-1", file=("a.wav", clip(34)), **asked)
+    assert all(any(name in warning for warning in said.model_extra["warnings"]) for name in names)
+    assert said.logprobs is not None
+    plain = client.audio.transcriptions.with_raw_response.create(
+        model="whisper-1", file=("a.wav", clip(34)), chunking_strategy="auto"
+    )
+    assert "x-overtone-warnings" not in plain.headers
+    assert plain.parse().text == said.text
+
+
+def test_no_prompt_is_too_long(client: openai.OpenAI) -> None:
+    said = client.audio.transcriptions.create(
+        model="whisper-1", file=("a.wav", clip(34)), prompt="好" * 10_000, response_format="verbose_json"
+    )
+    assert len(said.model_extra["warnings"]) == 1
 
 
 def test_everything_is_in_verbose_json(client: openai.OpenAI) -> None:
@@ -115,6 +181,18 @@ def test_silence_has_no_text(client: openai.OpenAI) -> None:
     assert client.audio.transcriptions.create(model="whisper-1", file=file, response_format="srt") == ""
 
 
+@pytest.mark.parametrize("form", ["json", "text", "srt", "verbose_json", "vtt"])
+def test_warnings_of_the_file_are_passed_on(client: openai.OpenAI, service: Running, form: str) -> None:
+    whole = clip(32)
+    answer = service.http.post(
+        "/v1/audio/transcriptions", files={"file": ("a.wav", whole[: len(whole) // 2])}, data={"response_format": form}
+    )
+    assert answer.status_code == 200
+    assert "the file holds" in answer.headers["X-Overtone-Warnings"]
+    if "json" in form:
+        assert any("the file holds" in warning for warning in answer.json()["warnings"])
+
+
 def test_words_to_listen_for_are_left_out_with_a_warning_where_the_model_knows_none(client: openai.OpenAI) -> None:
     said = client.audio.transcriptions.create(
         model="whisper-1", file=("a.wav", clip(32)), response_format="verbose_json", prompt="Overtone SeACo"
@@ -128,13 +206,18 @@ def test_words_to_listen_for_are_left_out_with_a_warning_where_the_model_knows_n
         ({"language": "de"}, "language"),
         ({"language": "chinese"}, "language"),
         ({"response_format": "diarized_json"}, "response_format"),
+        ({"response_format": "words"}, "response_format"),
         ({"temperature": 1.5}, "temperature"),
         ({"temperature": "warm"}, "temperature"),
         ({"timestamp_granularities": ["word"]}, "timestamp_granularities[]"),
         ({"timestamp_granularities": ["line"], "response_format": "verbose_json"}, "timestamp_granularities[]"),
-        ({"stream": True}, "stream"),
+        ({"stream": True, "response_format": "srt"}, "stream"),
+        ({"stream": True, "response_format": "verbose_json"}, "stream"),
+        ({"extra_body": {"stream": "perhaps"}}, "stream"),
         ({"extra_body": {"best_of": 5}}, "best_of"),
-        ({"include": ["logprobs"]}, "include[]"),
+        ({"include": ["tokens"]}, "include[]"),
+        ({"chunking_strategy": {"type": "client_vad"}}, "chunking_strategy"),
+        ({"chunking_strategy": {"type": "server_vad", "threshold": 2}}, "chunking_strategy"),
     ],
 )
 def test_what_cannot_be_is_a_bad_request_that_names_it(client: openai.OpenAI, given: dict, param: str) -> None:
@@ -172,9 +255,9 @@ def test_translations_are_refused_with_what_to_do(client: openai.OpenAI) -> None
         client.audio.translations.create(model="whisper-1", file=("a.wav", clip(33)))
 
 
-def test_models_are_listed(client: openai.OpenAI, service: Running) -> None:
+def test_models_are_listed(client: openai.OpenAI) -> None:
     listed = [model.id for model in client.models.list()]
-    assert listed == ["tiny", service.server.settings.transcriber, "whisper-1"]
+    assert listed == ["tiny", "SenseVoiceSmall", "whisper-1"]
 
 
 def test_errors_of_the_service_are_those_of_the_client(tmp_path: Path) -> None:
@@ -184,11 +267,23 @@ def test_errors_of_the_service_are_those_of_the_client(tmp_path: Path) -> None:
     with transcribing(tmp_path, keys=str(keys), **limits) as service, of(service, key) as client:
         with of(service, "wrong") as stranger, pytest.raises(openai.AuthenticationError) as told:
             stranger.audio.transcriptions.create(model="whisper-1", file=("a.wav", clip(1)))
+        assert (told.value.code, told.value.type) == ("unauthorized", "authentication_error")
+        with of(service, "wrong") as stranger, pytest.raises(openai.AuthenticationError) as told:
+            stranger.models.list()
         assert told.value.code == "unauthorized"
+        with of(service, "wrong") as stranger, pytest.raises(openai.AuthenticationError) as told:
+            stranger.models.retrieve("whisper-1")
+        assert (told.value.code, told.value.type) == ("unauthorized", "authentication_error")
         assert client.audio.transcriptions.create(model="whisper-1", file=("a.wav", clip(1))).usage.seconds == 1
         with pytest.raises(openai.APIStatusError) as told:
             client.audio.transcriptions.create(model="whisper-1", file=("a.wav", clip(2, 6.0)))
         assert (told.value.status_code, told.value.code) == (413, "too_long")
+        with pytest.raises(openai.APIStatusError) as told:
+            client.audio.transcriptions.create(model="whisper-1", file=("a.wav", bytes(2 << 20)))
+        assert (told.value.status_code, told.value.code) == (413, "too_large")
+        with pytest.raises(openai.NotFoundError) as told:
+            client.post("/audio/other", cast_to=object)
+        assert (told.value.code, told.value.type) == ("unknown", "invalid_request_error")
         held = service.do(lambda: service.server.service.admission.admit("bob", 100.0, 1.0))
         with pytest.raises(openai.RateLimitError) as busy:
             client.audio.transcriptions.create(model="whisper-1", file=("a.wav", clip(3)))
@@ -202,6 +297,21 @@ def test_errors_of_the_service_are_those_of_the_client(tmp_path: Path) -> None:
         service.do(lambda: setattr(service.server.host, "state", "ready"))
 
 
+def test_too_much_of_one_client_is_told_in_openais_form(tmp_path: Path) -> None:
+    with transcribing(tmp_path, client_requests=1) as service, of(service) as client:
+        with connect(service.url.replace("http", "ws") + "/v1/stream", proxy=None) as socket:
+            socket.recv()
+            asked = (
+                lambda: client.models.retrieve("whisper-1"),
+                lambda: client.audio.transcriptions.create(model="whisper-1", file=("a.wav", clip(1))),
+            )
+            for ask in asked:
+                with pytest.raises(openai.RateLimitError) as busy:
+                    ask()
+                assert (busy.value.type, busy.value.code) == ("rate_limit_error", "busy")
+        until(lambda: service.http.get("/v1/models/whisper-1").status_code == 200, "it has gone")
+
+
 def test_a_service_that_writes_nothing_down_says_what_to_start(tmp_path: Path) -> None:
     with (
         serving(tmp_path) as service,
@@ -209,6 +319,35 @@ def test_a_service_that_writes_nothing_down_says_what_to_start(tmp_path: Path) -
         pytest.raises(openai.NotFoundError, match="--transcriber"),
     ):
         client.audio.transcriptions.create(model="whisper-1", file=("a.wav", clip(1)))
+
+
+def test_speakers_are_segments_of_diarized_json(tmp_path: Path) -> None:
+    voices = campplus.publish(tmp_path / "voices")
+    with (
+        environment(OVERTONE_SPEAKERS="1", OVERTONE_SPEAKER_MODEL=str(voices), OVERTONE_NUM_SPEAKERS="2"),
+        transcribing(tmp_path) as service,
+        of(service) as client,
+    ):
+        said = client.audio.transcriptions.create(
+            model="whisper-1", file=CALL, response_format="diarized_json", chunking_strategy="auto"
+        )
+        record = service.http.post("/v1/transcribe", files={"file": CALL.read_bytes()}).json()
+        assert (said.task, said.text, said.duration) == ("transcribe", record["text"], record["duration"])
+        assert [(one.type, one.id) for one in said.segments] == [
+            ("transcript.text.segment", f"seg_{at}") for at in range(len(record["sentences"]))
+        ]
+        told = [(one.start, one.end, one.text, one.speaker) for one in said.segments]
+        assert told == [(s["start"], s["end"], s["text"], "AB"[s["speaker"]]) for s in record["sentences"]]
+        assert said.usage.seconds == math.ceil(record["duration"])
+        events = list(
+            client.audio.transcriptions.create(
+                model="whisper-1", file=CALL, response_format="diarized_json", stream=True
+            )
+        )
+        assert [event for event in events if event.type == "transcript.text.segment"] == [
+            TranscriptionTextSegmentEvent.model_validate(one.model_dump()) for one in said.segments
+        ]
+        assert (events[-1].type, events[-1].text) == ("transcript.text.done", said.text)
 
 
 def test_prompt_and_keywords_are_words_to_listen_for_where_the_model_can(tmp_path: Path) -> None:

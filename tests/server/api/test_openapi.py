@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,12 +13,13 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.checks import negative_data_rejection, positive_data_acceptance
+from schemathesis.core.failures import AcceptedNegativeData, Failure, FailureGroup
 
 from helpers.audio_files import encoded, voice
 from helpers.server.running import Running
 from helpers.server.sounds import clip
 from helpers.server.transcribing import transcribing
-from overtone.server.api.openai_format import FORMS
+from overtone.server.api.openai_params import FORMS
 
 REQUESTS = 40
 """Of each operation, as it is described; and as many that are not."""
@@ -45,6 +47,8 @@ OPERATIONS = [
     "POST /v1/audio/transcriptions",
     "POST /v1/audio/translations",
     "POST /v1/jobs",
+    "GET /v1/jobs",
+    "POST /v1/jobs/{id}/retry",
     "GET /v1/jobs/{id}",
     "DELETE /v1/jobs/{id}",
     "GET /v1/jobs/{id}/events",
@@ -53,6 +57,7 @@ OPERATIONS = [
     "GET /readyz",
     "GET /metrics",
     "GET /v1/models",
+    "GET /v1/models/{model}",
     "GET /v1/plan",
 ]
 
@@ -74,15 +79,27 @@ def test_all_operations_are_asked(operations: dict[str, Any]) -> None:
     assert sorted(operations) == sorted(OPERATIONS)
 
 
-ALWAYS = {label for label in OPERATIONS if label.startswith("GET ") and "plan" not in label and "result" not in label}
+ALWAYS = {
+    label for label in OPERATIONS if label.startswith("GET ") and not label.endswith(("/plan", "/result", "/jobs"))
+}
 """What is asked of these cannot be other than it is described: they have no parameters, or an id, which any text is."""
+
+OF_AN_ID = {"DELETE /v1/jobs/{id}", "POST /v1/jobs/{id}/retry"}
 
 ASKED = [
     (label, mode)
     for label in OPERATIONS
     for mode in GenerationMode
-    if mode is GenerationMode.POSITIVE or label not in {*ALWAYS, "DELETE /v1/jobs/{id}", "POST /v1/audio/translations"}
+    if mode is GenerationMode.POSITIVE or label not in {*ALWAYS, *OF_AN_ID, "POST /v1/audio/translations"}
 ]
+
+
+def is_text_in_a_form(failure: Failure) -> bool:
+    """True where what was to be refused is a value of a form that is no text: on its way it becomes one."""
+    if not isinstance(failure, AcceptedNegativeData):
+        return False
+    violations = re.findall(r"violates .*", failure.message)
+    return bool(violations) and all("`type`" in one and "(was string, " in one for one in violations)
 
 
 @pytest.mark.slow
@@ -104,7 +121,11 @@ def test_any_request_is_answered_as_it_is_described(
         suppress_health_check=list(HealthCheck),
     )
     def ask(case: Any) -> None:
-        case.call_and_validate(excluded_checks=unchecked)
+        try:
+            case.call_and_validate(excluded_checks=unchecked)
+        except FailureGroup as found:
+            if not all(is_text_in_a_form(failure) for failure in found.exceptions):
+                raise
 
     ask()
 
@@ -133,11 +154,17 @@ def test_good_answers_are_as_they_are_described(service: Running, operations: di
     for options in ({}, {"detail": "text"}, {"detail": "sentence", "language": "ja", "itn": "false"}):
         check("POST /v1/transcribe", service.http.post("/v1/transcribe", files={"file": file}, params=options))
     for form in FORMS:
+        if form == "diarized_json":
+            continue  # it takes a service that tells speakers apart
         asked = {"response_format": form, "temperature": "0.5"}
         if form == "verbose_json":
             asked["timestamp_granularities[]"] = ["word", "segment"]
+        if form == "json":
+            asked |= {"include[]": "logprobs", "chunking_strategy[type]": "server_vad", "prompt": "none"}
         answer = service.http.post("/v1/audio/transcriptions", files={"file": file}, data=asked)
         check("POST /v1/audio/transcriptions", answer)
+    streamed = service.http.post("/v1/audio/transcriptions", files={"file": file}, data={"stream": "true"})
+    check("POST /v1/audio/transcriptions", streamed)
     wrong = service.http.post("/v1/audio/transcriptions", files={"file": file}, data={"model": "other"})
     check("POST /v1/audio/transcriptions", wrong, 404)
     check("POST /v1/audio/translations", service.http.post("/v1/audio/translations", files={"file": file}), 400)
@@ -151,6 +178,8 @@ def test_good_answers_are_as_they_are_described(service: Running, operations: di
     for form in ("srt", "vtt", "txt"):
         check("GET /v1/jobs/{id}/result", service.http.get(f"{at}/result", params={"format": form, "file": 0}))
     check("GET /v1/models", service.http.get("/v1/models"))
+    check("GET /v1/models/{model}", service.http.get("/v1/models/whisper-1"))
+    check("GET /v1/models/{model}", service.http.get("/v1/models/a/b"), 404)
     check("DELETE /v1/jobs/{id}", service.http.delete(at), 204)
     check("GET /v1/jobs/{id}/result", service.http.get(f"{at}/result"), 404)
     check("GET /v1/plan", service.http.get("/v1/plan", params={"seconds": 1e4}))

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 import websockets
 
-from helpers.clips import EXAMPLES, decoded
+from helpers.audio_files import encoded, opus_packets, to_int16, wav, wav16
+from helpers.clips import EXAMPLES, decoded, voice
+from helpers.decoding import decode, resampled
+from helpers.oracles.verdict import holds_verdict
+from helpers.paths import TESTS
 from helpers.server.running import Running, serving
 from helpers.waiting import until
-from overtone import EmotionRecognizer
+from overtone import Audio, EmotionRecognizer
+from overtone.audio import Decoder
 from overtone.server.auth import add_key
-from overtone.server.inference.live_audio import OpusReader, PcmReader
+from overtone.server.inference.live_audio import OpusReader, PcmReader, Reader
 from overtone.types import SAMPLE_RATE
 
 
@@ -60,6 +65,10 @@ def talk(service: Running, query: str, say: Callable[[Any], Awaitable[None]], **
             return heard, socket.close_code or 0
 
     return asyncio.run(main())
+
+
+def all_of(reader: Reader, messages: Sequence[bytes]) -> np.ndarray:
+    return np.concatenate([some for message in messages for some in reader.read(message)])
 
 
 def refusal(service: Running, query: str, **more: Any) -> dict[str, Any]:
@@ -103,26 +112,33 @@ def test_an_answer_every_hop_and_the_files_own_at_the_end(service: Running, size
         expected = tiny(file.getvalue())
     assert (summary["source"], summary["label"], summary["duration"]) == ("mine", expected.label, 9.0)
     assert summary["scores"] == pytest.approx(expected.scores, abs=1e-5)
+    assert summary["shares"] == pytest.approx(expected.shares, abs=1e-5)
+    assert summary["speech_s"] == pytest.approx(expected.speech_s, abs=0.001)
+    assert expected.pooled is not None
+    assert summary["pooled"]["scores"] == pytest.approx(expected.pooled.scores, abs=1e-5)
+    holds_verdict(summary)
 
 
-def test_other_rates_and_channels(service: Running) -> None:
-    tone = (np.sin(np.arange(8000 * 4) / 3) * 8000).astype("<i2")
-    stereo = np.stack([tone, tone], axis=1).tobytes()
-    heard, code = talk(service, "?rate=8000&channels=2&hop=2", send_all(stereo))
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("rate", [8_000, 22_050, 24_000, 32_000, 44_100, 48_000])
+def test_a_stream_at_any_rate_is_the_file(service: Running, rate: int, channels: int) -> None:
+    spoken = to_int16(np.array([voice(5.0, seed, rate) for seed in range(channels)]))
+    data = spoken.T.astype("<i2").tobytes()
+    heard, code = talk(service, f"?rate={rate}&channels={channels}&window=2", send_all(data, 9_999))
     assert code == 1000
-    assert next(m["end"] for m in heard if m["type"] == "emotion") == 2.0
-    assert heard[-1]["record"]["duration"] == pytest.approx(4.0, abs=0.05)
+    answers = [message for message in heard if message["type"] == "emotion"]
+    assert [(m["start"], m["end"]) for m in answers] == [(max(0, end - 2), end) for end in range(1, 6)]
+    (summary,) = [message["record"] for message in heard if message["type"] == "summary"]
+    with EmotionRecognizer("tiny", memory="4GiB", threads=1) as tiny:
+        expected = tiny(wav(spoken, rate))
+        last = tiny(Audio(decode(wav(spoken, rate))[0][-2 * SAMPLE_RATE :], SAMPLE_RATE))
+    assert (summary["duration"], summary["label"]) == (expected.duration, expected.label) == (5.0, expected.label)
+    assert summary["scores"] == pytest.approx(expected.scores, abs=1e-5)
+    assert answers[-1]["scores"] == pytest.approx(last.scores, abs=1e-5)
 
 
 def test_opus_packets(service: Running) -> None:
-    encoder = av.CodecContext.create("libopus", "w")
-    encoder.sample_rate, encoder.layout, encoder.format = 48_000, "mono", "flt"
-    packets = []
-    tone = (0.3 * np.sin(np.arange(48_000 * 3) / 20)).astype(np.float32)
-    for start in range(0, len(tone), 960):
-        frame = av.AudioFrame.from_ndarray(tone[None, start : start + 960], format="flt", layout="mono")
-        frame.sample_rate, frame.pts = 48_000, start
-        packets += [bytes(packet) for packet in encoder.encode(frame)]
+    packets = opus_packets((0.3 * np.sin(np.arange(48_000 * 3) / 20)).astype(np.float32)[None])
 
     async def say(socket: Any) -> None:
         for packet in packets:
@@ -131,18 +147,93 @@ def test_opus_packets(service: Running) -> None:
 
     heard, code = talk(service, "?format=opus", say)
     assert code == 1000
-    assert heard[-1]["record"]["duration"] == pytest.approx(3.0, abs=0.1)
+    assert [m["end"] for m in heard if m["type"] == "emotion"] == [1.0, 2.0, 3.0]
+    assert heard[-1]["record"]["duration"] == 3.0
     reader = OpusReader(1)
-    samples = np.concatenate([reader.read(packet) for packet in packets])
-    loudest = np.abs(np.fft.rfft(samples)).argmax() * SAMPLE_RATE / len(samples)
+    samples = all_of(reader, packets)
+    assert reader.rate == 48_000
+    loudest = np.abs(np.fft.rfft(samples)).argmax() * reader.rate / len(samples)
     assert loudest == pytest.approx(48_000 / 20 / 2 / np.pi, abs=2)
 
 
 def test_pcm_may_be_cut_anywhere() -> None:
     data = pcm(speech(1.0))
-    whole, reader = PcmReader(SAMPLE_RATE, 1).read(data), PcmReader(SAMPLE_RATE, 1)
-    cut = np.concatenate([reader.read(data[i : i + 333]) for i in range(0, len(data), 333)])
-    np.testing.assert_array_equal(cut, whole)
+    for rate in (SAMPLE_RATE, 8000):
+        whole = all_of(PcmReader(rate, 1), [data])
+        cut = all_of(PcmReader(rate, 1), [data[i : i + 333] for i in range(0, len(data), 333)])
+        np.testing.assert_array_equal(cut, whole)
+        file = np.concatenate(list(Decoder(wav16(speech(1.0)[None], rate)).blocks()))
+        np.testing.assert_array_equal(resampled(whole, rate), file)
+
+
+def record_of(service: Running, data: bytes, **query: Any) -> dict[str, Any]:
+    """The record of a file."""
+    answer = service.http.post("/v1/emotion", files={"file": ("stream", data)}, params=query)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+@pytest.mark.parametrize("size", [501, 6400, 1 << 20])
+def test_webm_of_a_browser_has_the_summary_of_a_file_of_it(service: Running, size: int) -> None:
+    data = encoded(voice(9.0, rate=48_000)[None], 48_000, "webm", "libopus", options={"live": "1"})
+    heard, code = talk(service, "?format=webm", send_all(data, size))
+    assert code == 1000
+    assert [m["end"] for m in heard if m["type"] == "emotion"] == [float(end) for end in range(1, 10)]
+    summary, wanted = heard[-1]["record"], record_of(service, data)
+    assert summary["duration"] == wanted["duration"] == 9.0
+    assert summary["label"] == wanted["label"]
+    assert summary["scores"] == pytest.approx(wanted["scores"], abs=1e-5)
+    assert [(one["start"], one["end"]) for one in summary["segments"]] == [
+        (one["start"], one["end"]) for one in wanted["segments"]
+    ]
+
+
+def test_a_hole_in_webm_is_silence_as_in_a_file_of_it(service: Running) -> None:
+    data = (TESTS / "data" / "times" / "gap5.webm").read_bytes()
+    heard, code = talk(service, "?format=webm", send_all(data))
+    assert code == 1000
+    summary, wanted = heard[-1]["record"], record_of(service, data)
+    assert summary["duration"] == wanted["duration"] == pytest.approx(17.0, abs=0.05)
+    assert summary["warnings"] == wanted["warnings"]
+    assert "5.0 s without audio" in summary["warnings"][0]
+    assert summary["speech_s"] == pytest.approx(wanted["speech_s"], abs=0.1)
+    assert [(one["start"], one["end"]) for one in summary["segments"]] == [
+        (one["start"], one["end"]) for one in wanted["segments"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "form", "says"),
+    [
+        (b"\x1a\x45\xdf\xa3" + bytes(99), "pcm16", "begins as WebM does.*format=webm"),
+        (b"OggS" + bytes(99), "pcm16", "begins as Ogg does.*/v1/emotion"),
+        (wav16(speech(0.1)[None]), "pcm16", "begins as WAV does.*without the header"),
+        (b"ID3\x04" + bytes(99), "pcm16", "begins as MP3 does"),
+        (b"fLaC" + bytes(99), "pcm16", "begins as FLAC does"),
+        (b"\0\0\0\x20ftypM4A " + bytes(99), "pcm16", "begins as MP4 does"),
+        (b"\x1a\x45\xdf\xa3" + bytes(99), "opus", "begins as WebM does.*Opus packets"),
+    ],
+)
+def test_a_container_that_was_not_promised_is_told(service: Running, data: bytes, form: str, says: str) -> None:
+    for size in (1, len(data)):
+        heard, code = talk(service, f"?format={form}", send_all(data, size))
+        if form == "opus" and size == 1:
+            continue  # each byte is a packet, of which some are none
+        assert (heard[-1]["type"], heard[-1]["code"], code) == ("error", "usage", 1008)
+        assert re.search(says, heard[-1]["detail"])
+
+
+def test_samples_that_look_like_a_container_later_are_samples(service: Running) -> None:
+    heard, code = talk(service, "", send_all(pcm(speech(1.0)) + b"RIFF" * 8000))
+    assert (heard[-1]["type"], code) == ("summary", 1000)
+
+
+def test_what_is_no_webm_is_told(service: Running) -> None:
+    for data, said in ((pcm(speech(0.5)), "not_audio"), (b"\x1a\x45\xdf\xa3" + b"\0" * 99, "bad_samples")):
+        heard, code = talk(service, "?format=webm", send_all(data))
+        assert (heard[-1]["code"], code) == (said, 1008)
+    heard, _ = talk(service, "?format=webm", send_all(b""))
+    assert heard[-1]["code"] == "too_short"
 
 
 def test_what_cannot_be_streamed_is_refused_before_it_begins(service: Running) -> None:
@@ -160,6 +251,25 @@ def test_a_client_that_says_nothing_is_told_and_closed(service: Running) -> None
         await asyncio.sleep(30)
 
     heard, code = talk(service, "", silent)
+    assert (heard[-1]["type"], heard[-1]["code"], code) == ("error", "upload_timeout", 4408)
+
+
+@pytest.mark.parametrize(
+    ("query", "first", "then"),
+    [
+        ("", b"", b""),
+        ("?format=opus", b"", b""),
+        ("?format=webm", b"\x1a\x45\xdf\xa3\x80\xec\x01" + (1 << 50).to_bytes(7, "big"), bytes(100)),
+    ],
+)
+def test_messages_without_audio_are_no_sign_of_life(service: Running, query: str, first: bytes, then: bytes) -> None:
+    async def busy(socket: Any) -> None:
+        await socket.send(first)
+        while True:  # as fast as they are taken, until it is closed
+            await socket.send(then)
+            await asyncio.sleep(0)  # or nothing else of this client runs
+
+    heard, code = talk(service, query, busy)
     assert (heard[-1]["type"], heard[-1]["code"], code) == ("error", "upload_timeout", 4408)
 
 

@@ -21,6 +21,7 @@ from overtone.server.cache import (
     MemoryStore,
     RedisStore,
     ResultCache,
+    SealedStore,
     SingleFlight,
     Store,
     key_of,
@@ -374,7 +375,7 @@ def test_options_that_json_cannot_tell_apart_have_no_key(value: Any) -> None:
 
 def test_settings() -> None:
     async def check() -> None:
-        for cache, kind in [("memory", MemoryStore), ("off", MemoryStore), ("redis://localhost", RedisStore)]:
+        for cache, kind in [("memory", MemoryStore), ("off", MemoryStore), ("redis://localhost", SealedStore)]:
             store: Store = open_store(cache, 4096, 60.0)
             assert isinstance(store, kind)
             await store.put("k", b"v") if kind is MemoryStore else None

@@ -3,13 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from overtone.server.jobs.service_clock import Clocks
 from overtone.server.jobs.store import JobStore
 from overtone.server.jobs.values import NewFile
+
+
+@dataclass
+class Machine:
+    """A machine's clocks, set by the test. `date_s`: the wall clock's, unix seconds. `up_s`: since it was started."""
+
+    date_s: float = 1_800_000_000.0
+    up_s: float = 1000.0
+    boot: str = "first"
+
+    @property
+    def clocks(self) -> Clocks:
+        return Clocks(lambda: self.date_s, lambda: self.up_s, lambda: self.boot)
+
+    def wait(self, seconds: float) -> None:
+        self.date_s += seconds
+        self.up_s += seconds
+
+    def restart(self, off_s: float = 60.0) -> None:
+        self.boot += " next"
+        self.up_s = 10.0
+        self.date_s += off_s
+
+
+@pytest.fixture
+def machine() -> Machine:
+    return Machine()
 
 
 @pytest.fixture
@@ -18,8 +47,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(folder: Path) -> Iterator[JobStore]:
-    with JobStore(folder) as opened:
+def store(folder: Path, machine: Machine) -> Iterator[JobStore]:
+    with JobStore(folder, machine.clocks) as opened:
         yield opened
 
 

@@ -37,8 +37,8 @@ def test_what_is_on_the_disk_before_a_row_says_so(store, folder, upload, monkeyp
         return checked
 
     monkeypatch.setattr(durable_files.os, "fsync", noted)
-    for name in ("insert", "finish"):
-        monkeypatch.setattr(store.repository, name, nothing_missing(getattr(store.repository, name)))
+    for rows, name in ((store.repository, "insert"), (store.leases, "finish")):
+        monkeypatch.setattr(rows, name, nothing_missing(getattr(rows, name)))
     job = store.add(None, {}, [upload()], 60)
     assert not synced
     claim = store.claim_next()
@@ -97,9 +97,7 @@ def test_no_room_for_a_record(store, folder, upload, monkeypatch, where):
     if where == "files":
         monkeypatch.setattr(durable_files.os, "fsync", full)
     else:
-        monkeypatch.setattr(
-            store.repository, "finish", lambda *_: (_ for _ in ()).throw(durable_files.disk_full_error())
-        )
+        monkeypatch.setattr(store.leases, "finish", lambda *_: (_ for _ in ()).throw(durable_files.disk_full_error()))
     with pytest.raises(RefusedError) as refusal:
         store.done(job.id, 0, "{}", [upload().path])
     assert refusal.value.code == "no_space"

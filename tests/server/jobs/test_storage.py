@@ -25,7 +25,7 @@ def test_ids_that_are_none(store, folder, id):
     assert list(store.results(id)) == []
     assert store.record(id, 0) is store.embedding(id, 0) is None
     assert store.cancel(id) is store.done(id, 0, "{}") is store.failed(id, 0, "{}") is False
-    store.repository.release_lease(id, 0)
+    store.leases.release(id, 0)
     assert names(folder.parent) == kept
 
 

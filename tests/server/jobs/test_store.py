@@ -7,10 +7,10 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +20,19 @@ from helpers.command import environment
 from helpers.server.jobs import job_folders, lines, names, states
 from helpers.waiting import until
 from overtone.errors import RefusedError, UsageError
+from overtone.server.jobs.database import Database
+from overtone.server.jobs.durable_files import disk_full_error
 from overtone.server.jobs.store import JobStore
 
 FOREVER_S = 1e9
 
 
-def test_a_job_from_arrival_to_expiry(store, folder, upload):
-    before = time.time()
+def test_a_job_from_arrival_to_expiry(store, folder, upload, machine):
     files = [upload(b"one", "通话.wav"), upload(b"three", "b\udc80.wav", None)]
     job = store.add("anna", {"granularity": "frame", "n": [1, None]}, files, 60)
     assert (job.owner, job.options) == ("anna", {"granularity": "frame", "n": [1, None]})
     assert (job.state, job.open) == ("queued", True)
-    assert before <= job.made_s <= job.changed_s <= time.time()
+    assert job.made_s == job.changed_s == machine.date_s
     assert job.expires_s is None
     assert job.files == {"queued": 2, "running": 0, "done": 0, "failed": 0, "cancelled": 0}
     assert not any(file.path.exists() for file in files)
@@ -43,13 +44,14 @@ def test_a_job_from_arrival_to_expiry(store, folder, upload):
     assert store.repository.held_bytes() == 8
 
 
-def test_a_job_from_its_first_file_to_expiry(store, folder, upload):
+def test_a_job_from_its_first_file_to_expiry(store, folder, upload, machine):
     job = store.add("anna", {"x": 1}, [upload(b"one"), upload(b"three")], 60)
     claim = store.claim_next()
     assert (claim.job, claim.owner, claim.options, claim.file.number) == (job.id, "anna", job.options, 0)
-    assert claim.file.attempts == 1
+    assert (claim.file.starts, claim.file.attempts) == (1, 0)
     assert claim.path.read_bytes() == b"one"
     claim.answers.write_bytes(b"so far")
+    claim.answers.with_name(claim.answers.name + "-wal").write_bytes(b"and more")
     assert store.repository.job(job.id).state == "running"
     assert states(store, job.id) == ["running", "queued"]
     assert store.record(job.id, 0) is None
@@ -71,14 +73,16 @@ def test_a_job_from_its_first_file_to_expiry(store, folder, upload):
     done = store.repository.job(job.id)
     assert (done.state, done.open) == ("done", False)
     assert done.files["done"] == done.files["failed"] == 1
-    assert done.expires_s == done.changed_s + 60
+    assert done.expires_s == pytest.approx(done.changed_s + 60)
     assert lines(store, job.id) == [{"n": 0}, {"error": 1}]
     assert store.record(job.id, 1).read_bytes() == b'{"error": 1}\n'
     assert store.embedding(job.id, 1) is None
     assert names(folder / job.id) == ["0000.0.npz", "0000.json", "0001.json"]
 
-    assert store.expire(done.expires_s - 1) == 0
-    assert store.expire(done.expires_s) == 1
+    machine.wait(59)
+    assert store.expire() == 0
+    machine.wait(1)
+    assert store.expire() == 1
     assert store.repository.job(job.id) is None
     assert store.repository.files(job.id) == []
     assert job_folders(folder) == set()
@@ -119,6 +123,21 @@ def test_results_come_in_the_order_of_files_and_in_pieces(store, upload):
     assert refusal.value.code == "unknown"
 
 
+def test_a_record_that_is_gone_from_the_disk_is_said_before_anything_is_sent(store, upload, folder):
+    job = store.add(None, {}, [upload() for _ in range(2)], 60)
+    for number in range(2):
+        store.claim_next()
+        store.done(job.id, number, f'"{number}"')
+    store.record(job.id, 1).unlink()
+    for ask in (lambda: store.results(job.id), lambda: store.result(job.id, 1)):
+        with pytest.raises(RefusedError, match=f"record of file 1 of job {job.id} is gone") as refusal:
+            ask()
+        assert refusal.value.code == "unknown"
+        assert str(folder) not in str(refusal.value)
+    assert b"".join(store.result(job.id, 0)) == b'"0"\n'
+    assert store.result(job.id, 2) is None
+
+
 def test_a_job_without_files_or_with_options_that_are_no_json(store, folder, upload):
     with pytest.raises(UsageError, match="at least one file"):
         store.add(None, {}, [], 60)
@@ -145,7 +164,7 @@ def test_what_waits(store, upload):
     assert store.repository.counts() == {"queued": 0, "running": 1, "done": 0, "failed": 0, "cancelled": 1}
 
 
-def test_cancel_frees_everything_at_once(store, folder, upload):
+def test_cancel_frees_everything_at_once(store, folder, upload, machine):
     job = store.add(None, {}, [upload() for _ in range(3)], 60)
     for _ in range(2):
         store.claim_next()
@@ -153,19 +172,20 @@ def test_cancel_frees_everything_at_once(store, folder, upload):
     assert store.cancel(job.id)
     cancelled = store.repository.job(job.id)
     assert (cancelled.state, cancelled.files["cancelled"]) == ("cancelled", 3)
-    assert cancelled.expires_s == cancelled.changed_s + 60
+    assert cancelled.expires_s == pytest.approx(cancelled.changed_s + 60)
     assert job_folders(folder) == set()
     assert (store.repository.held_bytes(), store.repository.queue_load().files, lines(store, job.id)) == (0, 0, [])
     assert store.claim_next() is None
     assert store.record(job.id, 0) is None
     # The one that was running comes too late.
     assert store.done(job.id, 1, "{}") is store.failed(job.id, 1, "{}") is False
-    store.repository.release_lease(job.id, 1)
-    assert store.repository.requeue_running() == 0
+    store.leases.release(job.id, 1)
+    assert store.requeue_running() == 0
     assert store.cancel(job.id)
     assert store.repository.job(job.id).expires_s == cancelled.expires_s
     assert job_folders(folder) == set()
-    assert store.expire(cancelled.expires_s) == 1
+    machine.wait(60)
+    assert store.expire() == 1
 
 
 def test_a_finished_job_can_be_cancelled_and_keeps_its_expiry(store, folder, upload):
@@ -196,32 +216,34 @@ def test_cancelled_while_the_record_is_being_written(store, folder, upload, afte
 def test_cancelled_before_the_record_has_its_row(store, folder, upload, monkeypatch):
     job = store.add(None, {}, [upload()], 60)
     store.claim_next()
-    finish = store.repository.finish
+    finish = store.leases.finish
 
     def cancelled_first(*arguments: Any) -> bool:
         store.cancel(job.id)
         (folder / job.id).mkdir()  # as a record that came after would have it
         return finish(*arguments)
 
-    monkeypatch.setattr(store.repository, "finish", cancelled_first)
+    monkeypatch.setattr(store.leases, "finish", cancelled_first)
     assert not store.done(job.id, 0, "{}")
     assert job_folders(folder) == set()
 
 
-def test_what_is_not_finished_does_not_expire(store, upload):
+def test_what_is_not_finished_does_not_expire(store, upload, machine):
     store.add(None, {}, [upload()], 0)
     running = store.add(None, {}, [upload()], 0)
     store.claim_next()
-    assert store.expire(time.time() + FOREVER_S) == 0
+    machine.wait(FOREVER_S)
+    assert store.expire() == 0
     assert store.repository.job(running.id) is not None
 
 
-def test_many_expire(store, folder, upload, monkeypatch):
+def test_many_expire(store, folder, upload, machine, monkeypatch):
     monkeypatch.setattr("overtone.server.jobs.store._EXPIRED_AT_ONCE", 3)
     for _ in range(8):
         store.cancel(store.add(None, {}, [upload()], 60).id)
     kept = store.add(None, {}, [upload()], 60)
-    assert store.expire(time.time() + FOREVER_S) == 8
+    machine.wait(FOREVER_S)
+    assert store.expire() == 8
     assert job_folders(folder) == {kept.id}
 
 
@@ -232,13 +254,14 @@ def test_what_was_running_waits_again(folder, upload):
             store.claim_next()
         store.done(half.id, 0, '"kept"')
     with JobStore(folder) as store:
-        assert store.repository.requeue_running() == 2
-        assert store.repository.requeue_running() == 0
+        assert store.requeue_running() == 2
+        assert store.requeue_running() == 0
         assert (states(store, half.id), states(store, fresh.id)) == (["done", "queued"], ["queued", "queued"])
-        assert store.repository.job(half.id).state == store.repository.job(fresh.id).state == "queued"
+        # They were begun, and go on.
+        assert store.repository.job(half.id).state == store.repository.job(fresh.id).state == "running"
         assert lines(store, half.id) == ["kept"]
         claim = store.claim_next()
-        assert (claim.job, claim.file.number, claim.file.attempts) == (half.id, 1, 2)
+        assert (claim.job, claim.file.number, claim.file.starts) == (half.id, 1, 2)
         assert claim.path.read_bytes() == b"audio"
         assert store.done(half.id, 1, "{}")
         assert store.repository.job(half.id).state == "done"
@@ -248,10 +271,10 @@ def test_a_file_that_is_handed_back_counts_as_not_begun(store, upload):
     job = store.add(None, {}, [upload(), upload()], 60)
     for _ in range(2):
         store.claim_next()
-    store.repository.release_lease(job.id, 0)
+    store.leases.release(job.id, 0)
     assert store.repository.job(job.id).state == "running"
-    store.repository.release_lease(job.id, 1)
-    store.repository.release_lease(job.id, 1)
+    store.leases.release(job.id, 1)
+    store.leases.release(job.id, 1)
     assert store.repository.job(job.id).state == "queued"
     assert [(file.state, file.attempts) for file in store.repository.files(job.id)] == [("queued", 0)] * 2
     assert not store.done(job.id, 0, "{}")
@@ -260,12 +283,14 @@ def test_a_file_that_is_handed_back_counts_as_not_begun(store, upload):
 KILLED = """
 import itertools, sys
 from pathlib import Path
+from overtone.server.jobs.database import Database
+from overtone.server.jobs.durable_files import disk_full_error
 from overtone.server.jobs.store import JobStore
 from overtone.server.jobs.values import NewFile
 
 folder, uploads = Path(sys.argv[1]), Path(sys.argv[2])
 store = JobStore(folder)
-store.repository.requeue_running()
+store.requeue_running()
 store.sweep()
 
 def tell(*words):
@@ -312,7 +337,7 @@ def test_killed_again_and_again(folder, tmp_path):
     for after in (1, 7, 20, 33):
         said += run_and_kill(folder, tmp_path / "uploads", after)
         with JobStore(folder) as store:
-            store.repository.requeue_running()
+            store.requeue_running()
             store.sweep()
             cancelled = {words[1] for words in said if words[0] == "cancelled"}
             for what, id, *number in said:
@@ -367,3 +392,42 @@ def test_many_threads(store, folder, upload):
     assert {store.repository.job(id).state for id in ids} == {"done"}
     assert all(lines(store, id) == ["0", "1"] for id in ids)
     assert job_folders(folder) == ids
+
+
+def full_disk(monkeypatch: Any) -> None:
+    """A database that takes no change."""
+
+    @contextmanager
+    def full(self: Database) -> Iterator[Any]:
+        raise disk_full_error()
+        yield
+
+    monkeypatch.setattr(Database, "execute", full)
+
+
+def test_a_job_is_cancelled_on_a_disk_that_stays_full(store, folder, upload, monkeypatch):
+    kept, unwanted = store.add(None, {}, [upload()], 60), store.add(None, {}, [upload(), upload()], 60)
+    with monkeypatch.context() as patched:
+        full_disk(patched)
+        assert store.cancel(unwanted.id)
+        assert not store.cancel("0" * 32)
+        assert not (folder / unwanted.id).exists()
+        job = store.repository.job(unwanted.id)
+        assert (job.state, job.files["cancelled"], job.files["queued"]) == ("cancelled", 2, 0)
+    # Written down with the next change, so nothing of it is begun.
+    assert store.claim_next().job == kept.id
+    assert store.claim_next() is None
+    assert [file.state for file in store.repository.files(unwanted.id)] == ["cancelled"] * 2
+
+
+def test_a_job_cancelled_on_a_full_disk_stays_so_after_a_kill(folder, upload, monkeypatch):
+    with JobStore(folder) as store:
+        kept, unwanted = store.add(None, {}, [upload()], 60), store.add(None, {}, [upload()], 60)
+        full_disk(monkeypatch)
+        assert store.cancel(unwanted.id)
+        monkeypatch.undo()
+    with JobStore(folder) as store:
+        store.requeue_running()
+        assert store.sweep() == 0
+        assert store.repository.job(unwanted.id).state == "cancelled"
+        assert store.repository.job(kept.id).state == "queued"

@@ -271,6 +271,27 @@ except ZeroDivisionError:
     assert "traceback" not in fault
 
 
+def test_what_nothing_catches_is_a_line_too():
+    code = """
+import threading
+logs.capture_exceptions()
+class Broken:
+    def __del__(self): raise ValueError("in the end")
+Broken()
+thread = threading.Thread(target=lambda: 1 / 0)
+thread.start()
+thread.join()
+try:
+    raise RuntimeError("of the main thread")
+except RuntimeError:
+    import sys
+    sys.excepthook(*sys.exc_info())
+"""
+    lines = [json.loads(line) for line in logged(code)]
+    assert [line["error"]["type"] for line in lines] == ["ValueError", "ZeroDivisionError", "RuntimeError"]
+    assert {line["level"] for line in lines} == {"critical"}
+
+
 def test_where_there_is_no_terminal_lines_are_json():
     assert [
         json.loads(line)["message"] for line in logged('logging.getLogger("overtone").info("hi")', form="None")

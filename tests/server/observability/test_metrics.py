@@ -71,6 +71,7 @@ def label_values(metrics: Metrics, name: str, label: str) -> set[str]:
         ("overtone_cache_lookups_total", {"result": "shared"}, 1),
         ("overtone_cache_lookups_total", {"result": "miss"}, 4),
         ("overtone_cache_hit_ratio", {}, 0.6),
+        ("overtone_cache_rejected_total", {}, 2),
         ("overtone_cache_bytes", {}, 3 << 20),
         ("overtone_cache_healthy", {}, 1),
         ("overtone_refused_total", {"code": "busy"}, 1),

@@ -8,6 +8,7 @@ from helpers.server.page import LIMITS
 from overtone.errors import InputError, RefusedError, UsageError
 from overtone.server.ui.errors import TOLD, explained
 from overtone.server.ui.texts import LANGUAGES
+from overtone.wording import param
 
 
 @pytest.mark.parametrize("code", sorted(TOLD))
@@ -38,5 +39,5 @@ def test_faults_tell_nothing_of_the_machine() -> None:
 
 
 def test_options_are_called_as_the_page_calls_them() -> None:
-    error = UsageError("--window is 900; 0.1 to 600 is possible.")
+    error = UsageError(f"{param('window')} is 900; 0.1 to 600 is possible.")
     assert explained(error, "", LIMITS, "en") == "“Window, seconds” is 900; 0.1 to 600 is possible."

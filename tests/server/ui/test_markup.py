@@ -57,6 +57,19 @@ def test_channels_and_silence_are_told() -> None:
     assert "page/ticket/results/all.srt" in made
 
 
+def test_a_result_of_several_segments_says_what_share_of_the_speech_is_what() -> None:
+    shares = {"angry": 0.42, "happy": 0.271, "neutral": 0.2, "sad": 0.107, "fearful": 0.002}
+    kept = Kept.of("a", "segment", [result(shares=shares, speech_s=35.2)])
+    made = verdict(kept, kept.results[0], "en")
+    assert "<b>60%</b>" in made
+    assert "42% Angry, 27% Happy, 20% Neutral, 11% others of 35 s of speech" in made
+    assert "35 秒语音中：42% 生气、27% 开心、20% 中立、11% 其他" in verdict(kept, kept.results[0], "zh")
+    for one in (result(segments=result().segments[:1]), result(label=SILENCE, shares=None, segments=[])):
+        assert "of speech" not in verdict(Kept.of("a", "segment", [one]), one, "en")
+    judged = result(shares=shares, speech_s=0.0)
+    assert "11% others</p>" in verdict(kept, judged, "en"), "nobody speaks in it"
+
+
 def test_the_timeline_is_there_for_those_who_cannot_see_the_picture() -> None:
     kept = Kept.of("a", "segment", [result()])
     made = details(kept, kept.results[0], "base/0", "en")

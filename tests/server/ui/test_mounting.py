@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ import pytest
 from helpers.server.page import needs_gradio
 from helpers.server.running import Running, serving
 from overtone.errors import UsageError
-from overtone.server.ui import mount
+from overtone.server.auth import add_key, remove_key
+from overtone.server.ui import gate, mount
 from overtone.server.ui.gate import MOST_BYTES
 
 
@@ -43,6 +45,9 @@ def test_the_page_is_at_the_root_and_everything_else_stays_the_services(service:
 
 def test_bodies_of_messages_are_bounded(service: Running) -> None:
     refused = service.http.post("/gradio_api/queue/join", content=b"0" * (MOST_BYTES + 1))
+    assert (refused.status_code, refused.json()["code"]) == (413, "too_large")
+    pieces = iter([b"0" * MOST_BYTES, b"0"])  # so that no length is announced
+    refused = service.http.post("/gradio_api/queue/join", content=pieces)
     assert (refused.status_code, refused.json()["code"]) == (413, "too_large")
 
 
@@ -86,3 +91,30 @@ def test_without_gradio_the_page_says_what_to_install(monkeypatch: pytest.Monkey
 def test_importing_the_page_imports_no_gradio() -> None:
     code = "import sys, overtone.server.ui; assert 'gradio' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_heartbeat_is_for_who_signed_in(tmp_path: Path) -> None:
+    needs_gradio()
+    keys = tmp_path / "keys.json"
+    key = add_key(keys, "alice")
+    beat = "/gradio_api/heartbeat/abc123"
+    with serving(tmp_path, page=True, keys=str(keys)) as closed:
+        refused = closed.http.get(beat)
+        assert (refused.status_code, refused.json()["code"]) == (401, "unauthorized")
+        assert closed.http.get("/gradio_api/queue/data", params={"session_hash": "abc123"}).status_code == 401
+        signed = closed.http.post("/login", data={"username": "alice", "password": key})
+        assert signed.status_code == 200
+        closed.http.cookies.update({name: value for name, value in signed.cookies.items() if "unsecure" in name})
+        with closed.http.stream("GET", beat) as answer:
+            assert answer.status_code == 200
+            assert next(answer.iter_text()).startswith("data: ALIVE")
+        remove_key(keys, "alice")
+        assert closed.http.get(beat).status_code == 401
+
+
+def test_a_message_that_trickles_is_given_up(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "MOST_S", 0.2)
+    with socket.create_connection(("127.0.0.1", int(service.url.rsplit(":", 1)[1]))) as connection:
+        connection.settimeout(30)
+        connection.sendall(b"POST /gradio_api/queue/join HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n{")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 408 ")

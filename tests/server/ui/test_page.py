@@ -28,10 +28,14 @@ from overtone.server.uploads import Upload
 class Browser:
     """Asks a page as Gradio does, and shows what it gets: the newest value of each component."""
 
-    def __init__(self, page: Any, username: str | None = None, language: str = "en") -> None:
+    def __init__(
+        self, page: Any, username: str | None = None, language: str = "en", address: str | None = "192.0.2.1"
+    ) -> None:
         self.page, self.on = page, page._layout
         self.shown: dict[Any, Any] = {}
-        self.request = SimpleNamespace(username=username, session_hash="browser", headers={"accept-language": language})
+        client = None if address is None else SimpleNamespace(host=address)
+        headers = {"accept-language": language}
+        self.request = SimpleNamespace(username=username, session_hash="browser", headers=headers, client=client)
         self.tables: list[str] = []
 
     def take(self, changes: dict[Any, Any]) -> None:
@@ -238,7 +242,7 @@ def test_nothing_of_it_is_shown_where_there_is_none(tmp_path: Path) -> None:
             await browser.open()
             assert not browser.on.task.visible
             await browser.analyse("a.wav", task="transcribe")
-            assert "--transcriber" in browser.table
+            assert "--transcriber sensevoice" in browser.table
 
     run(work())
 
@@ -260,6 +264,22 @@ def test_a_browser_that_goes_takes_its_work_along(tmp_path: Path) -> None:
             await going.aclose()
             await asyncio.wait([working])
             assert working.cancelled()
+
+    run(work())
+
+
+def test_pages_of_different_clients_take_turns_as_their_other_requests_do(tmp_path: Path) -> None:
+    needs_gradio()
+
+    async def work() -> None:
+        async with a_page(tmp_path) as page:
+            given = {"granularity": "segment", "segment": "vad", "channels": "mix"}
+            tenants = []
+            for address in ("192.0.2.1", "2001:db8::1", "2001:db8::2", None):
+                browser = Browser(page, address=address)
+                await browser.open()
+                tenants.append(page._call(browser.session, "emotion", given).tenant)
+            assert tenants == ["192.0.2.1", "2001:db8::/64", "2001:db8::/64", None]
 
     run(work())
 

@@ -14,8 +14,8 @@ def test_a_transcript_says_who_spoke_when_and_in_what_mood() -> None:
     told = a_transcript(speakers=2)
     kept = Kept.of(HOSTILE, "word", [told])
     for language, words in (
-        ("en", ("Speaker 1", "Speaker 2", "Happy", "70%", "1:05.0", "好的。", "Chinese", "2 speakers")),
-        ("zh", ("说话人 1", "说话人 2", "开心", "70%", "1:05.0", "好的。", "中文", "2 位说话人")),
+        ("en", ("Speaker 0", "Speaker 1", "Happy", "70%", "1:05.0", "好的。", "Chinese", "2 speakers")),
+        ("zh", ("说话人 0", "说话人 1", "开心", "70%", "1:05.0", "好的。", "中文", "2 位说话人")),
     ):
         made = spoken.heading(kept, told, language) + spoken.transcript(kept, told, "base/0", language)
         assert all(word in made for word in words), made

@@ -25,6 +25,7 @@ from helpers.server.uploading import (
 )
 from overtone.errors import OvertoneError
 from overtone.server.uploads import Spool
+from overtone.server.uploads.form import CLIPPED_BYTES
 
 CONTENT = (
     st.lists(st.sampled_from(NEARLY_BOUNDARIES) | st.binary(max_size=12), min_size=1, max_size=12)
@@ -83,6 +84,28 @@ def test_fields_are_few_small_and_once(spool: Spool) -> None:
     refused(spool, "bad_request", form(file, (f'name="{"n" * 5000}"', b"")), says="longer than 4 KiB")
     refused(spool, "bad_request", form(file, *many[:1] * 2), says="'f0' is there twice")
     refused(spool, "bad_request", form(file, ('name="f"', b"\xff")), says="'f' is no UTF-8")
+
+
+def test_of_fields_that_may_be_of_any_length_a_little_is_kept(spool: Spool) -> None:
+    audio, prompt = b"data:audio/wav;base64," + b"A" * 300_000, "好".encode() * 100_000
+    body = form(
+        a_file(b"x"),
+        *[('name="known_speaker_references[]"', audio)] * 4,
+        ('name="prompt"', prompt),
+        ('name="keep"', b"1"),
+    )
+    pieces = [body[start : start + 65_536] for start in range(0, len(body), 65_536)]
+    received = sent(spool, *pieces)
+    kept = received.fields["prompt"]
+    assert set(kept) == {"好"}
+    assert len(kept.encode()) == CLIPPED_BYTES["prompt"] // 3 * 3
+    assert received.fields["known_speaker_references[]"].strip() == ""
+    assert received.fields["keep"] == "1"
+    let_go(received)
+    received = sent(spool, form(a_file(b"x"), ('name="prompt"', b"short")))
+    assert received.fields == {"prompt": "short"}
+    let_go(received)
+    refused(spool, "bad_request", form(a_file(b"x"), ('name="prompt"', b"\xff")), says="'prompt' is no UTF-8")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -154,3 +155,34 @@ def test_a_file_discarded_while_it_grows_is_gone_for_good(tmp_path: Path) -> Non
         file.flush()
         assert spool.held_bytes == 0
         assert not list(spool.path.glob("upload-*"))
+
+
+@pytest.mark.parametrize("given", [True, False], ids=["a folder", "no folder"])
+def test_a_folder_removed_under_it_is_made_again_as_private_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: bool
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    parent = tmp_path / "uploads"
+    with Spool(parent if given else None, LIMITS) as spool:
+        shutil.rmtree(parent if given else spool.path)
+        before = os.umask(0)
+        try:
+            kept = upload(spool)
+        finally:
+            os.umask(before)
+        assert kept.path.read_bytes() == b"abc"
+        assert spool.path.stat().st_mode & 0o777 == 0o700
+        if given:
+            assert parent.stat().st_mode & 0o777 == 0o700
+            with Spool(parent, LIMITS):
+                assert kept.path.exists(), "a folder that is in use is not swept"
+        assert spool.problem() is None
+
+
+def test_it_says_why_it_takes_no_uploads(tmp_path: Path) -> None:
+    with Spool(tmp_path / "uploads", LIMITS) as spool:
+        shutil.rmtree(tmp_path / "uploads")
+        (tmp_path / "uploads").touch()
+        problem = spool.problem()
+        assert problem is not None
+        assert problem.startswith("cannot be made again")

@@ -97,3 +97,20 @@ def test_a_request_that_is_cancelled_while_it_is_written_leaves_nothing(
     monkeypatch.setattr(growing, "write_all", held)
     asyncio.run(cancelled())
     assert_nothing_stays(spool)
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "remedy"),
+    [(errno.EFBIG, "no_space", "ulimit -f"), (errno.EROFS, "not_ready", "mounted for writing")],
+)
+def test_the_log_names_the_folder_that_takes_no_uploads_and_the_remedy(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, number: int, code: str, remedy: str
+) -> None:
+    def refuse(descriptor: int, data: bytes) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(growing, "write_all", refuse)
+    error = refused(spool, code, form(a_file(b"one")), says=os.strerror(number))
+    assert str(spool.path) not in str(error)
+    assert str(spool.path) in caplog.text
+    assert remedy in caplog.text

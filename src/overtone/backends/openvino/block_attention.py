@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from overtone.backends.openvino.compiled_model import Array, CompiledModel, openvino
+from overtone.backends.openvino.compiled_model import Array, CompiledModel
+from overtone.backends.openvino.module import openvino
 from overtone.models.layers.attention_mask import HIDDEN
 from overtone.models.layers.attention_span import SKIPPED_SHARE, UNIT, HeadGroup, bands
 

@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from overtone.backends.openvino.block_attention import BlockAttention
-from overtone.backends.openvino.compiled_model import Array, CompiledModel, openvino, read_model
+from overtone.backends.openvino.compiled_model import Array, CompiledModel
+from overtone.backends.openvino.model_file import NO_CHECKSUMS, ModelFile
+from overtone.backends.openvino.module import openvino
 from overtone.errors import ModelError
-from overtone.system.machine import drop_mapped
 
 _TOKENS = 256
 """Tokens that a piece between two attentions runs on at a time."""
@@ -30,12 +31,15 @@ _TOKEN_AXIS = {"query": 2, "key": 2, "value": 2, "attended": 2}
 class BlockwiseEncoder:
     """A `GraphRunner` with the exported encoder's answers. Used by one thread at a time.
 
-    path: of `encoder.xml`. Raises ModelError if its attention is not as `models.export` writes it.
+    path: of `encoder.xml`. checksums: see `ModelFile`. Raises CheckpointError for a broken file, ModelError if its
+    attention is not as `models.export` writes it.
     """
 
-    def __init__(self, path: Path, *, threads: int, precision: str) -> None:
-        self._path = path
-        pieces, self._slopes = _cut(read_model(path))
+    def __init__(
+        self, path: Path, *, threads: int, precision: str, checksums: Mapping[str, str] = NO_CHECKSUMS
+    ) -> None:
+        self._file = ModelFile(path, checksums)
+        pieces, self._slopes = _cut(self._file.model)
         self._pieces = [CompiledModel(piece, threads=threads, precision=precision) for piece in pieces]
         heads, width = (self._pieces[0].output_shape("query")[axis] for axis in (1, 3))
         self._attention = BlockAttention(heads, width, threads=threads, precision=precision)
@@ -78,7 +82,7 @@ class BlockwiseEncoder:
 
     def release_file_pages(self) -> None:
         """Give back the pages of the weights' file."""
-        drop_mapped(self._path.with_suffix(".bin"))
+        self._file.drop_pages()
 
     def release(self) -> None:
         """Give back what runs left allocated, also one that broke off."""

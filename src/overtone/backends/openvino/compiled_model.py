@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -11,9 +10,12 @@ from typing import Any
 
 import numpy.typing as npt
 
-from overtone.errors import CheckpointError, DeviceError, ModelError
-from overtone.system.machine import drop_mapped
-from overtone.system.telemetry import without_telemetry
+from overtone.backends.openvino.compilation import compile_file, compile_model
+from overtone.backends.openvino.model_file import NO_CHECKSUMS
+from overtone.backends.openvino.module import openvino, openvino_core
+from overtone.backends.openvino.page_reclaimer import PageReclaimer
+from overtone.errors import DeviceError
+from overtone.wording import param
 
 Array = npt.NDArray[Any]
 
@@ -25,55 +27,23 @@ _FIRST_RUN = threading.Lock()
 """One for the whole process. OpenVINO's Python module sets itself up for NumPy at its first run, and two threads that
 come there together wait for each other for ever."""
 
-_SPARE_KERNELS = 32
-"""Kernels of each kind that are kept beside one for each layer, least recently used first out. A layer whose kernel was
-dropped packs its weights anew, which doubles the time of a run; those of shapes that were met are made in no time, and
-kept without bound they make memory creep."""
-
-_WITH_WEIGHTS = frozenset({"MatMul", "Convolution", "GroupConvolution"})
-
-
-@functools.cache
-def openvino() -> Any:
-    """The module, imported where it is first needed."""
-    with without_telemetry():
-        import openvino
-    return openvino
-
-
-@functools.cache
-def _core() -> Any:
-    return openvino().Core()
-
 
 def has_fast_bf16() -> bool:
     """True if this processor multiplies bf16 natively."""
-    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def check_precision(precision: str) -> None:
     """DeviceError for a precision that this processor does not run, or would only emulate."""
     if precision not in HINTS:
-        raise DeviceError(f"{precision} is for CUDA devices; on the CPU use --precision {', '.join(HINTS)}.")
+        raise DeviceError(
+            f"{precision} is for CUDA devices; on the CPU {param('precision')} can be {', '.join(HINTS)}."
+        )
     if precision == "bf16" and not has_fast_bf16():
         raise DeviceError(
             "this processor has no fast bf16 (avx512_bf16, amx_bf16 or Arm's bf16), so it would be slower than "
-            "fp32 and less exact; use --precision fp32 or int8."
+            f"fp32 and less exact; use {param('precision', 'fp32')} or int8."
         )
-
-
-def version() -> str:
-    """OpenVINO's own version."""
-    return str(openvino().__version__)
-
-
-def read_model(path: Path) -> Any:
-    """An `openvino.Model`; its weights are mapped from the file, not read. CheckpointError if it is broken."""
-    try:
-        return _core().read_model(path)
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1][:200] if str(error).strip() else "no reason given"
-        raise CheckpointError(f"{path}: cannot be loaded by OpenVINO ({reason}); convert the model again.") from error
 
 
 def save_model(model: Any, path: Path) -> None:
@@ -92,46 +62,40 @@ class CompiledModel:
 
     model: a file (IR or ONNX), or an `openvino.Model`. threads: the model's own, no one else's. precision: see `HINTS`.
     shape: the only shape of the first input, where there is one: faster than shapes that may change.
+    checksums: of a file, see `ModelFile`.
 
     Raises CheckpointError for a broken file, ModelError where an output does not answer to its name once compiled.
     """
 
     def __init__(
-        self, model: Any, *, threads: int, precision: str = "fp32", shape: Sequence[int] | None = None
+        self,
+        model: Any,
+        *,
+        threads: int,
+        precision: str = "fp32",
+        shape: Sequence[int] | None = None,
+        checksums: Mapping[str, str] = NO_CHECKSUMS,
     ) -> None:
-        path = model if isinstance(model, Path) else None
-        if path is not None:
-            model = read_model(path)
-        if shape is not None:
-            model.reshape({model.inputs[0].get_any_name(): list(shape)})
         hint = HINTS[precision]
         if hint == "bf16" and not has_fast_bf16():
             hint = "f32"
-        layers = sum(operation.get_type_name() in _WITH_WEIGHTS for operation in model.get_ops())
         settings = {
             "INFERENCE_PRECISION_HINT": hint,
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
             "ENABLE_CPU_PINNING": False,
-            "CPU_RUNTIME_CACHE_CAPACITY": str(_SPARE_KERNELS + layers),
         }
-        self._weights = path.with_suffix(".bin") if path is not None else None
-        self.inputs: tuple[str, ...] = tuple(place.get_any_name() for place in model.inputs)
+        made = (
+            compile_file(model, settings, shape=shape, checksums=checksums)
+            if isinstance(model, Path)
+            else compile_model(model, settings, shape=shape)
+        )
+        self.inputs: tuple[str, ...] = made.names.inputs
         """Names of what it takes, as the file has them."""
-        self._compiled = _core().compile_model(model, "CPU", settings)
-        self._request: Any = self._compiled.create_infer_request()
-        # Compiling adds the names of what is fused into an output, in no order: any of them may come first.
-        self.outputs = {name: place for place, output in enumerate(self._compiled.outputs) for name in output.names}
+        self.outputs = made.names.outputs
         """Place of each output by name. One output may have several names."""
-        for place, output in enumerate(model.outputs):
-            for name in output.names:
-                found = self.outputs.get(name)
-                # One tensor may be given twice: then its name is right wherever it is found.
-                if found is None or (found != place and name not in model.outputs[found].names):
-                    raise ModelError(
-                        f"{path or 'a model'}: OpenVINO {version()} loses its output {name!r}; use another release of "
-                        "openvino, or --backend torch."
-                    )
+        self._compiled, self._weights = made.model, made.weights
+        self._request: Any = self._compiled.create_infer_request()
 
     @property
     def samples(self) -> int:
@@ -163,8 +127,8 @@ class CompiledModel:
 
     def warm_up(self, inputs: Mapping[str, Array]) -> None:
         """Run once, which packs the weights for the processor, and let go of the file they came from."""
-        serialized_first_inference(lambda: self._compiled.create_infer_request().infer(inputs))
-        self.release_file_pages()
+        with PageReclaimer(self.release_file_pages):
+            serialized_first_inference(lambda: self._compiled.create_infer_request().infer(inputs))
 
     def preempt(self) -> None:
         """Do nothing: a run is one call, and goes to its end."""
@@ -172,7 +136,7 @@ class CompiledModel:
     def release_file_pages(self) -> None:
         """Give back the pages of the weights' file: packed copies are what runs, and these would count twice."""
         if self._weights is not None:
-            drop_mapped(self._weights)
+            self._weights.drop_pages()
 
     def release(self) -> None:
         """Give back what runs left allocated, to the heap; what they gave is no longer valid."""

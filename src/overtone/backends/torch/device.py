@@ -16,6 +16,7 @@ from overtone.backends.torch.tf32 import SWITCHES
 from overtone.errors import Code, DeviceError, OutOfMemory
 from overtone.system.machine import processor_name
 from overtone.system.memory import memory_refusal
+from overtone.wording import param
 
 _T = TypeVar("_T")
 
@@ -35,15 +36,19 @@ class TorchDevice:
     def __init__(self, name: str, precision: str, threads: int) -> None:
         if precision not in _DTYPES:
             raise DeviceError(
-                f"PyTorch runs {', '.join(_DTYPES)}, not {precision}; int8 is for the CPU, with --backend openvino."
+                f"PyTorch runs {', '.join(_DTYPES)}, not {precision}; int8 is for the CPU, with "
+                f"{param('backend', 'openvino')}."
             )
         if name == "cpu" and precision != "fp32":
             raise DeviceError(
-                f"PyTorch runs fp32 on the CPU; for --precision {precision} there use --backend openvino."
+                f"PyTorch runs fp32 on the CPU; for {param('precision', precision)} there use "
+                f"{param('backend', 'openvino')}."
             )
         if precision == "tf32" and torch.cuda.get_device_capability(name) < _TF32_CAPABILITY:
             hardware = torch.cuda.get_device_name(name)
-            raise DeviceError(f"{name} ({hardware}) has no tf32, which came with Ampere; use --precision fp32 or fp16.")
+            raise DeviceError(
+                f"{name} ({hardware}) has no tf32, which came with Ampere; use {param('precision', 'fp32')} or fp16."
+            )
         self.name, self.precision = name, precision
         self.dtype = _DTYPES[precision]
         self.on_cpu = name == "cpu"

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from overtone.cli.top.prometheus_text import MetricSamples, parse
 from overtone.errors import Code, RefusedError, UsageError
-from overtone.server.observability.logs import escape_control_chars
+from overtone.system.terminal_text import escape_control_chars
 
 _TIMEOUT_S: Final = 5.0
 _MOST_BYTES: Final = 16 << 20

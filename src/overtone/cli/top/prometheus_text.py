@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from overtone.server.observability.logs import escape_control_chars
+from overtone.system.terminal_text import escape_control_chars
 
 Labels = frozenset[tuple[str, str]]
 

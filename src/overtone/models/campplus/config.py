@@ -8,6 +8,7 @@ from typing import Any
 
 from overtone.errors import CheckpointError
 from overtone.models.config_reader import ConfigReader
+from overtone.system.documents import shown
 
 MELS = 80
 """Filters of its features. FunASR computes no others, whatever `feat_dim` says."""
@@ -42,7 +43,7 @@ class CamPlusConfig:
         """Read a `config.yaml`. CheckpointError naming the key, with the checkpoint's name, for a value that is not
         known."""
         if config.get("model") != "CAMPPlus":
-            raise CheckpointError(f"{name}: config.yaml says model: {config.get('model')}, and not CAMPPlus.")
+            raise CheckpointError(f"{name}: config.yaml says model: {shown(config.get('model'))}, and not CAMPPlus.")
         reader = ConfigReader(config.get("model_conf", {}), name, "model_conf")
         for key, only in _ONLY.items():
             reader.only(key, only)

@@ -13,9 +13,13 @@ from overtone.errors import CheckpointError
 from overtone.models.config_reader import ConfigReader
 from overtone.models.layers.sanm_config import SanmConfig
 from overtone.models.tokenizers.vocabulary import UNKNOWN
+from overtone.system.documents import shown
 
 GRAPH = "punctuation"
 """The model's only graph."""
+
+_MOST_MARKS, _LONGEST_MARK = 256, 16
+"""Entries of the list of marks, and characters of one. The published list has six, `<unk>` the longest."""
 
 NONE = "_"
 """The entry of the list of marks for no mark."""
@@ -42,16 +46,22 @@ class PunctuationLabels:
         listed = conf.get("punc_list") if isinstance(conf, Mapping) else None
         if not isinstance(listed, list) or not all(isinstance(mark, str) and mark for mark in listed):
             raise CheckpointError(f"{name}: model_conf.punc_list in config.yaml is no list of marks.")
+        if len(listed) > _MOST_MARKS or (long := max(map(len, listed), default=0)) > _LONGEST_MARK:
+            found = f"{len(listed)} marks" if len(listed) > _MOST_MARKS else f"a mark of {long} characters"
+            raise CheckpointError(
+                f"{name}: model_conf.punc_list in config.yaml has {found}; {_MOST_MARKS} of {_LONGEST_MARK} characters "
+                "are possible."
+            )
         if listed[:2] != [UNKNOWN, NONE]:
             raise CheckpointError(f"{name}: model_conf.punc_list in config.yaml begins not with {UNKNOWN} and {NONE}.")
         stop = conf.get("sentence_end_id", 3) if isinstance(conf, Mapping) else 3
-        if not isinstance(stop, int) or not 0 <= stop < len(listed) or listed[stop] != STOP:
+        if not isinstance(stop, int) or isinstance(stop, bool) or not 0 <= stop < len(listed) or listed[stop] != STOP:
             raise CheckpointError(
-                f"{name}: model_conf.sentence_end_id in config.yaml is {stop!r}, which is not {STOP} in punc_list."
+                f"{name}: model_conf.sentence_end_id in config.yaml is {shown(stop)}, which is not {STOP} in punc_list."
             )
-        shown = ("", "", *listed[2:])  # the model is not trained to give <unk>
+        written = ("", "", *listed[2:])  # the model is not trained to give <unk>
         ends, commas = (np.array([mark in some for mark in listed]) for some in ((STOP, QUESTION), (COMMA,)))
-        return cls(shown, stop, ends, commas)
+        return cls(written, stop, ends, commas)
 
     def ids(self, marks: list[str]) -> list[int]:
         """Ids of marks as they are written, as FunASR's `punc_array` has them."""
@@ -71,19 +81,19 @@ class CtTransformerConfig:
         """Read a `config.yaml`. CheckpointError, with the checkpoint's name and the key, for a value that is not
         known."""
         if config.get("model") != "CTTransformer":
-            raise CheckpointError(f"{name}: model in config.yaml is {config.get('model')!r}, not 'CTTransformer'.")
+            raise CheckpointError(f"{name}: model in config.yaml is {shown(config.get('model'))}, not 'CTTransformer'.")
         marks = len(PunctuationLabels.from_config(config, name).shown)
         if config.get("encoder") != "SANMEncoder":
-            raise CheckpointError(f"{name}: encoder in config.yaml is {config.get('encoder')!r}, not 'SANMEncoder'.")
+            raise CheckpointError(
+                f"{name}: encoder in config.yaml is {shown(config.get('encoder'))}, not 'SANMEncoder'."
+            )
         model, said = (ConfigReader(config.get(key), name, key) for key in ("model_conf", "encoder_conf"))
         size = model.integer("embed_unit", 128)
-        if said.get("input_size") != size:
-            raise CheckpointError(
-                f"{name}: encoder_conf.input_size {said.get('input_size')!r} is not model_conf.embed_unit {size}."
-            )
+        if (given := said.integer("input_size")) != size:
+            raise CheckpointError(f"{name}: encoder_conf.input_size {given} is not model_conf.embed_unit {size}.")
         encoder = SanmConfig.from_config(config["encoder_conf"], size, name)
-        if (attended := model.get("att_unit", 256)) != encoder.size:
+        if (attended := model.integer("att_unit", 256)) != encoder.size:
             raise CheckpointError(
-                f"{name}: model_conf.att_unit {attended!r} is not encoder_conf.output_size {encoder.size}."
+                f"{name}: model_conf.att_unit {attended} is not encoder_conf.output_size {encoder.size}."
             )
         return cls(encoder, marks)

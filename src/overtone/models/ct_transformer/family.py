@@ -16,6 +16,8 @@ class _CtTransformer(ModelFamily):
     networks = ("CTTransformer",)
     role: Role = "punctuation"
     precisions = ("fp32",)
+    graphs_version = 1
+    """Since 1 feed-forward parts are `widen_inner`, and a memory is one convolution."""
 
     def build(self, checkpoint: Checkpoint, *, strict: bool = True) -> dict[str, Graph]:
         from overtone.models.ct_transformer.network import build

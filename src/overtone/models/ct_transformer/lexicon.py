@@ -15,12 +15,19 @@ from pathlib import Path
 
 from overtone.errors import CheckpointError
 from overtone.models.checkpoints import Checkpoint
+from overtone.system.documents import shown
 
 ADDED = "jieba_usr_dict"
 """The checkpoint's own words, one a line: the word, its frequency or none, its part of speech or none."""
 
-_LARGEST = 64 << 20
+_LARGEST = 16 << 20
 """Bytes of a dictionary. jieba's has five million."""
+
+_LONGEST = 64
+"""Characters of a word, each of whose beginnings is kept, too. jieba's longest has 16."""
+
+_MOST = 1 << 53
+"""Limit of frequencies: up to it floats, which they become, are exact. jieba's have six digits."""
 
 _BLOCK = re.compile(r"([\u4E00-\u9FD5a-zA-Z0-9+#&\._%\-]+)")
 """Characters that words are looked for in; any other character is a word."""
@@ -43,6 +50,10 @@ class Lexicon:
                 self._add(word, int(found[2]) if found[2] else self._frequency_to_join(word))
 
     def _add(self, word: str, frequency: int) -> None:
+        if len(word) > _LONGEST:
+            raise ValueError(f"{shown(word)} has more than {_LONGEST} characters")
+        if not 0 <= frequency <= _MOST:
+            raise ValueError(f"the frequency of {shown(word)} is {shown(frequency)}")
         self._frequency[word] = frequency
         self._total += frequency
         self._longest = max(self._longest, len(word))

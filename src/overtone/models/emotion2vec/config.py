@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ast
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from overtone.errors import CheckpointError
-from overtone.models.config_reader import ConfigReader
+from overtone.models.config_reader import MOST_LAYERS, ConfigReader
+from overtone.system.documents import shown
 
 ConvLayer = tuple[int, int, int]
 """(output channels, kernel size, stride) of one layer of the convolutional feature extractor."""
@@ -18,7 +18,19 @@ ConvLayer = tuple[int, int, int]
 _LARGEST_SPEC = 64
 """Layers. Published networks have 7; a config that asks for more than this is broken or hostile."""
 
-_reader = partial(ConfigReader, wrong="config.yaml needs {key} ({meant}), found {found!r}.")
+_LONGEST_SPEC = 4096
+"""Characters of it."""
+
+_LONGEST_FRAME = 16_000
+"""Samples that a frame may see: a second, of which published ones see 25 ms."""
+
+_LARGEST_SCOPE = 64
+"""Names in `scope_map`. Published ones have two."""
+
+_BELOW = 1e6
+"""Limit of numbers, either side of 0."""
+
+_reader = partial(ConfigReader, wrong="config.yaml needs {key} ({meant}), found {found}.")
 """Reader of one section, by its values, the checkpoint's name, and the section's key."""
 
 
@@ -57,7 +69,7 @@ class Architecture:
         kind = config.get("model")
         if kind != "Emotion2vec":
             raise CheckpointError(
-                f"{name}: config.yaml describes the model {kind!r}; overtone reads 'Emotion2vec' here."
+                f"{name}: config.yaml describes the model {shown(kind)}; overtone reads 'Emotion2vec' here."
             )
         reader = _reader(
             config.get("model_conf"), name, "model_conf", no_mapping="config.yaml has no mapping 'model_conf.'."
@@ -71,7 +83,7 @@ class Architecture:
         mode = audio.typed("extractor_mode", str, "layer_norm")
         if mode != "layer_norm":
             raise CheckpointError(
-                f"{name}: extractor_mode {mode!r} normalises over the whole file, which no batch can keep exact; "
+                f"{name}: extractor_mode {shown(mode)} normalises over the whole file, which no batch can keep exact; "
                 "only 'layer_norm' (all published emotion2vec checkpoints) is read."
             )
         if audio.typed("learned_alibi", bool, False):
@@ -83,7 +95,7 @@ class Architecture:
             num_heads=heads,
             depth=reader.typed("depth", int),
             prenet_depth=audio.typed("prenet_depth", int),
-            mlp_ratio=float(reader.typed("mlp_ratio", (int, float))),
+            mlp_ratio=_finite(reader, "mlp_ratio"),
             num_extra_tokens=audio.typed("num_extra_tokens", int, 0),
             conv_pos_depth=audio.typed("conv_pos_depth", int),
             conv_pos_width=audio.typed("conv_pos_width", int),
@@ -93,9 +105,9 @@ class Architecture:
             use_alibi_encoder=audio.typed("use_alibi_encoder", bool, False),
             learned_alibi_scale_per_layer=audio.typed("learned_alibi_scale_per_layer", bool, False),
             learned_alibi_scale_per_head=audio.typed("learned_alibi_scale_per_head", bool, False),
-            alibi_scale=float(audio.typed("alibi_scale", (int, float), 1.0)),
+            alibi_scale=_finite(audio, "alibi_scale", 1.0),
             layer_norm_first=reader.typed("layer_norm_first", bool, False),
-            norm_eps=float(reader.typed("norm_eps", (int, float), 1e-5)),
+            norm_eps=_finite(reader, "norm_eps", 1e-5),
             norm_affine=reader.typed("norm_affine", bool, True),
             normalize=reader.typed("normalize", bool, True),
         )
@@ -106,8 +118,8 @@ class Architecture:
         sizes = {
             "embed_dim": (self.embed_dim, 1, 8192),
             "num_heads": (self.num_heads, 1, 256),
-            "depth": (self.depth, 0, 256),
-            "prenet_depth": (self.prenet_depth, 0, 256),
+            "depth": (self.depth, 0, MOST_LAYERS),
+            "prenet_depth": (self.prenet_depth, 0, MOST_LAYERS),
             "num_extra_tokens": (self.num_extra_tokens, 0, 4096),
             "conv_pos_depth": (self.conv_pos_depth, 1, 64),
             "conv_pos_width": (self.conv_pos_width, 1, 4096),
@@ -115,17 +127,24 @@ class Architecture:
         }
         for field, (value, low, high) in sizes.items():
             if not low <= value <= high:
-                raise CheckpointError(f"{name}: config.yaml says {field} = {value}; {low} to {high} is possible.")
+                raise CheckpointError(
+                    f"{name}: config.yaml says {field} = {shown(value)}; {low} to {high} is possible."
+                )
         if not 0 < self.norm_eps <= 1:
             raise CheckpointError(f"{name}: config.yaml says norm_eps = {self.norm_eps}; above 0 to 1 is possible.")
-        if not math.isfinite(self.alibi_scale):
-            raise CheckpointError(f"{name}: config.yaml says alibi_scale = {self.alibi_scale}; a number is meant.")
-        if not 0 < self.mlp_ratio <= 64:
-            raise CheckpointError(f"{name}: config.yaml says mlp_ratio = {self.mlp_ratio}; 0 to 64 is possible.")
+        if not (self.mlp_ratio <= 64 and self.embed_dim * self.mlp_ratio >= 1):
+            raise CheckpointError(
+                f"{name}: config.yaml says mlp_ratio = {self.mlp_ratio}; 1 / embed_dim to 64 is possible."
+            )
         if self.embed_dim % self.num_heads or self.embed_dim % self.conv_pos_groups:
             raise CheckpointError(
                 f"{name}: embed_dim {self.embed_dim} is not a multiple of num_heads {self.num_heads} "
                 f"and conv_pos_groups {self.conv_pos_groups}."
+            )
+        if not (self.hop_samples <= self.receptive_samples <= _LONGEST_FRAME):
+            raise CheckpointError(
+                f"{name}: feature_encoder_spec makes a frame of {shown(self.receptive_samples)} samples every "
+                f"{shown(self.hop_samples)}; up to {_LONGEST_FRAME} are possible, and none may be left out."
             )
         if self.use_alibi_encoder and self.num_alibi_heads != self.num_heads:
             raise CheckpointError(f"{name}: num_alibi_heads must equal num_heads ({self.num_heads}).")
@@ -162,6 +181,26 @@ class Architecture:
         return max(3, self.conv_pos_width // self.conv_pos_depth)
 
 
+def scope_prefixes(config: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Prefixes of the tensors' names, which `scope_map` gives as a list or between commas, each with what replaces it.
+
+    CheckpointError, with the checkpoint's name, for anything else.
+    """
+    scope = config.get("scope_map")
+    pairs = scope.split(",") if isinstance(scope, str) else scope or []
+    if not isinstance(pairs, list) or not all(isinstance(one, str | None) for one in pairs):
+        raise CheckpointError(f"{name}: scope_map in config.yaml is {shown(scope)}, not a list of names.")
+    if len(pairs) > _LARGEST_SCOPE:
+        raise CheckpointError(
+            f"{name}: scope_map in config.yaml has {len(pairs)} names; {_LARGEST_SCOPE} are possible."
+        )
+    return tuple(prefix for prefix in pairs[0::2] if prefix is not None and prefix.lower() != "none")
+
+
+def _finite(reader: ConfigReader, key: str, default: float | None = None) -> float:
+    return reader.number(key, default, least=-_BELOW, meant="number")
+
+
 def parse_conv_spec(spec: str, name: str) -> tuple[ConvLayer, ...]:
     """Read a fairseq layer list such as `[(512, 10, 5)] + [(512, 3, 2)] * 4`, which FunASR gives to `eval`.
 
@@ -189,6 +228,8 @@ def parse_conv_spec(spec: str, name: str) -> tuple[ConvLayer, ...]:
         return layers
 
     try:
+        if len(spec) > _LONGEST_SPEC:
+            raise ValueError
         layers = value(ast.parse(spec, mode="eval").body)
         good = (
             isinstance(layers, list)
@@ -204,6 +245,6 @@ def parse_conv_spec(spec: str, name: str) -> tuple[ConvLayer, ...]:
         good = False
     if not good:
         raise CheckpointError(
-            f"{name}: feature_encoder_spec {spec[:80]!r} is not a list of (channels, kernel, stride)."
+            f"{name}: feature_encoder_spec {shown(spec)} is not a list of (channels, kernel, stride)."
         )
     return tuple(layers)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.classifier import UNUSED_PREFIX, english_part
-from overtone.models.emotion2vec.config import Architecture
+from overtone.models.emotion2vec.config import Architecture, scope_prefixes
 from overtone.models.family import ModelFamily, Role
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class _Emotion2vec(ModelFamily):
     networks = ("Emotion2vec",)
     role: Role = "emotion"
+    graphs_version = 1
+    """Since 1 feed-forward parts are `widen_inner`."""
     exports_onnx = True
 
     def build(self, checkpoint: Checkpoint, *, strict: bool = True) -> dict[str, Graph]:
@@ -32,6 +34,7 @@ class _Emotion2vec(ModelFamily):
 
     def check(self, checkpoint: Checkpoint) -> None:
         self.labels(checkpoint)
+        scope_prefixes(checkpoint.config, checkpoint.name)
         Architecture.from_config(checkpoint.config, checkpoint.name)
 
     def labels(self, checkpoint: Checkpoint) -> tuple[str, ...] | None:

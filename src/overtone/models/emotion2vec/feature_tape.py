@@ -16,9 +16,9 @@ _EPSILON = 1e-5
 """Added by the published code to a waveform's variance (PyTorch's layer_norm)."""
 
 TOKEN_STEP = 20
-"""Tokens (0.4 s). A batch is padded to its longest waveform and little more, not to the length it is charged as: matrix
-products go by blocks of rows, and one that is hardly used costs as much as a full one. With steps of 4 tokens a
-thousand clips of random length met so many shapes that memory grew by a quarter; with these it stays."""
+"""Tokens (0.4 s). A batch is padded to its longest waveform and little more, not to the length it is charged as. Finer
+steps meet more shapes, for each of which OpenVINO keeps kernels: with steps of 8 a folder of short clips took 0.95 of
+the time in float32 and 0.97 in bf16, and an hour peaked 1.12 instead of less than 1.1 times as high as ten minutes."""
 
 
 class FeatureTape:

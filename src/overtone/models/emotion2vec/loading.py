@@ -10,7 +10,7 @@ import torch
 from overtone.errors import CheckpointError
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.classifier import Head
-from overtone.models.emotion2vec.config import Architecture
+from overtone.models.emotion2vec.config import Architecture, scope_prefixes
 from overtone.models.emotion2vec.network import Emotion2vec
 from overtone.models.weights import PublishedTensor, check_floating, check_tensors, read_tensors
 
@@ -68,10 +68,8 @@ def _head(tensors: dict[str, torch.Tensor], labels: tuple[str, ...]) -> Head:
 
 def _unwrapped(state: Mapping[str, PublishedTensor], checkpoint: Checkpoint) -> dict[str, PublishedTensor]:
     """Tensors by bare name: prefixes such as `d2v_model.`, which config.yaml's `scope_map` names, taken off."""
-    scope = checkpoint.config.get("scope_map", [])
-    pairs = scope if isinstance(scope, list) else str(scope).split(",")
     # In this order: what trained on several devices puts its own around the rest.
-    prefixes = ["module.", *(str(prefix) for prefix in pairs[0::2] if str(prefix).lower() != "none"), "d2v_model."]
+    prefixes = ["module.", *scope_prefixes(checkpoint.config, checkpoint.name), "d2v_model."]
     tensors = {}
     for key, value in state.items():
         bare = key

@@ -63,6 +63,10 @@ class Mlp(nn.Module):
         out: torch.Tensor = self.fc2(F.gelu(self.fc1(x)))
         return out
 
+    def products(self) -> tuple[nn.Linear, nn.Linear]:
+        """Its two linear maps, for `widen_inner`."""
+        return self.fc1, self.fc2
+
 
 class Block(nn.Module):
     """One transformer block."""

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from overtone.errors import CheckpointError
+from overtone.system.documents import shown
+
+_MOST = 1 << 16
+"""Numbers of one kind: as many as a feature vector can have."""
+
+_NUMBER = re.compile(r"[-+]?(?:[0-9]{1,64}\.?[0-9]{0,64}|\.[0-9]{1,64})(?:[eE][-+]?[0-9]{1,4})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,14 +32,16 @@ def read_cmvn(text: str, name: str) -> Cmvn:
     """
     vectors = []
     for mark in ("<AddShift>", "<Rescale>"):
-        numbers = text.partition(mark)[2].partition("[")[2].partition("]")[0].split()
-        try:
-            vector = np.array(numbers, np.float64).astype(np.float32)
-        except ValueError as error:
-            raise CheckpointError(f"{name}: am.mvn holds something that is no number after {mark}.") from error
-        if not len(vector) or not np.isfinite(vector).all():
+        numbers = text.partition(mark)[2].partition("[")[2].partition("]")[0].split(maxsplit=_MOST)
+        if len(numbers) > _MOST:
+            raise CheckpointError(f"{name}: am.mvn has more than {_MOST:,} numbers after {mark}; it cannot be right.")
+        for number in numbers:
+            if not _NUMBER.fullmatch(number):
+                raise CheckpointError(f"{name}: am.mvn holds {shown(number)} after {mark}, which is no number.")
+        vector = np.array(numbers, np.float64)
+        if not len(vector) or not (np.abs(vector) <= np.finfo(np.float32).max).all():
             raise CheckpointError(f"{name}: am.mvn has no finite numbers after {mark}; fetch it again.")
-        vectors.append(vector)
+        vectors.append(vector.astype(np.float32))
     if len(vectors[0]) != len(vectors[1]):
         raise CheckpointError(f"{name}: am.mvn has {len(vectors[0])} shifts, but {len(vectors[1])} scales.")
     return Cmvn(*vectors)

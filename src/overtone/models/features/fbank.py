@@ -65,9 +65,10 @@ class FrontendConfig:
     cmvn_file: str | None = None
 
     @classmethod
-    def from_config(cls, conf: Mapping[str, Any], name: str) -> FrontendConfig:
-        """Read `frontend_conf` of `config.yaml`. CheckpointError, with the checkpoint's name, for unknown settings."""
-        reader = ConfigReader(conf, name, "frontend_conf")
+    def from_config(cls, conf: Mapping[str, Any] | None, name: str) -> FrontendConfig:
+        """Read `frontend_conf` of `config.yaml`, None where it has none. CheckpointError, with the checkpoint's name,
+        for unknown settings."""
+        reader = ConfigReader({} if conf is None else conf, name, "frontend_conf")
         fixed = {"fs": SAMPLE_RATE, "frame_length": 25, "frame_shift": 10, "snip_edges": True, "upsacle_samples": True}
         for key, only in fixed.items():
             reader.only(key, only)

@@ -7,7 +7,15 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from overtone.errors import CheckpointError
-from overtone.models.config_reader import ConfigReader
+from overtone.models.config_reader import MOST_LAYERS, ConfigReader
+from overtone.system.documents import shown
+
+_WIDEST = 8192
+"""Numbers in a vector. The published network has up to 400."""
+
+_MOST: Mapping[str, int] = {"fsmn_layers": MOST_LAYERS, "lorder": 256, "lstride": 16}
+"""Limits of the rest. What a stream remembers is as long as the last two together, which no weight would tell; the
+published network has 4 layers, with 20 and 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +39,13 @@ class FsmnConfig:
         for key, only in (("model", "FsmnVADStreaming"), ("encoder", "FSMN")):
             if config.get(key) != only:
                 raise CheckpointError(
-                    f"{name}: config.yaml says {key}: {config.get(key)!r}; only {only!r} is read here."
+                    f"{name}: config.yaml says {key}: {shown(config.get(key))}; only {only!r} is read here."
                 )
         reader = ConfigReader(config.get("encoder_conf"), name, "encoder_conf")
-        sizes = {field.name: reader.integer(field.name, meant="a number from 1 on") for field in fields(cls)}
-        if (later := reader.get("rorder", 0)) != 0:
+        sizes = {field.name: reader.integer(field.name, most=_MOST.get(field.name, _WIDEST)) for field in fields(cls)}
+        if (later := reader.integer("rorder", 0, least=0)) != 0:
             raise reader.error("rorder", later, "; a network that hears what is to come is not read.")
-        if (softmax := reader.get("use_softmax", True)) is not True:
-            raise reader.error("use_softmax", softmax, "; only True is known.")
+        reader.only("use_softmax", True)
         if sizes["lorder"] < 2:
             raise reader.error("lorder", sizes["lorder"], "; 2 is the least.")
         return cls(**sizes)

@@ -119,7 +119,7 @@ def build(checkpoint: Checkpoint, *, strict: bool = True) -> dict[str, Graph]:
     weights do not fit it. strict: refuse tensors that the network does not know.
     """
     config = FsmnConfig.from_config(checkpoint.config, checkpoint.name)
-    options = VadOptions.from_config(checkpoint.config.get("model_conf") or {}, checkpoint.name)
+    options = VadOptions.from_config(checkpoint.config.get("model_conf"), checkpoint.name)
     if max(options.sil_pdf_ids) >= config.output_dim:
         raise CheckpointError(
             f"{checkpoint.name}: model_conf.sil_pdf_ids in config.yaml names {max(options.sil_pdf_ids)}, but there are "

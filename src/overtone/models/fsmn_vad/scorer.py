@@ -49,8 +49,8 @@ class FsmnVad:
     def __init__(self, checkpoint: Checkpoint, **overrides: Any) -> None:
         name, config = checkpoint.name, checkpoint.config
         self.config = FsmnConfig.from_config(config, name)
-        self.options = VadOptions.from_config(config.get("model_conf") or {}, name, **overrides)
-        frontend = FrontendConfig.from_config(config.get("frontend_conf") or {}, name)
+        self.options = VadOptions.from_config(config.get("model_conf"), name, **overrides)
+        frontend = FrontendConfig.from_config(config.get("frontend_conf"), name)
         if (frontend.stack, frontend.stride) != (2 * _CONTEXT + 1, 1):
             raise CheckpointError(
                 f"{name}: frontend_conf has lfr_m {frontend.stack} and lfr_n {frontend.stride}; only 5 and 1 are known."

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from overtone.errors import CheckpointError
-from overtone.models.config_reader import ConfigReader
+from overtone.models.config_reader import MOST_LAYERS, ConfigReader
+from overtone.system.documents import shown
 
 KINDS: Mapping[str, float] = {"SANMEncoder": 1e-12, "SenseVoiceEncoderSmall": 1e-5}
 """Encoders by the names of their classes, with the epsilon of their layer normalizations (PyTorch's in the second)."""
+
+_MOST_HEADS, _LONGEST_KERNEL = 256, 4096
+"""Limits far above the 4 or 8 heads and the 11 or 21 frames of published encoders."""
 
 _POSITIONS: Mapping[str | None, bool] = {"pe": True, "pe_online": True, None: False}
 _ONLY: Mapping[str, tuple[Any, ...]] = {
@@ -56,7 +60,7 @@ class SanmConfig:
         CheckpointError, with the checkpoint's name and the key, for what this encoder cannot do.
         """
         if kind not in KINDS:
-            raise CheckpointError(f"{name}: encoder in config.yaml is {kind!r}; known are {', '.join(KINDS)}.")
+            raise CheckpointError(f"{name}: encoder in config.yaml is {shown(kind)}; known are {', '.join(KINDS)}.")
         reader = ConfigReader(conf, name, "encoder_conf")
         second = kind == "SenseVoiceEncoderSmall"
         for key, allowed in _ONLY.items():
@@ -70,11 +74,11 @@ class SanmConfig:
         config = cls(
             input_size=input_size,
             size=reader.integer("output_size", 256),
-            heads=reader.integer("attention_heads", 4),
+            heads=reader.integer("attention_heads", 4, most=_MOST_HEADS),
             units=reader.integer("linear_units", 2048),
-            blocks=reader.integer("num_blocks", 6),
-            more_blocks=reader.integer("tp_blocks", 0, least=0) if second else None,
-            kernel=reader.integer("kernel_size", 11),
+            blocks=reader.integer("num_blocks", 6, most=MOST_LAYERS),
+            more_blocks=reader.integer("tp_blocks", 0, least=0, most=MOST_LAYERS) if second else None,
+            kernel=reader.integer("kernel_size", 11, most=_LONGEST_KERNEL),
             shift=reader.integer("sanm_shfit", 0, least=0),
             positions=positions,
             epsilon=KINDS[kind],

@@ -12,7 +12,8 @@ from functools import partial
 from typing import Any
 
 from overtone.errors import CheckpointError
-from overtone.models.config_reader import ConfigReader
+from overtone.models.config_reader import MOST_LAYERS, ConfigReader
+from overtone.system.documents import shown
 
 KINDS = ("Paraformer", "BiCifParaformer", "SeacoParaformer")
 """Classes that take whole segments, as `config.yaml` names them."""
@@ -27,6 +28,13 @@ SCORING_LAYERS = 6
 
 _reader = partial(ConfigReader, largest=1 << 20)
 """Reader of one section, by its values, the checkpoint's name, and the section's key."""
+
+_MOST_HEADS, _LONGEST_KERNEL = 256, 4096
+"""Limits far above the 4 heads and the 11 or 21 tokens of published decoders."""
+
+_MOST_A_FRAME = 16
+"""Limit of what a frame weighs, a token for each 1, and of the weights that it is divided into. Published networks have
+1, and 3."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +59,15 @@ class DecoderConfig:
         reader.only("normalize_before", True)
         reader.only("concat_after", False)
         reader.only("lora_list", None)
-        kernel, blocks, attending = (
-            reader.integer(word, default)
-            for word, default in (("kernel_size", 21), ("num_blocks", 6), ("att_layer_num", 6))
-        )
+        kernel = reader.integer("kernel_size", 21, most=_LONGEST_KERNEL)
+        blocks, attending = (reader.integer(word, 6, most=MOST_LAYERS) for word in ("num_blocks", "att_layer_num"))
         shift = reader.get("sanm_shfit", 0)
         if shift is None:
             shift = (kernel - 1) // 2
-        if not isinstance(shift, int) or not 0 <= shift <= kernel // 2:
+        if not isinstance(shift, int) or isinstance(shift, bool) or not 0 <= shift <= kernel // 2:
             raise reader.error("sanm_shfit", shift, f", which no kernel of {kernel} allows.")
         return cls(
-            heads=reader.integer("attention_heads", 4),
+            heads=reader.integer("attention_heads", 4, most=_MOST_HEADS),
             units=reader.integer("linear_units", 2048),
             attending=attending,
             more=max(0, blocks - attending),
@@ -97,7 +103,7 @@ class PredictorConfig:
         """Read `predictor` and `predictor_conf`. CheckpointError for what this network does not implement."""
         kind = config.get("predictor")
         if kind not in ("CifPredictorV2", "CifPredictorV3"):
-            raise CheckpointError(f"{name}: predictor is {kind!r}; CifPredictorV2 and CifPredictorV3 are known.")
+            raise CheckpointError(f"{name}: predictor is {shown(kind)}; CifPredictorV2 and CifPredictorV3 are known.")
         reader = _reader(config.get("predictor_conf"), name, "predictor_conf")
         reader.only("idim", dim)
         reader.only("threshold", 1.0)
@@ -106,16 +112,16 @@ class PredictorConfig:
         if upsampling not in ("cnn", "cnn_blstm"):
             raise reader.error("upsample_type", upsampling, "; cnn and cnn_blstm are known.")
         return cls(
-            left=reader.integer("l_order", least=0),
-            right=reader.integer("r_order", least=0),
-            smooth=reader.number("smooth_factor", 1.0),
+            left=reader.integer("l_order", least=0, most=_LONGEST_KERNEL),
+            right=reader.integer("r_order", least=0, most=_LONGEST_KERNEL),
+            smooth=reader.number("smooth_factor", 1.0, most=_MOST_A_FRAME),
             noise=reader.number("noise_threshold", 0.0),
-            tail=reader.number("tail_threshold", 0.0),
+            tail=reader.number("tail_threshold", 0.0, most=_MOST_A_FRAME),
             times=times,
-            upsample=reader.integer("upsample_times", 5) if times else 1,
+            upsample=reader.integer("upsample_times", 5, most=_MOST_A_FRAME) if times else 1,
             recurrent=upsampling == "cnn_blstm",
-            convolved=times and bool(reader.get("use_cif1_cnn", True)),
-            smooth_times=reader.number("smooth_factor2", 1.0),
+            convolved=times and reader.typed("use_cif1_cnn", bool, True),
+            smooth_times=reader.number("smooth_factor2", 1.0, most=_MOST_A_FRAME),
             noise_times=reader.number("noise_threshold2", 0.0),
         )
 
@@ -157,7 +163,7 @@ class ParaformerConfig:
         kind = str(config.get("model"))
         if kind not in kinds:
             raise CheckpointError(
-                f"{name}: config.yaml describes the model {kind!r}; what is read here: {', '.join(kinds)}."
+                f"{name}: config.yaml describes the model {shown(kind)}; what is read here: {', '.join(kinds)}."
             )
         root = ConfigReader(config, name)
         for key, known in (("encoder", _ENCODERS[kind]), ("decoder", "ParaformerSANMDecoder"), ("normalize", None)):
@@ -173,14 +179,19 @@ class ParaformerConfig:
         hotwords = _hotwords(config, model, dim, name) if kind == "SeacoParaformer" else None
         if kind == "BiCifParaformer" and not predictor.times:
             raise CheckpointError(f"{name}: a BiCifParaformer needs the predictor CifPredictorV3.")
+        if max(blank, start, end) >= vocabulary:
+            raise CheckpointError(
+                f"{name}: model_conf has blank_id {blank}, sos {start} and eos {end}; with {vocabulary:,} tokens, "
+                f"ids are below {vocabulary:,}."
+            )
         for key, heads in (("decoder_conf", decoder.heads), ("seaco_decoder_conf", hotwords.heads if hotwords else 1)):
             if dim % heads:
                 raise CheckpointError(f"{name}: {key}.attention_heads {heads} do not divide output_size {dim}.")
         return cls(
             kind=kind,
             dim=dim,
-            encoder_blocks=encoder.integer("num_blocks", 6),
-            encoder_heads=encoder.integer("attention_heads", 4),
+            encoder_blocks=encoder.integer("num_blocks", 6, most=MOST_LAYERS),
+            encoder_heads=encoder.integer("attention_heads", 4, most=_MOST_HEADS),
             vocabulary=vocabulary,
             silent=(blank, start, end),
             start=start,
@@ -198,7 +209,7 @@ def _hotwords(config: Mapping[str, Any], model: ConfigReader, dim: int, name: st
     model.only("share_embedding", False)
     if config.get("seaco_decoder") != "ParaformerSANMDecoder":
         raise CheckpointError(
-            f"{name}: seaco_decoder is {config.get('seaco_decoder')!r}; only 'ParaformerSANMDecoder' is known."
+            f"{name}: seaco_decoder is {shown(config.get('seaco_decoder'))}; only 'ParaformerSANMDecoder' is known."
         )
     _reader(config.get("seaco_decoder_conf"), name, "seaco_decoder_conf").only("use_output_layer", False, absent=True)
     return DecoderConfig.from_config(config["seaco_decoder_conf"], name, "seaco_decoder_conf")

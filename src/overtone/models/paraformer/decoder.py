@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from overtone.models.layers.best_token import best_token
 from overtone.models.layers.sanm import FsmnMemory, masked_attention, split_heads
 from overtone.models.paraformer.config import DecoderConfig
 
@@ -131,5 +132,5 @@ class ParaformerDecoder(nn.Module):
 
 def best(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The likeliest token at each place, int64, and its probability: (B, N) each, of (B, N, vocabulary)."""
-    largest, token = logits.max(dim=-1)
-    return token, torch.exp(largest - torch.logsumexp(logits, dim=-1))
+    token, probability, _ = best_token(logits)
+    return token, probability

@@ -9,6 +9,7 @@ from overtone.errors import UsageError
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.family import ModelFamily, Role
 from overtone.options.transcription import TranscribeOptions
+from overtone.wording import param
 
 if TYPE_CHECKING:
     from overtone.models.graph import Graph
@@ -20,6 +21,8 @@ _TAKES_HOTWORDS = "SeacoParaformer"
 class _Paraformer(ModelFamily):
     networks = ("Paraformer", "BiCifParaformer", _TAKES_HOTWORDS)
     role: Role = "recognizer"
+    graphs_version = 1
+    """Since 1 feed-forward parts are `widen_inner`, and a memory is one convolution."""
 
     def build(self, checkpoint: Checkpoint, *, strict: bool = True) -> dict[str, Graph]:
         from overtone.models.paraformer.network import build
@@ -38,12 +41,12 @@ class _Paraformer(ModelFamily):
         from overtone.models.paraformer.hotwords import check_hotwords
 
         if options.hotwords and "hotwords" not in self.decode_options(kind):
-            raise UsageError("--hotwords takes a Paraformer with SeACo, such as paraformer-zh.")
+            raise UsageError(f"{param('hotwords')} takes a Paraformer with SeACo, such as paraformer-zh.")
         check_hotwords(tuple(options.hotwords.split()))
         if options.language != "auto":
-            raise UsageError("--language is for SenseVoice; a Paraformer knows the language it was made for.")
+            raise UsageError(f"{param('language')} is for SenseVoice; a Paraformer knows the language it was made for.")
         if not options.itn:
-            raise UsageError("--no-itn is for SenseVoice; a Paraformer writes words as they are said.")
+            raise UsageError(f"{param('itn', False)} is for SenseVoice; a Paraformer writes words as they are said.")
 
     def decode_params(self, kind: str, options: TranscribeOptions) -> Hashable:
         from overtone.models.paraformer.task import ParaformerParams
@@ -55,6 +58,9 @@ class _StreamingParaformer(ModelFamily):
     networks = ("ParaformerStreaming",)
     role: Role = "live"
     precisions = ("fp32",)
+    graphs_version = 2
+    """Since 1 they know nothing of how a stream is cut; since 2 feed-forward parts are `widen_inner`, and a memory is
+    one convolution."""
 
     def build(self, checkpoint: Checkpoint, *, strict: bool = True) -> dict[str, Graph]:
         from overtone.models.paraformer.streaming_network import build

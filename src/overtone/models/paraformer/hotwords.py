@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,10 @@ MOST, LONGEST = 1000, 32
 """Hot words of one call, and characters of one. More are no longer what somebody expects to hear."""
 
 _FILE = "seg_dict"
-_LARGEST = 64 << 20
-"""Bytes. The published list has 8 MB."""
+_LARGEST, _MOST_LINES = 16 << 20, 1 << 20
+"""Bytes, and lines. The published list has 8 MB."""
+_LONGEST_LINE = 4096
+"""Characters."""
 _CHARACTERS = re.compile(r"[\u4E00-\u9FA50-9]+")
 """Words that are divided into characters where the list does not have it as a word."""
 _REMEMBERED = 4 * MOST
@@ -26,13 +28,18 @@ _REMEMBERED = 4 * MOST
 
 
 def check_hotwords(hotwords: tuple[str, ...]) -> None:
-    """UsageError for more hot words, or longer ones, than are listened for."""
+    """UsageError for more hot words, or longer ones, than are listened for, and for one that is not text."""
     if len(hotwords) > MOST:
         raise UsageError(f"{len(hotwords):,} hot words are more than {MOST:,}; give those that matter most.")
     if too_long := next((word for word in hotwords if len(word) > LONGEST), None):
         raise UsageError(
             f"the hot word {too_long[:LONGEST]!r}… is longer than {LONGEST} characters; give a part of it."
         )
+    for word in hotwords:
+        try:
+            word.encode()
+        except UnicodeEncodeError:  # half of a character, as a command line or JSON may have it
+            raise UsageError(f"the hot word {word!r} is not text that UTF-8 can write; give it in UTF-8.") from None
 
 
 class Hotwords:
@@ -85,13 +92,17 @@ def _read(checkpoint: Checkpoint) -> bytes:
     path = checkpoint.file(_FILE)
     if path.stat().st_size > _LARGEST:
         raise CheckpointError(f"{checkpoint.name}: {_FILE} is larger than {_LARGEST >> 20} MiB; it cannot be right.")
+    found = bytearray(b"\n")
     try:
         with path.open(encoding="utf-8") as file:
-            lines = [
-                b"%b %b\n" % (words[0].encode(), " ".join(words[1:]).encode())
-                for words in map(str.split, file)
-                if words
-            ]
+            for number, line in enumerate(iter(partial(file.readline, _LONGEST_LINE), ""), 1):
+                if number > _MOST_LINES or len(line) == _LONGEST_LINE:
+                    raise CheckpointError(
+                        f"{checkpoint.name}: {_FILE} has more than {_MOST_LINES:,} lines, or one of more than "
+                        f"{_LONGEST_LINE:,} characters; it cannot be right."
+                    )
+                if words := line.split():
+                    found += b"%b %b\n" % (words[0].encode(), " ".join(words[1:]).encode())
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{checkpoint.name}: {_FILE} cannot be read ({error}).") from error
-    return b"\n" + b"".join(lines)
+    return bytes(found)

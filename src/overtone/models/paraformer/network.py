@@ -121,7 +121,7 @@ def build(checkpoint: Checkpoint, *, strict: bool = True) -> dict[str, Graph]:
 
     name, settings = checkpoint.name, checkpoint.config
     config = ParaformerConfig.from_config(settings, len(CharTokenizer(checkpoint)), name)
-    frontend = FrontendConfig.from_config(settings.get("frontend_conf") or {}, name)
+    frontend = FrontendConfig.from_config(settings.get("frontend_conf"), name)
     encoder = SanmConfig.from_config(settings["encoder_conf"], frontend.dim, name)
     with torch.device("meta"):
         network = Paraformer(config, encoder)

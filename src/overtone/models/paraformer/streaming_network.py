@@ -1,11 +1,14 @@
-"""Paraformer on speech that is still going on, chunk by chunk, as graphs: what they remember goes in and comes out.
+"""Paraformer on speech that is still going on, chunk by chunk, as graphs: what they remember goes in, and what may be
+remembered of the chunk comes out.
 
 Each chunk is encoded with some frames after it that are not its own yet, and with the keys and values of chunks before
-it. Memories have a fixed size, of which `kept` says how much is filled, so every chunk has the same shapes.
+it. `kept` says how much of a memory is filled, so chunks can have the same shapes from the first one on. How a stream
+is cut, and how much it remembers, is for the caller: the same graphs serve any `Chunks`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,7 +19,7 @@ from overtone.models.features.fbank import FrontendConfig
 from overtone.models.graph import Graph
 from overtone.models.layers.sanm import padding_mask, split_heads
 from overtone.models.layers.sanm_config import SanmConfig
-from overtone.models.paraformer.chunking import Chunks, memory_shapes
+from overtone.models.paraformer.chunking import memory_shapes
 from overtone.models.paraformer.config import STREAMING, ParaformerConfig
 from overtone.models.paraformer.decoder import best
 from overtone.models.paraformer.network import TRAINING, Paraformer
@@ -39,16 +42,15 @@ def _attended(
     return mixed.transpose(1, 2).reshape(query.shape)
 
 
-class EncoderChunkGraph(Graph):
+class EncoderStepGraph(Graph):
     """One chunk's features, with those after it, to frames and their shares of tokens."""
 
-    outputs = ("hidden", "alphas", "next_keys", "next_values")
+    outputs = ("hidden", "alphas", "new_keys", "new_values")
 
-    def __init__(self, network: Paraformer, chunks: Chunks) -> None:
+    def __init__(self, network: Paraformer) -> None:
         super().__init__()
         self.network = network
-        self.ahead = chunks.ahead
-        memory = memory_shapes(network.config, chunks, network.encoder.config.blocks)["encoder"]
+        memory = memory_shapes(network.config, network.encoder.config.blocks)["encoder"]
         self.inputs = {
             "features": (-1, -1, network.encoder.config.input_size),
             "keys": memory,
@@ -60,20 +62,20 @@ class EncoderChunkGraph(Graph):
         self, features: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, kept: torch.Tensor
     ) -> tuple[torch.Tensor, ...]:
         """features: float32 (B, T, D), scaled and with positions. keys, values: float32 (layers, B, heads, P, d).
-        kept: int64 (B,). Returns float32 (B, T, H), (B, T), and the memory without the frames ahead."""
+        kept: int64 (B,). Returns float32 (B, T, H), (B, T), and keys and values of these frames, float32 (layers, B,
+        heads, T, d)."""
         encoder = self.network.encoder
-        frames, memory = features.shape[1], keys.shape[3]
+        frames = features.shape[1]
         real = torch.ones_like(features[:, :, 0]) > 0
         x, new_keys, new_values = features, [], []
         blocks: list[Any] = [*encoder.encoders0, *encoder.encoders]
         for layer, block in enumerate(blocks):
             attention = block.self_attn
             query, key, value = attention.linear_q_k_v(block.norm1(x)).chunk(3, dim=-1)
-            all_keys = torch.cat([keys[layer], split_heads(key, attention.heads)], dim=2)
-            all_values = torch.cat([values[layer], split_heads(value, attention.heads)], dim=2)
-            end = memory + frames - self.ahead
-            new_keys.append(all_keys[:, :, end - memory : end])
-            new_values.append(all_values[:, :, end - memory : end])
+            new_keys.append(split_heads(key, attention.heads))
+            new_values.append(split_heads(value, attention.heads))
+            all_keys = torch.cat([keys[layer], new_keys[-1]], dim=2)
+            all_values = torch.cat([values[layer], new_values[-1]], dim=2)
             attended = attention.linear_out(_attended(query, all_keys, all_values, kept, frames))
             attended = attended + attention.fsmn_block(value, real)
             x = attended + x if block.residual else attended
@@ -83,20 +85,19 @@ class EncoderChunkGraph(Graph):
 
     def example(self) -> tuple[torch.Tensor, ...]:
         """See Graph."""
-        shape = [2 if size < 0 else size for size in self.inputs["keys"]]
-        features = torch.zeros(2, self.ahead + 4, self.inputs["features"][2])
-        return features, torch.zeros(shape), torch.zeros(shape), torch.tensor([3, 0])
+        memory = torch.zeros(_example_shape(self.inputs["keys"]))
+        return torch.zeros(2, 9, self.inputs["features"][2]), memory, memory.clone(), torch.tensor([3, 0])
 
 
-class DecoderChunkGraph(Graph):
+class DecoderStepGraph(Graph):
     """Embeddings of the tokens that fired in one chunk to tokens."""
 
-    outputs = ("best", "probability", "next_tokens", "next_keys", "next_values")
+    outputs = ("best", "probability", "next_tokens", "new_keys", "new_values")
 
-    def __init__(self, network: Paraformer, chunks: Chunks) -> None:
+    def __init__(self, network: Paraformer) -> None:
         super().__init__()
         self.network = network
-        shapes = memory_shapes(network.config, chunks, network.encoder.config.blocks)
+        shapes = memory_shapes(network.config, network.encoder.config.blocks)
         dim = network.config.dim
         self.inputs = {
             "embeddings": (-1, -1, dim),
@@ -118,7 +119,7 @@ class DecoderChunkGraph(Graph):
     ) -> tuple[torch.Tensor, ...]:
         """embeddings: float32 (B, N, H). hidden: the chunk's frames, float32 (B, T, H). tokens: what each layer knew of
         the last tokens, float32 (layers, B, H, kernel - 1). keys, values: float32 (layers, B, heads, P, d). kept: int64
-        (B,). Returns int64 (B, N), float32 (B, N), and the three memories."""
+        (B,). Returns int64 (B, N), float32 (B, N), the last tokens with these, and keys and values of these frames."""
         decoder = self.network.decoder
         frames = hidden.shape[1]
         real = torch.ones_like(embeddings[:, :, 0]) > 0
@@ -131,34 +132,39 @@ class DecoderChunkGraph(Graph):
             x = x + made + F.conv1d(seen, weight, groups=weight.shape[0]).transpose(1, 2)
             attention = block.src_attn
             key, value = attention.linear_k_v(hidden).chunk(2, dim=-1)
-            all_keys = torch.cat([keys[layer], split_heads(key, attention.heads)], dim=2)
-            all_values = torch.cat([values[layer], split_heads(value, attention.heads)], dim=2)
+            key, value = split_heads(key, attention.heads), split_heads(value, attention.heads)
+            all_keys = torch.cat([keys[layer], key], dim=2)
+            all_values = torch.cat([values[layer], value], dim=2)
             query = attention.linear_q(block.norm3(x))
             x = x + attention.linear_out(_attended(query, all_keys, all_values, kept, frames))
-            told.append((seen[:, :, embeddings.shape[1] :], all_keys[:, :, frames:], all_values[:, :, frames:]))
+            told.append((seen[:, :, embeddings.shape[1] :], key, value))
         x = decoder.after_norm(blocks[-1].with_memory(x, real))
         return (*best(decoder.output_layer(x)), *(torch.stack(kind) for kind in zip(*told, strict=True)))
 
     def example(self) -> tuple[torch.Tensor, ...]:
         """See Graph."""
         dim = self.network.config.dim
-        memories = [torch.zeros([2 if size < 0 else size for size in self.inputs[key]]) for key in ("tokens", "keys")]
+        memories = [torch.zeros(_example_shape(self.inputs[key])) for key in ("tokens", "keys")]
         return torch.zeros(2, 3, dim), torch.zeros(2, 9, dim), *memories, memories[1].clone(), torch.tensor([3, 0])
 
 
-def build(checkpoint: Checkpoint, *, strict: bool = True, chunks: Chunks | None = None) -> dict[str, Graph]:
-    """`encoder_chunk` and `decoder_chunk` of a published `ParaformerStreaming`, in float32. Raises CheckpointError.
+def _example_shape(shape: Sequence[int]) -> list[int]:
+    """The shape of a memory of six frames, or of the last tokens, for two streams."""
+    batch, frames = 1, 3
+    sizes = {batch: 2, frames: 6}
+    return [sizes[axis] if size < 0 else size for axis, size in enumerate(shape)]
 
-    strict: refuse tensors that the network does not know. chunks: how the stream will be cut; as published by default.
+
+def build(checkpoint: Checkpoint, *, strict: bool = True) -> dict[str, Graph]:
+    """`encoder_step` and `decoder_step` of a published `ParaformerStreaming`, in float32. Raises CheckpointError.
+
+    strict: refuse tensors that the network does not know.
     """
-    name, settings, chunks = checkpoint.name, checkpoint.config, chunks or Chunks()
+    name, settings = checkpoint.name, checkpoint.config
     config = ParaformerConfig.from_config(settings, len(CharTokenizer(checkpoint)), name, kinds=(STREAMING,))
-    frontend = FrontendConfig.from_config(settings.get("frontend_conf") or {}, name)
+    frontend = FrontendConfig.from_config(settings.get("frontend_conf"), name)
     encoder = SanmConfig.from_config(settings["encoder_conf"], frontend.dim, name)
     with torch.device("meta"):
         network = Paraformer(config, encoder)
     load_tensors_into(network, read_tensors(checkpoint), checkpoint, unused=TRAINING, strict=strict)
-    return {
-        "encoder_chunk": EncoderChunkGraph(network, chunks),
-        "decoder_chunk": DecoderChunkGraph(network, chunks),
-    }
+    return {"encoder_step": EncoderStepGraph(network), "decoder_step": DecoderStepGraph(network)}

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import numpy.typing as npt
 
+from overtone.errors import CheckpointError
+from overtone.models import converted
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.features.cmvn import read_cmvn
 from overtone.models.features.fbank import FbankStream, FrontendConfig
+from overtone.models.layers.sanm_config import SanmConfig
+from overtone.models.paraformer.chunk_memory import ChunkMemory
 from overtone.models.paraformer.chunking import Chunks, check_streamable, memory_shapes
 from overtone.models.paraformer.config import STREAMING, ParaformerConfig
-from overtone.models.task import Array, RunGraph, check_finite
+from overtone.models.task import RunGraph, check_finite
 from overtone.models.tokenizers.characters import CharTokenizer
 from overtone.types import Samples, TokenOutput
 
@@ -22,54 +24,57 @@ Floats = npt.NDArray[np.float32]
 class StreamingParaformer:
     """Texts and features of one checkpoint, shared by all its streams."""
 
-    graphs = ("encoder_chunk", "decoder_chunk")
+    graphs = ("encoder_step", "decoder_step")
 
-    def __init__(self, checkpoint: Checkpoint, chunks: Chunks | None = None) -> None:
-        """chunks: as its graphs were built with. CheckpointError where its folder is broken, or not of this kind."""
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        """CheckpointError where its folder is broken, not of this kind, or was converted before streams could be cut
+        in more than one way."""
         self.name = name = checkpoint.name
         conf = checkpoint.config
-        self.chunks = chunks or Chunks()
         self.tokens = CharTokenizer(checkpoint)
         self.config = ParaformerConfig.from_config(conf, len(self.tokens), name, kinds=(STREAMING,))
         check_streamable(self.config, name)
-        self.frontend = FrontendConfig.from_config(conf.get("frontend_conf") or {}, name)
+        self.frontend = FrontendConfig.from_config(conf.get("frontend_conf"), name)
         self.cmvn = read_cmvn(checkpoint.text(self.frontend.cmvn_file or "am.mvn"), name)
-        self.shapes = memory_shapes(self.config, self.chunks, self.config.encoder_blocks)
+        SanmConfig.from_config(conf["encoder_conf"], self.frontend.dim, name)
+        if len(self.cmvn.shift) != self.frontend.dim:
+            raise CheckpointError(
+                f"{name}: am.mvn has {len(self.cmvn.shift)} numbers, but features have {self.frontend.dim}."
+            )
+        self.shapes = memory_shapes(self.config, self.config.encoder_blocks)
+        made = converted.read(checkpoint.folder, name)
+        if made is not None and not set(self.graphs) <= set(made.graphs):
+            raise CheckpointError(
+                f"{name}: was converted by an earlier version; convert the published model again with "
+                "`overtone models convert`."
+            )
 
-    def stream(self, run: RunGraph) -> ParaformerStream:
-        """A new stream of speech, whose graphs are run by `run`."""
-        return ParaformerStream(self, run)
+    def stream(self, run: RunGraph, chunks: Chunks | None = None) -> ParaformerStream:
+        """A new stream of speech, whose graphs are run by `run`. chunks: how it is cut; as published by default."""
+        return ParaformerStream(self, run, chunks or Chunks())
 
 
 class ParaformerStream:
     """One stream: `push` samples as they come, and `finish` when there are no more. Used by one thread at a time.
 
-    Both tell the tokens that are new, without times; ModelError where the model gives what are no numbers. Holds one
-    chunk of samples and memories of a fixed size.
+    Both tell the tokens that are new, without times; ModelError where the model gives what are no numbers, UsageError
+    where a stream that looks back at everything has become too long. Holds one chunk of samples, and memories as large
+    as its `chunks` say.
     """
 
-    def __init__(self, model: StreamingParaformer, run: RunGraph) -> None:
+    def __init__(self, model: StreamingParaformer, run: RunGraph, chunks: Chunks) -> None:
+        self.chunks = chunks
         self._model, self._run = model, run
-        self._step = model.chunks.size * model.frontend.hop
+        self._step = chunks.size * model.frontend.hop
         self._samples = np.zeros(0, np.float32)
         self._features = _FeatureStream(model)
-        self._overlap = np.zeros((model.chunks.ahead, model.frontend.dim), np.float32)
+        self._overlap = np.zeros((chunks.overlap, model.frontend.dim), np.float32)
         self._cif = _CifStream(model.config.dim, model.config.predictor.tail)
-
-        def zeros(kind: str) -> Floats:
-            return np.zeros([1 if size < 0 else size for size in model.shapes[kind]], np.float32)
-
-        self._heard: dict[str, Array] = {
-            "keys": zeros("encoder"),
-            "values": zeros("encoder"),
-            "kept": np.zeros(1, np.int64),
-        }
-        self._said: dict[str, Array] = {
-            "tokens": zeros("tokens"),
-            "keys": zeros("decoder"),
-            "values": zeros("decoder"),
-            "kept": np.zeros(1, np.int64),
-        }
+        encoder, decoder, tokens = (model.shapes[kind] for kind in ("encoder", "decoder", "tokens"))
+        # The first chunk is remembered whole, as FunASR does, and not only as much of it as later ones are.
+        self._heard = ChunkMemory(encoder, chunks.encoder_back * chunks.size, first=chunks.before + chunks.size)
+        self._said = ChunkMemory(decoder, chunks.decoder_back * chunks.size)
+        self._tokens = np.zeros([1 if size < 0 else size for size in tokens], np.float32)
 
     def push(self, samples: Samples) -> TokenOutput:
         """The tokens that these samples add. samples: float32 (samples,), full scale ±1."""
@@ -90,31 +95,29 @@ class ParaformerStream:
         return self._chunk(features, last=True)
 
     def _chunk(self, features: Floats | None, *, last: bool = False) -> TokenOutput:
-        chunks = self._model.chunks
+        chunks = self.chunks
         frames = self._overlap if features is None else np.concatenate([self._overlap, features])
-        self._overlap = frames[-chunks.ahead :]
-        heard = self._run("encoder_chunk", {"features": np.ascontiguousarray(frames[None]), **self._heard})
-        kept = self._heard["kept"] + len(frames) - chunks.ahead
-        self._heard = _remembered(heard, ("keys", "values"), kept)
-        alphas, hidden = heard["alphas"][0].copy(), heard["hidden"]
+        self._overlap = frames[-chunks.overlap :]
+        heard = self._run("encoder_step", {"features": np.ascontiguousarray(frames[None]), **self._heard.inputs})
+        alphas, hidden = heard["alphas"][0].copy(), heard["hidden"].copy()
         check_finite(self._model.name, alphas)
+        # Without frames ahead FunASR's encoder remembers nothing, whatever it is asked to look back at.
+        own = len(frames) - chunks.ahead if chunks.ahead else 0
+        self._heard.add(heard["new_keys"][:, :, :, :own], heard["new_values"][:, :, :, :own])
+        alphas[: chunks.before] = 0  # they were the chunk's before
         if not last:
-            alphas[chunks.size :] = 0  # they are the next chunk's
+            alphas[chunks.before + chunks.size :] = 0  # they are the next chunk's
         embeddings = self._cif.push(hidden[0], alphas, last=last)
         if not len(embeddings):
             return _together([])
-        said = self._run("decoder_chunk", {"embeddings": embeddings[None], "hidden": hidden, **self._said})
-        self._said = _remembered(said, ("tokens", "keys", "values"), self._said["kept"] + len(frames))
+        inputs = {"embeddings": embeddings[None], "hidden": hidden, "tokens": self._tokens, **self._said.inputs}
+        said = self._run("decoder_step", inputs)
+        self._tokens = said["next_tokens"].copy()
+        self._said.add(said["new_keys"], said["new_values"])
         best, sure = said["best"][0], said["probability"][0]
         check_finite(self._model.name, sure)
         spoken = ~np.isin(best, self._model.config.silent)
         return TokenOutput(best[spoken].astype(np.int32), None, sure[spoken].copy())
-
-
-def _remembered(outputs: Mapping[str, Array], names: tuple[str, ...], kept: Array) -> dict[str, Array]:
-    """Inputs of the next run of the same graph, by name. Outputs are valid until then only."""
-    memories = {name: outputs[f"next_{name}"].copy() for name in names}
-    return memories | {"kept": np.minimum(kept, memories["keys"].shape[3])}
 
 
 def _together(answers: list[TokenOutput]) -> TokenOutput:

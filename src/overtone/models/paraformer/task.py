@@ -65,7 +65,7 @@ class ParaformerTask(Task):
         self.tokens = self.vocabulary = CharTokenizer(checkpoint)
         self._name = name
         self._config = ParaformerConfig.from_config(checkpoint.config, len(self.tokens), name)
-        frontend = FrontendConfig.from_config(checkpoint.config.get("frontend_conf") or {}, name)
+        frontend = FrontendConfig.from_config(checkpoint.config.get("frontend_conf"), name)
         cmvn = read_cmvn(checkpoint.text(frontend.cmvn_file or "am.mvn"), name)
         self._frontend = Frontend(frontend, cmvn, name=name)
         self._hotwords = Hotwords(checkpoint, self.tokens, self._config.start) if self._config.hotwords else None

@@ -10,6 +10,7 @@ from overtone.models.config_reader import ConfigReader
 from overtone.models.layers.sanm_config import SanmConfig
 from overtone.models.sense_voice.ctc_alignment import BLANK
 from overtone.models.sense_voice.task import frontend_config
+from overtone.system.documents import shown
 
 EMBEDDINGS = 16
 """Rows of the table that the frames before those of the speech come from; see `overtone.models.sense_voice.task`."""
@@ -22,10 +23,13 @@ def encoder_config(config: Mapping[str, Any], name: str) -> SanmConfig:
     value that is not known."""
     for key, allowed in _ONLY.items():
         if config.get(key) not in allowed:
-            raise CheckpointError(f"{name}: {key} in config.yaml is {config.get(key)!r}; known is {allowed[0]!r}.")
-    ctc, model = (ConfigReader(config.get(key) or {}, name, key) for key in ("ctc_conf", "model_conf"))
-    if (linear := ctc.get("extra_linear", True)) is not True:
-        raise ctc.error("extra_linear", linear, "; only True is known.")
+            found = shown(config.get(key))
+            raise CheckpointError(f"{name}: {key} in config.yaml is {found}; known is {allowed[0]!r}.")
+    sections = {
+        key: {} if config.get(key) is None else config[key] for key in ("ctc_conf", "model_conf", "encoder_conf")
+    }
+    ctc, model = (ConfigReader(sections[key], name, key) for key in ("ctc_conf", "model_conf"))
+    ctc.only("extra_linear", True)
     model.only("blank_id", BLANK)
     size = frontend_config(config, name).dim
-    return SanmConfig.from_config(config.get("encoder_conf") or {}, size, name, kind=str(config["encoder"]))
+    return SanmConfig.from_config(sections["encoder_conf"], size, name, kind=str(config["encoder"]))

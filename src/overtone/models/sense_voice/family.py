@@ -9,6 +9,7 @@ from overtone.errors import UsageError
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.family import ModelFamily, Role
 from overtone.options.transcription import TranscribeOptions
+from overtone.wording import param
 
 if TYPE_CHECKING:
     from overtone.models.graph import Graph
@@ -19,6 +20,8 @@ class _SenseVoice(ModelFamily):
     networks = ("SenseVoiceSmall",)
     role: Role = "recognizer"
     writes_punctuation = True
+    graphs_version = 1
+    """Since 1 feed-forward parts are `widen_inner`, and a memory is one convolution."""
 
     def build(self, checkpoint: Checkpoint, *, strict: bool = True) -> dict[str, Graph]:
         from overtone.models.sense_voice.network import build
@@ -35,7 +38,9 @@ class _SenseVoice(ModelFamily):
 
     def check_decode_params(self, kind: str, options: TranscribeOptions) -> None:
         if options.hotwords:
-            raise UsageError("--hotwords takes a Paraformer with SeACo, such as paraformer-zh; SenseVoice has none.")
+            raise UsageError(
+                f"{param('hotwords')} takes a Paraformer with SeACo, such as paraformer-zh; SenseVoice has none."
+            )
 
     def decode_params(self, kind: str, options: TranscribeOptions) -> Hashable:
         from overtone.models.sense_voice.task import SenseVoiceParams

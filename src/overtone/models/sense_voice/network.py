@@ -16,6 +16,7 @@ from overtone.errors import CheckpointError
 from overtone.models import weights
 from overtone.models.checkpoints import Checkpoint
 from overtone.models.graph import Graph
+from overtone.models.layers.best_token import best_token
 from overtone.models.layers.sanm import SanmEncoder
 from overtone.models.layers.sanm_config import SanmConfig
 from overtone.models.sense_voice.config import EMBEDDINGS, encoder_config
@@ -72,10 +73,7 @@ class Head(Graph):
     def forward(self, hidden: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """hidden: float32 (N, size). Returns `best` int64 (N,), its `probability` float32 (N,), and `total` float32
         (N,): a token's log-probability is its score less that."""
-        scores = self.linear(hidden)
-        best = scores.argmax(dim=-1)
-        total = torch.logsumexp(scores, dim=-1)
-        return best, torch.exp(scores.amax(dim=-1) - total), total
+        return best_token(self.linear(hidden))
 
     def example(self) -> tuple[torch.Tensor, ...]:
         """Three frames."""

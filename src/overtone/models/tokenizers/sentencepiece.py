@@ -14,8 +14,10 @@ from overtone.system.files import read_capped
 BLANK = "▁"
 """The sign for a blank between words in pieces (U+2581)."""
 
-_LARGEST = 64 << 20
+_LARGEST = 16 << 20
 """Bytes. Published vocabularies have under 1 MiB."""
+_LONGEST = 256
+"""Characters of a piece. A result holds it once for each time that it is said."""
 _TAG = re.compile(r"<\|[^<>|]*\|>")
 
 
@@ -38,11 +40,19 @@ class SentencePieceTokenizer:
             if (data := read_capped(path, _LARGEST)) is None:
                 raise CheckpointError(f"{name}: {path.name} is larger than {_LARGEST >> 20} MiB; it cannot be right.")
             self._processor = SentencePieceProcessor(model_proto=data)
+            # What is not UTF-8 is an error when it is asked for, which is told now.
+            ids = range(len(self._processor))
+            longest = max((len(self._processor.IdToPiece(token)) for token in ids), default=0)
+            self._processor.DecodeIds(list(ids))
         except (OSError, RuntimeError, ValueError, TypeError) as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[-1][:200]
             raise CheckpointError(f"{name}: {path.name} is no vocabulary of SentencePiece's ({reason}).") from error
         if not len(self._processor):
             raise CheckpointError(f"{name}: {path.name} is empty; fetch it again.")
+        if longest > _LONGEST:
+            raise CheckpointError(
+                f"{name}: {path.name} has a piece of {longest:,} characters; one has {_LONGEST} at most."
+            )
         self._name = name
 
     @classmethod

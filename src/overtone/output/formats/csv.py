@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 
-from overtone.output.formats.output_file import Target
+from overtone.output.formats.output_file import Place, Target
 from overtone.output.formats.sink import TextSink
 from overtone.output.formats.table import DIGITS, Cell, Column, Table
 from overtone.results import Result
@@ -28,7 +28,7 @@ def escape_formula(text: str, *, path: bool = False) -> str:
 class Csv(TextSink):
     """The rows of a table, which must have no lists in its cells."""
 
-    def __init__(self, path: str | None, table: Table) -> None:
+    def __init__(self, path: Place, table: Table) -> None:
         super().__init__(Target(path))
         self._table = table
         self._csv = csv.writer(self._target)

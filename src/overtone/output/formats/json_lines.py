@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from overtone.output.formats.output_file import Target
+from overtone.output.formats.output_file import Place, Target
 from overtone.output.formats.sink import TextSink
 from overtone.output.records import Level, json_chunks
 from overtone.results import Result
@@ -11,7 +11,7 @@ from overtone.results import Result
 class JsonLines(TextSink):
     """Sink of one line per input, in place: a killed run leaves the finished lines and at most a half-written one."""
 
-    def __init__(self, path: str | None, granularity: Level, *, append: bool = False) -> None:
+    def __init__(self, path: Place, granularity: Level, *, append: bool = False) -> None:
         super().__init__(Target(path, in_place=True, append=append))
         self._granularity = granularity
 
@@ -24,7 +24,7 @@ class JsonLines(TextSink):
 class JsonArray(TextSink):
     """Sink of an array of records, one per line; valid JSON once closed."""
 
-    def __init__(self, path: str | None, granularity: Level) -> None:
+    def __init__(self, path: Place, granularity: Level) -> None:
         super().__init__(Target(path))
         self._granularity = granularity
         self._before = "[\n"

@@ -12,7 +12,7 @@ from overtone.output.formats.csv import Csv
 from overtone.output.formats.emotion_rows import EmotionRows
 from overtone.output.formats.file_names import OutputNames
 from overtone.output.formats.json_lines import JsonArray, JsonLines
-from overtone.output.formats.output_file import make_folder
+from overtone.output.formats.output_file import Place, make_folder
 from overtone.output.formats.parquet import Parquet
 from overtone.output.formats.rttm import NO_SPEAKERS, Rttm
 from overtone.output.formats.sink import Closing, Sink
@@ -21,6 +21,7 @@ from overtone.output.formats.timeline_formats import AudacityLabels, PlainText, 
 from overtone.output.formats.transcript_rows import TranscriptRows
 from overtone.output.records import DETAILS, Level
 from overtone.results import Result
+from overtone.wording import param
 
 FORMATS = ("jsonl", "json", "csv", "parquet", "srt", "vtt", "txt", "rttm")
 """Names for `--format`, which are also the endings for `-o`."""
@@ -54,7 +55,7 @@ def check_sink(
 
 
 def open_sink(
-    path: str | None,
+    path: Place,
     *,
     granularity: Level,
     labels: Sequence[str] = (),
@@ -66,7 +67,7 @@ def open_sink(
     """Open the sink for `path`, or for standard output where it is None.
 
     - `path`: with `{name}` in it, or a folder (an existing one, or ending in `/`) together with `format`, it makes one
-      file per input.
+      file per input. An open file takes what each `write` adds, and the rest at the close, and is left open.
     - `granularity`: also says which results come: emotions, or transcripts.
     - `labels`: an emotion model's classes, for the columns of tables.
     - `format`: one of `FORMATS`; without it the ending of `path` decides (standard output: jsonl).
@@ -77,8 +78,9 @@ def open_sink(
     UsageError, before any work is done: unknown format, a folder without a format, a form that does not fit, an output
     that cannot be written, a missing extra.
     """
-    check_sink(path, granularity=granularity, format=format, append=append, many=many, speakers=speakers)
-    kind, template = _destination(path, format)
+    named = path if isinstance(path, str) else None
+    check_sink(named, granularity=granularity, format=format, append=append, many=many, speakers=speakers)
+    kind, template = _destination(named, format)
     if template is not None:
         return SinkPerInput(template, kind, granularity, labels)
     return _make(path, kind, granularity, labels, append=append)
@@ -89,6 +91,23 @@ def existing_output(path: str, format: str | None = None) -> str | None:
     _, template = _destination(path, format)
     pattern = "*".join(map(glob.escape, template.split(NAME) if template else [path]))
     return next((name for name in glob.iglob(pattern) if os.path.isfile(name) and os.path.getsize(name)), None)
+
+
+def appends(path: str, format: str | None = None) -> bool:
+    """True if writing to `path` is adding lines to one .jsonl, which a run goes on with by itself. UsageError for an
+    output that cannot be."""
+    return _destination(path, format) == ("jsonl", None)
+
+
+def holds_errors(path: str, format: str | None = None) -> bool:
+    """True if the form of an output has a place for inputs that failed; timelines have none. UsageError for an output
+    that cannot be."""
+    return _destination(path, format)[0] not in _ONE_TIMELINE
+
+
+def name_of_all(path: str, format: str | None = None) -> str:
+    """One name for all that writing to `path` makes: the file's, or the template of the files of a folder."""
+    return _destination(path, format)[1] or path
 
 
 class SinkPerInput(Closing):
@@ -131,27 +150,27 @@ def _kind(path: str | None, format: str | None, *, folder: bool) -> str:
     if path is None:
         return "jsonl"
     if folder:
-        raise UsageError(f"{path} is a folder: say with --format what to write there; {known}")
+        raise UsageError(f"{path} is a folder: say with {param('format')} what to write there; {known}")
     kind = os.path.splitext(path)[1].lower().removeprefix(".")
     if kind not in FORMATS:
         raise UsageError(
-            f"the ending of {path} names no known format; use --format, or one of these endings: "
+            f"the ending of {path} names no known format; use {param('format')}, or one of these endings: "
             + " ".join("." + name for name in FORMATS)
         )
     return kind
 
 
-def _make(path: str | None, kind: str, level: Level, labels: Sequence[str], *, append: bool = False) -> Sink:
+def _make(path: Place, kind: str, level: Level, labels: Sequence[str], *, append: bool = False) -> Sink:
     if kind == "jsonl":
         return JsonLines(path, level, append=append)
     if kind == "json":
         return JsonArray(path, level)
     if kind == "csv":
         # A cell of CSV holds no list of words.
-        return Csv(path, _table("sentence" if level == "word" else level, labels))
+        return Csv(path, table_of("sentence" if level == "word" else level, labels))
     if kind == "parquet":
-        return Parquet(path, _table(level, labels))
-    timelines: dict[str, Callable[[str | None], Sink]] = {
+        return Parquet(path, table_of(level, labels))
+    timelines: dict[str, Callable[[Place], Sink]] = {
         "srt": Srt,
         "vtt": Vtt,
         "txt": PlainText if level in DETAILS else AudacityLabels,
@@ -160,7 +179,8 @@ def _make(path: str | None, kind: str, level: Level, labels: Sequence[str], *, a
     return timelines[kind](path)
 
 
-def _table(level: Level, labels: Sequence[str]) -> Table:
+def table_of(level: Level, labels: Sequence[str]) -> Table:
+    """The table of results of that detail. labels: an emotion model's classes."""
     match level:
         case "text" | "sentence" | "word":
             return TranscriptRows(level)

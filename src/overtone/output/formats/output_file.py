@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 from overtone.errors import Code, UsageError
 from overtone.system.files import replace_atomically
@@ -70,24 +70,29 @@ def make_parent(path: str) -> None:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
 
 
+Place: TypeAlias = "str | BinaryIO | None"
+"""Destination of an output: a path, an open file that is written to and left open, or standard output (None)."""
+
+
 class Target:
-    """Bytes in order to `path`, or to standard output where it is None: a file object for csv and Arrow.
+    """Bytes in order to a place: a file object for csv and Arrow.
 
     A file is written under a name ending in `.part` and renamed by `close`, unless `in_place`; `append` keeps
     the existing content and implies `in_place`. Pipes and devices are always written in place. Opening makes missing
     folders. UsageError where the file cannot be written.
     """
 
-    def __init__(self, path: str | None, *, in_place: bool = False, append: bool = False) -> None:
+    def __init__(self, path: Place, *, in_place: bool = False, append: bool = False) -> None:
         self._pending = bytearray()
         self._drained = 0
         self._raw: io.FileIO | None = None
         self._rename: tuple[str, str] | None = None
         self._regular = False
         self._base = 0
-        self.name = path or "standard output"
+        self._into = None if isinstance(path, str) else path
+        self.name = path if isinstance(path, str) else "standard output"
         self.closed = False
-        if path is not None:
+        if isinstance(path, str):
             with map_write_errors(path):
                 self._open(path, in_place=in_place or append, append=append)
 
@@ -117,13 +122,20 @@ class Target:
         """Hand everything to the system."""
         data, self._pending = self._pending, bytearray()
         with map_write_errors(self.name):
-            if self._raw is None:
+            if self._into is not None:
+                self._into.write(data)
+            elif self._raw is None:
                 _to_stdout(bytes(data))
             else:
                 left = memoryview(data)
                 while left:
                     left = left[self._raw.write(left) :]
         self._drained += len(data)
+
+    @property
+    def replaces(self) -> bool:
+        """True where `close` puts the file in the place of one that may be there."""
+        return self._rename is not None
 
     def position(self) -> int:
         """Bytes written so far."""

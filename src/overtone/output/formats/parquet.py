@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from overtone.errors import Code, UsageError, printable
-from overtone.output.formats.output_file import Target, map_write_errors
+from overtone.output.formats.output_file import Place, Target, map_write_errors
 from overtone.output.formats.sink import Closing
-from overtone.output.formats.table import Cell, Table
+from overtone.output.formats.table import WORD, Cell, Table
 from overtone.results import Result, Transcript
 
 ROW_GROUP_ROWS = 32_768
@@ -20,7 +20,7 @@ class Parquet(Closing):
     An input that is interrupted midway may leave some of its rows, where it has more than a row group.
     """
 
-    def __init__(self, path: str | None, table: Table) -> None:
+    def __init__(self, path: Place, table: Table) -> None:
         self._arrow = _pyarrow()
         self._table = table
         self._rows: list[tuple[Cell, ...]] = []
@@ -59,6 +59,13 @@ class Parquet(Closing):
         finally:
             self._target.close()
 
+    def break_off(self) -> None:
+        """Finish the output after an error; without a result in it, a file that was there stays as it was."""
+        if self._rows or self._writer is not None or not self._target.replaces:
+            self.close()
+        else:
+            self._target.abort()
+
     def _write_group(self) -> None:
         kept, self._rows, self._kept = self._rows, [], 0
         cells = zip(*kept, strict=True) if kept else ((),) * len(self._table.columns)
@@ -89,8 +96,7 @@ class Parquet(Closing):
             "score": arrow.float32(),
             "share": arrow.float32(),
         }
-        word = {"text": "text", "start": "seconds", "end": "seconds", "confidence": "share"}
-        types["words"] = arrow.list_(arrow.struct([arrow.field(name, types[kind]) for name, kind in word.items()]))
+        types["words"] = arrow.list_(arrow.struct([arrow.field(part.name, types[part.kind]) for part in WORD]))
         fields = [arrow.field(column.name, types[column.kind]) for column in self._table.columns]
         return arrow.schema(fields, metadata=self._about)
 

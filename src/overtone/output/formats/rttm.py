@@ -7,13 +7,17 @@ from dataclasses import dataclass, replace
 
 from overtone.errors import Code, UsageError
 from overtone.output.formats.file_names import OutputNames
-from overtone.output.formats.output_file import Target
+from overtone.output.formats.output_file import Place, Target
 from overtone.output.formats.sink import TextSink
 from overtone.output.formats.subtitles import labelled_stretches, speaker_name
 from overtone.output.records import SECOND_DIGITS, expect_type, rounded
 from overtone.results import EmotionResult, Result, Transcript
+from overtone.wording import param
 
-NO_SPEAKERS = "RTTM says who speaks when; ask for that with --speakers, or choose another format."
+NO_SPEAKERS = f"RTTM says who speaks when; ask for that with {param('speakers', True)}, or choose another format."
+
+BRIDGED_S = 0.3
+"""Seconds of a pause below which a speaker's turn goes on (NIST's Rich Transcription evaluations)."""
 
 
 class Rttm(TextSink):
@@ -23,7 +27,7 @@ class Rttm(TextSink):
     Fields hold no blanks; those in names and labels become `_`. Channels count from 1.
     """
 
-    def __init__(self, path: str | None) -> None:
+    def __init__(self, path: Place) -> None:
         super().__init__(Target(path))
         self._names = OutputNames()
 
@@ -61,16 +65,17 @@ def _turns(result: Result) -> Iterator[_Turn]:
 
 
 def _speakers(result: Transcript) -> Iterator[_Turn]:
-    """Turns of a transcript: sentences that follow on each other, by one speaker. UsageError without speakers."""
+    """Turns of a transcript: sentences by one speaker with hardly a pause between. UsageError without speakers."""
     if result.speakers is None:
         raise UsageError(NO_SPEAKERS, code=Code.NO_SPEAKERS)
     turn: _Turn | None = None
     for sentence in result.sentences:
         if sentence.speaker is None:
             continue
-        start, end = round(sentence.start, SECOND_DIGITS), round(sentence.end, SECOND_DIGITS)
+        start = round(sentence.start, SECOND_DIGITS)
+        end = max(round(sentence.end, SECOND_DIGITS), start + 10**-SECOND_DIGITS)
         label = speaker_name(sentence.speaker)
-        if turn is not None and turn.label == label and start <= turn.end_s:
+        if turn is not None and turn.label == label and start < turn.end_s + BRIDGED_S:
             turn = replace(turn, end_s=max(turn.end_s, end))
             continue
         if turn is not None:

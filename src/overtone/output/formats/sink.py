@@ -39,13 +39,20 @@ class Closing:
     def close(self) -> None:
         """Finish the output."""
 
+    def break_off(self) -> None:
+        """Finish the output after an error."""
+        self.close()
+
     def __enter__(self: _Self) -> _Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        if error is None:
+            self.close()
+        else:
+            self.break_off()
 
 
 class TextSink(Closing):
@@ -53,10 +60,19 @@ class TextSink(Closing):
 
     def __init__(self, target: Target) -> None:
         self._target = target
+        self._written = False
 
     def write(self, result: Result) -> None:
         with self._target.transaction():
             self._put(result)
+        self._written = True
+
+    def break_off(self) -> None:
+        """Finish the output after an error; without a result in it, a file that was there stays as it was."""
+        if self._written or not self._target.replaces:
+            self.close()
+        else:
+            self._target.abort()
 
     def close(self) -> None:
         self._target.close()

@@ -2,164 +2,123 @@
 
 from __future__ import annotations
 
-import unicodedata
-from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate
-from math import ceil
+from itertools import accumulate, pairwise
 
+from overtone.output.formats.subtitle_clock import LetterClock
+from overtone.output.formats.subtitle_layout import MAX_WIDTH, TextUnits, letters_before
 from overtone.results import Sentence
 
-MAX_WIDTH = 84
-"""Columns of a subtitle, wide characters counted twice: two lines of 42 (Netflix's Timed Text Style Guide, English)."""
-
 MAX_MS = 7000
-"""Milliseconds of a subtitle (the same guide: the longest that one may stand)."""
+"""Milliseconds of a subtitle (Netflix's Timed Text Style Guide: the longest that one may stand)."""
 
-_AFTER_BLANK = "!?;:»"
-"""Marks that French sets apart from the word they follow."""
+MIN_MS = 700
+"""Milliseconds of a subtitle that can be noticed and read (the guide has 5/6 s; speech has shorter answers)."""
 
-_CLAUSE_BONUS = 20
-"""Columns by which a subtitle may miss its best length to end where a clause does."""
+PAUSE_MS = 500
+"""Milliseconds of a pause that no subtitle stands through."""
+
+GAP_MS = 80
+"""Milliseconds without a subtitle at the end of such a pause: two pictures of 25 a second, so that a change is seen."""
+
+COLUMNS_PER_S = 17
+"""Columns of text that are read in a second (long the guide's 17 characters; of wide ones 8.5, where it has 9)."""
+
+_SHORT, _FAST, _UNEVEN, _CLAUSE = 2.0, 1.5, 0.6, 0.12
+"""Costs in subtitles: of one that is too short altogether, of a second that is missing for reading, of a full one
+beside empty ones; what an end with a clause is worth, which makes up for some 25 columns."""
 
 
 @dataclass(frozen=True, slots=True)
 class SubtitleChunk:
-    """Some words of a sentence, in milliseconds from the source's start."""
+    """Some words of a sentence, on one line or two, in milliseconds from the source's start."""
 
     start_ms: int
     end_ms: int
     text: str
 
 
-def pieces(sentence: Sentence) -> list[SubtitleChunk]:
-    """Split a sentence between words into pieces, each within `MAX_WIDTH` and `MAX_MS` if more than one word.
+def pieces(sentence: Sentence, prefix: int = 0, until_ms: int | None = None) -> list[SubtitleChunk]:
+    """Split a sentence between words into pieces, each of two lines and within `MAX_MS` if more than one word.
 
-    Pieces are about equally long, and end with a clause where that is near. Where the words have no times, their
-    letters are taken to be equally long. Nothing for a sentence without text.
+    A piece ends where a pause of `PAUSE_MS` begins; apart from that there are few, about equally long, which end with a
+    clause where that is near, and last long enough to be read where the words leave the time. Nothing for a sentence
+    without text.
+
+    Parameters
+    ----------
+    sentence
+        Where its words have no times, its letters are taken to be equally long.
+    prefix
+        Columns of the text before each piece: a speaker, an emotion.
+    until_ms
+        Start of the next sentence; None where there is none.
     """
     text = " ".join(sentence.text.split())
-    if not text:
-        return []
-    units = _Units(text, sentence)
-    found, first = [], 0
-    while first < len(units):
-        stop = units.end_of_piece(first)
-        found.append(units.piece(first, stop))
-        first = stop
-    return found
+    return list(_Splitting(text, sentence, prefix, until_ms).pieces()) if text else []
 
 
-class _Units:
-    """The words of a text, each with the punctuation around it, which stays with it."""
+def reading_ms(columns: int) -> int:
+    """Milliseconds that it takes to read so many columns."""
+    return -(-columns * 1000 // COLUMNS_PER_S)
 
-    def __init__(self, text: str, sentence: Sentence) -> None:
-        cuts = [0, *(at for at in range(1, len(text)) if _may_cut(text[at - 1], text[at])), len(text)]
-        letters = list(accumulate(map(str.isalnum, text), initial=0))
-        clock = _Clock(sentence, letters[-1])
-        self._text = text
-        self._cuts = cuts
-        self._columns = list(accumulate(map(_width, text), initial=0))
+
+class _Splitting:
+    def __init__(self, text: str, sentence: Sentence, prefix: int, until_ms: int | None) -> None:
+        self._units = units = TextUnits(text, prefix)
+        letters = letters_before(text, units.cuts)
+        clock = LetterClock(sentence, letters[-1])
         # A piece may not start before the one ahead of it, whatever the times of words say.
-        self._starts = list(accumulate((clock.start_ms(letters[cut]) for cut in cuts[:-1]), max))
-        self._stops = [clock.end_ms(letters[cut]) for cut in cuts[1:]]
-        self._starts[0], self._stops[-1] = clock.first_ms, clock.last_ms
+        self._starts = list(accumulate((clock.start_ms(letter) for letter in letters[:-1]), max))
+        self._ends = list(accumulate((clock.end_ms(letter) for letter in letters[1:]), max))
+        if not letters[-1]:
+            self._starts[0], self._ends[-1] = clock.first_ms, clock.last_ms
+        self._until_ms = until_ms
 
-    def __len__(self) -> int:
-        return len(self._cuts) - 1
+    def pieces(self) -> Iterator[SubtitleChunk]:
+        for first, stop in pairwise(self._pauses()):
+            for cut, end in pairwise(self._cuts(first, stop)):
+                start_ms = self._starts[cut]
+                yield SubtitleChunk(start_ms, max(self._ends[end - 1], start_ms), self._units.lines(cut, end))
 
-    def piece(self, first: int, stop: int) -> SubtitleChunk:
-        start = self._starts[first]
-        return SubtitleChunk(start, max(self._stops[stop - 1], start), self._text[self._cuts[first] : self._end(stop)])
+    def _pauses(self) -> list[int]:
+        """The units before which a pause is, the first and the end."""
+        inner = (at for at in range(1, len(self._units)) if self._starts[at] - self._ends[at - 1] >= PAUSE_MS)
+        return [0, *inner, len(self._units)]
 
-    def end_of_piece(self, first: int) -> int:
-        """Index of the unit before which a piece that starts at `first` ends."""
-        stop = first + 1
-        while stop < len(self) and self._fits(first, stop + 1):
-            stop += 1
-        if stop == len(self):
-            return stop
-        width, length_ms = self._width(first, len(self)), self._stops[-1] - self._starts[first]
-        best = width / max(ceil(width / MAX_WIDTH), ceil(length_ms / MAX_MS))
-        return min(
-            range(first + 1, stop + 1),
-            key=lambda at: abs(self._width(first, at) - best) - _CLAUSE_BONUS * self._ends_clause(at),
-        )
+    def _cuts(self, first: int, stop: int) -> list[int]:
+        """The cheapest way to cut the units `first` to `stop`, among them no pause: where pieces begin, and the end."""
+        costs, origins = {first: 0.0}, {first: first}
+        lines = {at: self._units.first_line(at) for at in range(first, stop)}
+        for end in range(first + 1, stop + 1):
+            for start in range(end - 1, first - 1, -1):
+                if start < end - 1 and not self._fits(start, end, lines[start]):
+                    break
+                cost = costs[start] + self._cost(start, end)
+                if end not in costs or cost < costs[end]:
+                    costs[end], origins[end] = cost, start
+        cuts = [stop]
+        while cuts[-1] > first:
+            cuts.append(origins[cuts[-1]])
+        return cuts[::-1]
 
-    def _fits(self, first: int, stop: int) -> bool:
-        return self._width(first, stop) <= MAX_WIDTH and self._stops[stop - 1] - self._starts[first] <= MAX_MS
+    def _fits(self, first: int, stop: int, first_line: int) -> bool:
+        return self._ends[stop - 1] - self._starts[first] <= MAX_MS and self._units.fits(first, stop, first_line)
 
-    def _width(self, first: int, stop: int) -> int:
-        return self._columns[self._end(stop)] - self._columns[self._cuts[first]]
+    def _cost(self, first: int, stop: int) -> float:
+        columns = self._units.columns(first, stop)
+        room_ms = min(self._room_until(stop) - self._starts[first], MAX_MS)
+        short = max(MIN_MS - room_ms, 0) / MIN_MS
+        fast = max(reading_ms(columns) - room_ms, 0) / 1000
+        uneven = (columns / MAX_WIDTH) ** 2
+        return 1 + _SHORT * short + _FAST * fast + _UNEVEN * uneven - _CLAUSE * self._units.ends_clause(stop)
 
-    def _ends_clause(self, stop: int) -> bool:
-        return unicodedata.category(self._text[self._end(stop) - 1]).startswith("P")
-
-    def _end(self, stop: int) -> int:
-        """End of the text before unit `stop`, without its blank."""
-        end = self._cuts[stop]
-        return end - 1 if self._text[end - 1] == " " else end
-
-
-class _Clock:
-    """Times of the letters of a sentence.
-
-    The text has marks that the words have not, but the same letters; where it has not (numbers that were spelled
-    otherwise), letters stand for each other in proportion.
-    """
-
-    def __init__(self, sentence: Sentence, letters: int) -> None:
-        words = _timed(sentence)
-        self.first_ms, self.last_ms = round(sentence.start * 1000), round(sentence.end * 1000)
-        self._times = [(start * 1000, end * 1000) for _, start, end in words]
-        self._letters = list(accumulate((count for count, _, _ in words), initial=0))
-        self._scale = self._letters[-1] / max(letters, 1)
-
-    def start_ms(self, letter: int) -> int:
-        """Start of a letter."""
-        return self._moment(letter * self._scale, bisect_right(self._letters, letter * self._scale) - 1)
-
-    def end_ms(self, letter: int) -> int:
-        """End of the letter before it."""
-        return self._moment(letter * self._scale, bisect_left(self._letters, letter * self._scale) - 1)
-
-    def _moment(self, position: float, at: int) -> int:
-        at = min(max(at, 0), len(self._times) - 1)
-        (start, end), (first, stop) = self._times[at], self._letters[at : at + 2]
-        moment = round(start + (end - start) * (position - first) / (stop - first))
-        return min(max(moment, self.first_ms), self.last_ms)
-
-
-def _timed(sentence: Sentence) -> Sequence[tuple[int, float, float]]:
-    """Letters, start and end of each word that has letters; of the whole sentence where words have no times."""
-    found: list[tuple[int, float, float]] = []
-    for word in sentence.words:
-        if word.start is None or word.end is None:
-            found.clear()
-            break
-        if letters := sum(map(str.isalnum, word.text)):
-            found.append((letters, word.start, word.end))
-    return found or [(max(sum(map(str.isalnum, sentence.text)), 1), sentence.start, sentence.end)]
-
-
-def _may_cut(before: str, after: str) -> bool:
-    """True if a piece may end between two characters: at blanks, and beside characters of scripts without blanks."""
-    if before == " " or after == " ":
-        return before == " " and after not in _AFTER_BLANK
-    if _opens(before) or not (after.isalnum() or _opens(after)):
-        return False  # marks stay with what they are about
-    return _dense(before) or _dense(after)
-
-
-def _opens(character: str) -> bool:
-    return unicodedata.category(character) in ("Ps", "Pi")
-
-
-def _dense(character: str) -> bool:
-    # Korean is wide too, but has blanks between its words.
-    return _width(character) == 2 and not "가" <= character <= "힣"
-
-
-def _width(character: str) -> int:
-    return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
+    def _room_until(self, stop: int) -> float:
+        """Millisecond until which a piece can stand that ends before `stop`."""
+        end = self._ends[stop - 1]
+        if stop < len(self._units):
+            start: float = self._starts[stop]
+        else:
+            start = float("inf") if self._until_ms is None else max(self._until_ms, end)
+        return start - GAP_MS if start - end >= PAUSE_MS else start

@@ -10,8 +10,8 @@ from typing import Final, Literal, TypeAlias
 from overtone.output.records import CONFIDENCE_DIGITS, SCORE_DIGITS, SECOND_DIGITS, Level, rounded
 from overtone.results import Result
 
-WordCell: TypeAlias = "tuple[str, float | None, float | None, float | None]"
-"""A word: its text, its start and end in seconds, its confidence."""
+WordCell: TypeAlias = "tuple[str, float | None, float | None, float | None, int | None]"
+"""A word: its text, its start and end in seconds, its confidence, its speaker."""
 
 Cell: TypeAlias = "str | int | float | list[WordCell] | None"
 Kind = Literal["text", "integer", "seconds", "score", "share", "words"]
@@ -27,6 +27,15 @@ class Column:
     name: str
     kind: Kind
 
+
+WORD: Final = (
+    Column("text", "text"),
+    Column("start", "seconds"),
+    Column("end", "seconds"),
+    Column("confidence", "share"),
+    Column("speaker", "integer"),
+)
+"""The parts of a `WordCell`, in their order."""
 
 WHO: Final = (Column("source", "text"), Column("id", "text"), Column("channel", "integer"))
 ERROR: Final = (Column("error_code", "text"), Column("error_message", "text"))

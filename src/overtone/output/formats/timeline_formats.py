@@ -10,9 +10,9 @@ from abc import abstractmethod
 from collections.abc import Iterator
 
 from overtone.errors import UsageError
-from overtone.output.formats.output_file import Target
+from overtone.output.formats.output_file import Place, Target
 from overtone.output.formats.sink import TextSink
-from overtone.output.formats.subtitles import Cue, cues, labelled_stretches, single_line, speaker_name
+from overtone.output.formats.subtitles import Cue, cues, labelled_stretches, named, single_line, speaker_name
 from overtone.output.records import expect_type
 from overtone.output.times import clock
 from overtone.results import EmotionResult, Result, Transcript
@@ -24,7 +24,7 @@ class TimelineSink(TextSink):
     form = ""
     header = ""
 
-    def __init__(self, path: str | None) -> None:
+    def __init__(self, path: Place) -> None:
         super().__init__(Target(path))
         self._count = 0
 
@@ -60,7 +60,7 @@ class Srt(TimelineSink):
 
     def _entries(self, result: Result) -> Iterator[str]:
         for index, cue in enumerate(cues(result), start=1):
-            text = _named(cue.speaker) + cue.text.replace("<", "‹").replace(">", "›")
+            text = (named(cue.speaker) + cue.text).replace("<", "‹").replace(">", "›").replace(" \n", "\n")
             yield f"{index}\n{_times(cue, ',')}\n{text}\n\n"
 
 
@@ -95,7 +95,7 @@ class PlainText(TimelineSink):
     def _entries(self, result: Result) -> Iterator[str]:
         for sentence in expect_type(result, Transcript).sentences:
             if text := single_line(sentence.text):
-                yield f"{_named(sentence.speaker)}{text}\n"
+                yield f"{named(sentence.speaker)}{text}\n"
 
 
 def single_input_error_text(form: str, name: str) -> str:
@@ -104,10 +104,6 @@ def single_input_error_text(form: str, name: str) -> str:
         f"{name}: .{form} holds the timeline of one input only. For several inputs or channels "
         f"write one file each, with -o 'folder/{{name}}.{form}', or use .jsonl, .csv or .rttm."
     )
-
-
-def _named(speaker: int | None) -> str:
-    return "" if speaker is None else f"{speaker_name(speaker)}: "
 
 
 def _times(cue: Cue, mark: str) -> str:

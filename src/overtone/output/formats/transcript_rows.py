@@ -70,6 +70,7 @@ def _words(sentence: Sentence) -> list[WordCell]:
             rounded(word.start, SECOND_DIGITS),
             rounded(word.end, SECOND_DIGITS),
             rounded(word.confidence, CONFIDENCE_DIGITS),
+            word.speaker,
         )
         for word in sentence.words
     ]

@@ -15,7 +15,7 @@ from overtone.output.plots.colors import color_of
 from overtone.results import EmotionResult
 from overtone.system.profiler import Recording
 
-__all__ = ["color_of", "plot_stages", "plot_timeline"]
+__all__ = ["color_of", "draw_timeline", "plot_stages", "plot_timeline", "save_figure"]
 
 FIGURE_INCHES = (11.0, 5.6)
 DPI = 150
@@ -26,13 +26,18 @@ def plot_timeline(result: EmotionResult, path: str) -> None:
 
     UsageError: a failed input (there is nothing to draw), matplotlib missing, `path` not writable.
     """
+    save_figure(draw_timeline(result), path)
+
+
+def draw_timeline(result: EmotionResult) -> Any:
+    """A `matplotlib.figure.Figure` of `result`. UsageError: a failed input, matplotlib missing."""
     if result.error is not None:
         raise UsageError(f"{result.source} failed, so there is nothing to plot: {result.error}")
     figure = _figure(*FIGURE_INCHES)
     from overtone.output.plots.timeline_plot import Picture
 
     Picture(figure, result).draw()
-    _save(figure, path)
+    return figure
 
 
 def plot_stages(recording: Recording, path: str, caption: str = "") -> None:
@@ -45,7 +50,7 @@ def plot_stages(recording: Recording, path: str, caption: str = "") -> None:
     from overtone.output.plots.gantt import Threads
 
     Threads(figure, recording, caption).draw()
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _figure(width: float, height: float) -> Any:
@@ -59,6 +64,7 @@ def _figure(width: float, height: float) -> Any:
     return figure
 
 
-def _save(figure: Any, path: str) -> None:
+def save_figure(figure: Any, path: str) -> None:
+    """Write a figure as a PNG at `path`, replacing it at once. UsageError: `path` not writable."""
     with replacing(path) as file:
         figure.savefig(file, format="png", dpi=DPI)

@@ -12,6 +12,7 @@ import numpy as np
 
 from overtone.output.plots.colors import color_of, short_label
 from overtone.output.plots.curves import curves_of, stretches_of, thin_envelope
+from overtone.output.shares import LEAST
 from overtone.output.times import clock, rounded_duration
 from overtone.results import SILENCE, EmotionResult
 
@@ -151,7 +152,7 @@ class Picture:
 
         labels: Sequence[str] = self._curves.labels if self._curves else tuple(self._result.scores or ())
         # As they are stacked, from the top down.
-        patches = [Patch(facecolor=color_of(label), label=self._shown(short_label(label))) for label in labels][::-1]
+        patches = [Patch(facecolor=color_of(label), label=self._shown(self._share(label))) for label in labels][::-1]
         if any(segment.label == SILENCE for segment in self._result.segments):
             patches.append(Patch(label=SILENCE, **_HATCH))
         if not patches:
@@ -162,6 +163,11 @@ class Picture:
         )  # fmt: skip
         for text in legend.get_texts():
             text.set_parse_math(False)
+
+    def _share(self, label: str) -> str:
+        """The label's name, with its share of the speaking time where it has some."""
+        share = (self._result.shares or {}).get(label, 0.0)
+        return short_label(label) if share < LEAST else f"{short_label(label)} {share:.0%}"
 
     def _caption(self) -> None:
         result = self._result

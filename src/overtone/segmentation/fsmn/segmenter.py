@@ -39,6 +39,8 @@ class FsmnSegmenter:
         self._stream, self._detector = stream, EndpointDetector(replace(options, max_single_segment_time=most_ms))
         self._buffer = SampleBuffer()
         self._given = self._count = 0  # samples, and segments
+        self.speech = 0
+        """Samples between end-points of speech so far."""
 
     def push(self, samples: Samples) -> Iterator[Segment]:
         self._buffer.add(samples)
@@ -78,7 +80,9 @@ class FsmnSegmenter:
             yield self._segment(np.zeros(0, np.float32), until - self._given, silent=True)
 
     def _segment(self, samples: Samples, length: int, *, silent: bool = False) -> Segment:
-        segment = Segment(self._count, Span(self._given, self._given + length), samples, silent)
+        speech = 0 if silent else length
+        segment = Segment(self._count, Span(self._given, self._given + length), samples, silent, speech)
+        self.speech += speech
         self._count += 1
         self._given += length
         return segment

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Generator, Mapping, Sequence
 from typing import Annotated, Any, TypeVar, get_type_hints
 
@@ -12,7 +13,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from overtone.errors import Code, RefusedError, UsageError
+from overtone.errors import Code, OvertoneError, RefusedError, UsageError
 from overtone.options.check import kinds_of
 from overtone.options.emotion import HELP, PER_CALL, Options
 from overtone.options.transcription import TRANSCRIBE_HELP, TRANSCRIBE_PER_CALL, TranscribeOptions
@@ -23,6 +24,7 @@ from overtone.server.api.schemas import Problem
 from overtone.server.auth import Keyring, Owner
 from overtone.server.inference.models import Task, check_wish
 from overtone.server.inference.request import InferenceRequest
+from overtone.server.middleware.places import client_name
 from overtone.server.state import Server
 
 _T = TypeVar("_T")
@@ -50,6 +52,11 @@ def owner_of(connection: HTTPConnection, keyring: Keyring | None) -> Owner | Non
     return owner
 
 
+def client_of(connection: HTTPConnection) -> str | None:
+    """The name under which a client is counted, as `client_name`; None where no network brought it here."""
+    return client_name(connection.client and connection.client.host)
+
+
 async def get_owner(request: Request, server: ServerState) -> Owner | None:
     """The owner of a request's key, as `owner_of`."""
     return owner_of(request, server.keyring)
@@ -57,6 +64,10 @@ async def get_owner(request: Request, server: ServerState) -> Owner | None:
 
 RequestOwner = Annotated[Owner | None, Depends(get_owner)]
 """The owner of the key, as a parameter of a route; the request is refused where it needs a key and has none."""
+
+KEY_FIRST = Depends(get_owner)
+"""The same for all routes of a router, before anything else of a request is looked at: its faults are said to owners of
+keys alone."""
 
 
 KNOWN: Mapping[Task, tuple[str, ...]] = {
@@ -117,6 +128,9 @@ def with_fields(asked: Mapping[str, str], fields: Mapping[str, str], known: Sequ
     return {**asked, **fields}
 
 
+_LOG = logging.getLogger("overtone.server")
+
+
 class BodyChunks(StreamingResponse):
     """An answer in pieces of files, which are closed also where the client goes before the last of them."""
 
@@ -128,6 +142,9 @@ class BodyChunks(StreamingResponse):
         """Send them."""
         try:
             await super().__call__(scope, receive, send)
+        except OvertoneError as error:
+            # What was sent cannot be taken back, and must not look whole: without its end the connection is cut.
+            _LOG.error("an answer was cut off: %s", error)
         finally:
             self._pieces.close()
 
@@ -168,9 +185,10 @@ _TITLES = {
     401: "A key is needed.",
     404: "There is no such thing here.",
     408: "The upload was too slow, or stopped.",
+    409: "It cannot be done as things are.",
     413: "Too many bytes, or too many seconds of audio.",
     415: "The body's type is not taken, or the file is no audio.",
-    422: "It is audio, and cannot be used: damaged, too short, without a sample.",
+    422: "It is audio, and cannot be used: damaged, too short, without a sample. Or a key that was used before.",
     429: "Too busy; `Retry-After` says when to ask again.",
     503: "The service is not ready, or has no room.",
     504: "It was not answered in time.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -18,6 +19,7 @@ from overtone.output.records import expect_type
 from overtone.results import EmotionResult
 from overtone.server.api.dependencies import (
     EMBEDDINGS,
+    KEY_FIRST,
     KNOWN,
     LINES,
     UPLOAD_PARAMETERS,
@@ -33,9 +35,9 @@ from overtone.server.api.dependencies import (
 from overtone.server.api.schemas import Record, Vector
 from overtone.server.api.upload_request import UploadRequest, receive_upload, record_of, with_timing_headers
 from overtone.server.inference.answer import CachedAnswer
-from overtone.server.inference.request import InferenceRequest
 from overtone.server.state import Server
 from overtone.system.files import iter_chunks
+from overtone.wording import param
 
 _NPZ = "application/x-npz"
 
@@ -44,7 +46,7 @@ _FORMATS = ("json", "npz")
 _FILE = upload_body({"type": "string", "format": "binary", "description": "What FFmpeg reads."})
 
 
-router = APIRouter(tags=["emotion"])
+router = APIRouter(tags=["emotion"], dependencies=[KEY_FIRST])
 
 
 def _upload(*own: str) -> Any:
@@ -125,10 +127,10 @@ async def _embedding(server: Server, given: UploadRequest, form: str) -> Respons
     """The vector in the form that was asked for."""
     upload, call, ticket = given.upload, given.call, given.ticket
     if call.options.get("channels") == "split":
-        raise UsageError("--channels split has several vectors; use /v1/emotion with embeddings=true.")
+        raise UsageError(f"{param('channels', 'split')} has several vectors; use /v1/emotion with embeddings=true.")
     if form == "json":
         options = {**call.options, "granularity": "utterance"}
-        vector = await server.service.answer(upload, InferenceRequest(options, True, call.owner), ticket)
+        vector = await server.service.answer(upload, replace(call, options=options, embedding=True), ticket)
         return _vector(vector, given)
     results = await server.service.with_deadline(server.service.results(upload, call, ticket))
     frames = call.options.get("granularity") == "frame"

@@ -3,39 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
-from overtone.output.record_reader import parse_record
-from overtone.output.records import expect_type
-from overtone.results import Transcript
-from overtone.server.api.dependencies import BodyChunks, RequestOwner, ServerState
-from overtone.server.api.openai_format import (
+from overtone.errors import Code
+from overtone.server.api.dependencies import KEY_FIRST, BodyChunks, RequestOwner, ServerState
+from overtone.server.api.events import MEDIA_TYPE
+from overtone.server.api.openai_format import body_of, transcript_of, without_marks
+from overtone.server.api.openai_params import (
     FIELDS,
     FORMS,
     GRANULARITIES,
+    INCLUDES,
     LANGUAGES,
     TYPES,
+    Form,
     OpenAIParams,
     ParameterError,
-    body_of,
+    names_of,
 )
+from overtone.server.api.openai_stream import streamed
 from overtone.server.api.record_formats import convert_records
+from overtone.server.api.schemas import ListedModel
+from overtone.server.api.status import listed
 from overtone.server.api.transcription_schemas import OpenaiError, OpenaiTranscription
 from overtone.server.api.upload_request import UploadRequest, receive_upload, with_timing_headers
 from overtone.server.state import Server
 
 _TEXTS: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
 
+_UNUSED = {"description": "Changes nothing, and a warning says so."}
+
 _PROPERTIES: dict[str, Any] = {
     "file": {"type": "string", "format": "binary", "description": "What FFmpeg reads."},
     "model": {"type": "string", "description": "`whisper-1`, or the transcriber's name; see /v1/models."},
     "language": {"type": "string", "enum": [*LANGUAGES, ""], "description": "Of the speech. Default: found out."},
     "prompt": {"type": "string", "description": "Words to listen for, where the recognizer can."},
-    "keywords[]": {**_TEXTS, "description": "The same."},
+    "keywords[]": {**_TEXTS, "description": "More of them."},
     "response_format": {"type": "string", "enum": list(FORMS), "default": FORMS[0]},
     "temperature": {"type": "number", "minimum": 0, "maximum": 1, "description": "Changes nothing."},
     "timestamp_granularities[]": {
@@ -43,8 +50,26 @@ _PROPERTIES: dict[str, Any] = {
         "items": {"type": "string", "enum": list(GRANULARITIES)},
         "description": "What verbose_json tells. Default: segment.",
     },
-    "stream": {"type": "boolean", "enum": [False], "description": "The answer comes as a whole."},
+    "stream": {"type": "boolean", "default": False, "description": "The text comes as events, as it becomes known."},
+    "include[]": {
+        "type": "array",
+        "items": {"type": "string", "enum": list(INCLUDES)},
+        "description": "`logprobs`: of words, with json.",
+    },
+    "chunking_strategy": {
+        "type": "string",
+        "description": "`auto`, which is how it is cut anyway, or `server_vad` as a JSON object.",
+    },
+    "chunking_strategy[type]": {"type": "string", "enum": ["server_vad"], "description": "The same in parts."},
+    "chunking_strategy[threshold]": {**_UNUSED, "type": "number", "minimum": 0, "maximum": 1},
+    "chunking_strategy[prefix_padding_ms]": {**_UNUSED, "type": "integer", "minimum": 0},
+    "chunking_strategy[silence_duration_ms]": {**_UNUSED, "type": "integer", "minimum": 0},
+    "languages[]": {**_TEXTS, **_UNUSED},
+    "known_speaker_names[]": {**_TEXTS, **_UNUSED},
+    "known_speaker_references[]": {**_TEXTS, **_UNUSED},
 }
+
+_SUBTITLES: Mapping[Form, Literal["srt", "vtt"]] = {"srt": "srt", "vtt": "vtt"}
 
 _BODY = {
     "required": True,
@@ -67,7 +92,7 @@ def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": OpenaiError, "description": _STATUSES[status]} for status in statuses}
 
 
-router = APIRouter(tags=["transcription"])
+router = APIRouter(tags=["transcription"], dependencies=[KEY_FIRST])
 
 _Upload = Annotated[
     UploadRequest,
@@ -83,7 +108,10 @@ _Upload = Annotated[
     responses={
         200: {
             "model": OpenaiTranscription,
-            "content": {kind: {"schema": {"type": "string"}} for kind in TYPES.values() if "json" not in kind},
+            "content": {
+                MEDIA_TYPE: {},
+                **{kind: {"schema": {"type": "string"}} for kind in TYPES.values() if "json" not in kind},
+            },
         },
         **_errors(*_STATUSES),
     },
@@ -91,7 +119,14 @@ _Upload = Annotated[
 )
 async def transcriptions(server: ServerState, given: _Upload) -> Response:
     """For OpenAI's clients: their `base_url` is this service's address and `/v1`. Errors have OpenAI's form."""
-    return await given.respond(_answered(server, given))
+    try:
+        asked = OpenAIParams.of(given.texts, server.host.transcriber, given.call.owner)
+    except BaseException:  # it was good before the upload; the model may have died since
+        await given.release()
+        raise
+    if asked.stream:
+        return await streamed(server, given, asked, _warned(asked.warnings))
+    return await given.respond(_answered(server, given, asked))
 
 
 @router.post(
@@ -109,15 +144,41 @@ async def translations(owner: RequestOwner) -> Response:
     )
 
 
-async def _answered(server: Server, given: UploadRequest) -> Response:
+@router.get(
+    "/v1/models/{model:path}",
+    summary="One name that a request may call a model, as OpenAI has it",
+    responses=_errors(401, 404, 503),
+    tags=["service"],
+)
+async def model(server: ServerState, owner: RequestOwner, model: str) -> ListedModel:
+    """Every name of `/v1/models`, and the others that the transcriber goes by. Errors have OpenAI's form."""
+    names = [server.host.recognizer.runtime.model.name]
+    if server.settings.transcriber is not None:
+        names += names_of(server.host.transcriber)
+    if model not in names:
+        raise ParameterError(
+            f"there is no model {model!r} here; there are {', '.join(map(repr, names))}.",
+            code=Code.UNKNOWN,
+            param="model",
+        )
+    return listed(server, model)
+
+
+async def _answered(server: Server, given: UploadRequest, asked: OpenAIParams) -> Response:
     """The transcript in the form that was asked for."""
-    asked = OpenAIParams.of(given.texts, server.host.transcriber, given.call.owner)
     answer = await server.service.answer(given.upload, given.call, given.ticket)
     line = next(answer.lines(given.upload.name))
-    headers = with_timing_headers(answer.timings, given.request, answer.found)
-    if asked.form in ("srt", "vtt"):
-        path = server.spool.new_path()
-        pieces = await asyncio.to_thread(convert_records, [line], path, asked.form, "word", ())
+    told = await asyncio.to_thread(transcript_of, line)
+    warned = _warned([*asked.warnings, *told.warnings])
+    headers = with_timing_headers(answer.timings, given.request, answer.found) | warned
+    if (subtitles := _SUBTITLES.get(asked.form)) is not None:
+        pieces = await asyncio.to_thread(lambda: convert_records([without_marks(line)], subtitles, "word", ()))
         return BodyChunks(pieces, TYPES[asked.form], headers)
-    body = await asyncio.to_thread(lambda: body_of(expect_type(parse_record(json.loads(line)), Transcript), asked))
+    body = await asyncio.to_thread(lambda: body_of(told, asked))
     return Response(body, media_type=TYPES[asked.form], headers=headers)
+
+
+def _warned(warnings: Sequence[str]) -> dict[str, str]:
+    """Warnings as a header, for forms that have no place for them; it can hold ASCII alone."""
+    text = " ".join(warnings).encode("ascii", "backslashreplace").decode("ascii")
+    return {"X-Overtone-Warnings": text} if text else {}

@@ -1,155 +1,26 @@
-"""Transcription as OpenAI's API has it: what its requests say, and its answers made of a transcript."""
+"""Transcription as OpenAI's API has it: answers made of a transcript."""
 
 from __future__ import annotations
 
 import json
 import math
+import string
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from collections.abc import Iterator
+from typing import Any
 
-from overtone.errors import Code, RefusedError
-from overtone.models.hub import ALIASES
-from overtone.output.records import SECOND_DIGITS, rounded
-from overtone.pipelines.transcription import Transcriber
+from overtone.output.record_reader import parse_record
+from overtone.output.records import SECOND_DIGITS, expect_type, rounded
 from overtone.results import Sentence, Transcript
-from overtone.server.auth import Owner
-from overtone.server.inference.models import supported_options
-from overtone.server.inference.request import InferenceRequest
-from overtone.server.uploads.form import SEPARATOR
-
-Form = Literal["json", "text", "srt", "vtt", "verbose_json"]
-
-FORMS: tuple[Form, ...] = ("json", "text", "srt", "vtt", "verbose_json")
-
-TYPES: Mapping[Form, str] = {
-    "json": "application/json",
-    "text": "text/plain",
-    "srt": "application/x-subrip",
-    "vtt": "text/vtt",
-    "verbose_json": "application/json",
-}
-
-NAMES = ("whisper-1",)
-"""The names that clients call the model by default."""
-
-LANGUAGES = {"zh": "chinese", "en": "english", "yue": "cantonese", "ja": "japanese", "ko": "korean"}
-"""ISO 639 codes, and what OpenAI calls them in answers."""
-
-GRANULARITIES = ("word", "segment")
-
-FIELDS = (
-    *("model", "language", "prompt", "response_format", "temperature", "timestamp_granularities[]", "keywords[]"),
-    "stream",
-)
-"""Fields of a request beside the file."""
-
-_Word = TypeVar("_Word", bound=str)
+from overtone.server.api.openai_params import LANGUAGES, OpenAIParams
 
 _LEAST_PROBABILITY = 1e-10
 
+_NO_SPEAKER = "unknown"
+"""The speaker of a sentence in which no voice was found; OpenAI's clients want a text."""
 
-class ParameterError(RefusedError):
-    """A parameter of a request that cannot be. param: its name, as OpenAI's errors say it."""
-
-    default_code = Code.USAGE
-
-    def __init__(
-        self, message: str, *, code: str | None = None, retry_after_s: float | None = None, param: str | None = None
-    ) -> None:
-        super().__init__(message, code=code, retry_after_s=retry_after_s)
-        self.param = param
-
-
-@dataclass(frozen=True, slots=True)
-class OpenAIParams:
-    """A request. call: what it asks of the service. granularities: of `GRANULARITIES`. warnings: what was left out."""
-
-    call: InferenceRequest
-    form: Form
-    granularities: frozenset[str]
-    temperature: float
-    warnings: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, texts: Mapping[str, str], transcriber: Transcriber, owner: Owner | None) -> OpenAIParams:
-        """From the fields of its form. ParameterError for one that there is not, or that cannot be."""
-        if unknown := next((name for name in texts if name not in FIELDS), None):
-            known = ", ".join(FIELDS)
-            raise ParameterError(f"{unknown!r} is not taken here; there are: file, {known}.", param=unknown)
-        _check_model(texts.get("model", NAMES[0]), transcriber)
-        if texts.get("stream", "false").lower() != "false":
-            raise ParameterError(
-                "stream is not taken here: the whole answer comes at once. Speech while it is spoken is for "
-                "WS /v1/stream, long files are for /v1/jobs.",
-                param="stream",
-            )
-        form = _one_of("response_format", texts.get("response_format", "json"), FORMS)
-        options, warnings = _options(texts, transcriber)
-        call = InferenceRequest(options, False, owner, "transcribe", "word")
-        return cls(call, form, _granularities(texts, form), _temperature(texts.get("temperature", "0")), warnings)
-
-
-def _check_model(name: str, transcriber: Transcriber) -> None:
-    own = transcriber.runtime.model.name
-    same = {own, *ALIASES.get(own, {}).values(), *NAMES}
-    same |= {alias for alias, ids in ALIASES.items() if own in ids.values()}
-    if name not in same:
-        raise ParameterError(
-            f"there is no model {name!r} here; there is {own!r}, which {NAMES[0]!r} means too.",
-            code=Code.UNKNOWN,
-            param="model",
-        )
-
-
-def _options(texts: Mapping[str, str], transcriber: Transcriber) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The options that the recognizer takes, and a warning for each one that it does not."""
-    options: dict[str, Any] = {"channels": "mix"}
-    supported = supported_options(transcriber)
-    warnings = []
-    if language := texts.get("language", ""):
-        if language not in LANGUAGES:
-            raise ParameterError(
-                f"language is {language!r}; it can be {', '.join(LANGUAGES)}, or left out.", param="language"
-            )
-        if "language" in supported:
-            options["language"] = language
-        else:
-            warnings.append("language was left out: this recognizer knows only the language that it was made for.")
-    words = [*texts.get("prompt", "").split(), *texts.get("keywords[]", "").split()]
-    if words:
-        if "hotwords" in supported:
-            options["hotwords"] = " ".join(dict.fromkeys(words))
-        else:
-            warnings.append("prompt and keywords were left out: this recognizer listens for no words.")
-    return options, tuple(warnings)
-
-
-def _granularities(texts: Mapping[str, str], form: Form) -> frozenset[str]:
-    name = "timestamp_granularities[]"
-    if name not in texts:
-        return frozenset({"segment"})
-    if form != "verbose_json":
-        raise ParameterError("timestamp_granularities takes response_format=verbose_json.", param=name)
-    return frozenset(_one_of(name, text, GRANULARITIES) for text in texts[name].split(SEPARATOR))
-
-
-def _temperature(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= 1:
-        raise ParameterError(f"temperature is {text!r}; it is a number from 0 to 1.", param="temperature")
-    return value
-
-
-def _one_of(name: str, text: str, words: tuple[_Word, ...]) -> _Word:
-    found = next((word for word in words if word == text), None)
-    if found is None:
-        raise ParameterError(f"{name} is {text!r}; it can be {', '.join(words)}.", param=name)
-    return found
+_MARKS = ("speaker", "emotion", "event")
+"""Fields of a sentence that subtitles show beside its text."""
 
 
 def body_of(told: Transcript, asked: OpenAIParams) -> str:
@@ -157,8 +28,74 @@ def body_of(told: Transcript, asked: OpenAIParams) -> str:
     if asked.form == "text":
         return f"{told.text}\n"
     if asked.form == "json":
-        return json.dumps({"text": told.text, "usage": _usage(told)}, ensure_ascii=False)
-    return json.dumps(_verbose(told, asked), ensure_ascii=False)
+        return json.dumps(_plain(told, asked), ensure_ascii=False)
+    return json.dumps((_verbose if asked.form == "verbose_json" else _diarized)(told, asked), ensure_ascii=False)
+
+
+def transcript_of(line: bytes) -> Transcript:
+    """The transcript that a record, one line of JSON, is of."""
+    return expect_type(parse_record(json.loads(line)), Transcript)
+
+
+def without_marks(line: bytes) -> bytes:
+    """A record of a transcript, one line of JSON, without what subtitles would show beside its text."""
+    record = json.loads(line)
+    for sentence in record["sentences"]:
+        for name in _MARKS:
+            sentence.pop(name, None)
+    return json.dumps(record, ensure_ascii=False).encode()
+
+
+def done_event(told: Transcript, asked: OpenAIParams) -> dict[str, Any]:
+    """The last event of a streamed answer, which has all of the text."""
+    return {"type": "transcript.text.done", **_plain(told, asked)}
+
+
+def segment_events(told: Transcript) -> Iterator[dict[str, Any]]:
+    """An event for each sentence with its speaker, as `diarized_json` has them: A for who speaks first."""
+    for at, said in enumerate(told.sentences):
+        speaker = _NO_SPEAKER if said.speaker is None else _letters(said.speaker)
+        event = {"type": "transcript.text.segment", "id": f"seg_{at}", "start": said.start, "end": said.end}
+        yield event | {"text": said.text, "speaker": speaker}
+
+
+def _letters(speaker: int) -> str:
+    """A speaker's name: A to Z, then AA, as columns of a table are counted."""
+    name = ""
+    while speaker >= 0:
+        speaker, letter = divmod(speaker, len(string.ascii_uppercase))
+        name, speaker = string.ascii_uppercase[letter] + name, speaker - 1
+    return name
+
+
+def _plain(told: Transcript, asked: OpenAIParams) -> dict[str, Any]:
+    body: dict[str, Any] = {"text": told.text}
+    if asked.logprobs:
+        body["logprobs"] = [logprob for said in told.sentences for logprob in _logprobs(said)]
+    return _ended(body, told, asked)
+
+
+def _diarized(told: Transcript, asked: OpenAIParams) -> dict[str, Any]:
+    body = {"task": "transcribe", "duration": rounded(told.duration, SECOND_DIGITS), "text": told.text}
+    return _ended(body | {"segments": list(segment_events(told))}, told, asked)
+
+
+def _ended(body: dict[str, Any], told: Transcript, asked: OpenAIParams) -> dict[str, Any]:
+    """A body with the fields that every one ends with."""
+    if warnings := [*asked.warnings, *told.warnings]:
+        body["warnings"] = warnings
+    return body | {"usage": _usage(told)}
+
+
+def _logprobs(said: Sentence) -> Iterator[dict[str, Any]]:
+    """The logarithm of each word's confidence, which is the mean probability of its tokens."""
+    for word in said.words:
+        if word.confidence is not None:
+            yield {"token": word.text, "logprob": _log(word.confidence), "bytes": list(word.text.encode())}
+
+
+def _log(probability: float) -> float:
+    return round(math.log(max(probability, _LEAST_PROBABILITY)), 6)
 
 
 def _usage(told: Transcript) -> dict[str, Any]:
@@ -177,14 +114,11 @@ def _verbose(told: Transcript, asked: OpenAIParams) -> dict[str, Any]:
         body["segments"] = [_segment(at, said, asked.temperature) for at, said in enumerate(told.sentences)]
     if "word" in asked.granularities:
         body["words"] = [word for said in told.sentences for word in _words(said)]
-    if asked.warnings:
-        body["warnings"] = list(asked.warnings)
-    return body | {"usage": _usage(told)}
+    return _ended(body, told, asked)
 
 
 def _segment(at: int, said: Sentence, temperature: float) -> dict[str, Any]:
     """A segment with those of Whisper's numbers that there are, and its speaker and mood, where they are known."""
-    confidence = _LEAST_PROBABILITY if said.confidence is None else max(said.confidence, _LEAST_PROBABILITY)
     written = said.text.encode()
     body: dict[str, Any] = {
         "id": at,
@@ -194,7 +128,7 @@ def _segment(at: int, said: Sentence, temperature: float) -> dict[str, Any]:
         "text": said.text,
         "tokens": [],
         "temperature": temperature,
-        "avg_logprob": round(math.log(confidence), 6),
+        "avg_logprob": _log(said.confidence or 0.0),
         "compression_ratio": round(len(written) / len(zlib.compress(written)), 6),
         "no_speech_prob": 0.0,
     }

@@ -24,12 +24,14 @@ STATUSES: Mapping[Code, tuple[int, str]] = {
     Code.NOT_FOUND: (404, "There is no such thing"),
     Code.METHOD: (405, "That cannot be done here"),
     Code.UPLOAD_TIMEOUT: (408, "The upload was too slow"),
+    Code.CONFLICT: (409, "Not as things are"),
     Code.TOO_LARGE: (413, "Too many bytes"),
     Code.TOO_LONG: (413, "Too much audio"),
     Code.OVER_BUDGET: (413, "More than the memory can hold"),
     Code.NOT_AUDIO: (415, "Not audio"),
     Code.UNSUPPORTED_TYPE: (415, "Not a form that is taken"),
     Code.BAD_INPUT: (422, "The audio cannot be used"),
+    Code.KEY_REUSED: (422, "The key was used before"),
     Code.BUSY: (429, "Too busy"),
     Code.GONE: (CLIENT_CLOSED, "The client has gone"),
     Code.FAULT: (500, "A fault of the service"),
@@ -65,19 +67,21 @@ def problem_of(error: BaseException, request_id: str) -> dict[str, Any]:
     """The body for an error, without anything that is not meant for users."""
     status, title = STATUSES[code_of(error)]
     # What is wrong with the service itself may name its files.
-    told = isinstance(error, RefusedError) or (isinstance(error, OvertoneError) and status < 500)
+    detail = "The service met a fault of its own; its log has it under the request's id."
+    if isinstance(error, RefusedError) or (isinstance(error, OvertoneError) and status < 500):
+        detail = error.worded("http")
     return {
         "type": "about:blank",
         "title": title,
         "status": status,
         "code": str(error.code if isinstance(error, OvertoneError) else Code.FAULT),
-        "detail": str(error) if told else "The service met a fault of its own; its log has it under the request's id.",
+        "detail": detail,
         "request_id": request_id,
     }
 
 
-OPENAI = "/v1/audio/"
-"""Prefix of the addresses that OpenAI's clients ask. They know errors of one form, and some statuses."""
+OPENAI = ("/v1/audio/", "/v1/models/")
+"""Prefixes of the addresses that OpenAI's clients alone ask. They know errors of one form, and some statuses."""
 
 _OPENAI_STATUSES = {415: 400, 422: 400}
 """OpenAI's status for audio that cannot be used, for which this service has several."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import json
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from pathlib import Path
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 from overtone.errors import UsageError
-from overtone.output.formats import open_sink
+from overtone.output.formats import Sink, open_sink
 from overtone.output.record_reader import parse_record
 from overtone.output.records import Level
-from overtone.system.files import iter_chunks
 
 Form = Literal["parquet", "csv", "srt", "vtt", "txt"]
 
@@ -20,29 +21,47 @@ TIMELINES: tuple[Form, ...] = ("srt", "vtt", "txt")
 
 
 def convert_records(
-    pieces: Iterable[bytes], path: Path, form: Form, level: Level, labels: Sequence[str]
+    pieces: Iterable[bytes],
+    form: Form,
+    level: Level,
+    labels: Sequence[str],
+    lock: AbstractContextManager[object] | None = None,
 ) -> Generator[bytes, None, None]:
-    """Records, JSON lines in pieces, in another form in pieces. It is made before this returns, and unnamed after.
+    """Records, JSON lines in pieces, in another form in pieces, made as they are taken: it needs no disk.
 
-    path: where it is made. level: how fine the records are. UsageError where pyarrow is needed and not installed, and
-    for a timeline of more than one record, or of one without a timeline.
+    level: how fine the records are. lock: held while a record is read back and written, of which one of many frames
+    takes much memory. UsageError, before the first piece, where pyarrow is needed and not installed, and for a timeline
+    of more than one record, or of one without a timeline.
     """
     if form in TIMELINES and level in ("utterance", "text"):
         raise UsageError(f"it was asked for without a timeline, which {form} is made of; take JSON lines.")
-    try:
-        with open_sink(str(path), granularity=level, labels=labels, format=form, many=form not in TIMELINES) as sink:
-            for at, line in enumerate(_lines(pieces)):
-                if at and form in TIMELINES:
-                    raise UsageError(f"{form} holds one timeline; say of which file with `file`, or take JSON lines.")
+    lines = _lines(pieces)
+    # Now, as what is wrong with the first of them can still be told with a status.
+    first = list(itertools.islice(lines, 2))
+    if len(first) > 1 and form in TIMELINES:
+        raise UsageError(f"{form} holds one timeline; say of which file with `file`, or take JSON lines.")
+    made = io.BytesIO()
+    sink = open_sink(made, granularity=level, labels=labels, format=form, many=form not in TIMELINES)
+    return _converted(itertools.chain(first, lines), sink, made, lock or nullcontext())
+
+
+def _converted(
+    lines: Iterable[bytes], sink: Sink, made: io.BytesIO, lock: AbstractContextManager[object]
+) -> Generator[bytes, None, None]:
+    with sink:
+        for line in lines:
+            with lock:
                 sink.write(parse_record(json.loads(line)))
-        # Of a file without an answer there is no timeline.
-        return iter_chunks(open(path, "rb")) if path.exists() else _nothing()
-    finally:
-        path.unlink(missing_ok=True)
+            yield from _taken(made)
+    yield from _taken(made)
 
 
-def _nothing() -> Generator[bytes, None, None]:
-    yield from ()
+def _taken(made: io.BytesIO) -> Iterator[bytes]:
+    """The bytes written since the last time."""
+    if data := made.getvalue():
+        made.seek(0)
+        made.truncate()
+        yield data
 
 
 def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator, Mapping
-from pathlib import Path
 from typing import Literal
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
 from overtone.errors import Code, RefusedError, UsageError
-from overtone.server.api.dependencies import LINES, BodyChunks, ServerState, error_responses, query
+from overtone.server.api.dependencies import KEY_FIRST, LINES, BodyChunks, ServerState, error_responses, query
 from overtone.server.api.jobs import OwnedJob
 from overtone.server.api.record_formats import Form, convert_records
 from overtone.server.jobs.executor import call_of
 from overtone.server.state import Server
-from overtone.system.files import iter_chunks
 
 _TYPES: Mapping[Form, str] = {
     "parquet": "application/vnd.apache.parquet",
@@ -35,7 +33,7 @@ _FRAMES_S = 1800.0
 """Seconds of audio. Their frames are some 7 MB of JSON, and ten times that as Python has them."""
 
 
-router = APIRouter(tags=["jobs"])
+router = APIRouter(tags=["jobs"], dependencies=[KEY_FIRST])
 
 
 @router.get(
@@ -69,9 +67,7 @@ async def result(request: Request, server: ServerState, job: OwnedJob) -> Respon
     level = call.detail_level(recognizer.options)
     if level == "frame" and (await asyncio.to_thread(server.store.repository.seconds, job.id))[1] > _FRAMES_S:
         raise UsageError(f"Of frames, {form} is made of up to {_FRAMES_S:.0f} s of audio; take JSON lines.")
-    async with server.tabling:
-        path = server.spool.new_path()
-        pieces = await asyncio.to_thread(convert_records, records, path, form, level, recognizer.labels)
+    pieces = await asyncio.to_thread(convert_records, records, form, level, recognizer.labels, server.tabling)
     return BodyChunks(pieces, _TYPES[form], headers)
 
 
@@ -81,14 +77,7 @@ def _records(server: Server, id: str, number: str | None) -> Generator[bytes, No
         return server.store.results(id)
     if not (number.isascii() and number.isdecimal() and len(number) <= _MOST_DIGITS):
         raise UsageError(f"file is {number[:20]!r}; it is the number of a file, from 0.")
-    path = server.store.record(id, int(number))
-    if path is None:
+    pieces = server.store.result(id, int(number))
+    if pieces is None:
         raise RefusedError(f"the job has no file {number}, or it is not finished.", code=Code.UNKNOWN)
-    return _pieces(path, id)
-
-
-def _pieces(path: Path, id: str) -> Generator[bytes, None, None]:
-    try:
-        yield from iter_chunks(open(path, "rb"))  # noqa: SIM115 - closed there
-    except FileNotFoundError:
-        raise RefusedError(f"job {id} was removed while it was being read.", code=Code.UNKNOWN) from None
+    return pieces

@@ -25,11 +25,20 @@ class Problem(Schema):
 
 
 class Segment(Schema):
-    """One entry of the timeline; seconds. `scores` is null for silence."""
+    """One entry of the timeline; seconds. `speech_s` is what is speech of it. `scores` is null for silence."""
 
     start: float
     end: float
+    speech_s: float
     label: str | None
+    score: float | None
+    scores: dict[str, float | None] | None
+
+
+class Pooled(Schema):
+    """The emotion of the mean over all frames, as FunASR judges a whole file."""
+
+    label: str
     score: float | None
     scores: dict[str, float | None] | None
 
@@ -63,7 +72,11 @@ class RecordError(Schema):
 
 
 class Record(Schema):
-    """The emotion of one file, or of one channel of it."""
+    """The emotion of one file, or of one channel of it.
+
+    `scores`: the mean of its segments', weighted by their `speech_s`. `shares`: of the speaking time, by the labels of
+    segments. `speech_s`: seconds of speech.
+    """
 
     model_config = ConfigDict(
         extra="forbid",
@@ -75,10 +88,18 @@ class Record(Schema):
                     "label": "neutral",
                     "score": 0.71,
                     "scores": {"angry": 0.2, "neutral": 0.71, "sad": 0.09},
+                    "shares": {"angry": 0.0, "neutral": 1.0, "sad": 0.0},
+                    "speech_s": 2.9,
+                    "pooled": {
+                        "label": "neutral",
+                        "score": 0.71,
+                        "scores": {"angry": 0.2, "neutral": 0.71, "sad": 0.09},
+                    },
                     "segments": [
                         {
                             "start": 0.0,
                             "end": 3.2,
+                            "speech_s": 2.9,
                             "label": "neutral",
                             "score": 0.71,
                             "scores": {"angry": 0.2, "neutral": 0.71, "sad": 0.09},
@@ -110,6 +131,9 @@ class Record(Schema):
     label: str | None = None
     score: float | None = None
     scores: dict[str, float | None] | None = None
+    shares: dict[str, float | None] | None = None
+    speech_s: float | None = None
+    pooled: Pooled | None = None
     segments: list[Segment] | None = None
     frames: Frames | None = None
     model: str
@@ -168,6 +192,7 @@ class Readiness(Schema):
     """Whether requests are taken. `state`: starting, ready, restarting, failed, closed or draining."""
 
     ready: bool
+    reason: str | None = Field(description="What is wrong: with the model, the jobs folder or the uploads folder.")
     state: str
     restarts: int
     cache: str = Field(description="`healthy`, or `in trouble`; answers come either way.")
@@ -221,13 +246,14 @@ class JobSeconds(Schema):
 
 
 class JobFileInfo(Schema):
-    """One file of a job."""
+    """One file of a job. `retryable`: it failed, its audio is kept, and `POST /v1/jobs/{id}/retry` runs it again."""
 
     number: int
     name: str
     state: str
     claimed_s: float | None
     size_bytes: int
+    retryable: bool
 
 
 class JobInfo(Schema):
@@ -244,6 +270,13 @@ class JobInfo(Schema):
     seconds: JobSeconds
     eta_s: float | None = Field(description="Seconds until it is finished; null where that is not known.")
     links: dict[str, str]
+
+
+class JobList(Schema):
+    """Jobs of one owner, the newest first."""
+
+    jobs: list[JobInfo]
+    next: str | None = Field(description="The cursor of those that are older; null where there are none.")
 
 
 class JobDetail(JobInfo):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from starlette.responses import JSONResponse, Response
 
 from overtone.batching.cost_model import Shape
 from overtone.errors import OvertoneError, RefusedError
 from overtone.pipelines.emotion import EmotionRecognizer
-from overtone.server.api import openai_format
-from overtone.server.api.dependencies import RequestOwner, ServerState, error_responses, owner_of
+from overtone.server.api.dependencies import RequestOwner, ServerState, error_responses
+from overtone.server.api.openai_params import NAMES
 from overtone.server.api.schemas import Health, ListedModel, ModelInfo, Models, Plan, PlannedMemory, Readiness
 from overtone.server.auth import Owner
 from overtone.server.inference.models import AnyPipeline, Task
@@ -38,11 +39,18 @@ async def healthz() -> Health:
     responses={503: {"model": Readiness, "description": "Not now."}},
 )
 async def readyz(server: ServerState) -> Response:
-    """Ready only when the model answers: it has just done so, or is asked now."""
+    """Ready only when the model answers, as it has just done or is asked to now, and the folders of uploads and jobs
+    can be written; `reason` says what is wrong."""
     draining = server.service.draining.is_set()
-    ready = not draining and await server.host.answers()
+    reasons = ["the service is ending"] if draining else []
+    if not draining:
+        if not await server.host.answers():
+            reasons.append(f"the model does not answer ({server.host.state})")
+        reasons += await asyncio.to_thread(server.storage.problems)
+    ready = not reasons
     said = Readiness(
         ready=ready,
+        reason="; ".join(reasons) or None,
         state="draining" if draining else server.host.state,
         restarts=server.host.restarts,
         cache="healthy" if server.service.answers.healthy else "in trouble",
@@ -58,6 +66,7 @@ async def readyz(server: ServerState) -> Response:
 )
 async def metrics(server: ServerState, owner: RequestOwner) -> Response:
     """In Prometheus' text format. Needs a key where the service has keys."""
+    await asyncio.to_thread(server.storage.problems)  # looked at now, for `overtone_ready`
     body, kind = server.metrics.exposition()
     return Response(body, headers={"Content-Type": kind})
 
@@ -69,19 +78,22 @@ async def models(server: ServerState, owner: RequestOwner) -> Models:
     named = [known[0].id]
     if server.settings.transcriber is not None:
         known.append(_info(server, "transcribe", server.host.transcriber))
-        named += [known[1].id, *openai_format.NAMES]
-    created = round(server.started)
-    return Models(models=known, data=[ListedModel(id=name, created=created, owned_by="overtone") for name in named])
+        named += [known[1].id, *NAMES]
+    return Models(models=known, data=[listed(server, name) for name in named])
+
+
+def listed(server: Server, name: str) -> ListedModel:
+    """A name that requests may call a model, as OpenAI's API lists it."""
+    return ListedModel(id=name, created=round(server.started), owned_by="overtone")
 
 
 @router.get("/v1/plan", summary="What a request would cost now", responses=error_responses(400, 401, 503))
 async def plan(
-    request: Request,
     server: ServerState,
+    owner: RequestOwner,
     seconds: Annotated[float, Query(gt=0, le=_DAY_S, description="Of audio.", examples=[60])],
 ) -> Plan:
     """What a request of so many seconds of audio would wait, run and take now, and whether it would be let in."""
-    owner = owner_of(request, server.keyring)  # here, so that a wrong number is refused as one before a wrong key
     recognizer, service, rate = server.service.check_open(), server.service, server.host.rate
     budget = recognizer.runtime.engine.plan
     refusal: OvertoneError | None = None
@@ -96,7 +108,7 @@ async def plan(
     return Plan(
         seconds=seconds,
         admitted=refusal is None,
-        reason=None if refusal is None else str(refusal),
+        reason=None if refusal is None else refusal.worded("http"),
         retry_after_s=refusal.retry_after_s if isinstance(refusal, RefusedError) else None,
         wait_s=service.wait_s,
         run_s=seconds / rate,

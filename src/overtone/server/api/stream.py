@@ -1,6 +1,6 @@
 """`WS /v1/stream`: speech as it is spoken, emotion as it is heard.
 
-client: PCM16 or Opus in binary messages; the text `end` when it is over
+client: PCM16, Opus or WebM in binary messages; the text `end` when it is over
 server: {"type": "ready", …}; {"type": "emotion", "start", "end", "label", "score", "scores"} every hop;
         {"type": "summary", "record": {…}}, the record that a file of it would get; {"type": "error", "code", …}
 """
@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -20,12 +20,11 @@ from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
 from overtone.errors import Code, OvertoneError, RefusedError, UsageError
-from overtone.output.records import rounded, seconds, to_json, to_record
+from overtone.output.records import segment_record, to_json, to_record
 from overtone.pipelines.live import LiveSession, LiveUpdate
 from overtone.pipelines.request import RequestContext
-from overtone.results import SegmentResult
 from overtone.server.api import problems
-from overtone.server.api.dependencies import ServerState, owner_of
+from overtone.server.api.dependencies import ServerState, client_of, owner_of
 from overtone.server.api.params import boolean, number
 from overtone.server.auth import Owner
 from overtone.server.inference.live_audio import Reader, open_reader
@@ -35,7 +34,7 @@ from overtone.types import SAMPLE_RATE
 
 _LOG = logging.getLogger("overtone.server")
 
-_OPTIONS = ("window", "hop", "labels", "max_segment", "keep_silence", "granularity")
+_OPTIONS = ("window", "hop", "vad", "labels", "max_segment", "keep_silence", "granularity")
 _OWN = ("format", "rate", "channels", "name")
 
 _AHEAD_S = 30.0
@@ -68,10 +67,11 @@ async def stream(socket: WebSocket, server: ServerState) -> None:
         owner = owner_of(socket, server.keyring)
         asked = _asked(socket)
         server.service.check_open()
-        reader = open_reader(asked.form, asked.rate, asked.channels)
+        decoder = server.host.recognizer.runtime.packet_decoder
+        reader = open_reader(asked.form, asked.rate, asked.channels, decoder)
         rate = server.host.rate
-        ctx = RequestContext()
-        live = server.host.recognizer.live(ctx, name=asked.name, **asked.options)
+        ctx = RequestContext(client_of(socket) if owner is None else owner.name)
+        live = server.host.recognizer.live(ctx, name=asked.name, rate=reader.rate, **asked.options)
         place = server.service.admission.open_live(live.realtime_factor, rate, Owner.name_of(owner))
     except OvertoneError as error:
         socket.state.refused = problems.code_of(error)
@@ -83,6 +83,7 @@ async def stream(socket: WebSocket, server: ServerState) -> None:
     finally:
         place.release()
         ctx.cancel()
+        await asyncio.to_thread(reader.close)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ def _asked(socket: WebSocket) -> StreamParams:
     for name in ("window", "hop", "max_segment"):
         if name in given:
             options[name] = _number(name, given[name])
-    for name in ("labels", "granularity"):
+    for name in ("labels", "granularity", "vad"):
         if name in given:
             options[name] = given[name]
     if "keep_silence" in given:
@@ -159,6 +160,7 @@ class _Conversation:
             await self._updates.put(None)
             await telling
             result = await self._server.service.live(self._live.finish)
+            result = replace(result, warnings=(*self._reader.warnings(), *result.warnings))
             self._server.metrics.audio(result.duration, "live")
             await self._send({"type": "summary", "record": to_record(result, granularity=self._live.granularity)})
             await self._socket.close()
@@ -183,26 +185,35 @@ class _Conversation:
         began = silent_since = time.monotonic()
         while True:
             message = await self._next(silent_since)
+            pieces, silent = self._reader.finish() if message is None else self._reader.read(message), True
+            while (samples := await self._server.service.live(partial(next, pieces, None))) is not None:
+                heard_s = self._live.samples / SAMPLE_RATE + len(samples) / self._reader.rate
+                if heard_s > self._settings.max_job_audio_s:
+                    raise RefusedError(
+                        f"a stream lasts {self._settings.max_job_audio_s:g} s at most; open another.",
+                        code=Code.TOO_LONG,
+                    )
+                if (ahead_s := heard_s - _AHEAD_S - (time.monotonic() - began)) > 0:
+                    with suppress(asyncio.TimeoutError):  # or until the service ends, which answers what was heard
+                        await asyncio.wait_for(self._server.service.draining.wait(), ahead_s)
+                silent = silent and not len(samples)
+                await self._hear(partial(self._live.push, samples))
             if message is None:
+                await self._hear(self._live.flush)
                 return
-            samples = await self._server.service.live(partial(self._reader.read, message))
-            heard_s = (self._live.samples + len(samples)) / SAMPLE_RATE
-            if heard_s > self._settings.max_job_audio_s:
-                raise RefusedError(
-                    f"a stream lasts {self._settings.max_job_audio_s:g} s at most; open another.", code=Code.TOO_LONG
-                )
-            if (ahead_s := heard_s - _AHEAD_S - (time.monotonic() - began)) > 0:
-                with suppress(asyncio.TimeoutError):  # or until the service ends, which answers what was heard
-                    await asyncio.wait_for(self._server.service.draining.wait(), ahead_s)
-            if len(samples):
-                silent_since = time.monotonic()
-            for update in await self._server.service.live(partial(self._live.push, samples)):
-                await self._updates.put(update)
+            if not silent:
+                silent_since = time.monotonic()  # once it is heard: how long that took is not the client's silence
+            elif time.monotonic() > silent_since + self._settings.live_idle_s:
+                raise self._idle()  # messages without audio are no signs of life
+
+    async def _hear(self, take: Callable[[], list[LiveUpdate]]) -> None:
+        """Have the session take something in, and pass on the updates that this completes."""
+        for update in await self._server.service.live(take):
+            await self._updates.put(update)
 
     async def _next(self, since: float) -> bytes | None:
         """The next audio; None at the end. RefusedError where there was none `since` too long, or the service ends."""
-        silent_s = self._settings.live_idle_s
-        patience_s = max(0.0, since + silent_s - time.monotonic())
+        patience_s = max(0.0, since + self._settings.live_idle_s - time.monotonic())
         receiving = asyncio.ensure_future(self._socket.receive())
         draining = asyncio.ensure_future(self._server.service.draining.wait())
         try:
@@ -210,9 +221,7 @@ class _Conversation:
             if draining.done():
                 return None  # what was heard so far is answered
             if not receiving.done():
-                raise RefusedError(
-                    f"nothing was heard for {silent_s:g} s, and the stream is closed.", code=Code.UPLOAD_TIMEOUT
-                )
+                raise self._idle()
             try:
                 message = receiving.result()
             except RuntimeError:  # it had gone before
@@ -228,26 +237,19 @@ class _Conversation:
             return None
         raise UsageError("a text message that is not `end`; audio comes in binary messages.")
 
+    def _idle(self) -> RefusedError:
+        text = f"nothing was heard for {self._settings.live_idle_s:g} s, and the stream is closed."
+        return RefusedError(text, code=Code.UPLOAD_TIMEOUT)
+
     async def _tell_all(self) -> None:
         while (update := await self._updates.get()) is not None:
             if update.answer is not None:
                 with suppress(Exception):  # `poll` says it
                     await asyncio.wrap_future(update.answer)
-            await self._send({"type": "emotion", **_entry(self._live.poll(update))})
+            await self._send({"type": "emotion", **segment_record(self._live.poll(update))})
 
     async def _send(self, value: Mapping[str, Any]) -> None:
         try:
             await asyncio.wait_for(self._socket.send_text(to_json(value)), _SEND_S)
         except (asyncio.TimeoutError, RuntimeError):  # it does not read, or has gone
             raise WebSocketDisconnect(1008) from None
-
-
-def _entry(said: SegmentResult) -> dict[str, Any]:
-    scores = None if said.scores is None else {label: rounded(score) for label, score in said.scores.items()}
-    return {
-        "start": seconds(said.span.start),
-        "end": seconds(said.span.stop),
-        "label": said.label,
-        "score": rounded(said.score),
-        "scores": scores,
-    }

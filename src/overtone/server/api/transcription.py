@@ -10,6 +10,7 @@ from starlette.responses import Response
 from overtone.options.transcription import TRANSCRIBE_PER_CALL
 from overtone.server.api.dependencies import (
     DETAIL,
+    KEY_FIRST,
     KNOWN,
     LINES,
     UPLOAD_PARAMETERS,
@@ -26,7 +27,7 @@ from overtone.server.api.upload_request import UploadRequest, receive_upload, re
 _FILE = upload_body({"type": "string", "format": "binary", "description": "What FFmpeg reads."})
 
 
-router = APIRouter(tags=["transcription"])
+router = APIRouter(tags=["transcription"], dependencies=[KEY_FIRST])
 
 _OWN = ("name",)
 _Upload = Annotated[

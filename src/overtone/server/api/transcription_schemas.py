@@ -16,6 +16,7 @@ class Word(Schema):
     start: float | None
     end: float | None
     confidence: float | None
+    speaker: int | None = Field(None, description="The one whose voice is heard in it.")
 
 
 class Mood(Schema):
@@ -102,6 +103,25 @@ class OpenaiWord(Schema):
     end: float
 
 
+class OpenaiLogprob(Schema):
+    """The logarithm of a word's confidence, which is the mean probability of its tokens."""
+
+    token: str
+    logprob: float
+    bytes: list[int] = Field(description="Of the word, in UTF-8.")
+
+
+class OpenaiSpokenSegment(Schema):
+    """One sentence of `diarized_json`; seconds. Speakers are A, B and so on, as they begin to speak."""
+
+    type: Literal["transcript.text.segment"]
+    id: str
+    start: float
+    end: float
+    text: str
+    speaker: str
+
+
 class OpenaiUsage(Schema):
     """Seconds of audio, rounded up."""
 
@@ -110,13 +130,15 @@ class OpenaiUsage(Schema):
 
 
 class OpenaiTranscription(Schema):
-    """`json` has the text and the usage; `verbose_json` the rest, as far as `timestamp_granularities` asks for it."""
+    """`json` has the text and the usage, and `logprobs` where `include` asks for them; `verbose_json` the rest, as far
+    as `timestamp_granularities` asks for it; `diarized_json` has segments with speakers."""
 
     text: str
     usage: OpenaiUsage
     task: Literal["transcribe"] | None = None
     language: str | None = None
     duration: float | None = None
-    segments: list[OpenaiSegment] | None = None
+    segments: list[OpenaiSegment] | list[OpenaiSpokenSegment] | None = None
     words: list[OpenaiWord] | None = None
+    logprobs: list[OpenaiLogprob] | None = None
     warnings: list[str] | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,6 +17,7 @@ from overtone.server.api.dependencies import (
     RequestOwner,
     ServerState,
     cancel_on_disconnect,
+    client_of,
     parameters,
     with_fields,
 )
@@ -46,8 +47,12 @@ class UploadRequest:
         try:
             return await cancel_on_disconnect(self.request, making)
         finally:
-            self.ticket.lapse()
-            await asyncio.to_thread(self.upload.remove)
+            await self.release()
+
+    async def release(self) -> None:
+        """Remove the file, and let the admission go unless an answer is under way, which keeps it until it ends."""
+        self.ticket.lapse()
+        await asyncio.to_thread(self.upload.remove)
 
 
 def receive_upload(
@@ -71,7 +76,8 @@ def receive_upload(
             if len(files) > 1:
                 raise RefusedError("it takes one file at a time; send several as a job.", code=Code.BAD_REQUEST)
             texts = with_fields(asked, brought.fields, known)
-            return UploadRequest(request, files[0], texts, call(server, owner, texts), ticket)
+            asked_for = replace(call(server, owner, texts), client=client_of(request))
+            return UploadRequest(request, files[0], texts, asked_for, ticket)
         except BaseException:
             ticket.lapse()
             for upload in files:

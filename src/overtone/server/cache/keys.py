@@ -9,14 +9,16 @@ from collections.abc import Mapping
 from overtone import __version__
 
 
-def key_of(content_digest: str, model_digest: str, options: Mapping[str, object]) -> str:
-    """SHA-256, in hex, over this version of Overtone, the audio, the model and the options in whatever order.
+def key_of(content_digest: str, model_digest: str, options: Mapping[str, object], namespace: str | None = None) -> str:
+    """SHA-256, in hex, over this version of Overtone, the namespace, the audio, the model and the options in whatever
+    order.
 
-    They are one array of canonical JSON, so no two different requests run together into the same text. The version is
-    in it because a Redis outlives the service that filled it. TypeError or ValueError for options that JSON cannot tell
-    apart: other objects, names that are not strings, numbers that are not finite.
+    Requests of different namespaces never have the same key, so they neither find nor join each other's answers; None
+    is the one that all share. They are one array of canonical JSON, so no two different requests run together into the
+    same text. The version is in it because a Redis outlives the service that filled it. TypeError or ValueError for
+    options that JSON cannot tell apart: other objects, names that are not strings, numbers that are not finite.
     """
-    request = [__version__, content_digest, model_digest, _plain(options)]
+    request = [__version__, namespace, content_digest, model_digest, _plain(options)]
     text = json.dumps(request, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 

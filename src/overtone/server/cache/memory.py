@@ -39,6 +39,7 @@ class MemoryStore:
     healthy = True
     last_error = None
     failure_count = 0
+    rejected_count = 0
 
     def __init__(
         self, capacity_bytes: int, ttl_s: float | None = None, *, clock: Callable[[], float] = time.monotonic

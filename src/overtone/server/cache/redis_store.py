@@ -62,6 +62,8 @@ class RedisStore:
         self._link = CircuitBreaker(name, pause_s)
         self._reading = CircuitBreaker(f"reading from {name}", pause_s)
         self._writing = CircuitBreaker(f"writing to {name}", pause_s)
+        self.rejected_count = 0
+        """Values found so far that were too large."""
         self._closed = False
         self._redis = _client(url, timeout_s)
         self._pool = self._redis.connection_pool
@@ -89,7 +91,12 @@ class RedisStore:
         """The value under the key; None where there is none, it is too large, or Redis does not say."""
         # GETRANGE, as GET would bring whatever size somebody has left there. One byte more tells a cut value.
         value = await self._ask(self._reading, "GETRANGE", self._prefix + key, 0, LARGEST_BYTES)
-        return value if isinstance(value, bytes) and 0 < len(value) <= LARGEST_BYTES else None
+        if not isinstance(value, bytes) or not value:
+            return None
+        if len(value) > LARGEST_BYTES:
+            self.rejected_count += 1
+            return None
+        return value
 
     async def put(self, key: str, value: bytes) -> None:
         """Keep a value, if it is not too large and Redis takes it."""

@@ -69,6 +69,11 @@ class ResultCache:
         return self._store.failure_count
 
     @property
+    def rejected_count(self) -> int:
+        """Values that the store found so far and did not take for answers. Each was computed anew."""
+        return self._store.rejected_count
+
+    @property
     def held_bytes(self) -> int:
         """Memory of this process that kept answers hold, and those on their way to be."""
         return self._store.held_bytes + self._keeping_bytes

@@ -26,6 +26,10 @@ class Store(Protocol):
         """Failed commands so far."""
 
     @property
+    def rejected_count(self) -> int:
+        """Values found so far that it did not take for answers."""
+
+    @property
     def held_bytes(self) -> int:
         """Memory of this process that it holds."""
 

@@ -40,10 +40,34 @@ class CachedAnswer:
 
     @classmethod
     def from_kept(cls, value: bytes, found: Outcome) -> CachedAnswer:
-        """The answer that `kept` encoded."""
+        """The answer that `kept` encoded. ValueError for anything else."""
         first, *records = value.split(b"\n")
-        about = json.loads(first)
-        return cls(tuple(records), about["duration_s"], Timings(**about["timings"]), found)
+        try:
+            about = json.loads(first)
+            duration_s, timings = about["duration_s"], Timings(**about["timings"])
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ValueError(f"what was kept is no answer: {type(error).__name__}") from None
+        if not (records and all(_is_seconds(each) for each in (duration_s, *_seconds_of(timings)))):
+            raise ValueError("what was kept is no answer: it has no records, or no times")
+        return cls(tuple(records), duration_s, timings, found)
+
+    @classmethod
+    def is_kept_form(cls, value: bytes) -> bool:
+        """True if `from_kept` reads a value and each of its records is one: a JSON object without its beginning."""
+        try:
+            answer = cls.from_kept(value, "hit")
+            return all(isinstance(json.loads(line), dict) for line in answer.lines(""))
+        except (ValueError, RecursionError):
+            return False
+
+
+def _seconds_of(timings: Timings) -> Iterator[object]:
+    """Every number among timings."""
+    return (getattr(timings, each.name) for each in dataclasses.fields(timings) if each.name != "notes")
+
+
+def _is_seconds(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
 
 
 def _beginning(source: str) -> str:

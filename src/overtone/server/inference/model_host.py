@@ -112,7 +112,8 @@ class ModelSupervisor:
         found = self._now.transcriber
         if found is None:
             raise RefusedError(
-                "this service writes nothing down; start it with --transcriber sensevoice, or another recognizer.",
+                "this service writes nothing down; whoever runs it can start it with `overtone serve --transcriber "
+                "sensevoice`, or another recognizer.",
                 code=Code.UNKNOWN,
             )
         return found

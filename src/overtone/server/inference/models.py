@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from overtone.conversion import fingerprint
 from overtone.engine.engine import Engine
 from overtone.models import checkpoints, registry
-from overtone.options.transcription import TranscribeOptions
 from overtone.pipelines.emotion import EmotionRecognizer
-from overtone.pipelines.recognition import SILERO
 from overtone.pipelines.transcription import Transcriber
 
 Task = Literal["emotion", "transcribe"]
@@ -72,21 +69,10 @@ def _of_emotion(recognizer: EmotionRecognizer) -> str:
 
 def _of_transcriber(transcriber: Transcriber, emotion: str) -> str:
     """The recognizer's, and those of every other model that shapes the text."""
-    runtime, options = transcriber.runtime, transcriber.options
-    strict = not options.ignore_unknown_tensors
-    folders = {"recognizer": runtime.model.folder}
-    folders |= {role: unit.folder for role, unit in runtime.auxiliary.items() if role != "emotion"}
-    folders |= {role: _folder(name, options) for role, name in transcriber.models.items() if _is_beside(role, name)}
+    strict = not transcriber.options.ignore_unknown_tensors
     parts = [
         f"{role} {fingerprint(checkpoints.read(folder, name=role), strict=strict)}"
-        for role, folder in sorted(folders.items())
+        for role, folder in sorted(transcriber.folders.items())
+        if role != "emotion"
     ]
     return ", ".join([*parts, f"emotion {emotion}"])
-
-
-def _is_beside(role: str, name: str) -> bool:
-    return role in ("vad", "punctuation") and name != SILERO
-
-
-def _folder(name: str, options: TranscribeOptions) -> Path:
-    return checkpoints.find(name, hub=options.hub, download=False).folder

@@ -15,13 +15,20 @@ from overtone.server.inference.models import Task
 @dataclass(frozen=True, slots=True)
 class InferenceRequest:
     """One request for one file. options: those given, of those that a call of its task may set (`Options.per_call`).
-    embedding: whether the record holds the vector. detail: how fine a transcript is."""
+    embedding: whether the record holds the vector. detail: how fine a transcript is. client: the network address, or
+    the network, that it came from; None where that is not known."""
 
     options: Mapping[str, Any] = field(default_factory=dict)
     embedding: bool = False
     owner: Owner | None = None
     task: Task = "emotion"
     detail: Detail = "word"
+    client: str | None = None
+
+    @property
+    def tenant(self) -> str | None:
+        """The owner of its turn among requests: of its key, and where there are no keys its client."""
+        return self.client if self.owner is None else self.owner.name
 
     @property
     def cache_identity(self) -> Mapping[str, object]:

@@ -14,6 +14,8 @@ from functools import partial
 from typing import TypeVar
 
 from overtone.errors import Code, InputError, ModelError, OvertoneError, RefusedError
+from overtone.pipelines.channel import OnOutput
+from overtone.pipelines.ingest import is_short
 from overtone.pipelines.request import RequestContext
 from overtone.results import Result
 from overtone.server.auth import Owner
@@ -23,16 +25,15 @@ from overtone.server.inference.answer import CachedAnswer, answer_of
 from overtone.server.inference.model_host import ModelSupervisor, was_unavailable
 from overtone.server.inference.models import AnyPipeline, Task
 from overtone.server.inference.request import InferenceRequest, work_s
+from overtone.server.inference.thread_slots import MOST_WAITING, ThreadSlots, ending
 from overtone.server.inference.upload_reader import LEAST_RATE, CancellableFile, LimitedContext, check_length, claimed
 from overtone.server.observability.metrics import Metrics
+from overtone.server.settings import CacheNamespace
 from overtone.server.uploads import Upload
 
 _LOG = logging.getLogger("overtone.server")
 
 _T = TypeVar("_T")
-
-MOST_WAITING = 64
-"""Threads that wait for answers at once: enough short clips to fill batches. More requests wait for a thread."""
 
 _NAMELESS = "upload"
 """The name of a file while its answer is made, which others may get too."""
@@ -61,10 +62,18 @@ class Service:
     """Answers files, many at a time. Used from the event loop; `close` it last."""
 
     def __init__(
-        self, host: ModelSupervisor, admission: Admission, answers: ResultCache, bounds: RequestLimits, metrics: Metrics
+        self,
+        host: ModelSupervisor,
+        admission: Admission,
+        answers: ResultCache,
+        bounds: RequestLimits,
+        metrics: Metrics,
+        cache_namespace: CacheNamespace = "key",
     ) -> None:
         self.host, self.admission, self.answers, self.bounds, self.metrics = host, admission, answers, bounds, metrics
+        self._cache_namespace = cache_namespace
         self._threads = ThreadPoolExecutor(MOST_WAITING, thread_name_prefix="overtone-answer")
+        self._slots = ThreadSlots()
         # Live streams wait for room in the engine in threads of their own, and nobody for them.
         self._live_threads = ThreadPoolExecutor(max(1, admission.limits.live), thread_name_prefix="overtone-live")
         self._typical_s = _TYPICAL_S
@@ -74,11 +83,7 @@ class Service:
     def check_open(self, task: Task = "emotion") -> AnyPipeline:
         """The pipeline of a task. RefusedError: not_ready while none are taken, or as `ModelSupervisor.answering`."""
         if self.draining.is_set():
-            raise RefusedError(
-                "the service is ending and takes nothing new; ask another, or again later.",
-                code=Code.NOT_READY,
-                retry_after_s=10.0,
-            )
+            raise ending()
         return self.host.answering(task)
 
     def reserve(self, call: InferenceRequest, announced_bytes: int) -> Ticket:
@@ -99,25 +104,32 @@ class Service:
         """Seconds until all audio in flight is answered."""
         return self.admission.wait_s(self.host.rate)
 
-    async def answer(self, upload: Upload, call: InferenceRequest, ticket: Ticket | None = None) -> CachedAnswer:
+    async def answer(
+        self, upload: Upload, call: InferenceRequest, ticket: Ticket | None = None, on_output: OnOutput | None = None
+    ) -> CachedAnswer:
         """The answer for a file that has been received. ticket: what `reserve` gave for it.
 
+        on_output: follows the models, where the answer is made for this request, and neither kept nor being made.
         Raises InputError, UsageError and RefusedError: busy, too_long, deadline, not_ready. Where it is cancelled, its
         work ends, unless somebody else waits for the same.
         """
-        key = key_of(upload.digest, self._models_of(call.task), call.cache_identity)
-        answer = await self.with_deadline(self._answer(key, upload, call, ticket))
+        # Neither a hit, nor how long it took, nor joining it tells one owner what another has sent.
+        namespace = Owner.name_of(call.owner) if self._cache_namespace == "key" else None
+        key = key_of(upload.digest, self._models_of(call.task), call.cache_identity, namespace)
+        answer = await self.with_deadline(
+            self._answer(key, lambda: self._make(upload, call, ticket, on_output), upload)
+        )
         self.metrics.audio(answer.duration_s, "interactive", call.task)
         return answer
 
-    async def _answer(self, key: str, upload: Upload, call: InferenceRequest, ticket: Ticket | None) -> CachedAnswer:
+    async def _answer(self, key: str, make_own: Callable[[], Awaitable[bytes]], upload: Upload) -> CachedAnswer:
         """From the cache, from who is being answered the same just now, or made."""
         own = False
 
         def make() -> Awaitable[bytes]:
             nonlocal own
             own = True
-            return self._make(upload, call, ticket)
+            return make_own()
 
         try:
             kept, found = await self.answers.get_or_make(key, make)
@@ -125,20 +137,22 @@ class Service:
         except InputError as error:
             if own or error.code != Code.NOT_FOUND:
                 # It was made for a file without a name, as others may wait for it who called theirs otherwise.
-                said = str(error).removeprefix(f"{_NAMELESS}: ")
+                said = error.template.removeprefix(f"{_NAMELESS}: ")
                 raise InputError(f"{upload.name}: {said}", code=error.code) from None
         except (OSError, RefusedError, ValueError, KeyError, TypeError):
             if own:
                 raise
         # What the other's request ended with was its own: its upload gone, its key's share used up; or what was kept
         # cannot be read any more.
-        return CachedAnswer.from_kept(await self._make(upload, call, ticket), "miss")
+        return CachedAnswer.from_kept(await make_own(), "miss")
 
     def _models_of(self, task: Task) -> str:
         """The state that answers depend on, beside the audio and the call."""
         answering = self.check_open(task)
         runtime, options = answering.runtime, answering.options
-        return repr((self.host.fingerprints[task], runtime.engine.precision, runtime.engine.backend_name, options))
+        names = {role: model.name for role, model in runtime.models.items()}
+        engine = runtime.engine
+        return repr((self.host.fingerprints[task], names, engine.precision, engine.backend_name, options))
 
     async def with_deadline(self, making: Awaitable[_T]) -> _T:
         """The outcome, or RefusedError (deadline)."""
@@ -150,30 +164,40 @@ class Service:
                 code=Code.DEADLINE,
             ) from None
 
-    async def _make(self, upload: Upload, call: InferenceRequest, ticket: Ticket | None) -> bytes:
+    async def _make(
+        self, upload: Upload, call: InferenceRequest, ticket: Ticket | None, on_output: OnOutput | None
+    ) -> bytes:
         options = self.host.answering(call.task).options
-        results = await self.results(replace(upload, name=_NAMELESS), call, ticket)
+        results = await self.results(replace(upload, name=_NAMELESS), call, ticket, on_output=on_output)
         return await asyncio.to_thread(lambda: answer_of(results, call, options).kept())
 
     async def results(
-        self, upload: Upload, call: InferenceRequest, ticket: Ticket | None = None, *, envelope: bool = False
+        self,
+        upload: Upload,
+        call: InferenceRequest,
+        ticket: Ticket | None = None,
+        *,
+        envelope: bool = False,
+        on_output: OnOutput | None = None,
     ) -> list[Result]:
         """The results for a file, one for each channel asked for, once it is let in; never cached.
 
-        ticket: as for `answer`. envelope: keep the waveform's outline. Raises as `answer`, but for the deadline, which
-        is its caller's.
+        ticket, on_output: as for `answer`. envelope: keep the waveform's outline. Raises as `answer`, but for the
+        deadline, which is its caller's.
         """
         # Who has a ticket was let in, also where the service has been told to end since.
         answering = self.check_open(call.task) if ticket is None else self.host.answering(call.task)
         loop = asyncio.get_running_loop()
+        options = answering.options.for_call(**call.options)
         try:
-            said = await asyncio.to_thread(claimed, answering, upload.path, upload.name, upload.size_bytes)
+            about = (upload.path, upload.name, upload.size_bytes, options.audio_track)
+            said = await asyncio.to_thread(claimed, answering, *about)
         except OvertoneError as error:
             if (shown := self._for_client(error)) is error:
                 raise
             raise shown from error
         check_length(said.seconds, self.bounds.most_audio_s)
-        work = partial(work_s, answering.options.for_call(**call.options), channels=said.channels)
+        work = partial(work_s, options, channels=said.channels)
         self._typical_s += _TYPICAL_SHARE * (work(said.seconds) - self._typical_s)
         if ticket is None:
             ticket = Ticket(self.admission, Owner.name_of(call.owner), Owner.limit_of(call.owner))
@@ -182,7 +206,7 @@ class Service:
         def told(seconds: float) -> None:
             loop.call_soon_threadsafe(ticket.update, work(seconds))
 
-        ctx = LimitedContext(self.bounds.most_audio_s, said.seconds, told)
+        ctx = LimitedContext(self.bounds.most_audio_s, said.seconds, told, on_output, call.tenant)
 
         def answered() -> list[Result]:
             with CancellableFile(upload.path, upload.name, ctx) as file:
@@ -193,11 +217,22 @@ class Service:
         return results
 
     async def _run(self, work: Callable[[], _T], ctx: RequestContext, ticket: Ticket) -> _T:
-        """Do the work in a thread, and stop it when its request is given up."""
-        begun = self._threads.submit(work)
+        """Do the work in a thread, once it is its turn, and stop it when its request is given up."""
+        try:
+            slot = await self._slots.acquire(ctx.flow, short=is_short(ctx))
+        except BaseException:
+            ticket.release()
+            raise
+        try:
+            begun = self._threads.submit(work)
+        except BaseException:  # no thread could be started, say
+            self._slots.release(slot)
+            ticket.release()
+            raise
         running = asyncio.wrap_future(begun)
         # What it holds is given back when it ends, and not when nobody waits for it any more.
         running.add_done_callback(partial(_ended, ticket))
+        running.add_done_callback(lambda _: self._slots.release(slot))
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
@@ -229,6 +264,7 @@ class Service:
         """Let nothing in, and let go of the threads."""
         self._live_threads.shutdown(wait=False, cancel_futures=True)
         self.draining.set()
+        self._slots.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         await self.answers.close()
 

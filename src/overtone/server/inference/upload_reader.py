@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from overtone.errors import Code, RefusedError
+from overtone.pipelines.channel import OnOutput
 from overtone.pipelines.request import RequestContext
 from overtone.server.inference.models import AnyPipeline
+from overtone.types import ModelOutput, Segment
 
 LEAST_RATE = 4000
 """Bytes of a second of audio where a file does not say how long it is: speech at 32 kbit/s. More is known soon."""
@@ -40,11 +42,20 @@ class LimitedContext(RequestContext):
     """A context that allows so many seconds of audio, and calls back when there are more than were claimed.
 
     on_excess: called with the seconds decoded so far, in the decoder's thread, every few seconds beyond `claimed_s`.
+    on_output: follows the models, as `RequestContext.on_output`. tenant: whose request it is.
     """
 
-    def __init__(self, most_s: float, claimed_s: float, on_excess: Callable[[float], None]) -> None:
-        super().__init__()
-        self._most_s, self._on_excess = most_s, on_excess
+    def __init__(
+        self,
+        most_s: float,
+        claimed_s: float,
+        on_excess: Callable[[float], None],
+        on_output: OnOutput | None = None,
+        tenant: str | None = None,
+    ) -> None:
+        super().__init__(tenant)
+        self.expected_s = claimed_s
+        self._most_s, self._on_excess, self._listener = most_s, on_excess, on_output
         self._next_s = claimed_s + _STEP_S
 
     def on_progress(self, seconds: float) -> None:
@@ -53,6 +64,11 @@ class LimitedContext(RequestContext):
         if seconds >= self._next_s:
             self._next_s = seconds + _STEP_S
             self._on_excess(seconds)
+
+    def on_output(self, segment: Segment, output: ModelOutput | None) -> None:
+        """Hand it on to whoever follows this request."""
+        if self._listener is not None:
+            self._listener(segment, output)
 
 
 def check_length(seconds: float, most_s: float) -> None:
@@ -73,7 +89,9 @@ class DeclaredAudio:
     channels: int
 
 
-def claimed(pipeline: AnyPipeline, path: Path, name: str, size_bytes: int) -> DeclaredAudio:
+def claimed(
+    pipeline: AnyPipeline, path: Path, name: str, size_bytes: int, audio_track: int | None = None
+) -> DeclaredAudio:
     """Read a file's header, where the pipeline decodes. InputError where it is no audio."""
-    said = pipeline.probe(path, name)
+    said = pipeline.probe(path, name, audio_track=audio_track)
     return DeclaredAudio(size_bytes / LEAST_RATE if said.claimed_s is None else said.claimed_s, said.channels)

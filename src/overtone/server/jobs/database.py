@@ -10,57 +10,27 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from overtone.errors import Code, UsageError
 from overtone.server.jobs.durable_files import disk_full_error
+from overtone.server.jobs.schema import FROM_1, INDEXES, SCHEMA, TABLES
 from overtone.system.files import private_opener, sync_folder
-
-SCHEMA = 1
-"""Version of the tables, raised with every change of them."""
-
-_TABLES = """
-CREATE TABLE jobs (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    owner TEXT,
-    options TEXT NOT NULL,
-    state TEXT NOT NULL,
-    made_s REAL NOT NULL,
-    changed_s REAL NOT NULL,
-    keep_s REAL NOT NULL,
-    expires_s REAL
-);
-CREATE INDEX jobs_by_state ON jobs (state);
-CREATE INDEX jobs_by_expiry ON jobs (expires_s);
-CREATE TABLE files (
-    job INTEGER NOT NULL REFERENCES jobs (seq) ON DELETE CASCADE,
-    number INTEGER NOT NULL,
-    name TEXT NOT NULL,
-    digest TEXT NOT NULL,
-    size_bytes INTEGER NOT NULL,
-    claimed_s REAL,
-    state TEXT NOT NULL,
-    attempts INTEGER NOT NULL,
-    embeddings INTEGER NOT NULL,
-    held_bytes INTEGER NOT NULL,
-    PRIMARY KEY (job, number)
-) WITHOUT ROWID;
-CREATE INDEX files_by_state ON files (state, job, number);
-"""
 
 
 class Database:
     """One connection and its lock: SQLite lets one write at a time anyway, and every question here is a short one.
 
+    on_new: called before tables are made where there are none, as of a file that was missing or is empty.
+
     Raises UsageError for a file that cannot be opened, is broken, of a newer schema, or something else altogether.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, on_new: Callable[[], None] = lambda: None) -> None:
+        self._path, self._on_new = path, on_new
         self._lock = threading.RLock()
         with self._speaking():
             # Made here, as SQLite would let others read it; its log takes over the permissions.
@@ -87,10 +57,12 @@ class Database:
                     f"{self._path} was written by a newer Overtone (schema {version}, this one knows {SCHEMA}); "
                     "use that one, or name another folder for jobs."
                 )
+            if version == 0 and self.query("SELECT 1 FROM sqlite_master"):
+                raise UsageError(f"{self._path} is no database of jobs; name another folder for jobs.")
             if version == 0:
-                if self.query("SELECT 1 FROM sqlite_master"):
-                    raise UsageError(f"{self._path} is no database of jobs; name another folder for jobs.")
-                for statement in _TABLES.split(";\n"):
+                self._on_new()  # killed on the way, it is called again
+            if version < SCHEMA:
+                for statement in FROM_1 if version else (*TABLES, *INDEXES):
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {SCHEMA}")
         with self._speaking():
@@ -132,8 +104,8 @@ class Database:
             raise self._unusable(error) from error
         except sqlite3.DatabaseError as error:
             raise UsageError(
-                f"{self._path} is broken ({error}). Move it away, best with the whole folder, to begin without "
-                "any jobs (folders of jobs that no database knows are deleted), or put a copy in its place.",
+                f"{self._path} is broken ({error}). Put a copy in its place, or move it away to begin without any "
+                "jobs: what lies in their folders is then set aside in this folder, and not deleted.",
                 code=Code.BROKEN_STORE,
             ) from error
 

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from overtone.errors import Code, RefusedError, UsageError
 from overtone.system.files import private_opener, sync_folder
+from overtone.system.temporary_files import FULL
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+STORAGE = frozenset({Code.NO_SPACE, Code.UNWRITABLE})
+"""Codes of errors of a disk, which say nothing of the file that met them."""
 
 _OTHERS = 0o077
 """Permissions of anyone but the owner."""
@@ -31,7 +33,7 @@ def map_disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in FULL:
             raise disk_full_error() from error
         reason = error.strerror or str(error)
         raise UsageError(f"cannot write {path}: {reason}. Allow writing there.", code=Code.UNWRITABLE) from error

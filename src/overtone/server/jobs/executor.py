@@ -7,8 +7,8 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
 from overtone.errors import Code, InputError, ModelError, OvertoneError, RefusedError
 from overtone.output.records import Level, json_chunks
@@ -19,20 +19,26 @@ from overtone.server.inference.models import AnyPipeline
 from overtone.server.inference.request import InferenceRequest
 from overtone.server.inference.service import Service
 from overtone.server.inference.upload_reader import CancellableFile, check_length
+from overtone.server.jobs.durable_files import STORAGE
 from overtone.server.jobs.progress import Progress
 from overtone.server.jobs.request import JobContext
 from overtone.server.jobs.segment_cache import SegmentCheckpoint
 from overtone.server.jobs.store import JobStore
-from overtone.server.jobs.values import Job, JobLease
+from overtone.server.jobs.values import CERTAIN, Job, JobLease
 from overtone.server.settings import Settings
+from overtone.system.temporary_files import temporary_storage_problem
 
 _LOG = logging.getLogger("overtone.server.jobs")
 
 MOST_ATTEMPTS = 3
-"""Times that a file is begun. One that takes the process or the model down each time is not given a fourth."""
+"""Times that the process or the model may end over a fault while a file runs, without anything of it coming out. It is
+not given a fourth, unless it is asked for. Of kills, `CERTAIN` times as many."""
 
-_WORTH_KEEPING_S = 60.0
-"""Seconds of audio. What a shorter file had answered when it was stopped is answered again before it is found."""
+_LOOK_S = 1.0
+"""Seconds between two looks at a disk that was full, and before a file is begun again."""
+
+_AUDIO_KEPT = frozenset({Code.GAVE_UP, Code.MODEL_FAILED, Code.UNKNOWN, *STORAGE})
+"""Codes of errors that are not known to be the file's, beside those that are `retryable`: its audio is kept."""
 
 
 class JobExecutor:
@@ -75,26 +81,25 @@ class JobExecutor:
             if missing.code != Code.UNKNOWN:
                 raise
             # It was handed in to a service that had what it needs.
-            failed = _unanswered(claim.file.name, missing)
-            await asyncio.to_thread(self._store.failed, *place, _lines([failed], call, call.detail))
-            self._ended(place)
+            await self._fail(place, _unanswered(claim.file.name, missing), call, call.detail)
             return
         level = call.detail_level(answering.options)
         error: OvertoneError
         try:
-            if claim.file.attempts > MOST_ATTEMPTS:
+            if claim.file.attempts >= MOST_ATTEMPTS * CERTAIN:
                 text = (
-                    f"{claim.file.name}: it was begun {MOST_ATTEMPTS} times, and never finished; see the service's log"
+                    f"{claim.file.name}: the service ended again and again while it ran, and nothing of it came out; "
+                    f"see the service's log. Its audio is kept: POST /v1/jobs/{claim.job}/retry runs it again"
                 )
                 raise ModelError(text, code=Code.GAVE_UP)
             check_length(claim.file.claimed_s or 0.0, self._settings.max_job_audio_s)
             results = await self._answered(answering, claim, call)
         except CancelledError:
             # Of the caller: the job was cancelled, which has freed it, or the service is ending.
-            await asyncio.to_thread(self._store.repository.release_lease, *place)
+            await asyncio.to_thread(self._store.leases.release, *place)
             return
         except OvertoneError as refused:
-            if await self._again(place, refused):
+            if await self._again(claim, refused):
                 return
             error = refused
         else:
@@ -103,22 +108,50 @@ class JobExecutor:
         if isinstance(error, ModelError) and error.code != Code.GAVE_UP:
             _LOG.error("the model did not answer: %s", error)
             error = InputError(f"{claim.file.name}: the model cannot run on this audio", code=Code.MODEL_FAILED)
-        unanswered = answering.error_result(claim.file.name, error)
-        await asyncio.to_thread(self._store.failed, *place, _lines([unanswered], call, level))
+        elif error.code in STORAGE:
+            _LOG.error("a file of a job is given up: %s", error)  # with the folder's path, unlike the record
+            text = (
+                f"{claim.file.name}: the service has not enough room for the temporary files of it. Its audio is kept: "
+                f"POST /v1/jobs/{claim.job}/retry runs it again"
+            )
+            error = RefusedError(text, code=error.code)
+        await self._fail(place, answering.error_result(claim.file.name, error), call, level)
+
+    async def _fail(self, place: tuple[str, int], unanswered: Result, call: InferenceRequest, level: Level) -> None:
+        """Keep the record of a file that has no answer, and its audio where another run may have one."""
+        error = unanswered.error
+        retryable = error is not None and (error.retryable or error.code in _AUDIO_KEPT)
+        lines = _lines([unanswered], call, level)
+        await asyncio.to_thread(partial(self._store.failed, *place, lines, retryable=retryable))
         self._ended(place)
 
-    async def _again(self, place: tuple[str, int], error: OvertoneError) -> bool:
+    async def _again(self, claim: JobLease, error: OvertoneError) -> bool:
         """True if a file that met an error is to be begun again; from then on it waits."""
-        if not (was_unavailable(error) or isinstance(error, ModelError)) or error.code == Code.GAVE_UP:
+        place = claim.job, claim.file.number
+        disk = error.code in STORAGE
+        if not (disk or was_unavailable(error) or isinstance(error, ModelError)) or error.code == Code.GAVE_UP:
             return False
-        if not was_unavailable(error):
+        if not (disk and await self._had_no_room(error)) and not was_unavailable(error):
             self._failures[place] += 1
             if self._failures[place] >= MOST_ATTEMPTS:
                 return False
-        # What it died over may have been this file: that counts, or it would take down one service after another.
-        await asyncio.to_thread(self._store.repository.release_lease, *place, begun=error.code == Code.DIED)
+        if error.code == Code.DIED:
+            # What it died over may have been this file: that counts, or it would take down one service after another.
+            await asyncio.to_thread(self._store.hand_back, claim)
+        else:
+            await asyncio.to_thread(self._store.leases.release, *place)
         if not self._ending:
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(_LOOK_S)
+        return True
+
+    async def _had_no_room(self, error: OvertoneError) -> bool:
+        """True if temporary files find no room even without those of the file that failed; room is waited for. False
+        if that file alone may need too much."""
+        if await asyncio.to_thread(temporary_storage_problem) is None:
+            return False
+        _LOG.error("files of jobs wait: %s", error)
+        while not self._ending and await asyncio.to_thread(temporary_storage_problem) is not None:
+            await asyncio.sleep(_LOOK_S)
         return True
 
     async def _keep(self, claim: JobLease, results: list[Result], call: InferenceRequest, level: Level) -> None:
@@ -137,7 +170,8 @@ class JobExecutor:
     async def _answered(self, answering: AnyPipeline, claim: JobLease, call: InferenceRequest) -> list[Result]:
         kept = await asyncio.to_thread(self._kept, answering, claim, call)
         place = claim.job, claim.file.number
-        ctx = JobContext(self._settings.max_job_audio_s, partial(self.progress.update, *place), kept)
+        on_answer = partial(self._clear, place) if claim.file.suspect else _do_nothing
+        ctx = JobContext(self._settings.max_job_audio_s, partial(self.progress.update, *place), kept, on_answer)
         self._callers[place] = ctx
         if self._ending:
             ctx.drop()
@@ -154,19 +188,20 @@ class JobExecutor:
             raise
         finally:
             del self._callers[place]
-            if kept is not None:
-                await asyncio.to_thread(kept.close)
+            await asyncio.to_thread(kept.close)
 
-    def _kept(self, answering: AnyPipeline, claim: JobLease, call: InferenceRequest) -> SegmentCheckpoint | None:
-        """The answers kept of the file so far; None for a short one, of which none are kept."""
-        seconds = claim.file.claimed_s
-        if seconds is not None and seconds < _WORTH_KEEPING_S:
-            return None
+    def _clear(self, place: tuple[str, int]) -> None:
+        """Let other files run beside one again that is no suspect any more. For any thread."""
+        with suppress(OvertoneError):  # then it runs alone to its end
+            self._store.leases.clear_suspicion(*place)
+
+    def _kept(self, answering: AnyPipeline, claim: JobLease, call: InferenceRequest) -> SegmentCheckpoint:
+        """The answers kept of the file so far."""
         runtime = answering.runtime
         models = (
             f"{self._service.host.fingerprints[call.task]} {runtime.engine.precision} {runtime.engine.backend_name}"
         )
-        return SegmentCheckpoint(Path(claim.answers), fingerprint=models)
+        return SegmentCheckpoint(claim.answers, fingerprint=models, start=claim.file.starts)
 
 
 def call_of(work: JobLease | Job) -> InferenceRequest:
@@ -185,6 +220,10 @@ def _lines(results: Sequence[Result], call: InferenceRequest, level: Level) -> I
         else:
             yield from json_chunks(result, level)
         yield "\n"
+
+
+def _do_nothing() -> None:
+    pass
 
 
 def _unanswered(name: str, error: OvertoneError) -> Transcript:

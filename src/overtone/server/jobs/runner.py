@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
 from overtone.errors import Code, OvertoneError, RefusedError
 from overtone.server.inference.service import Service
+from overtone.server.jobs.durable_files import STORAGE
 from overtone.server.jobs.executor import JobExecutor
+from overtone.server.jobs.last_death import DeathWatch
 from overtone.server.jobs.progress import Progress
 from overtone.server.jobs.store import JobStore
-from overtone.server.jobs.values import Job, JobLease, NewFile
+from overtone.server.jobs.values import Job, JobLease, NewFile, RequestKey
 from overtone.server.settings import Settings
 from overtone.system.memory import format_size, parse_size
 
@@ -23,6 +24,9 @@ _LOG = logging.getLogger("overtone.server.jobs")
 
 _AFTER_FAULT_S = 3.0
 """Seconds after which a file that met a fault of the service, such as a full disk, is begun again."""
+
+_RUNNING = "running"
+"""Name of the file that is there while the service runs, see `last_death.py`."""
 
 _COUNT_S = 1.0
 """Seconds between two countings of what waits."""
@@ -39,10 +43,12 @@ class JobRunner:
         self._service, self._settings = service, settings
         self._files = JobExecutor(service, store, settings)
         self._tasks: list[asyncio.Task[None]] = []
+        self._aside: list[asyncio.Task[None]] = []
         self._more = asyncio.Event()
         self._ending = False
-        self._counted_at = -_COUNT_S
-        self._uncounted = False
+        self._changed = asyncio.Event()
+        self._death = DeathWatch(settings.jobs_folder / _RUNNING)
+        self._receiving: set[tuple[str | None, str]] = set()
         self.states: Mapping[str, int] = {}
         self.waiting_s = 0.0
 
@@ -53,13 +59,14 @@ class JobRunner:
 
     async def open(self) -> None:
         """Go on with what a process before this one left."""
-        again = await asyncio.to_thread(self._repository.requeue_running)
+        fault = await asyncio.to_thread(self._death.begin)
+        again = await asyncio.to_thread(partial(self.store.requeue_running, fault=fault))
         await asyncio.to_thread(self.store.sweep)
         if again:
             _LOG.warning("%d files of jobs go on where they were stopped", again)
         await self._count()
+        self._aside = [asyncio.create_task(self._keep_house()), asyncio.create_task(self._keep_counting())]
         self._tasks = [asyncio.create_task(self._work()) for _ in range(self._settings.jobs_at_once)]
-        self._tasks.append(asyncio.create_task(self._keep_house()))
 
     async def check_room(self, owner: str | None, seconds: float, size_bytes: int) -> None:
         """RefusedError (busy) where so much more audio cannot wait, of all or of this owner, (no_space) for bytes."""
@@ -85,19 +92,48 @@ class JobRunner:
                 retry_after_s=60.0,
             )
 
-    async def add(self, owner: str | None, options: Mapping[str, Any], files: Sequence[NewFile]) -> Job:
+    @contextmanager
+    def receiving(self, owner: str | None, key: str | None) -> Iterator[None]:
+        """Hold a request's key while the block runs. RefusedError (conflict) while another request holds it."""
+        if key is None:
+            yield
+            return
+        if (owner, key) in self._receiving:
+            raise RefusedError(
+                "a request with this Idempotency-Key is being received; ask again once it is through.",
+                code=Code.CONFLICT,
+                retry_after_s=1.0,
+            )
+        self._receiving.add((owner, key))
+        try:
+            yield
+        finally:
+            self._receiving.discard((owner, key))
+
+    async def add(
+        self, owner: str | None, options: Mapping[str, Any], files: Sequence[NewFile], key: RequestKey | None = None
+    ) -> Job:
         """Take in a job. RefusedError as `check_room`, and (no_space) where the disk is full."""
         await self.check_room(owner, sum(file.claimed_s or 0.0 for file in files), 0)
-        job = await asyncio.to_thread(self.store.add, owner, options, files, self._settings.jobs_kept_s)
+        job = await asyncio.to_thread(self.store.add, owner, options, files, self._settings.jobs_kept_s, key)
         self.wake()
-        await self._count()
+        self._changed.set()
         return job
+
+    async def retry(self, job: Job) -> int:
+        """Run the files of a job again that failed and whose audio was kept. Their number; 0 if there are none.
+        RefusedError as `check_room`."""
+        await self.check_room(job.owner, await asyncio.to_thread(self._repository.retryable_seconds, job.id), 0)
+        count = await asyncio.to_thread(self.store.retry, job.id)
+        self.wake()
+        self._changed.set()
+        return count
 
     async def cancel(self, id: str) -> None:
         """Cancel a job: what of it runs is stopped, and its files are gone when this returns."""
         await asyncio.to_thread(self.store.cancel, id)
         self._files.drop(id)
-        await self._count()
+        self._changed.set()
 
     def wake(self) -> None:
         """Have the workers look for files that wait, as there may be some."""
@@ -112,23 +148,27 @@ class JobRunner:
     async def close(self) -> None:
         """Wait until nothing runs any more."""
         self.stop()
-        if self._tasks:
-            self._tasks.pop().cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for task in self._aside:
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._aside, return_exceptions=True)
         self._files.close()
+        await asyncio.to_thread(self._death.end)
 
     async def _keep_house(self) -> None:
         while True:
             await asyncio.sleep(_HOUSEKEEPING_S)
             with suppress(OvertoneError):
-                await asyncio.to_thread(self.store.expire, time.time())
-                await self._count()
+                await asyncio.to_thread(self.store.expire)
+                self._changed.set()
+
+    async def _keep_counting(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            await self._count()
+            await asyncio.sleep(_COUNT_S)  # a backlog takes its time to be added up
 
     async def _count(self) -> None:
-        self._uncounted = (now := time.monotonic()) < self._counted_at + _COUNT_S
-        if self._uncounted:
-            return  # a backlog takes its time to be added up; a worker that waits does it
-        self._counted_at = now
         with suppress(OvertoneError):  # it is for show; what is done is done
             self.waiting_s = (await asyncio.to_thread(self._repository.queue_load)).claimed_s
             self.states = await asyncio.to_thread(self._repository.counts)
@@ -145,15 +185,18 @@ class JobRunner:
             if claim is None:
                 with suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(self._more.wait(), 1.0)
-                if self._uncounted:
-                    await self._count()
                 continue
+            self._changed.set()
             try:
                 await self._files.run(claim)
             except Exception as error:  # noqa: BLE001 - one file must not end them all
-                _LOG.exception("a file of a job could not be finished")
-                await self._hand_back(claim, begun=not isinstance(error, RefusedError))
-            await self._count()
+                disk = isinstance(error, OvertoneError) and error.code in STORAGE
+                if disk:
+                    _LOG.error("a file of a job could not be finished, and waits: %s", error)
+                else:
+                    _LOG.exception("a file of a job could not be finished")
+                await self._hand_back(claim, begun=not (disk or isinstance(error, RefusedError)))
+            self._changed.set()
 
     async def _hand_back(self, claim: JobLease, *, begun: bool) -> None:
         """Have a file wait again, once that can be written down: a disk that was full may not be for ever.
@@ -166,8 +209,9 @@ class JobRunner:
                 with suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(self._more.wait(), _AFTER_FAULT_S)
             try:
-                place = claim.job, claim.file.number
-                return await asyncio.to_thread(partial(self._repository.release_lease, *place, begun=begun))
+                if begun:
+                    return await asyncio.to_thread(self.store.hand_back, claim)
+                return await asyncio.to_thread(self.store.leases.release, claim.job, claim.file.number)
             except OvertoneError:
                 if self._ending:
                     return None  # the next start does it

@@ -1,9 +1,10 @@
 """Files of jobs on disk: a folder for each job, in it a few files for each that was uploaded.
 
-    <job id>/0000.upload     the audio, until its result is there
-    <job id>/0000.answers    the models' answers for its segments so far, until then
+    <job id>/0000.upload     the audio, until its result is there; of a file that was given up, until the job expires
+    <job id>/0000.answers    the models' answers for its segments so far, as long as the audio (SQLite, and its log)
     <job id>/0000.json       its record: a line of JSON, or one for each channel
     <job id>/0000.0.npz      embeddings, of each channel
+    set-aside-<date>/        folders of jobs that were there before their database was
 
 Records are always files, also small ones: frames of hours are gigabytes, space is free the moment a file is deleted (a
 database keeps it), and records are served as they were written, in pieces.
@@ -11,6 +12,7 @@ database keeps it), and records are served as they were written, in pieces.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import secrets
@@ -18,18 +20,21 @@ import shutil
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from overtone.errors import UsageError
 from overtone.server.jobs.durable_files import make_private, map_disk_errors, move
+from overtone.server.jobs.segment_cache import remove_answers
 from overtone.server.jobs.values import NewFile
 from overtone.system.files import iter_chunks, private_opener, sync_folder
 
 _LOCK = "jobs.lock"
 _ID = re.compile("[0-9a-f]{32}")
-_SPENT = re.compile(r"([0-9]{4,})\.(?:upload|answers)")
+_SPENT = re.compile(r"([0-9]{4,})\.(?:upload|answers(?:-wal|-shm)?)")
+_ASIDE = "set-aside"
 
 
 def new_id() -> str:
@@ -119,9 +124,10 @@ class JobStorage:
 
     def free_upload(self, id: str, number: int) -> None:
         """Delete audio and answers of a finished file. What cannot be deleted now is left to the next sweep."""
-        for path in (self.upload(id, number), self.answers(id, number)):
-            with suppress(OSError):
-                path.unlink()
+        with suppress(OSError):
+            self.upload(id, number).unlink()
+        with suppress(OSError):
+            remove_answers(self.answers(id, number))
 
     def remove_uploads_except(self, id: str, unfinished: Iterable[int]) -> None:
         """Delete audio and answers of all files but the unfinished ones."""
@@ -135,6 +141,24 @@ class JobStorage:
     def remove(self, id: str) -> None:
         """Delete a job's folder, if it is there. What cannot be deleted now is left to the next sweep."""
         shutil.rmtree(self.root / id, ignore_errors=True)
+
+    def set_aside(self, now: datetime) -> Path | None:
+        """Move the folders of all jobs into a new folder that is named by the date, and is never swept; None if there
+        are none. Raises as `map_disk_errors`."""
+        if not (ids := self.job_ids()):
+            return None
+        with map_disk_errors(self.root):
+            name = f"{_ASIDE}-{now:%Y%m%d-%H%M%S}"
+            count = itertools.count(2)
+            aside = self.root / name
+            while aside.exists():
+                aside = self.root / f"{name}-{next(count)}"
+            aside.mkdir(mode=0o700)
+            for id in ids:
+                (self.root / id).rename(aside / id)
+            sync_folder(aside)
+            sync_folder(self.root)
+        return aside
 
     def job_ids(self) -> list[str]:
         """The ids that have a folder."""

@@ -18,6 +18,11 @@ Owner = str | None
 """The name of the API key that a job came with; None where the service asks for none."""
 
 
+CERTAIN = 3
+"""Added to a file's `attempts` where the process, or the model, is known to have ended over a fault while it ran; 1
+where it was killed, which may have been for any reason."""
+
+
 @dataclass(frozen=True, slots=True)
 class NewFile:
     """A file that has been uploaded. `name`: what the client calls it. `path`: where the upload put it, not linked to.
@@ -33,9 +38,11 @@ class NewFile:
 
 @dataclass(frozen=True, slots=True)
 class JobFile:
-    """One file of a job. `number`: its place, from 0. `attempts`: how often it was begun and not handed back.
+    """One file of a job. `number`: its place, from 0. `starts`: how often it was begun. `attempts`: how much speaks
+    for its being what ended the process or the model, since anything of it last came out; see `CERTAIN`.
 
-    `embeddings`: how many `.npz` files its result has beside its record. The other fields as in `NewFile`.
+    `embeddings`: how many `.npz` files its result has beside its record. `retryable`: it failed and its audio is kept,
+    so that it can be run again. The other fields as in `NewFile`.
     """
 
     number: int
@@ -46,13 +53,21 @@ class JobFile:
     state: State
     attempts: int
     embeddings: int
+    starts: int
+    retryable: bool
+
+    @property
+    def suspect(self) -> bool:
+        """True for a file that is run alone, so that nothing else is taken for what ended the process."""
+        return self.attempts > 0
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """A job without its files, of which there may be thousands. `files`: how many are in each state, all states named.
 
-    `expires_s`: when it is removed; None while it is not finished, as its time begins when it is.
+    `expires_s`: when it is removed; None while it is not finished, as its time begins when it is. By the date that the
+    machine has now, which may be wrong: what counts is the `ServiceClock`.
     """
 
     id: str
@@ -68,6 +83,17 @@ class Job:
     def open(self) -> bool:
         """True while there is work left."""
         return self.state in ("queued", "running")
+
+
+@dataclass(frozen=True, slots=True)
+class RequestKey:
+    """Name that a client gives to a request, so that sending it again is no second job. Of one owner.
+
+    `digest`: of the request's parameters and files, as text.
+    """
+
+    key: str
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)

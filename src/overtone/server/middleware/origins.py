@@ -8,6 +8,7 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from overtone.errors import Code, RefusedError
+from overtone.wording import param
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -35,7 +36,8 @@ class OriginPolicy:
             return
         if urlsplit(origin).netloc != host:
             raise RefusedError(
-                "a page of another place may not call this; --cors names those that may.", code=Code.FOREIGN
+                f"a page of another place may not call this; the service's {param('cors')} names those that may.",
+                code=Code.FOREIGN,
             )
 
 

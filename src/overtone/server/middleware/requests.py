@@ -13,7 +13,10 @@ from starlette.websockets import WebSocket
 
 from overtone.errors import Code, OvertoneError, RefusedError
 from overtone.server.api import problems
+from overtone.server.middleware.connection import ENDLESS, UPGRADED
+from overtone.server.middleware.connection_limit import PROBES
 from overtone.server.middleware.origins import OriginPolicy
+from overtone.server.middleware.targets import to_origin_form
 from overtone.server.observability.logs import new_request_id, set_request_id
 from overtone.server.observability.metrics import Metrics
 
@@ -29,8 +32,10 @@ _DRAINED_S = 0.25
 _DRAINING_S = 3.0
 """Seconds that all of its pieces may take: one that trickles would keep its connection for ever."""
 
-_QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
-"""Routes asked every few seconds by machines, and logged only where they fail, as are the files of the page."""
+_DRAINED_AT_ONCE = 32
+"""Refused requests that are read at once. Of others the connection is closed: refusals are not to hold the service."""
+
+_EVENTS = b"text/event-stream"
 
 _PAGES = "/gradio_api/"
 """Connections of an open page, which last as long as it is looked at and say nothing of how fast answers are."""
@@ -45,6 +50,7 @@ class RequestMiddleware:
 
     def __init__(self, app: ASGIApp, metrics: Metrics, origins: OriginPolicy) -> None:
         self._app, self._metrics, self._origins = app, metrics, origins
+        self._draining = asyncio.Semaphore(_DRAINED_AT_ONCE)
         self.in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,8 +58,11 @@ class RequestMiddleware:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
+        to_origin_form(scope)
+        if (upgraded := scope.get("state", {}).pop(UPGRADED, None)) is not None:
+            upgraded()
         given = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), None)
-        request = _RequestScope(scope, receive, send, new_request_id(given))
+        request = _RequestScope(scope, receive, send, new_request_id(given), self._draining)
         set_request_id(request.id)
         began = time.perf_counter()
         counts = scope["path"].startswith("/v1/")  # the page's own connections last as long as it is looked at
@@ -87,7 +96,8 @@ class RequestMiddleware:
         code = state.get("refused")
         if code is not None:
             self._metrics.refused(code)
-        if status < 400 and (route in _QUIET or not scope["path"].startswith("/v1/")):
+        # Machines ask probes every few seconds, and a page for its files: both are logged only where they fail.
+        if status < 400 and (route in PROBES or not scope["path"].startswith("/v1/")):
             return
         fields: dict[str, Any] = {"method": method, "route": route, "status": status, "ms": round(1000 * elapsed_s, 2)}
         if (owner := state.get("owner")) is not None:
@@ -102,11 +112,13 @@ class RequestMiddleware:
 class _RequestScope:
     """One request as it is seen from outside."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, id: str) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, id: str, draining: asyncio.Semaphore) -> None:
         self._scope, self._receive, self._send = scope, receive, send
+        self._draining = draining
         self.id = id
         self.status = 0
-        self._read_all = scope["type"] != "http"
+        # A request without a body has been read with its head, and its connection is good for the next one.
+        self._read_all = scope["type"] != "http" or not _has_body(scope)
         self._asks_first = not self._read_all and any(name == b"expect" for name, _ in scope["headers"])
         self._drained = 0
 
@@ -123,9 +135,12 @@ class _RequestScope:
         if message["type"] in ("http.response.start", "websocket.http.response.start"):
             self.status = message["status"]
             headers = [*message.get("headers", ()), (b"x-request-id", self.id.encode())]
+            if any(name.lower() == b"content-type" and value.startswith(_EVENTS) for name, value in headers):
+                self._scope.setdefault("state", {})[ENDLESS] = True
             if not self._read_all:
-                if self.status >= 400:
-                    await self._drain()
+                if self.status >= 400 and not self._draining.locked():
+                    async with self._draining:
+                        await self._drain()
                 if not self._read_all:  # what is left of the body is not waited for
                     headers.append((b"connection", b"close"))
             message = {**message, "headers": headers}
@@ -152,3 +167,11 @@ class _RequestScope:
             await WebSocket(self._scope, self.receive, self.send).send_denial_response(
                 problems.problem_response(error, self.id)
             )
+
+
+def _has_body(scope: Scope) -> bool:
+    """True if a request's head announces a body."""
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value.strip() != b"0")
+        for name, value in scope["headers"]
+    )

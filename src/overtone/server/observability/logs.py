@@ -14,6 +14,7 @@ import math
 import re
 import secrets
 import sys
+import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from overtone.errors import UsageError
+from overtone.system.terminal_text import escape_control_chars
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 
@@ -29,6 +31,8 @@ _GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 _MOST_CHARACTERS: Final = 4096
 _BARE: Final = re.compile(r"[^\s\"'=\\]+")
+
+_LOG = logging.getLogger("overtone")
 
 _request_id: ContextVar[str | None] = ContextVar("overtone_request_id", default=None)
 
@@ -59,13 +63,28 @@ def configure(json: bool | None, level: str) -> None:
     logging.captureWarnings(True)
 
 
+def is_json(json: bool | None) -> bool:
+    """True if lines are JSON, with that argument of `configure`."""
+    return not sys.stderr.isatty() if json is None else json
+
+
+def capture_exceptions() -> None:
+    """Log exceptions that nothing caught, of any thread, instead of printing them."""
+
+    def log(what: str, error: BaseException | None) -> None:
+        _LOG.critical(what, exc_info=error)
+
+    sys.excepthook = lambda kind, error, trace: log("nothing caught an exception", error)
+    threading.excepthook = lambda given: log("an exception ended a thread", given.exc_value)
+    sys.unraisablehook = lambda given: log("an exception could not be raised", given.exc_value)
+
+
 def log_config(json: bool | None, level: str) -> dict[str, Any]:
     """The configuration for `logging.config.dictConfig` and for uvicorn's `log_config`; arguments of `configure`."""
     level = level.lower()
     if level not in LEVELS:
         raise UsageError(f"{level!r} is no level to log at; write one of {', '.join(LEVELS)}.")
-    as_json = not sys.stderr.isatty() if json is None else json
-    form = JsonFormatter if as_json else TextFormatter
+    form = JsonFormatter if is_json(json) else TextFormatter
     named = level.upper()
     # At their debug level, uvicorn and others write down what clients send: every header, keys among them.
     quieter = "INFO" if level == "debug" else named
@@ -141,13 +160,6 @@ class _LoggedElsewhere(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         said = str(record.msg)
         return not ('"WebSocket ' in said or said.startswith(("connection ", "ASGI callable returned without compl")))
-
-
-def escape_control_chars(text: str) -> str:
-    """Text on one line that no terminal obeys: control characters, and those that turn or hide others, are escaped."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -23,6 +23,7 @@ class Snapshot:
     - `memory_planned_bytes`: resident, audio in flight and one batch, as they were planned.
     - `memory_resident_bytes`: in use now.
     - `cache_shared`: requests that waited for the same audio to be answered for another.
+    - `cache_rejected`: values found in the cache that were not taken for answers.
     - `jobs`: how many are in each state.
     - `restarts`: how often the engine was started again.
     - `audio_seconds_rate`: seconds of audio answered per second, over the last while.
@@ -41,6 +42,7 @@ class Snapshot:
     cache_hits: int
     cache_shared: int
     cache_misses: int
+    cache_rejected: int
     cache_bytes: int
     cache_healthy: bool
     jobs: Mapping[str, int]
@@ -69,7 +71,7 @@ def families(now: Snapshot) -> Iterator[Metric]:
     if now.transcriber:
         build["transcriber"] = now.transcriber
     yield InfoMetricFamily("overtone_build", "What answers: the version, the model and what runs it.", value=build)
-    yield _gauge("overtone_ready", "1 if requests are taken, 0 if not.", now.ready)
+    yield _gauge("overtone_ready", "1 if requests are taken, 0 if not, as /readyz says.", now.ready)
     yield _gauge("overtone_devices", "Devices that run the model.", now.devices)
     yield _counter("overtone_restarts", "Times the engine was started again after it stopped working.", now.restarts)
     yield from _queue(now)
@@ -133,6 +135,11 @@ def _cache(now: Snapshot) -> Iterator[Metric]:
         "overtone_cache_hit_ratio",
         "Share of the answers since the start that did not have to be computed.",
         1 - asked["miss"] / total if (total := sum(asked.values())) else 0.0,
+    )
+    yield _counter(
+        "overtone_cache_rejected",
+        "Values in the cache that were sealed by others, changed, cut off or no answers, and so were not used.",
+        now.cache_rejected,
     )
     yield _gauge("overtone_cache_bytes", "Bytes of answers that are kept.", now.cache_bytes)
     yield _gauge("overtone_cache_healthy", "1 if the cache can be read and written, 0 if not.", now.cache_healthy)

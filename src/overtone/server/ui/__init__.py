@@ -6,6 +6,8 @@ import importlib.util
 from typing import TYPE_CHECKING
 
 from overtone.errors import Code, UsageError
+from overtone.server.descriptors import MOST_CONNECTIONS
+from overtone.wording import param
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -15,13 +17,15 @@ if TYPE_CHECKING:
 __all__ = ["mount"]
 
 
-def mount(app: FastAPI, server: Server) -> FastAPI:
+def mount(app: FastAPI, server: Server, connections: int = MOST_CONNECTIONS) -> FastAPI:
     """Put the page at `/` of an app that has all its other routes already; gives the same app back.
 
-    UsageError where Gradio is not installed.
+    connections: how many may be open, of which pages have half at the most. UsageError where Gradio is not installed.
     """
     if importlib.util.find_spec("gradio") is None:
-        raise UsageError("the page needs Gradio: pip install 'overtone[ui]', or --no-page.", code=Code.MISSING_EXTRA)
+        raise UsageError(
+            f"the page needs Gradio: pip install 'overtone[ui]', or {param('page', False)}.", code=Code.MISSING_EXTRA
+        )
     from overtone.server.ui.mounting import mounted
 
-    return mounted(app, server)
+    return mounted(app, server, connections)

@@ -84,6 +84,7 @@ def _filled(spool: Spool, fill: Callable[[Path], None]) -> Path:
     """A new file of the spool with what `fill` writes, its bytes counted; none where that fails."""
     path = spool.new_path()
     try:
+        spool.restore()  # a sink would make the folder for everybody to read
         fill(path)
         spool.charge(path, path.stat().st_size)
     except BaseException:

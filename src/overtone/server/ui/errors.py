@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from overtone.errors import Code, InputError, OvertoneError, RefusedError
 from overtone.server.ui.texts import Language, span, text
 from overtone.system.memory import format_size
+from overtone.wording import worded
 
 TOLD = frozenset({
     "too_long", "too_large", "busy", "not_audio", "no_audio", "empty", "too_short", "deadline", "not_ready",
@@ -18,7 +19,8 @@ _BUSY_S = 30.0
 """When to ask again, where nobody can tell."""
 
 
-_FIELDS = {"--max-segment": "max_segment", "--window": "window_s", "--hop": "hop_s", "--num-speakers": "num_speakers"}
+_FIELDS = {"max_segment": "max_segment", "window": "window_s", "hop": "hop_s", "num_speakers": "num_speakers"}
+"""Labels of the page's fields, by the options that they set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,11 @@ def explained(error: BaseException, name: str, limits: Limits, language: Languag
         )
     if isinstance(error, InputError) and error.code == Code.FAULT:
         return text(language, "fault")
-    message = _worded(str(error).removeprefix(f"{name}: "), language)
+    message = _worded(error.template.removeprefix(f"{name}: "), language)
     return text(language, "other", message=message[:1].upper() + message[1:])
 
 
 def _worded(message: str, language: Language) -> str:
     """A message with the names of fields where a command line has its flags."""
-    for flag, field in _FIELDS.items():
-        message = message.replace(flag, f"“{text(language, field)}”")
-    return message
+    labels = {option: f"“{text(language, field)}”" for option, field in _FIELDS.items()}
+    return worded(message, "http", labels)

@@ -122,6 +122,6 @@ def _memory_bytes(result: Result) -> int:
         return len(result.sentences) * _SENTENCE_BYTES + len(result.text) * _CHARACTER_BYTES + _OBJECTS_BYTES
     assert isinstance(result, EmotionResult)
     arrays = sum(array.nbytes for array in (result.envelope, result.embedding) if array is not None)
-    timeline = len(result.segments) * 8 * (3 + len(result.scores or ()))
+    timeline = len(result.segments) * 8 * (4 + len(result.scores or ()))
     frames = sum(spool_bytes for spool_bytes in _spools(result) if not _is_on_disk(spool_bytes))
     return arrays + timeline + frames + _OBJECTS_BYTES

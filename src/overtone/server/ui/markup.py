@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from html import escape
 
 from overtone.output.plots import color_of
+from overtone.output.shares import largest_shares
 from overtone.results import SILENCE, EmotionResult, Result, SegmentResult
 from overtone.server.ui.downloads import KINDS, ONE_FILE
 from overtone.server.ui.errors import Limits, explained
 from overtone.server.ui.kept import Kept
 from overtone.server.ui.run import Row, Run, Verdict
-from overtone.server.ui.texts import Language, emotion, moment, percent, span, text
+from overtone.server.ui.texts import Language, emotion, listed, moment, percent, span, text
 
 MOST_LINES = 200
 """Of a timeline that are in the table below the picture; the downloads have them all."""
@@ -203,8 +204,23 @@ def verdict(kept: Kept, result: EmotionResult, language: Language) -> str:
     return (
         f'<div class="ot-result"><h2>{escape(kept.name)}{channel}</h2>'
         f'<p class="ot-said"><span class="ot-swatch" style="background:{colour}" aria-hidden="true"></span>{said}'
-        f' <b>{percent(result.score)}</b> <span class="ot-faint">{moment(result.duration)}</span></p></div>'
+        f' <b>{percent(result.score)}</b> <span class="ot-faint">{moment(result.duration)}</span></p>'
+        f"{_shares(result, language)}</div>"
     )
+
+
+def _shares(result: EmotionResult, language: Language) -> str:
+    """Line with the largest shares of speaking time, of a source of several segments; empty for any other."""
+    if not result.shares or len(result.segments) < 2:
+        return ""
+    named, rest = largest_shares(result.shares)
+    parts = [f"{percent(share)} {emotion(language, label)}" for label, share in named]
+    if rest:
+        parts.append(f"{percent(rest)} {text(language, 'others')}")
+    told = listed(language, parts)
+    if result.speech_s:
+        told = text(language, "shares", shares=told, length=span(language, result.speech_s))
+    return f'<p class="ot-faint">{escape(told)}</p>'
 
 
 def _said(result: EmotionResult, language: Language) -> str:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib import resources
 from typing import Any
 
 import gradio
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from starlette.types import Scope
 
 from overtone.server.state import Server
 from overtone.server.ui.gate import Bounded, Gate
 from overtone.server.ui.layout import asset, theme
 from overtone.server.ui.page import Page
+from overtone.server.ui.page_streams import PageStreams
 from overtone.server.ui.routes import routes
 from overtone.server.ui.scratch import scratch_folder
 from overtone.server.ui.texts import text
@@ -28,7 +31,7 @@ _IDLE_S = 0.05
 """Seconds between two looks of Gradio's queue for work, which it does without end. Its own is a thousandth."""
 
 
-def mounted(app: FastAPI, server: Server) -> FastAPI:
+def mounted(app: FastAPI, server: Server, connections: int) -> FastAPI:
     """See `overtone.server.ui.mount`."""
     page = Page(server)
     app.include_router(routes(server, page.sessions, page.door))
@@ -56,8 +59,17 @@ def mounted(app: FastAPI, server: Server) -> FastAPI:
         )
     inner: Any = app.router.routes.pop().app  # type: ignore[attr-defined]
     inner.uploaded_file_dir = str(server.spool.path)
-    app.router.routes.append(Gate("/", app=Bounded(inner), name="page"))
+    streams = PageStreams(inner, page.sessions, page.door, partial(_user_of, inner), most=connections // 2)
+    app.router.routes.append(Gate("/", app=Bounded(streams), name="page"))
     return app
+
+
+def _user_of(inner: Any, scope: Scope) -> str | None:
+    """The user who is signed in, by the cookie that Gradio set; None without one."""
+    cookies = Request(scope).cookies
+    named = (cookies.get(f"access-token-{kind}{inner.cookie_id}") for kind in ("", "unsecure-"))
+    user: str | None = inner.tokens.get(next(filter(None, named), None))
+    return user
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from overtone.results import Result
 from overtone.server.api.params import options_of
 from overtone.server.inference.models import Task, check_wish
 from overtone.server.inference.request import InferenceRequest
+from overtone.server.middleware.places import client_name
 from overtone.server.state import Server
 from overtone.server.ui import markup
 from overtone.server.ui.asked import Facts, options_given, place_of
@@ -98,13 +99,14 @@ class Page:
     async def opened(self, facts: str, request: gr.Request) -> Changes:
         """A browser has loaded the page."""
         on, user = self._layout, request.username
+        client = client_name(request.client and request.client.host)
         language = _language(request)
         told = Facts.of(facts)
         try:
             self.door.owner(user)
         except OvertoneError as error:
             return self._view.sorry(error, language)
-        session = self.sessions.open(user, request.session_hash or "")
+        session = self.sessions.open(user, request.session_hash or "", client)
         session.language = told.language or language
         session.dark, session.touched = told.dark, told.touched
         options = {"granularity": "segment", "segment": "vad", "channels": "mix"}
@@ -229,7 +231,7 @@ class Page:
         options = options_of(options_given(values), base)
         if task == "transcribe":
             check_wish(self._server.host.transcriber, **options)
-        return InferenceRequest(options, False, self.door.owner(session.user), task)
+        return InferenceRequest(options, False, self.door.owner(session.user), task, client=session.client)
 
     def _session(self, ticket: Any) -> Session:
         """The page with that ticket. RefusedError: expired, or unauthorized where its key is withdrawn."""

@@ -27,12 +27,14 @@ MOST = 1000
 class Session:
     """One open page. user: who signed in. shown: file and channel that it shows; None where it shows none.
 
+    client: whose requests its own take turns with, as `client_name`.
     dark, touched: how the page looks, and whether it is used with a finger.
     """
 
     ticket: str
     user: str | None
     browser: str
+    client: str | None = None
     language: Language = "en"
     dark: bool = False
     touched: bool = False
@@ -54,12 +56,12 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._open)
 
-    def open(self, user: str | None, browser: str) -> Session:
-        """A page has been opened. browser: how to know it when its browser goes."""
+    def open(self, user: str | None, browser: str, client: str | None = None) -> Session:
+        """A page has been opened. browser: how to know it when its browser goes. client: as `client_name`."""
         self.sweep()
         while len(self._open) >= MOST:
             self.close(min(self._open.values(), key=lambda session: session.ends))
-        session = Session(secrets.token_urlsafe(24), user, browser)
+        session = Session(secrets.token_urlsafe(24), user, browser, client)
         self._open[session.ticket] = session
         self._used(session)
         return session
@@ -74,6 +76,10 @@ class Sessions:
 
     def _used(self, session: Session) -> None:
         session.ends = self._clock() + KEPT_S
+
+    def knows(self, browser: str) -> bool:
+        """True if a page of that browser is open, or has been left just now."""
+        return any(session.browser == browser for session in self._open.values())
 
     def left(self, browser: str) -> None:
         """A browser has gone, or lost its connection."""

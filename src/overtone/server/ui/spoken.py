@@ -54,7 +54,7 @@ def _who(said: Sentence, language: Language) -> str:
     """Who speaks, in what mood, and what else is heard."""
     chips = []
     if said.speaker is not None:
-        chips.append(f'<b class="ot-speaker">{escape(text(language, "speaker", number=said.speaker + 1))}</b>')
+        chips.append(f'<b class="ot-speaker">{escape(text(language, "speaker", number=said.speaker))}</b>')
     if said.emotion is not None:
         chips.append(_mood(said.emotion, language))
     if said.event is not None:

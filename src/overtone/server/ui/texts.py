@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Final, Literal, get_args
 
 from overtone.output.plots.colors import short_label
@@ -109,6 +110,8 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "picture": ("Waveform and emotions over time", "波形与情绪时间线"),
     "scores_over_time": ("Scores over time", "得分随时间的变化"),
     "scores": ("Scores of the whole", "整体得分"),
+    "shares": ("{shares} of {length} of speech", "{length}语音中：{shares}"),
+    "others": ("others", "其他"),
     "timeline": ("The timeline as a table", "时间线表格"),
     "from": ("From", "开始"),
     "to": ("To", "结束"),
@@ -209,6 +212,11 @@ EMOTIONS: Final[dict[str, tuple[str, str]]] = {
 def text(language: Language, name: str, /, **values: object) -> str:
     """A text with its values put in."""
     return TEXTS[name][LANGUAGES.index(language)].format(**values)
+
+
+def listed(language: Language, parts: Iterable[str]) -> str:
+    """A list in a sentence."""
+    return (", ", "、")[LANGUAGES.index(language)].join(parts)
 
 
 def emotion(language: Language, label: str) -> str:

@@ -22,6 +22,12 @@ LIST = "[]"
 
 SEPARATOR = "\n"
 
+PROMPT, REFERENCES = "prompt", "known_speaker_references[]"
+
+CLIPPED_BYTES = {PROMPT: 2 * KIB, REFERENCES: 0}
+"""Bytes kept of fields that OpenAI's clients send of any length, such as audio in `data:` URLs, which nothing here
+listens to: the rest is let go as it comes. All other fields are refused beyond `MOST_FIELD_BYTES`."""
+
 FILE_FIELD = "file"
 """A part of this name is a file also where the client gives no file name."""
 
@@ -112,6 +118,8 @@ class Form:
         if self._field is None:
             self._arrivals.data(data[start:end])
             return
+        if (most := CLIPPED_BYTES.get(self._field)) is not None:
+            end = min(end, start + most - len(self._value))
         self._value += data[start:end]
         self._check_field(self._field)
 
@@ -125,7 +133,9 @@ class Form:
             return
         self._check_field(self._field)
         try:
-            value = self._value.decode("utf-8")
+            # What was cut may have been cut within a character.
+            clipped = len(self._value) == CLIPPED_BYTES.get(self._field)
+            value = self._value.decode("utf-8", "ignore" if clipped else "strict")
         except UnicodeDecodeError as error:
             raise _bad(f"the field {self._field[:64]!r} is no UTF-8") from error
         before = self.fields.get(self._field)

@@ -29,6 +29,7 @@ class TempFolder:
 
     def __init__(self, parent: Path | None) -> None:
         self._lock: FileLock | None = None
+        self._parent = parent
         where = Path(tempfile.gettempdir()) if parent is None else parent
         try:
             if parent is None:
@@ -39,14 +40,33 @@ class TempFolder:
             with _lock(parent / _GATE):
                 _sweep(parent)
                 self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent.resolve()))
-                self._lock = _lock(self.path / _IN_USE)
-                self._lock.acquire(timeout=0)
+                self._hold()
         except OSError as error:
             reason = error.strerror or str(error)
             raise UsageError(
                 f"{where}: uploads cannot be kept there: {reason}. Name a folder that can be written.",
                 code=Code.UNWRITABLE,
             ) from error
+
+    def restore(self) -> None:
+        """Make it again, as private as it was, where somebody has removed it. OSError where it cannot be made."""
+        if self.path.is_dir():
+            return
+        if self._parent is None:
+            self.path.mkdir(mode=0o700, exist_ok=True)
+            return
+        self._parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _lock(self._parent / _GATE):
+            if self.path.is_dir():  # another thread was faster
+                return
+            self.path.mkdir(mode=0o700, parents=True)
+            if self._lock is not None:  # of a file that is gone
+                self._lock.release()
+            self._hold()
+
+    def _hold(self) -> None:
+        self._lock = _lock(self.path / _IN_USE)
+        self._lock.acquire(timeout=0)
 
     def remove(self) -> None:
         """Remove it and all that is in it."""

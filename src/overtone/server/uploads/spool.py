@@ -12,6 +12,7 @@ from overtone.errors import Code, RefusedError
 from overtone.server.uploads.limits import UploadLimits
 from overtone.server.uploads.private_folder import FILE_PREFIX, TempFolder
 from overtone.system.memory import MIB, format_size
+from overtone.system.temporary_files import storage_problem
 
 MOST_WAITING_BYTES = 32 * MIB
 """Bytes of all uploads together that may wait in memory to be written. Beyond it every piece is written as it comes."""
@@ -93,11 +94,37 @@ class Spool:
             )
 
     def open(self, path: Path) -> int:
-        """A descriptor of a new file (0600). RefusedError (not_ready) once this is closed."""
+        """A descriptor of a new file (0600), in a folder that is made again where it is gone.
+
+        RefusedError (not_ready) once this is closed. OSError.
+        """
         with self._lock:
             if self._closed:
                 raise RefusedError("the service is ending and takes no uploads any more.", code=Code.NOT_READY)
-            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            except FileNotFoundError:
+                self._restore()
+                return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+
+    def restore(self) -> None:
+        """Make the folder again where somebody has removed it. OSError."""
+        with self._lock:
+            if not self._closed:
+                self._restore()
+
+    def _restore(self) -> None:
+        if not self.path.is_dir():
+            _LOG.warning("the folder of uploads was gone and is made again: %s", self.path)
+            self._folder.restore()
+
+    def problem(self) -> str | None:
+        """The reason why no upload can be kept now, as `storage_problem` says it; None where one can."""
+        try:
+            self.restore()
+        except OSError as error:
+            return f"cannot be made again ({error.strerror or error})"
+        return storage_problem(self.path)
 
     def remove(self, path: Path) -> None:
         """Remove a file and give its bytes back; a file that cannot be removed still counts. Again does nothing."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -13,6 +13,9 @@ from pathlib import Path
 
 from overtone.errors import Code, InputError, RefusedError
 from overtone.server.uploads.spool import RETRY_AFTER_S, Spool
+from overtone.system.temporary_files import FULL, REFUSING, storage_remedy
+
+_LOG = logging.getLogger("overtone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ class SpoolFile:
         if self._discarded or not data:
             return
         self._spool.charge(self._path, len(data))
-        with _room():
+        with self._room():
             if self._descriptor is None:
                 self._descriptor = self._spool.open(self._path)
             write_all(self._descriptor, data)
@@ -103,8 +106,32 @@ class SpoolFile:
     def _close(self) -> None:
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
-            with _room():  # where the disk is remote, a full one may be told of only now
+            with self._room():  # where the disk is remote, a full one may be told of only now
                 os.close(descriptor)
+
+    @contextmanager
+    def _room(self) -> Iterator[None]:
+        """Turn the errors of a folder that takes no files into a RefusedError, and log the folder and the remedy, which
+        are not the client's to know. Any other fault of the disk is one of the service."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in REFUSING:
+                raise
+            reason = os.strerror(error.errno)
+            _LOG.error(
+                "uploads cannot be written in %s: %s. %s, or name another folder for `uploads`.",
+                self._path.parent,
+                reason,
+                storage_remedy(error),
+            )
+            full = error.errno in FULL
+            raise RefusedError(
+                f"the service {'has no room for' if full else 'cannot write'} uploads now: {reason}; send it again "
+                "later.",
+                code=Code.NO_SPACE if full else Code.NOT_READY,
+                retry_after_s=RETRY_AFTER_S,
+            ) from error
 
 
 def write_all(descriptor: int, data: bytes | bytearray) -> None:
@@ -112,18 +139,3 @@ def write_all(descriptor: int, data: bytes | bytearray) -> None:
     left = memoryview(data)
     while left:
         left = left[os.write(descriptor, left) :]
-
-
-@contextmanager
-def _room() -> Iterator[None]:
-    """Turn a full disk into a RefusedError; any other fault of the disk is one, and not the client's."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise RefusedError(
-            f"the service has no room for uploads now: {os.strerror(error.errno)}; send it again later.",
-            code=Code.NO_SPACE,
-            retry_after_s=RETRY_AFTER_S,
-        ) from error

@@ -35,12 +35,13 @@ class BenchmarkWorker:
     """A process with one model in it; see `overtone.tools.benchmark.worker`. Close it, or use `with`.
 
     `kind`: `overtone` or `funasr`. Nothing is loaded until `ask("load", …)`.
+    `code`: Python that answers in that module's stead, with kinds that it knows.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, *, code: str = _CHILD) -> None:
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
         self._process = subprocess.Popen(
-            [*subprocess_call.command(_CHILD), kind],
+            [*subprocess_call.command(code), kind],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

@@ -10,9 +10,6 @@ from overtone.engine.device_model import BATCH_S
 from overtone.options.emotion import Options, Precision
 from overtone.tools.tuning.search import Axes
 
-TUNED = ("precision", "threads", "batch_size_s", "max_segment")
-"""Options that are tried, in the order of the search."""
-
 _PRECISIONS = {"cpu": ("fp32", "bf16", "int8"), "cuda": ("fp32", "tf32", "bf16", "fp16")}
 
 _SEGMENTS_S = (30.0, 20.0, 10.0)
@@ -73,6 +70,5 @@ def _segments(options: Options, fixed: Collection[str], max_source_s: float) -> 
     first = options.max_segment
     if "max_segment" in fixed or options.whole or options.segment != "vad":
         return (first,)
-    # A cap on batches is one on segments, and so is the longest source.
-    most = min(first, max_source_s, options.batch_size_s or first)
+    most = min(first, max_source_s)
     return (first, *(seconds for seconds in _SEGMENTS_S if seconds < most))

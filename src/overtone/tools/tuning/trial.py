@@ -99,7 +99,7 @@ def main() -> None:
     try:
         said = _measured(Options(**asked["options"]), asked["paths"])
     except OvertoneError as error:
-        said = {"error": str(error), "code": error.code}
+        said = {"error": error.template, "code": error.code}
     with answer:
         answer.write(json.dumps(said).encode())
 
