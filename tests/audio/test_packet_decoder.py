@@ -15,6 +15,7 @@ from helpers.audio_files import encoded, opus_packets, voice
 from helpers.decoding import resampled
 from helpers.paths import TESTS
 from overtone.audio import MOST_SAMPLES, MOST_WEBM_BYTES, OPUS_RATE, Decoder, OpusPackets, PacketDecoder
+from overtone.audio.decoder_channel import Message
 from overtone.audio.decoder_pool import DecoderPools
 from overtone.audio.packet_decoder import LIMITS, RemoteOpus
 from overtone.errors import Code, InputError, UsageError
@@ -148,7 +149,9 @@ def test_streams_do_not_hear_each_other(decoder: PacketDecoder) -> None:
     assert len(together[1].decode(second[0])) > 0
 
 
-def test_a_death_is_an_error_of_the_packet_that_was_decoded_and_other_streams_go_on(decoder: PacketDecoder) -> None:
+def test_a_death_is_an_error_of_the_packet_that_was_decoded_and_other_streams_go_on(
+    decoder: PacketDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     packets = opus_packets(voice(0.5, rate=48_000))
     struck, other = decoder.open(1, "struck"), decoder.open(1, "other")
     for stream in (struck, other):
@@ -163,10 +166,18 @@ def test_a_death_is_an_error_of_the_packet_that_was_decoded_and_other_streams_go
         except InputError as error:
             failed.append(error)
 
+    assert decoder._process is not None
+    channel, waits = decoder._process.channel, threading.Event()
+    answered = channel.receive
+
+    def receive() -> Message:
+        waits.set()  # the packet has been sent
+        return answered()
+
+    monkeypatch.setattr(channel, "receive", receive)
     thread = threading.Thread(target=decode)
     thread.start()
-    while not decoder._lock.locked():
-        pass
+    assert waits.wait(60)
     os.kill(pid, signal.SIGKILL)
     thread.join()
     [error] = failed

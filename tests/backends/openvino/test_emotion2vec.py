@@ -38,17 +38,17 @@ def whole(small_checkpoint: Path) -> TaskBackend:
 
 @pytest.fixture(scope="module")
 def precisely(small_checkpoint: Path) -> Precisely:
-    return in_float64(small_checkpoint)
+    return in_pytorch(small_checkpoint)
 
 
-def in_float64(folder: Path) -> Precisely:
-    """The network as PyTorch runs it on each waveform alone, in double precision: free of anyone's rounding."""
-    network = load(checkpoints.read(folder, name="c"))[0].double()
+def in_pytorch(folder: Path, dtype: torch.dtype = torch.float64) -> Precisely:
+    """The network as PyTorch runs it on each waveform alone; in double precision it is free of anyone's rounding."""
+    network = load(checkpoints.read(folder, name="c"))[0].to(dtype)
 
     def run(batch: Batch) -> list[EmotionOutput]:
         outputs = []
         for waveform in batch.waveforms:
-            samples = torch.from_numpy(waveform).double()
+            samples = torch.from_numpy(waveform).to(dtype)
             with torch.inference_mode():
                 rows = network(F.layer_norm(samples, samples.shape)[None], None)[0].numpy()
             outputs.append(EmotionOutput(total=rows.sum(axis=0), count=len(rows), frames=rows))
@@ -106,9 +106,11 @@ def test_attention_in_blocks_gives_the_same(
 def test_every_kind_of_network_is_exported(tmp_path: Path, changes: dict[str, object]) -> None:
     folder = random_checkpoint.write(tmp_path / "c", **changes)
     batch = batch_of(1.5, 1.4)
-    expected = in_float64(folder)(batch)
-    assert difference(loaded(folder).run(batch), expected) < 1e-5
-    assert difference(loaded(folder, context="full").run(batch), expected) < 1e-5
+    expected = in_pytorch(folder)(batch)
+    # The order in which a processor adds decides how much is rounded.
+    rounded = max(1e-5, 1.5 * difference(in_pytorch(folder, torch.float32)(batch), expected))
+    assert difference(loaded(folder).run(batch), expected) < rounded
+    assert difference(loaded(folder, context="full").run(batch), expected) < rounded
 
 
 def test_a_run_does_not_touch_what_an_earlier_one_gave(backend: TaskBackend) -> None:
