@@ -14,7 +14,8 @@ import pytest
 
 from helpers.paths import ROOT
 from overtone import EmotionRecognizer
-from overtone.system.machine import trim_heap
+from overtone.system.machine import rss_bytes, trim_heap
+from overtone.system.memory import MIB
 
 pytest_plugins = ("helpers.outside", "helpers.processes")
 
@@ -48,12 +49,33 @@ def _own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     os.environ.update(kept)
 
 
+class _Tidying:
+    """Gives back what the models of tests leave behind: budgets are of the whole process, whatever ran before.
+
+    Only where much is left: a collection of garbage goes through all that is there, and takes a second or two.
+    """
+
+    much_bytes = 32 * MIB
+
+    def __init__(self) -> None:
+        self._resident = rss_bytes()
+
+    def __call__(self) -> None:
+        if rss_bytes() > self._resident + self.much_bytes:
+            gc.collect()
+            trim_heap()
+            self._resident = rss_bytes()
+
+
+@pytest.fixture(scope="session")
+def _tidying() -> _Tidying:
+    return _Tidying()
+
+
 @pytest.fixture(scope="module", autouse=True)
-def _tidy() -> Iterator[None]:
-    """What a file's models left behind is given back: budgets are of the whole process, whatever ran before."""
+def _tidy(_tidying: _Tidying) -> Iterator[None]:
     yield
-    gc.collect()
-    trim_heap()
+    _tidying()
 
 
 @pytest.fixture(scope="session")

@@ -49,13 +49,18 @@ def is_shown(node: ast.AST) -> bool:
     )
 
 
-@cache
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def docstrings(path: Path) -> Iterator[tuple[int, str]]:
-    """Line and text of each, of those below constants and attributes too."""
+@cache
+def docstrings(path: Path) -> list[tuple[int, str]]:
+    """Line and text of each, of those below constants and attributes too.
+
+    They are kept, and the trees are not: those of all files are millions of objects, which every later collection of
+    garbage would go through.
+    """
+    found = []
     nodes: list[ast.AST] = [parsed(path)]
     while nodes:
         node = nodes.pop()
@@ -63,7 +68,8 @@ def docstrings(path: Path) -> Iterator[tuple[int, str]]:
             continue
         nodes += ast.iter_child_nodes(node)
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
-            yield node.lineno, node.value.value
+            found.append((node.lineno, node.value.value))
+    return found
 
 
 def faults(path: Path, rule: str) -> list[str]:
