@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -54,7 +55,7 @@ def test_a_process_that_dies_over_a_file_takes_no_other_with_it(tmp_path: Path) 
     pipe = tmp_path / "deadly.wav"
     os.mkfifo(pipe)
     child = start("emotion", str(pipe), str(EXAMPLES / "angry.wav"), "--format", "jsonl", "--memory", "1GiB")
-    with pipe.open("wb", buffering=0) as written:  # opened once the command has opened it for reading
+    with os.fdopen(until(lambda: _opened(pipe), "the command opens it for reading"), "wb", buffering=0) as written:
         written.write(wav16(voice(1.0)[None])[:100])  # by which it is known for one that need not seek
         reading = until(
             lambda: [one for one in psutil.Process(child.pid).children() if _reads(one, pipe)], "a process reads it"
@@ -66,6 +67,16 @@ def test_a_process_that_dies_over_a_file_takes_no_other_with_it(tmp_path: Path) 
     assert code == 1
     assert found["deadly.wav"]["error"]["code"] == "decoder_died"  # type: ignore[index]
     assert found["angry.wav"]["label"] == "angry"
+
+
+def _opened(pipe: Path) -> int | None:
+    """Its descriptor for writing, once somebody reads it. To open it by name would wait for ever for one that died."""
+    try:
+        return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        return None
 
 
 def _reads(process: psutil.Process, path: Path) -> bool:
