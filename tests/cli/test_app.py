@@ -171,3 +171,16 @@ def test_the_module_is_the_console_script():
             )
         )[:2]
     )
+
+
+def test_a_library_that_a_command_lacks_is_said_and_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "numpy.fft", None)
+    monkeypatch.setattr("overtone.cli.lazy_group.command", lambda name: lambda: __import__("numpy.fft"))
+    assert run(["doctor"]) == 4
+    said = capsys.readouterr().err
+    assert "this installation is not complete: " in said
+    assert "numpy.fft" in said
+    assert "pip install --force-reinstall overtone" in said
+    assert "fault" not in said

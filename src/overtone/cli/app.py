@@ -135,11 +135,19 @@ def _run(arguments: list[str]) -> int:
 
 
 def _not_ours(error: Exception) -> OvertoneError | None:
-    """The error to show where the machine is behind one: no memory, or a place that cannot be written."""
+    """The error to show where the machine is behind one: no memory, a place that cannot be written, or a library that is
+    not there."""
     if isinstance(error, OSError) and error.errno in (*REFUSING, errno.EBADF, errno.EIO):
         place = printable(os.fsdecode(error.filename)) if error.filename else "standard output or a temporary file"
         return UsageError(
             f"cannot write {place}: {os.strerror(error.errno or 0)}. {storage_remedy(error)}, or name another place.",
             code=Code.UNWRITABLE,
         )
-    return memory_error(error)
+    if (refused := memory_error(error)) is not None:
+        return refused
+    if isinstance(error, ImportError) and error.name is not None and error.name.partition(".")[0] != "overtone":
+        return OvertoneError(
+            f"this installation is not complete: {printable(str(error).strip().partition(chr(10))[0])}. "
+            "Install it again: pip install --force-reinstall overtone"
+        )
+    return None
