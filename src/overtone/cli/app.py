@@ -135,8 +135,8 @@ def _run(arguments: list[str]) -> int:
 
 
 def _not_ours(error: Exception) -> OvertoneError | None:
-    """The error to show where the machine is behind one: no memory, a place that cannot be written, or a library that is
-    not there."""
+    """The error to show where the machine is behind one: no memory, a place that cannot be written, or a library
+    that is not there."""
     if isinstance(error, OSError) and error.errno in (*REFUSING, errno.EBADF, errno.EIO):
         place = printable(os.fsdecode(error.filename)) if error.filename else "standard output or a temporary file"
         return UsageError(
