@@ -90,11 +90,11 @@ def test_a_long_job_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_long_transcription_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     flags = ("--transcriber", str(sense_voice.publish(tmp_path / "sense-voice")))
-    file = speech(1.25 * LONG_S)
+    file = speech(2 * LONG_S)
     asked = {"params": {"name": "long.wav", "task": "transcribe"}}
     with ServiceProcess(tmp_path, *flags) as first:
         id = first.post("/v1/jobs", file, **asked).json()["id"]
-        enough_s = 0.75 * LONG_S
+        enough_s = LONG_S
         done_s = until(lambda: (now := answered_s(first)) > enough_s and now, "some of it is answered", BUSY_S)
         first.kill()
     with serving(tmp_path, *flags) as second:
