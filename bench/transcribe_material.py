@@ -34,12 +34,17 @@ _ORACLES: dict[str, tuple[str, dict[str, str]]] = {
 
 PUBLISH = """
 import importlib
+import shutil
 import torch
 from pathlib import Path
 torch.set_num_threads(arguments["threads"])
 sys.path.insert(0, arguments["tests"])
-oracle = importlib.import_module("helpers.oracles." + arguments["oracle"])
-oracle.publish(Path(arguments["folder"]), size=arguments["size"], **arguments["options"])
+for made in arguments["made"]:
+    oracle = importlib.import_module("helpers.oracles." + made["oracle"])
+    part = Path(made["folder"] + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    oracle.publish(part, size=made["size"], **made["options"])
+    part.rename(made["folder"])
 answer()
 """
 
@@ -56,23 +61,29 @@ def checkpoint(folder: Path, name: str, size: str, threads: int = 1) -> str:
 
     size: `published`, `small`, or for punctuation `large`.
     """
-    made = folder / f"{name}-{size}"
-    if not made.is_dir():
-        oracle, options = _ORACLES[name]
-        part = made.with_name(made.name + ".part")
-        shutil.rmtree(part, ignore_errors=True)
-        tests = str(ROOT / "tests")
-        child(PUBLISH, oracle=oracle, options=options, size=size, folder=str(part), tests=tests, threads=threads)
-        part.rename(made)
-    return str(made)
+    return checkpoints(folder, [(name, size)], threads)[0]
+
+
+def checkpoints(folder: Path, wanted: Sequence[tuple[str, str]], threads: int = 1) -> list[str]:
+    """Folders of checkpoints by name and size. Those that are not there yet are made in one process: PyTorch and FunASR
+    take longer to import than small ones to make."""
+    folders = [folder / f"{name}-{size}" for name, size in wanted]
+    made = []
+    for (name, size), place in zip(wanted, folders, strict=True):
+        if not place.is_dir():
+            oracle, options = _ORACLES[name]
+            made.append({"oracle": oracle, "options": options, "size": size, "folder": str(place)})
+    if made:
+        child(PUBLISH, made=made, tests=str(ROOT / "tests"), threads=threads)
+    return [str(place) for place in folders]
 
 
 def with_models(folder: Path, model: str, size: str, punctuation: str, threads: int = 1) -> dict[str, Any]:
     """A recognizer with its auxiliary models, as `TranscribeOptions` names them."""
-    found = {"model": checkpoint(folder, model, size, threads), "vad": checkpoint(folder, "vad", size, threads)}
+    wanted = {"model": (model, size), "vad": ("vad", size)}
     if model == "paraformer":
-        found["punctuation"] = checkpoint(folder, "punctuation", punctuation, threads)
-    return found
+        wanted["punctuation"] = ("punctuation", punctuation)
+    return dict(zip(wanted, checkpoints(folder, [*wanted.values()], threads), strict=True))
 
 
 def utterances(folders: Sequence[Path]) -> list[Samples]:

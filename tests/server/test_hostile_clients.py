@@ -248,7 +248,8 @@ def test_a_connection_that_says_too_little_is_closed(shared: ServiceProcess) -> 
 @pytest.mark.slow
 def test_answers_that_nobody_reads_are_let_go(tmp_path: Path) -> None:
     """More of them than the system keeps: whoever sends them would wait for ever."""
-    with serving(tmp_path) as service:
+    (tmp_path / "stalled").write_text("10")
+    with serving(tmp_path, failing=True) as service:
         id = service.post("/v1/jobs", speech(200.0), params={"granularity": "frame"}).json()["id"]
         assert service.finished(id)["state"] == "done"
         result = f"/v1/jobs/{id}/result"

@@ -3,7 +3,8 @@
     python tests/helpers/server/failing_service.py serve …
 
 Two files in the current folder hold it up while they are there: `hold`, every batch; `hold-start`, every start of the
-model but the first. `batches` gets a line for each batch that is tried: how many segments it has.
+model but the first. `batches` gets a line for each batch that is tried: how many segments it has. `stalled`, there when
+it starts, says after how many seconds a client that reads nothing is let go.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 from overtone.cli import main
 from overtone.errors import DeviceError
 from overtone.server import state
+from overtone.server.middleware import connection
 
 DEADLY, POISONED = 0.9, 0.98
 """Peaks of a waveform: from the first one on the device is lost over it, and from the second one on it is refused."""
@@ -55,4 +57,6 @@ def _held(name: str) -> None:
 
 if __name__ == "__main__":
     state.recognizer_for = _recognizer
+    if (sooner := Path("stalled")).exists():
+        connection.STALLED_S = float(sooner.read_text())
     main()
