@@ -27,9 +27,10 @@ def oracle(folder: Path) -> Any:
         config = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"), resolve=True)
         rows = len((folder / "tokens.txt").read_text(encoding="utf-8").split())
         settings = config["model_conf"]
-        network = funasr_model.Emotion2vec(model_conf=settings, vocab_size=rows or -1)
+        with torch.device("meta"):  # its own first weights would take longer to draw than these to load
+            network = funasr_model.Emotion2vec(model_conf=settings, vocab_size=rows or -1)
     state = torch.load(folder / "model.pt", weights_only=True)["model"]
-    network.load_state_dict({key.removeprefix("d2v_model."): value for key, value in state.items()})
+    network.load_state_dict({key.removeprefix("d2v_model."): value for key, value in state.items()}, assign=True)
     network.eval()
 
     def run(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

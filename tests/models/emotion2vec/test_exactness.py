@@ -88,7 +88,7 @@ def test_long_items_with_keys_left_out_equal_alone(small: TaskBackend, lengths: 
 
 @pytest.mark.slow
 def test_the_base_shape_is_exact_too(base: TaskBackend) -> None:
-    clips = [buzz(length, seed=i) for i, length in enumerate((0.4, 2.9, 3.0, 7.7, 1.3))]
+    clips = [buzz(length, seed=i) for i, length in enumerate((0.4, 1.9, 2.0, 1.3))]
     alone = [run(base, [clip], len(clip))[0] for clip in clips]
     assert_same(run(base, clips), alone)
     assert_same(run(base, clips[::-1]), alone[::-1])

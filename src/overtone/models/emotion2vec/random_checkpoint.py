@@ -99,7 +99,8 @@ def config(shape: dict[str, int], *, labels: bool = True, **audio_changes: Any) 
 def seeded_weights(shape: Architecture, rows: int, seed: int = 0) -> dict[str, torch.Tensor]:
     """Random weights, with every part that could be forgotten (extra tokens, scales, biases) away from its default."""
     generator = torch.Generator().manual_seed(seed)
-    weights = Emotion2vec(shape).state_dict()
+    with torch.device("meta"):  # only the names and sizes are wanted, not what PyTorch would begin with
+        weights = Emotion2vec(shape).state_dict()
     for name, tensor in weights.items():
         noise = torch.randn(tensor.shape, generator=generator)
         if name.endswith("alibi_scale"):

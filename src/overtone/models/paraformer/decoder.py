@@ -105,7 +105,8 @@ class ParaformerDecoder(nn.Module):
         if vocabulary is not None:
             self.output_layer = nn.Linear(size, vocabulary)
         if embed is not None:
-            self.embed = nn.ModuleList([nn.Embedding(embed, size)])
+            # Not drawn at random: without memory PyTorch would load its compiler for that, which takes seconds.
+            self.embed = nn.ModuleList([nn.Embedding(embed, size, _weight=torch.empty(embed, size))])
         self._layers = (*self.decoders, *(self.decoders2 if config.more else ()), *self.decoders3)
 
     def forward(self, x: torch.Tensor, valid: torch.Tensor, heard: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:

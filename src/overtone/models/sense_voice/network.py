@@ -34,7 +34,8 @@ class SenseVoice(nn.Module):
 
     def __init__(self, config: SanmConfig, vocabulary: int) -> None:
         super().__init__()
-        self.embed = nn.Embedding(EMBEDDINGS, config.input_size)
+        # Not drawn at random: without memory PyTorch would load its compiler for that, which takes seconds.
+        self.embed = nn.Embedding(EMBEDDINGS, config.input_size, _weight=torch.empty(EMBEDDINGS, config.input_size))
         self.encoder = SanmEncoder(config)
         self.ctc = _Ctc(config.size, vocabulary)
 
