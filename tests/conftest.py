@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 
 from helpers.paths import ROOT
 from overtone import EmotionRecognizer
+from overtone.system import subprocess_call
 from overtone.system.machine import rss_bytes, trim_heap
 from overtone.system.memory import MIB
 
@@ -92,6 +93,21 @@ def recognizer(small_checkpoint: Path) -> Iterator[EmotionRecognizer]:
     """A recognizer on that network, shared: calls change nothing in it."""
     with EmotionRecognizer(str(small_checkpoint), memory="4GiB") as shared:
         yield shared
+
+
+@pytest.fixture
+def converted_here() -> Iterator[None]:
+    """Conversions run in this process, which has imported what they take, and not in one of their own.
+
+    Starting that and importing PyTorch there is most of the time of a small one.
+    """
+
+    def run(function: Callable[..., None], *arguments: object, **_: object) -> None:
+        function(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess_call, "run", run)
+        yield
 
 
 @pytest.fixture(scope="session")

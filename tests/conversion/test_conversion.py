@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib.util
+import io
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from helpers.audio_files import wav16
-from helpers.children import FORBIDDEN, convert_untold
+from helpers.children import FORBIDDEN, watched
 from helpers.clips import EXAMPLES, buzz
 from overtone import Audio, EmotionRecognizer, conversion
 from overtone.backends.openvino.model_file import ModelFile
@@ -43,10 +48,41 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def made(small_checkpoint: Path) -> on_disk.Converted:
+    """The small network in float32, made once for all that only begin with it."""
+    return conversion.converted(checkpoints.read(small_checkpoint, name="c"), "fp32")
+
+
+@pytest.fixture
+def kept(made: on_disk.Converted, own_cache: Path) -> on_disk.Converted:
+    """The same, in a cache folder that holds nothing else."""
+    shutil.copytree(made.folder, own_cache / "converted" / made.folder.name)
+    found = on_disk.read(own_cache / "converted" / made.folder.name, "c")
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def instant(made: on_disk.Converted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Conversions to float32 take no time: what they would write was made before.
+
+    For tests of when something is converted, and of what is then kept; others see to how.
+    """
+
+    def run(function: Any, _: checkpoints.Checkpoint, folder: Path, source: str, **__: object) -> None:
+        assert function.func is converter.export
+        assert source == made.source
+        shutil.copytree(made.folder, folder, dirs_exist_ok=True)
+
+    monkeypatch.setattr(subprocess_call, "run", run)
+
+
 def kept_in(cache: Path) -> list[str]:
     return sorted(path.name for path in (cache / "converted").iterdir() if path.is_dir())
 
 
+@pytest.mark.usefixtures("instant")
 def test_a_checkpoint_is_converted_once(own_cache: Path, small_checkpoint: Path) -> None:
     checkpoint = checkpoints.read(small_checkpoint, name="c")
     first = conversion.converted(checkpoint, "fp32")
@@ -58,8 +94,10 @@ def test_a_checkpoint_is_converted_once(own_cache: Path, small_checkpoint: Path)
     assert first.source == sha256(checkpoint.weights)
 
 
+@pytest.mark.usefixtures("kept", "instant")
 def test_other_weights_or_labels_are_another_model(own_cache: Path, small_checkpoint: Path, tmp_path: Path) -> None:
     conversion.converted(checkpoints.read(small_checkpoint, name="c"), "fp32")
+    assert len(kept_in(own_cache)) == 1
     other = shutil.copytree(small_checkpoint, tmp_path / "other")
     labels = (other / "tokens.txt").read_text(encoding="utf-8").split("\n")
     (other / "tokens.txt").write_text("\n".join(labels[::-1]).strip() + "\n", encoding="utf-8")
@@ -67,9 +105,11 @@ def test_other_weights_or_labels_are_another_model(own_cache: Path, small_checkp
     assert len(kept_in(own_cache)) == 2
 
 
-def test_a_broken_one_in_the_cache_is_made_again(own_cache: Path, small_checkpoint: Path) -> None:
+@pytest.mark.usefixtures("instant")
+def test_a_broken_one_in_the_cache_is_made_again(kept: on_disk.Converted, small_checkpoint: Path) -> None:
     checkpoint = checkpoints.read(small_checkpoint, name="c")
     folder = conversion.converted(checkpoint, "fp32").folder
+    assert folder == kept.folder
     for damage in ((folder / "encoder.bin").unlink, lambda: (folder / "overtone.json").write_text("{")):
         damage()
         again = conversion.converted(checkpoint, "fp32")
@@ -77,6 +117,7 @@ def test_a_broken_one_in_the_cache_is_made_again(own_cache: Path, small_checkpoi
         assert again.precision == "fp32"
 
 
+@pytest.mark.usefixtures("instant")
 def test_a_conversion_that_fails_leaves_nothing(
     own_cache: Path, small_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,7 +158,11 @@ def feeders(graph: Path, kind: str) -> set[str]:
     return found
 
 
-def test_int8_is_measured_and_said_in_results(own_cache: Path, small_checkpoint: Path) -> None:
+def test_int8_is_measured_and_said_in_results(
+    first_run: SimpleNamespace, small_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OVERTONE_CACHE", str(first_run.cache))
+    monkeypatch.setattr(subprocess_call, "run", pytest.fail)  # it was made there
     found = conversion.converted(checkpoints.read(small_checkpoint, name="c"), "int8")
     assert found.precision == "int8"
     assert set(found.made_with) == {"overtone", "openvino", "torch", "nncf"}
@@ -138,13 +183,38 @@ def test_int8_is_measured_and_said_in_results(own_cache: Path, small_checkpoint:
     assert (result.precision, result.device, result.backend) == ("int8", "cpu", "openvino")
 
 
-def test_a_folder_runs_in_what_it_was_converted_to(small_checkpoint: Path, tmp_path: Path) -> None:
-    checkpoint = checkpoints.read(small_checkpoint, name="c")
+@pytest.fixture(scope="module")
+def eight(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """What the command makes in eight bits of audio that is named, and begins with nothing; it is watched."""
+    folder = tmp_path_factory.mktemp("eight")
     audio = [str(EXAMPLES / "angry.wav"), str(EXAMPLES / "sad.wav")]
-    made = conversion.convert(checkpoint, tmp_path / "eight", "int8", audio)
+    arguments = ["models", "convert", str(small_checkpoint), "--precision", "int8", "-o", str(folder / "made")]
+    events, written = folder / "events", io.BytesIO()
+    real = subprocess_call.run
+
+    def run_watched(function: Callable[..., None], *arguments: Any, **limits: Any) -> None:
+        real(watched, events, function, *arguments, **limits)
+
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(io.TextIOWrapper(written, write_through=True)) as out,
+        contextlib.redirect_stderr(io.StringIO()) as err,
+    ):
+        patch.setenv("OVERTONE_CACHE", str(folder / "cache"))
+        patch.setattr(subprocess_call, "run", run_watched)
+        code = run([*arguments, "--calibrate", audio[0], "--calibrate", audio[1]])
+    out.flush()
+    said = written.getvalue().decode()
+    return SimpleNamespace(code=code, out=said, err=err.getvalue(), folder=folder / "made", audio=audio, events=events)
+
+
+def test_a_folder_runs_in_what_it_was_converted_to(eight: SimpleNamespace, small_checkpoint: Path) -> None:
+    checkpoint = checkpoints.read(small_checkpoint, name="c")
+    made = on_disk.read(eight.folder, "c")
+    assert made is not None
     assert made.agreement is not None
-    assert made.agreement.audio == ", ".join(audio)
-    folder = str(tmp_path / "eight")
+    assert made.agreement.audio == ", ".join(eight.audio)
+    folder = str(eight.folder)
     with EmotionRecognizer(folder) as recognizer:
         assert recognizer(EXAMPLES / "sad.wav").precision == "int8"
     with pytest.raises(CheckpointError, match="was converted to int8; pass precision='int8'"):
@@ -152,9 +222,10 @@ def test_a_folder_runs_in_what_it_was_converted_to(small_checkpoint: Path, tmp_p
     with pytest.raises(CheckpointError, match="PyTorch and CUDA need the published checkpoint"):
         EmotionRecognizer(folder, backend="torch")
     with pytest.raises(UsageError, match="exists already"):
-        conversion.convert(checkpoint, tmp_path / "eight", "fp32")
+        conversion.convert(checkpoint, eight.folder, "fp32")
 
 
+@pytest.mark.usefixtures("converted_here")
 def test_what_is_wrong_with_a_converted_folder_is_said(small_checkpoint: Path, tmp_path: Path) -> None:
     folder = tmp_path / "c"
     conversion.convert(checkpoints.read(small_checkpoint, name="c"), folder, "fp32")
@@ -220,20 +291,32 @@ assert not {{"torch", "nncf", "openvino_telemetry"}} & set(sys.modules)
 """
 
 
+@pytest.fixture(scope="module")
+def first_run(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A program that has int8 made and runs it, with a cache that held nothing."""
+    cache = tmp_path_factory.mktemp("first") / "cache"
+    ran = subprocess.run(
+        [sys.executable, "-c", LEAVES_NO_TRACE, str(small_checkpoint), "int8", str(EXAMPLES / "sad.wav")],
+        env=os.environ | {"OVERTONE_CACHE": str(cache)},
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    return SimpleNamespace(code=ran.returncode, err=ran.stderr, cache=cache)
+
+
 @pytest.mark.slow
-def test_a_first_run_leaves_no_torch_in_the_process_and_tells_nobody(own_cache: Path, small_checkpoint: Path) -> None:
-    arguments = [str(small_checkpoint), "int8", str(CALL)]
-    subprocess.run([sys.executable, "-c", LEAVES_NO_TRACE, *arguments], check=True, timeout=240)
-    assert len(kept_in(own_cache)) == 2
+def test_a_first_run_leaves_no_torch_in_the_process_and_tells_nobody(first_run: SimpleNamespace) -> None:
+    assert first_run.code == 0, first_run.err
+    assert len(kept_in(first_run.cache)) == 2
 
 
-def test_conversions_tell_nobody(small_checkpoint: Path, tmp_path: Path) -> None:
-    for name in ("fp32", "int8"):
-        (tmp_path / name).mkdir()
-    subprocess_call.run(convert_untold, checkpoints.read(small_checkpoint, name="c"), tmp_path)
-    assert on_disk.read(tmp_path / "int8", "c") is not None
+def test_conversions_tell_nobody(eight: SimpleNamespace) -> None:
+    assert [json.loads(line) for line in eight.events.read_text().splitlines()] == [[], []]  # to float32, and to int8
 
 
+@pytest.mark.usefixtures("converted_here")
 def test_labels_under_another_name_are_converted_too(own_cache: Path, tmp_path: Path) -> None:
     folder = random_checkpoint.write(tmp_path / "c")
     os.rename(folder / "tokens.txt", folder / "labels.txt")
@@ -244,6 +327,7 @@ def test_labels_under_another_name_are_converted_too(own_cache: Path, tmp_path: 
     assert checkpoints.read(tmp_path / "made", name="m").labels() == checkpoints.read(folder, name="c").labels()
 
 
+@pytest.mark.usefixtures("converted_here")
 def test_what_came_to_be_there_meanwhile_is_left_alone(
     small_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,23 +345,23 @@ def test_what_came_to_be_there_meanwhile_is_left_alone(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["made"]
 
 
-def test_leftovers_of_a_killed_conversion_are_swept(own_cache: Path, small_checkpoint: Path) -> None:
+@pytest.mark.usefixtures("instant")
+def test_leftovers_of_a_killed_conversion_are_swept(kept: on_disk.Converted, small_checkpoint: Path) -> None:
     checkpoint = checkpoints.read(small_checkpoint, name="c")
-    found = conversion.converted(checkpoint, "fp32")
-    left = found.folder.parent / f".part-{found.folder.name}-x"
+    left = kept.folder.parent / f".part-{kept.folder.name}-x"
     left.mkdir()
-    (found.folder / "encoder.bin").write_bytes(b"cut short")
+    (kept.folder / "encoder.bin").write_bytes(b"cut short")
     again = conversion.converted(checkpoint, "fp32")
     assert (again.folder / "encoder.bin").stat().st_size > 1000
     assert not left.exists()
 
 
+@pytest.mark.usefixtures("instant")
 @pytest.mark.parametrize("name", ["encoder.bin", "features.xml", "head.safetensors"])
 def test_a_kept_model_that_is_damaged_is_made_again(
-    own_cache: Path, small_checkpoint: Path, caplog: pytest.LogCaptureFixture, name: str
+    kept: on_disk.Converted, small_checkpoint: Path, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     checkpoint = checkpoints.read(small_checkpoint, name="c")
-    kept = conversion.converted(checkpoint, "fp32")
     whole = (kept.folder / name).read_bytes()
     (kept.folder / name).write_bytes(bytes(100) + whole[100:])
     with EmotionRecognizer(str(small_checkpoint)) as recognizer:
@@ -288,9 +372,8 @@ def test_a_kept_model_that_is_damaged_is_made_again(
 
 
 def test_a_kept_model_that_cannot_be_deleted_is_refused(
-    own_cache: Path, small_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+    kept: on_disk.Converted, small_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = conversion.converted(checkpoints.read(small_checkpoint, name="c"), "fp32")
     (kept.folder / "encoder.bin").write_bytes(bytes((kept.folder / "encoder.bin").stat().st_size))
 
     def refuse(*_: object, ignore_errors: bool = False, **__: object) -> None:
@@ -391,12 +474,11 @@ def command(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple
 
 
 def test_the_command_converts_and_says_what_it_cost(
-    small_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    eight: SimpleNamespace, small_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = tmp_path / "made"
-    code, out, err = command(capsys, "models", "convert", small_checkpoint, "--precision", "int8", "-o", folder)
-    assert (code, out.strip()) == (0, str(folder)), err
-    assert "same label" in err
+    folder = eight.folder
+    assert (eight.code, eight.out.strip()) == (0, str(folder)), eight.err
+    assert "same label" in eight.err
     _, shown, _ = command(capsys, "models", "info", folder)
     assert "int8" in shown
     assert "same label" in shown
@@ -440,6 +522,7 @@ def test_what_the_command_cannot_do_it_says_before_it_fetches_anything(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("converted_here")
 def test_onnx_of_a_converted_folder_is_refused_before_one_is_made(
     small_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -451,6 +534,7 @@ def test_onnx_of_a_converted_folder_is_refused_before_one_is_made(
     assert list(tmp_path.iterdir()) == [folder]
 
 
+@pytest.mark.usefixtures("converted_here")
 def test_the_command_takes_a_checkpoint_with_more_in_it(
     own_cache: Path, small_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -483,6 +567,7 @@ def test_a_precision_that_was_not_measured_is_not_called_the_reference(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("converted_here")
 def test_onnx_models_say_what_ours_say(
     small_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

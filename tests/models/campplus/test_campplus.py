@@ -64,6 +64,12 @@ def model(folder: Path) -> Any:
     return oracle.funasr(folder)
 
 
+@pytest.fixture(scope="module")
+def funasrs(model: Any) -> Told:
+    """What FunASR makes of waveforms, which is computed once for all that are compared with it."""
+    return Told(model)
+
+
 @pytest.fixture(scope="module", params=["torch", "openvino"])
 def run(request: pytest.FixtureRequest, checkpoint: checkpoints.Checkpoint) -> RunGraph:
     graphs = network.build(checkpoint)
@@ -90,20 +96,35 @@ def off(got: np.ndarray, wanted: np.ndarray) -> float:
     return float((np.linalg.norm(got - wanted, axis=1) / np.linalg.norm(wanted, axis=1)).max())
 
 
-def compare(model: Any, run: RunGraph, checkpoint: checkpoints.Checkpoint, waveforms: list[np.ndarray]) -> None:
+class Told:
+    """FunASR's own windows of a waveform, and its vectors of them."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._known: dict[bytes, tuple[np.ndarray, list[list[float]]]] = {}
+
+    def __call__(self, samples: np.ndarray) -> tuple[np.ndarray, list[list[float]]]:
+        key = samples.tobytes()
+        if key not in self._known:
+            pieces = chunked(samples)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                found = self._model.generate([piece[2] for piece in pieces])
+            vectors = np.concatenate([one["spk_embedding"].numpy() for one in found])
+            self._known[key] = vectors, [piece[:2] for piece in pieces]
+        return self._known[key]
+
+
+def compare(told: Told, run: RunGraph, checkpoint: checkpoints.Checkpoint, waveforms: list[np.ndarray]) -> None:
     for samples, got in zip(waveforms, answer(run, checkpoint, *waveforms), strict=True):
-        pieces = chunked(samples)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found = model.generate([piece[2] for piece in pieces])
-        wanted = np.concatenate([one["spk_embedding"].numpy() for one in found])
+        wanted, spans = told(samples)
         assert off(got.embeddings, wanted) < WHOLE_WAY
-        np.testing.assert_array_equal(got.spans / 16_000, [piece[:2] for piece in pieces])
+        np.testing.assert_array_equal(got.spans / 16_000, spans)
 
 
-def test_voices_are_those_of_funasr(model: Any, run: RunGraph, checkpoint: checkpoints.Checkpoint) -> None:
+def test_voices_are_those_of_funasr(funasrs: Told, run: RunGraph, checkpoint: checkpoints.Checkpoint) -> None:
     seconds = (0.02, 0.4, 1.5, 1.6, 7.3, 12.0)
-    compare(model, run, checkpoint, [buzz(length, seed=20 + i) for i, length in enumerate(seconds)])
+    compare(funasrs, run, checkpoint, [buzz(length, seed=20 + i) for i, length in enumerate(seconds)])
 
 
 REAL = (
@@ -114,23 +135,23 @@ REAL = (
 )
 
 
-def test_real_voices_are_those_of_funasr(model: Any, run: RunGraph, checkpoint: checkpoints.Checkpoint) -> None:
-    compare(model, run, checkpoint, [decoded(CLIPS / name) for name in REAL])
+def test_real_voices_are_those_of_funasr(funasrs: Told, run: RunGraph, checkpoint: checkpoints.Checkpoint) -> None:
+    compare(funasrs, run, checkpoint, [decoded(CLIPS / name) for name in REAL])
 
 
 def test_more_real_voices_are_those_of_funasr(
-    data: Path, model: Any, run: RunGraph, checkpoint: checkpoints.Checkpoint
+    data: Path, funasrs: Told, run: RunGraph, checkpoint: checkpoints.Checkpoint
 ) -> None:
-    compare(model, run, checkpoint, [decoded(data / "speech/whisper/jfk.flac")])
+    compare(funasrs, run, checkpoint, [decoded(data / "speech/whisper/jfk.flac")])
 
 
 @pytest.mark.slow
 def test_the_published_size_is_that_of_funasr(tmp_path: Path) -> None:
     folder = oracle.publish(tmp_path / "model", seed=3, size="published")
     checkpoint = checkpoints.read(folder, name="voices")
-    graphs = network.build(checkpoint)
+    graphs, told = network.build(checkpoint), Told(oracle.funasr(folder))
     for run in (torch_run(graphs), openvino_run(graphs)):
-        compare(oracle.funasr(folder), run, checkpoint, [buzz(4.1, seed=5), buzz(0.9, seed=6)])
+        compare(told, run, checkpoint, [buzz(4.1, seed=5), buzz(0.9, seed=6)])
 
 
 def test_who_speaks_when_is_as_funasr_has_it(model: Any, run: RunGraph, checkpoint: checkpoints.Checkpoint) -> None:
@@ -158,7 +179,7 @@ def test_who_speaks_when_is_as_funasr_has_it(model: Any, run: RunGraph, checkpoi
     assert {turn.speaker for turn in got} == {0, 1}
 
 
-@pytest.mark.parametrize("frames", [50, 148, 198, 199, 200, 201, 202, 401, 613])
+@pytest.mark.parametrize("frames", [50, 148, 199, 200, 201, 401])
 def test_features_of_any_length(model: Any, run: RunGraph, frames: int) -> None:
     features = np.random.default_rng(frames).standard_normal((2, frames, MELS)).astype(np.float32)
     with torch.inference_mode():
