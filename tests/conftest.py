@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import locale
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -75,7 +76,10 @@ def _tidying() -> _Tidying:
 
 @pytest.fixture(scope="module", autouse=True)
 def _tidy(_tidying: _Tidying) -> Iterator[None]:
+    """No models of one file meet the next, nor the locale that a library has set, in which text is ASCII."""
+    before = locale.setlocale(locale.LC_ALL)
     yield
+    locale.setlocale(locale.LC_ALL, before)
     _tidying()
 
 

@@ -33,7 +33,7 @@ def test_tune_writes_a_profile_that_the_others_take(emotion, here, small_checkpo
         assert row[1:6] == ["1", "40", "s", "30", "s"]
         assert row[6] == "failed" or (float(row[6]) > 1 and row[7] == "×" and 50 < float(row[8]) < 2048)
     assert [row[-1] for row in rows].count("chosen") == 1
-    text = (here / "p.toml").read_text()
+    text = (here / "p.toml").read_text(encoding="utf-8")
     head, values = text.split("\n\n")
     assert all(line.startswith("#") for line in head.splitlines())
     assert re.search(r"# fp32 +1 +40 s +30 s +\d", head)
@@ -103,7 +103,7 @@ def test_an_interrupted_tuning_writes_what_it_knows(here, small_checkpoint):
     assert b"only the first 1:40 of the inputs are used" in seen
     assert "error: interrupted; what was done is written.\n" in err
     assert "Interrupted before all was tried." in out
-    text = (here / "p.toml").read_text()
+    text = (here / "p.toml").read_text(encoding="utf-8")
     assert "# Interrupted before all was tried.\n" in text
     assert 'precision = "fp32"\n' in text
 
