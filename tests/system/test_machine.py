@@ -100,3 +100,10 @@ def test_amx_is_what_the_processor_s_flags_say(monkeypatch: pytest.MonkeyPatch, 
     assert machine.has_amx() is there
     monkeypatch.setattr(machine, "_read", lambda path: "")
     assert not machine.has_amx()
+
+
+def test_what_the_system_says_may_be_any_bytes(tmp_path: Path) -> None:
+    """Names of mapped files are in it, which need not be UTF-8."""
+    path = tmp_path / "maps"
+    path.write_bytes(b"7f00-7f01 r-xp /opt/caf\xe9/lib.so\n")
+    assert machine._read(path) == "7f00-7f01 r-xp /opt/caf\udce9/lib.so"
