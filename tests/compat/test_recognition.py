@@ -128,8 +128,11 @@ class Pairs:
         self._voices.clear()
         gc.collect()
         gc.freeze()
-        for ours in self._ours.values():
-            ours.close()
+        try:
+            for ours in self._ours.values():
+                ours.close()
+        finally:
+            gc.unfreeze()  # or nothing that is there now would ever be collected
 
 
 @pytest.fixture(scope="module")

@@ -94,8 +94,7 @@ def test_a_long_transcription_that_is_killed_goes_on_where_it_was(tmp_path: Path
     asked = {"params": {"name": "long.wav", "task": "transcribe"}}
     with ServiceProcess(tmp_path, *flags) as first:
         id = first.post("/v1/jobs", file, **asked).json()["id"]
-        enough_s = LONG_S
-        done_s = until(lambda: (now := answered_s(first)) > enough_s and now, "some of it is answered", BUSY_S)
+        done_s = until(lambda: (now := answered_s(first)) > LONG_S and now, "some of it is answered", BUSY_S)
         first.kill()
     with serving(tmp_path, *flags) as second:
         assert second.finished(id, BUSY_S)["state"] == "done"

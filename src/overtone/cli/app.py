@@ -146,8 +146,9 @@ def _not_ours(error: Exception) -> OvertoneError | None:
     if (refused := memory_error(error)) is not None:
         return refused
     if isinstance(error, ImportError) and error.name is not None and error.name.partition(".")[0] != "overtone":
+        reason, _, _ = str(error).strip().partition("\n")
         return OvertoneError(
-            f"this installation is not complete: {printable(str(error).strip().partition(chr(10))[0])}. "
+            f"this installation is not complete: {printable(reason)}. "
             "Install it again: pip install --force-reinstall overtone"
         )
     return None
