@@ -42,7 +42,7 @@ def child(code: str, **arguments: Any) -> dict[str, Any]:
     RuntimeError, with the end of its output, if it dies; a killed process shows a negative code.
     """
     command = [sys.executable, "-W", "ignore", "-c", PRELUDE + code, json.dumps(arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     for line in done.stdout.splitlines():
         if line.startswith("ANSWER"):
             found: dict[str, Any] = json.loads(line.removeprefix("ANSWER"))

@@ -28,7 +28,7 @@ LARGEST = 8
 def run(*command: str | Path, cwd: Path | None = None) -> float:
     """Seconds that a command takes. RuntimeError, with the end of its output, if it fails."""
     began = time.perf_counter()
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, cwd=cwd)
+    done = subprocess.run([*map(str, command)], capture_output=True, encoding="utf-8", check=False, cwd=cwd)
     seconds = time.perf_counter() - began
     if done.returncode:
         raise RuntimeError(f"{command[0]} ended with {done.returncode}: {done.stderr[-2000:]}")
@@ -51,7 +51,7 @@ def main() -> None:
         python = place / "core" / "bin" / "python"
         packages = Path(
             subprocess.check_output(
-                [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True
+                [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], encoding="utf-8"
             ).strip()
         )
         before, pips = size(packages), {path.name for path in packages.iterdir()}

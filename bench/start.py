@@ -64,7 +64,7 @@ def start(command: list[str], variables: Mapping[str, str], place: Path) -> tupl
     """Seconds to the first line of a process, and to its end; and that line. RuntimeError if it fails."""
     began = time.perf_counter()
     with subprocess.Popen(
-        command, env=dict(variables), cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, env=dict(variables), cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
     ) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -84,7 +84,7 @@ def steps(asked: Mapping[str, Any], variables: Mapping[str, str], place: Path) -
         env=dict(variables),
         cwd=place,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
     taken, last = {}, began

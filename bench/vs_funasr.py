@@ -228,7 +228,7 @@ def cold(bench: Bench) -> dict[str, Any]:
     for turn in range(bench.repeats + 1):
         for name, command in commands.items():
             began = time.perf_counter()
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
             seconds = time.perf_counter() - began
             if done.returncode:
                 raise RuntimeError(f"{name}: exit code {done.returncode}: {done.stderr[-1000:]}")

@@ -96,7 +96,7 @@ def pythons() -> dict[tuple[int, int, int], str]:
     found = {}
     for path in paths:
         code = "import sys; print(*sys.version_info[:4], sys.base_prefix, sep='|')"
-        said = subprocess.run([path, "-c", code], check=False, capture_output=True, text=True).stdout.strip()
+        said = subprocess.run([path, "-c", code], check=False, capture_output=True, encoding="utf-8").stdout.strip()
         if (version := re.fullmatch(r"(\d+)\|(\d+)\|(\d+)\|final\|(.*)", said)) and int(version[2]) >= LOWEST[1]:
             found[int(version[1]), int(version[2]), int(version[3])] = path
     return found

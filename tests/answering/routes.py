@@ -152,7 +152,7 @@ def metrics(service: Service) -> None:
     service.note("metrics", "\n".join(names) + "\n")
     top = [*OVERTONE, "top", service.url, "--once"]
     shown = subprocess.run(
-        top, cwd=service.place.folder, env=service.place.environment, capture_output=True, text=True, check=False
+        top, cwd=service.place.folder, env=service.place.environment, capture_output=True, encoding="utf-8", check=False
     )
     words = "\n".join(line.split("  ")[0] for line in shown.stdout.splitlines())
     service.note("top", f"exit {shown.returncode}\n{without_numbers(words)}{shown.stderr}\n")

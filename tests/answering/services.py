@@ -63,7 +63,9 @@ def guarded(place: Place) -> str:
     """The service with keys and narrow limits."""
     keys = place.folder / "written" / "keys.json"
     add = [*OVERTONE, "keys", "add", "--file", str(keys), "alice"]
-    made = subprocess.run(add, cwd=place.folder, env=place.environment, capture_output=True, text=True, check=True)
+    made = subprocess.run(
+        add, cwd=place.folder, env=place.environment, capture_output=True, encoding="utf-8", check=True
+    )
     limits = ("--max-upload", "200KiB", "--max-audio-s", "5", "--max-job-audio-s", "8", "--max-files", "2")
     flags = ("--no-page", "--keys", str(keys), "--cors", "https://example.org", "--cache", "off", *limits)
     with serving(place, "service-guarded", *flags, "--context", "segment") as service:

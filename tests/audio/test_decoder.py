@@ -106,7 +106,7 @@ def test_an_hour_takes_no_more_memory_than_a_second(tmp_path: Path) -> None:
         file.write(header)
         file.truncate(len(header) + seconds * 16_000)  # a hole: no disk is filled
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "OPENBLAS_NUM_THREADS": "1"}
-    run = subprocess.run([sys.executable, "-c", LONG, path], env=env, capture_output=True, text=True, check=True)
+    run = subprocess.run([sys.executable, "-c", LONG, path], env=env, capture_output=True, encoding="utf-8", check=True)
     decoded_s, grown_kib, threads = run.stdout.split()
     assert run.stderr == ""
     assert float(decoded_s) == seconds

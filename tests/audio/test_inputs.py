@@ -134,7 +134,7 @@ def test_lists(bom: bytes) -> None:
 
 def test_lists_that_are_none() -> None:
     make("d/a.wav")
-    Path("empty.txt").write_text("\n# nothing\n")
+    Path("empty.txt").write_text("\n# nothing\n", encoding="utf-8")
     Path("binary.txt").write_bytes(b"\xff" * 200_000)
     assert failures("@empty.txt", "@d", "@binary.txt") == [
         ("@empty.txt", "empty"),
@@ -160,7 +160,7 @@ def test_wav_scp() -> None:
         "utt10",
         "utt11 data",
     ]
-    Path("data/wav.scp").write_text("\n".join(lines))
+    Path("data/wav.scp").write_text("\n".join(lines), encoding="utf-8")
     entries = list(expand(["data/wav.scp"]))
     assert entries[:4] == [
         Input("data/a.wav", "data/a.wav", "utt1"),

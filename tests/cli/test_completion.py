@@ -29,7 +29,9 @@ def completed(*words: str) -> list[str]:
         "COMP_CWORD": str(len(words)),
     }
     arguments = [sys.executable, "-c", _COMPLETES]
-    ran = subprocess.run(arguments, env=environment() | asked, capture_output=True, text=True, timeout=60, check=False)
+    ran = subprocess.run(
+        arguments, env=environment() | asked, capture_output=True, encoding="utf-8", timeout=60, check=False
+    )
     assert ran.stderr == "\n", "a runtime was loaded"
     return ran.stdout.split()
 

@@ -31,7 +31,7 @@ def imported(*arguments: str) -> set[str]:
         [sys.executable, "-c", _RUNS, *arguments],
         env=environment(),
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=60,
         check=True,
     )
@@ -96,7 +96,7 @@ from overtone.cli import main
 main()
 """
     ran = subprocess.run(
-        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", code], env=environment(), capture_output=True, encoding="utf-8", timeout=60, check=False
     )
     assert ran.returncode == 3
     assert len(ran.stderr.splitlines()) == 1

@@ -126,8 +126,8 @@ def test_resuming_a_finished_run_changes_nothing(short, small_checkpoint, tmp_pa
 def _rows(path: Path) -> list[list[Any]]:
     """What a table or an array says, without how long it took."""
     if path.suffix == ".json":
-        return [[record] for record in answers(json.loads(path.read_text()))]
-    with path.open(newline="") as file:
+        return [[record] for record in answers(json.loads(path.read_text(encoding="utf-8")))]
+    with path.open(encoding="utf-8", newline="") as file:
         return [[_number(cell) for cell in row] for row in csv.reader(file)]
 
 

@@ -137,7 +137,9 @@ def test_a_conversion_that_fails_leaves_nothing(
 @pytest.mark.slow
 def test_two_processes_that_convert_at_once_make_one(own_cache: Path, small_checkpoint: Path) -> None:
     command = [sys.executable, "-m", "overtone", "emotion", str(EXAMPLES / "sad.wav"), "--model", str(small_checkpoint)]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    both = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8") for _ in range(2)
+    ]
     answers = [process.communicate(timeout=240) for process in both]
     assert [process.returncode for process in both] == [0, 0], answers
     scores = [json.loads(out)["scores"] for out, _ in answers]
@@ -197,7 +199,7 @@ def eight(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> S
 
     with (
         pytest.MonkeyPatch.context() as patch,
-        contextlib.redirect_stdout(io.TextIOWrapper(written, write_through=True)) as out,
+        contextlib.redirect_stdout(io.TextIOWrapper(written, encoding="utf-8", write_through=True)) as out,
         contextlib.redirect_stderr(io.StringIO()) as err,
     ):
         patch.setenv("OVERTONE_CACHE", str(folder / "cache"))
@@ -299,7 +301,7 @@ def first_run(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) 
         [sys.executable, "-c", LEAVES_NO_TRACE, str(small_checkpoint), "int8", str(EXAMPLES / "sad.wav")],
         env=os.environ | {"OVERTONE_CACHE": str(cache)},
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
         check=False,
         timeout=240,
     )

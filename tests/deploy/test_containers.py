@@ -113,7 +113,9 @@ def test_redis_takes_its_options():
         pytest.skip("redis-server is not installed")
     command = COMPOSE["services"]["redis"]["command"]
     # Redis reads all of it before it finds that the last setting is none.
-    ran = subprocess.run([*command, "--no-such-setting", "1"], capture_output=True, text=True, timeout=20, check=False)
+    ran = subprocess.run(
+        [*command, "--no-such-setting", "1"], capture_output=True, encoding="utf-8", timeout=20, check=False
+    )
     assert ran.returncode != 0
     assert "no-such-setting" in ran.stderr + ran.stdout
     assert (ran.stderr + ran.stdout).count(">>>") == 1, ran.stderr

@@ -54,7 +54,12 @@ def child(tmp_path: Path, model: Path, options: dict[str, Any], *, minutes: floa
     code = f"import sys; sys.path.insert(0, {str(TESTS)!r})\n" + CHILD
     arguments = json.dumps([str(model), options, minutes, count])
     done = subprocess.run(
-        [sys.executable, "-c", code, arguments], cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False
+        [sys.executable, "-c", code, arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=600,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     answer: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
@@ -124,7 +129,7 @@ def test_loading_takes_no_more_than_running(tmp_path: Path, shape: str) -> None:
     model = "tiny" if shape == "tiny" else str(random_checkpoint.write(tmp_path / shape, wide, optimizer=False))
     code = f"import sys; sys.path.insert(0, {str(TESTS)!r})\n" + LOADING
     for _ in range(3):  # converted and measured; compiled and kept; loaded as it was kept
-        done = subprocess.run([sys.executable, "-c", code, model], capture_output=True, text=True, check=True)
+        done = subprocess.run([sys.executable, "-c", code, model], capture_output=True, encoding="utf-8", check=True)
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["peak"] <= found["resident"] + 40 * MIB
     assert found["resident"] < (260 if shape == "tiny" else 440) * MIB
@@ -158,7 +163,12 @@ def test_many_channels_hold_a_budget_or_are_refused_before_they_are_decoded(tmp_
     def ran(memory: str) -> dict[str, Any]:
         # Each in a process of its own, as what one run leaves in memory counts for the next.
         done = subprocess.run(
-            [sys.executable, "-c", code, memory], cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False
+            [sys.executable, "-c", code, memory],
+            cwd=tmp_path,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=600,
+            check=False,
         )
         assert done.returncode == 0, done.stderr[-3000:]
         return dict(json.loads(done.stdout.splitlines()[-1]))
@@ -209,7 +219,7 @@ with PeakSampler() as sampler:
     network, head = load(checkpoints.find(sys.argv[1]))
 print((sampler.peak_bytes - before) / checkpoints.find(sys.argv[1]).weight_bytes)
 """
-    done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, encoding="utf-8", check=True)
     # Held twice it would be 2, with the optimiser's state 3; over 1 are the file's index and the network's own objects.
     assert float(done.stdout) < 1.25
 
@@ -241,7 +251,11 @@ print(sampler.peak_bytes - before)
     growth = {}
     for which in ("ours", "theirs"):
         done = subprocess.run(
-            [sys.executable, "-c", code, which, str(folder)], cwd=tmp_path, capture_output=True, text=True, check=False
+            [sys.executable, "-c", code, which, str(folder)],
+            cwd=tmp_path,
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
         )
         assert done.returncode == 0, done.stderr[-3000:]
         growth[which] = int(done.stdout.splitlines()[-1])

@@ -43,7 +43,7 @@ def run(command: list[str | Path], key: str | None = None) -> tuple[int, str, st
         [*map(str, command)],
         env=environment(**({} if key is None else {"OVERTONE_KEY": key})),
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=120,
         check=False,
     )
@@ -214,7 +214,7 @@ def node(service: tuple[ServiceProcess, str], *words: str | Path) -> tuple[int, 
     program = shutil.which("node")
     if program is None:
         pytest.skip("node is not installed")
-    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    version = subprocess.run([program, "--version"], capture_output=True, encoding="utf-8", check=True).stdout
     major = int(version.removeprefix("v").partition(".")[0])
     if major < 18:
         pytest.skip(f"node is {version.strip()}; the client needs 18")

@@ -18,7 +18,7 @@ FORBIDDEN = ("os.fork", "socket.connect")
 
 def write_pid(path: Path) -> None:
     print("what a library says is not an answer")
-    path.write_text(str(os.getpid()))
+    path.write_text(str(os.getpid()), encoding="utf-8")
 
 
 def refuse(message: str) -> None:
@@ -50,5 +50,5 @@ def watched(record: Path, function: Callable[..., None], *arguments: Any) -> Non
     told: list[str] = []
     sys.addaudithook(lambda event, _: told.append(event) if event in FORBIDDEN else None)
     function(*arguments)
-    with record.open("a") as file:
+    with record.open("a", encoding="utf-8") as file:
         file.write(json.dumps(told) + "\n")

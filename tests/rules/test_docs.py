@@ -48,7 +48,7 @@ def test_pages_that_are_made_from_the_code_are_current(script: str):
         [sys.executable, DOCS / script, "--check"],
         env=environment(),
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert made.returncode == 0, f"{made.stderr}: run `make docs`"
@@ -409,7 +409,7 @@ def _printed(blocks: list[Block]) -> list[str]:
         input=json.dumps([(block.line, block.text) for block in blocks]),
         env=environment(),
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert child.returncode == 0, child.stderr

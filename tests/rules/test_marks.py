@@ -71,7 +71,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         cwd=folder,
         env=environment(**given, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"),
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
 

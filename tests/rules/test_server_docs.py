@@ -215,7 +215,7 @@ def test_commands_of_the_pages_answer_as_they_say(tmp_path: Path):
             cwd=here,
             env=environment(PATH=f"{_programs(tmp_path)}{os.pathsep}{os.environ['PATH']}", NO_COLOR="1", COLUMNS="120"),
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             timeout=240,
             check=False,
         )

@@ -31,7 +31,7 @@ def build(config: Path, folder: Path) -> subprocess.CompletedProcess[str]:
         env=environment(NO_MKDOCS_2_WARNING="1"),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
 

@@ -65,7 +65,7 @@ def test_tests_that_open_what_is_beside_the_repository_without_asking_fail(tmp_p
         tests,
     ]
     env = environment(PYTHONPATH=str(tests), PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
-    run = subprocess.run(command, check=False, cwd=tests.parent, env=env, capture_output=True, text=True)
+    run = subprocess.run(command, check=False, cwd=tests.parent, env=env, capture_output=True, encoding="utf-8")
     results = [line.split() for line in run.stdout.splitlines() if "::" in line]
     said = {words[1].split("::")[1]: words[0] for words in results}
     assert said == {

@@ -133,8 +133,8 @@ def test_neither_file_nor_logs_nor_repr_nor_errors_hold_a_key(path: Path, caplog
     assert ring.authenticate(key)
     said = [repr(ring), repr(ring.authenticate(key)), repr(vars(ring)), repr(read_keys(path))]
     assert read_keys(path)[0].digest.hex() not in said[-1]
-    (path.parent / "copy").write_text(path.read_text())
-    path.write_text("broken")
+    (path.parent / "copy").write_text(path.read_text(encoding="utf-8"))
+    path.write_text("broken", encoding="utf-8")
     ring.authenticate(key)
     for ask in (Keyring.load, lambda path: add_key(path, "a"), lambda path: remove_key(path, "a")):
         with pytest.raises(UsageError) as caught:

@@ -54,7 +54,7 @@ def test_a_process_that_may_have_too_few_open_files_does_not_start(tmp_path: Pat
         [*limited, "serve", "--port", "0", "--log", "json", "--jobs", str(tmp_path)],
         check=False,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=60,
         env=environment(),
         cwd=tmp_path,

@@ -99,7 +99,7 @@ del array
 
 def test_a_limit_on_the_size_of_files_is_named_and_nothing_else_is_said() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", LIMITED], env=environment(), capture_output=True, text=True, check=True
+        [sys.executable, "-c", LIMITED], env=environment(), capture_output=True, encoding="utf-8", check=True
     )
     assert done.stdout.startswith("no_space cannot write temporary files in ")
     assert "ulimit -f" in done.stdout

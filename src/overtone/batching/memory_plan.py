@@ -28,8 +28,12 @@ SAFETY_MARGIN_BYTES = 48 << 20
 """Bytes kept free for uses that no model predicts: fragmentation, results on their way out, the VAD's block."""
 
 
-_DRIFT_BYTES = 4 * MIB
-"""Bytes by which resident memory may differ from one start to the next; measured: 1 MiB."""
+_DRIFT_BYTES = 16 * MIB
+"""Bytes by which resident memory may differ from one start to the next, which a suggested budget allows for.
+
+Measured: 1 MiB in a row, and 4 beside other work. How much of the libraries counts depends on what of their files the
+system has read ahead.
+"""
 
 Growth = Callable[[int], int]
 """Bytes that would be resident beyond those of a plan if its budget were another, in bytes: where there is more of it,
@@ -70,7 +74,7 @@ class Plan:
 
     def suggest_budget(self, short_bytes: int) -> str:
         """A budget that holds `short_bytes` more, as it is given: part of the addition goes to audio in flight."""
-        enough = sufficient_mib(int(self.budget_bytes + short_bytes / (1 - _AUDIO_SHARE)) + MIB, self.growth)
+        enough = sufficient_mib(int(self.budget_bytes + short_bytes / (1 - _AUDIO_SHARE)) + _DRIFT_BYTES, self.growth)
         return memory_param(enough)
 
     @property

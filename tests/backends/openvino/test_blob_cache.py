@@ -284,7 +284,7 @@ def test_pages_that_are_locked_in_memory_stay_and_the_run_goes_on(
 def mapped(folder: Path, field: str) -> int:
     """Kilobytes of mappings of files in a folder."""
     total, ours = 0, False
-    for line in Path("/proc/self/smaps").read_text().splitlines():
+    for line in Path("/proc/self/smaps").read_text(encoding="utf-8").splitlines():
         if "-" in line.split(maxsplit=1)[0]:
             ours = str(folder.resolve()) in line
         elif ours and line.startswith(f"{field}:"):
@@ -314,7 +314,7 @@ def test_a_cache_folder_that_cannot_be_made_only_costs_the_blob(
     path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder.parent.mkdir(exist_ok=True)
-    folder.write_text("no folder")
+    folder.write_text("no folder", encoding="utf-8")
     assert run(path)[0] is run(path)[0] is ModelFile
 
 
@@ -371,7 +371,8 @@ def test_processes_that_begin_at_once_all_answer_and_leave_one_blob(path: Path, 
     code = f"import sys; sys.path[:] = {json.dumps(sys.path)}\n" + RUN
     command = [sys.executable, "-c", code, str(path)]
     runs = [
-        subprocess.Popen(command, cwd=TESTS, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)
+        subprocess.Popen(command, cwd=TESTS, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8")
+        for _ in range(3)
     ]
     for process in runs:
         assert process.stdin is not None

@@ -125,7 +125,7 @@ def test_none_of_its_pages_is_left_once_a_graph_is_compiled_and_once_it_ran(
 def resident(folder: Path) -> int:
     """Kilobytes of mapped files in a folder that this process has in memory."""
     total, ours = 0, False
-    for line in Path("/proc/self/smaps").read_text().splitlines():
+    for line in Path("/proc/self/smaps").read_text(encoding="utf-8").splitlines():
         if "-" in line.split(maxsplit=1)[0]:
             ours = str(folder.resolve()) in line
         elif ours and line.startswith("Rss:"):
@@ -196,7 +196,9 @@ def test_weights_that_become_shorter_while_they_are_read_are_refused(
 def test_cutting_a_file_at_any_moment_ends_no_process(own_cache: Path, tmp_path: Path, seed: int) -> None:
     path = product(tmp_path, 2048)
     code = f"import sys; sys.path[:] = {json.dumps(sys.path)}\n" + RUN
-    with subprocess.Popen([sys.executable, "-c", code, str(path)], cwd=TESTS, stdout=subprocess.PIPE, text=True) as run:
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], cwd=TESTS, stdout=subprocess.PIPE, encoding="utf-8"
+    ) as run:
         assert run.stdout is not None
         assert run.stdout.readline() == "begun\n"
         # Where it is by then is left to chance: reading, compiling, running, or done.

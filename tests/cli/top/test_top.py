@@ -195,7 +195,7 @@ def test_names_from_a_service_reach_the_terminal_as_text(service, call):
         service.metrics.request("/[red]\x1b[2J\n", "GET", 200, 0.1)
     body, kind = service.metrics.exposition()
     seen = MetricSamples(1.0, 1.0, parse(body.decode()))
-    console = Console(width=100, file=open(os.devnull, "w"), record=True)  # noqa: SIM115 - closed below
+    console = Console(width=100, file=open(os.devnull, "w", encoding="utf-8"), record=True)  # noqa: SIM115 - closed below
     console.print(frame(view(MetricSamples(0.0, 0.0, parse("overtone_ready 1\n")), seen), "http://there"))
     console.file.close()
     assert "GET /[red]\\x1b[2J\\n" in console.export_text()

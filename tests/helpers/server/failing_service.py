@@ -37,7 +37,7 @@ def _recognizer(*given: Any) -> Any:
 
     def failing(batch: Any) -> Any:
         _held("hold")
-        with Path("batches").open("a") as file:
+        with Path("batches").open("a", encoding="utf-8") as file:
             file.write(f"{len(batch.waveforms)}\n")
         peaks = [float(np.abs(waveform).max()) for waveform in batch.waveforms]
         if any(DEADLY <= peak < POISONED for peak in peaks):
@@ -58,5 +58,5 @@ def _held(name: str) -> None:
 if __name__ == "__main__":
     state.recognizer_for = _recognizer
     if (sooner := Path("stalled")).exists():
-        connection.STALLED_S = float(sooner.read_text())
+        connection.STALLED_S = float(sooner.read_text(encoding="utf-8"))
     main()

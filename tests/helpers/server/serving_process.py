@@ -160,7 +160,7 @@ class ServiceProcess:
 
     def peak_bytes(self) -> int:
         """The most resident memory that it ever had. Linux only."""
-        text = Path(f"/proc/{self.child.pid}/status").read_text()
+        text = Path(f"/proc/{self.child.pid}/status").read_text(encoding="utf-8")
         found = re.search(r"^VmHWM:\s+(\d+) kB", text, re.MULTILINE)
         assert found is not None
         return int(found[1]) << 10

@@ -135,5 +135,7 @@ print(peak_rss_bytes() - held)
 
 @pytest.mark.slow
 def test_ten_hours_take_little_memory() -> None:
-    found = subprocess.run([sys.executable, "-c", GROWTH, str(TESTS)], capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        [sys.executable, "-c", GROWTH, str(TESTS)], capture_output=True, encoding="utf-8", check=True
+    )
     assert int(found.stdout) < 256 << 20  # some 180 MiB, most of it LAPACK's, at any length

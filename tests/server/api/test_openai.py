@@ -374,7 +374,7 @@ def test_the_example_does_what_it_says(service: Running, form: str) -> None:
     ran = subprocess.run(
         [sys.executable, EXAMPLES / "client" / "openai_client.py", "--url", service.url, "--form", form, CALL],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         env=command_environment(),
         timeout=60,
         check=False,
@@ -387,7 +387,7 @@ def test_the_example_says_what_went_wrong(service: Running) -> None:
     program = [sys.executable, EXAMPLES / "client" / "openai_client.py", "--url", service.url]
     for file, said in ((EXAMPLES / "README.md", "not audio"), (EXAMPLES / "none.wav", "No such file")):
         ran = subprocess.run(
-            [*program, file], capture_output=True, text=True, env=command_environment(), timeout=60, check=False
+            [*program, file], capture_output=True, encoding="utf-8", env=command_environment(), timeout=60, check=False
         )
         assert ran.returncode == 1
         assert said in ran.stderr

@@ -27,7 +27,7 @@ OPENED = "import sys, pathlib, overtone.server.jobs.store as s; s.JobStore(pathl
 
 def test_a_second_process_on_one_folder(store, folder):
     command = [sys.executable, "-c", OPENED, str(folder)]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, env=environment(), capture_output=True, encoding="utf-8", timeout=60, check=False)
     assert done.returncode != 0
     assert "another process keeps its jobs there" in done.stderr
 

@@ -51,7 +51,9 @@ def test_what_a_process_leaves_is_read_by_the_next(tmp_path: Path) -> None:
 
     def run(how: str) -> tuple[str, int, str]:
         command = [sys.executable, "-c", WATCHED, str(path), how]
-        done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            command, env=environment(), capture_output=True, encoding="utf-8", timeout=60, check=False
+        )
         return done.stdout.strip(), done.returncode, done.stderr
 
     assert run("crash")[:2] == ("False", -signal.SIGSEGV)

@@ -339,7 +339,7 @@ for number in itertools.count(len(answers)):
 def test_killed_while_keeping(path):
     for _ in range(2):
         command = [sys.executable, "-c", KILLED, str(path)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment(), text=True) as child:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment(), encoding="utf-8") as child:
             assert child.stdout is not None
             numbers = []
             for line in child.stdout:

@@ -322,7 +322,7 @@ def run_and_kill(folder: Path, uploads: Path, after: int) -> list[list[str]]:
     uploads.mkdir(exist_ok=True)
     command = [sys.executable, "-c", KILLED, str(folder), str(uploads)]
     said = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment(), text=True) as child:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment(), encoding="utf-8") as child:
         assert child.stdout is not None
         for line in child.stdout:
             said.append(line.split())

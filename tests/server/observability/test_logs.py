@@ -224,7 +224,12 @@ def logged(code: str, level: str = "info", form: str = "True") -> list[str]:
         f"import logging\nfrom overtone.server.observability import logs\nlogs.configure({form}, {level!r})\n{code}"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, env=environment(), timeout=60, check=True
+        [sys.executable, "-c", program],
+        capture_output=True,
+        encoding="utf-8",
+        env=environment(),
+        timeout=60,
+        check=True,
     )
     assert done.stdout == ""
     return done.stderr.splitlines()

@@ -45,7 +45,6 @@ class BenchmarkWorker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            text=True,
             encoding="utf-8",
         )
         self._answers: queue.Queue[str] = queue.Queue()
