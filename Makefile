@@ -39,9 +39,10 @@ format: $(VENV)/.done-dev ## mend what ruff can
 quick: check ## check, and the short tests that start no process, browser or server
 	$(BIN)/pytest -m 'not slow and not process and not oracle' --quick --numprocesses 2 --dist loadfile --quiet
 
-# In two processes, a file of tests at a time: each holds half of what they all leave in memory.
+# In two processes, a file of tests at a time: each holds half of what they all leave in memory. In the order of
+# tests/conftest.py: xdist by itself takes files of few tests last, however long these take.
 test: check ## check, then every test
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --durations=20
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations=20
 
 # The wheel where nothing else is: with the newest of everything on the newest Python here, and with the lowest promised.
 test-latest test-oldest: $(VENV)/.done-dev ## the wheel alone, with the newest and the lowest versions of what it depends on

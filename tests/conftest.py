@@ -6,6 +6,7 @@ import gc
 import locale
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,14 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
         report.outcome = "skipped"
         report.longrepr = (str(collector.path), 0, f"Skipped: {absent[1]} is not installed")
     return report
+
+
+@pytest.hookimpl(trylast=True)  # after each has its marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take longest begin first, so that no process is left alone with one of them at the end."""
+    tests = Counter(item.path for item in items)
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: (-slow[item.path], -tests[item.path], item.path))
 
 
 @pytest.fixture(scope="session", autouse=True)

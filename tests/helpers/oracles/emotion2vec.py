@@ -13,15 +13,15 @@ import torch
 from overtone.models import checkpoints
 from overtone.models.emotion2vec.loading import load
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    funasr_model = pytest.importorskip("funasr.models.emotion2vec.model", reason="funasr, the oracle, is not installed")
-
 
 def oracle(folder: Path) -> Any:
     """FunASR's class with a checkpoint's weights, and a function (samples → frames, scores) as it infers."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        # Here, since it takes seconds that a process which asks only ours need not spend.
+        funasr_model = pytest.importorskip(
+            "funasr.models.emotion2vec.model", reason="funasr, the oracle, is not installed"
+        )
         from omegaconf import OmegaConf  # which FunASR reads configs with
 
         config = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"), resolve=True)
