@@ -45,6 +45,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (-slow[item.path], -tests[item.path], item.path))
 
 
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays to the end; collections of garbage, of which each model that is loaded or
+    closed asks for one, need not go through it."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No setting of the person who runs the tests reaches them, and nothing they keep outlives them."""
@@ -74,6 +81,7 @@ class _Tidying:
     def __call__(self) -> None:
         if rss_bytes() > self._resident + self.much_bytes:
             gc.collect()
+            gc.freeze()  # as after the collection of tests
             trim_heap()
             self._resident = rss_bytes()
 
