@@ -37,12 +37,12 @@ def recognizer_of(kind: str = "SenseVoiceSmall") -> Path:
 def transcribing(folder: Path, *, recognizer: str = "SenseVoiceSmall", **given: Any) -> Iterator[Running]:
     """Run one while the block runs. recognizer: the class of its network."""
     checkpoint = recognizer_of(recognizer)
-    with _converting_here(), serving(folder, transcriber=str(checkpoint), **given) as running:
+    with converting_here(), serving(folder, transcriber=str(checkpoint), **given) as running:
         yield running
 
 
 @contextlib.contextmanager
-def _converting_here() -> Iterator[None]:
+def converting_here() -> Iterator[None]:
     """Conversions run in this process, which has imported what they take, and not in one of their own."""
 
     def run(function: Callable[..., None], *arguments: object, **_: object) -> None:
