@@ -20,14 +20,14 @@ from typing import Any
 import httpx
 import pytest
 
-from helpers.oracles import sense_voice
 from helpers.server.serving_process import ServiceProcess, head, serving
 from helpers.server.sounds import clip, speech
+from helpers.server.transcribing import recognizer_of
 from helpers.waiting import until
 from overtone.server.jobs.segment_codec import RECALLED
 
-LONG_S = 400.0
-"""Seconds of a file that is still being answered when it is looked for: some five seconds of work."""
+LONG_S = 160.0
+"""Seconds of a file of some dozens of segments."""
 
 BUSY_S = 240.0
 """Seconds in which so long a file is transcribed on a machine with much else to do."""
@@ -65,10 +65,13 @@ def answered_s(service: ServiceProcess) -> float:
 @pytest.mark.slow
 def test_a_long_job_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     file = speech(LONG_S)
-    with ServiceProcess(tmp_path) as first:
+    hold = tmp_path / "hold-after"  # so that it is not done when it is killed
+    hold.write_text(f"{0.2 * LONG_S}", encoding="utf-8")
+    with ServiceProcess(tmp_path, failing=True) as first:
         id = first.post("/v1/jobs", file, params={"name": "long.wav", "embeddings": True}).json()["id"]
-        done_s = until(lambda: (now := answered_s(first)) > 0.25 * LONG_S and now, "some of it is answered")
+        done_s = until(lambda: (now := answered_s(first)) >= 0.2 * LONG_S and now, "some of it is answered")
         first.kill()
+    hold.unlink()
     with serving(tmp_path) as second:
         assert second.finished(id)["state"] == "done"
         run_s = answered_s(second)
@@ -89,13 +92,16 @@ def test_a_long_job_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_long_transcription_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
-    flags = ("--transcriber", str(sense_voice.publish(tmp_path / "sense-voice")))
-    file = speech(2 * LONG_S)
+    flags = ("--transcriber", recognizer_of())
+    file = speech(LONG_S)
+    hold = tmp_path / "hold-after"  # for the mood of sentences, of which words are not far ahead
+    hold.write_text(f"{0.2 * LONG_S}", encoding="utf-8")
     asked = {"params": {"name": "long.wav", "task": "transcribe"}}
-    with ServiceProcess(tmp_path, *flags) as first:
+    with ServiceProcess(tmp_path, *flags, failing=True) as first:
         id = first.post("/v1/jobs", file, **asked).json()["id"]
-        done_s = until(lambda: (now := answered_s(first)) > LONG_S and now, "some of it is answered", BUSY_S)
+        done_s = until(lambda: (now := answered_s(first)) >= 0.2 * LONG_S and now, "some of it is answered", BUSY_S)
         first.kill()
+    hold.unlink()
     with serving(tmp_path, *flags) as second:
         assert second.finished(id, BUSY_S)["state"] == "done"
         run_s = answered_s(second)
@@ -104,7 +110,7 @@ def test_a_long_transcription_that_is_killed_goes_on_where_it_was(tmp_path: Path
         assert second.finished(again, BUSY_S)["state"] == "done"
         (whole,) = second.records(again)
         all_s = answered_s(second) - run_s
-    assert len(whole["text"]) > 1000
+    assert len(whole["text"]) > 200
     assert {**resumed, "timings": None} == {**whole, "timings": None}
     assert RECALLED in resumed["timings"]["notes"]
     assert RECALLED not in whole["timings"].get("notes", [])
@@ -128,7 +134,7 @@ def test_no_job_is_lost_or_doubled_where_it_is_killed_while_they_come_in(tmp_pat
         clients = [threading.Thread(target=hand_in, args=(client,)) for client in range(4)]
         for client in clients:
             client.start()
-        until(lambda: len(accepted) >= 40, "some are handed in")
+        until(lambda: len(accepted) >= 20, "some are handed in")
         first.kill()
         for client in clients:
             client.join()
@@ -232,7 +238,7 @@ def test_jobs_that_go_on_after_a_kill_are_running(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_stopping_again_and_again_does_not_use_up_the_attempts_of_a_job(tmp_path: Path) -> None:
     hold, id = tmp_path / "hold", ""
-    for _ in range(4):
+    for _ in range(2):  # the second begins with a job that was stopped
         hold.touch()
         with ServiceProcess(tmp_path, failing=True) as service:
             # More than one batch of it, and shorter than what is worth keeping.
@@ -306,11 +312,11 @@ def test_a_redis_that_dies_under_load_fails_nobody(tmp_path: Path, redis: Redis)
     files = [clip(i, 0.5) for i in range(4)]
     answers: list[tuple[int, str]] = []
     ending = threading.Event()
-    with serving(tmp_path, "--cache", f"redis://127.0.0.1:{redis.port}/0") as service:
+    with serving(tmp_path, "--cache", f"redis://127.0.0.1:{redis.port}/0", sooner={"redis": 1.0}) as service:
 
         def ask(client: int) -> None:
             with service.client() as http:
-                while not ending.wait(0.01):
+                while not ending.wait(0.03):
                     answer = http.post("/v1/emotion", files={"file": ("a.wav", files[(client + len(answers)) % 4])})
                     answers.append((answer.status_code, answer.headers["x-overtone-cache"]))
 

@@ -2,14 +2,15 @@
 
     python tests/helpers/server/failing_service.py serve …
 
-Two files in the current folder hold it up while they are there: `hold`, every batch; `hold-start`, every start of the
-model but the first. `batches` gets a line for each batch that is tried: how many segments it has. `stalled`, there when
-it starts, says after how many seconds a client that reads nothing is let go.
+Files in the current folder hold it up while they are there: `hold`, every batch of the emotion model; `hold-after`,
+those after as many seconds of audio as it says; `hold-start`, every start of the model but the first. `batches` gets a
+line for each batch that is tried: how many segments it has. It waits as a hurried one does (`hurried_service.py`).
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -19,24 +20,29 @@ import numpy as np
 from overtone.cli import main
 from overtone.errors import DeviceError
 from overtone.server import state
-from overtone.server.middleware import connection
+from overtone.types import SAMPLE_RATE
 
 DEADLY, POISONED = 0.9, 0.98
 """Peaks of a waveform: from the first one on the device is lost over it, and from the second one on it is refused."""
 
-_START = state.recognizer_for
+_START = state.model_loader_for
 _STARTS = itertools.count()
 
 
-def _recognizer(*given: Any) -> Any:
+def _models(*given: Any) -> Any:
     if next(_STARTS):
         _held("hold-start")
-    recognizer = _START(*given)
-    backend = recognizer.runtime.engine.workers[0].backend
+    models = _START(*given)
+    backend = models.emotion.runtime.engine.workers[0].backend
     run = backend.run
+    tried_s = 0.0
 
     def failing(batch: Any) -> Any:
+        nonlocal tried_s
         _held("hold")
+        while tried_s >= _most_s():
+            time.sleep(0.01)
+        tried_s += sum(map(len, batch.waveforms)) / SAMPLE_RATE
         with Path("batches").open("a", encoding="utf-8") as file:
             file.write(f"{len(batch.waveforms)}\n")
         peaks = [float(np.abs(waveform).max()) for waveform in batch.waveforms]
@@ -47,7 +53,7 @@ def _recognizer(*given: Any) -> Any:
         return run(batch)
 
     backend.run = failing
-    return recognizer
+    return models
 
 
 def _held(name: str) -> None:
@@ -55,8 +61,14 @@ def _held(name: str) -> None:
         time.sleep(0.01)
 
 
+def _most_s() -> float:
+    path = Path("hold-after")
+    return float(path.read_text(encoding="utf-8")) if path.exists() else math.inf
+
+
 if __name__ == "__main__":
-    state.recognizer_for = _recognizer
-    if (sooner := Path("stalled")).exists():
-        connection.STALLED_S = float(sooner.read_text(encoding="utf-8"))
+    from hurried_service import hurry  # which lies beside this script
+
+    state.model_loader_for = _models
+    hurry()
     main()

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -35,7 +35,7 @@ MEMORY = "2GiB"
 FEW = 8
 """Descriptors that come and go by themselves: of a connection that is being closed, of what is yet to be collected."""
 
-FAILING = Path(__file__).with_name("failing_service.py")
+FAILING, HURRIED = (Path(__file__).with_name(f"{name}_service.py") for name in ("failing", "hurried"))
 
 _LISTENING = re.compile(r"listening on (http://\S+)")
 
@@ -44,14 +44,24 @@ class ServiceProcess:
     """`overtone serve` with its own folders in `folder`; other processes may have had the same one before.
 
     flags: of the command, beside the port and the folders. failing: one that fails where it is told to, see
-    `failing_service`. descriptors: that it may have open.
+    `failing_service`. sooner: seconds that it waits, see `hurried_service`. descriptors: that it may have open.
     """
 
-    def __init__(self, folder: Path, *flags: str | Path, failing: bool = False, descriptors: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *flags: str | Path,
+        failing: bool = False,
+        sooner: Mapping[str, float] | None = None,
+        descriptors: int | None = None,
+    ) -> None:
         self.folder = folder
         self.temporary, self.jobs = folder / "tmp", folder / "jobs"
         self.temporary.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, str(FAILING)] if failing else COMMAND
+        if sooner is not None:
+            (folder / "sooner").write_text(json.dumps(sooner), encoding="utf-8")
+        program = FAILING if failing else HURRIED
+        command = [sys.executable, str(program)] if failing or sooner else COMMAND
         if descriptors is not None:
             command = ["sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh", *command]
         own = ["serve", "--port", "0", "--memory", MEMORY, "--no-page", "--log", "json", "--jobs", str(self.jobs)]
@@ -88,7 +98,8 @@ class ServiceProcess:
 
     def client(self, **more: Any) -> httpx.Client:
         """A client with connections of its own. Close it."""
-        return httpx.Client(base_url=self.url, timeout=ASKED_S, trust_env=False, **more)
+        # Without certificates: they take 15 ms to load, of which some tests would spend seconds.
+        return httpx.Client(base_url=self.url, timeout=ASKED_S, trust_env=False, verify=False, **more)
 
     def get(self, path: str, **more: Any) -> httpx.Response:
         with self.client() as client:
@@ -175,11 +186,11 @@ class ServiceProcess:
         return self.process.num_fds(), self.process.num_threads(), self.left_behind()
 
     def settled(self) -> tuple[int, int, list[str]]:
-        """`left`, once nothing is under way and it stays the same for a second."""
+        """`left`, once nothing is under way and it stays the same for half a second."""
         until(lambda: self.queued_s() == 0, "nothing is under way")
         before = self.left()
-        for _ in range(30):
-            time.sleep(1.0)  # connections and threads are let go of by and by, and nothing says which was the last
+        for _ in range(60):
+            time.sleep(0.5)  # connections and threads are let go of by and by, and nothing says which was the last
             now = self.left()
             if now == before:
                 break

@@ -2,27 +2,55 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import os
-from collections.abc import Iterator
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from helpers.oracles import paraformer, sense_voice
 from helpers.server.running import Running, serving
+from overtone.system import subprocess_call
+
+
+@functools.cache
+def recognizer_of(kind: str = "SenseVoiceSmall") -> Path:
+    """A checkpoint that services share, which change nothing in it: made once, and so converted once.
+
+    kind: the class of its network.
+    """
+    place = tempfile.mkdtemp(prefix="recognizer-")
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    folder = Path(place) / kind
+    if kind == "SenseVoiceSmall":
+        return sense_voice.publish(folder)
+    return paraformer.publish(folder, kind=kind)  # type: ignore[arg-type]  # a word from a test
 
 
 @contextlib.contextmanager
 def transcribing(folder: Path, *, recognizer: str = "SenseVoiceSmall", **given: Any) -> Iterator[Running]:
     """Run one while the block runs. recognizer: the class of its network."""
-    checkpoint = folder / recognizer
-    if not checkpoint.exists():
-        if recognizer == "SenseVoiceSmall":
-            sense_voice.publish(checkpoint)
-        else:
-            paraformer.publish(checkpoint, kind=recognizer)  # type: ignore[arg-type]  # a word from a test
-    with serving(folder, transcriber=str(checkpoint), **given) as running:
+    checkpoint = recognizer_of(recognizer)
+    with converting_here(), serving(folder, transcriber=str(checkpoint), **given) as running:
         yield running
+
+
+@contextlib.contextmanager
+def converting_here() -> Iterator[None]:
+    """Conversions run in this process, which has imported what they take, and not in one of their own."""
+
+    def run(function: Callable[..., None], *arguments: object, **_: object) -> None:
+        function(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess_call, "run", run)
+        yield
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-import subprocess
+import runpy
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,13 +12,10 @@ from typing import Any
 
 import openai
 import pytest
-from openai.types.audio import TranscriptionTextSegmentEvent
 from websockets.sync.client import connect
 
 from helpers.audio_files import wav16
 from helpers.clips import EXAMPLES, voice
-from helpers.command import environment as command_environment
-from helpers.oracles import campplus
 from helpers.server.running import Running, serving
 from helpers.server.sounds import clip, silence
 from helpers.server.transcribing import environment, transcribing
@@ -321,35 +318,6 @@ def test_a_service_that_writes_nothing_down_says_what_to_start(tmp_path: Path) -
         client.audio.transcriptions.create(model="whisper-1", file=("a.wav", clip(1)))
 
 
-def test_speakers_are_segments_of_diarized_json(tmp_path: Path) -> None:
-    voices = campplus.publish(tmp_path / "voices")
-    with (
-        environment(OVERTONE_SPEAKERS="1", OVERTONE_SPEAKER_MODEL=str(voices), OVERTONE_NUM_SPEAKERS="2"),
-        transcribing(tmp_path) as service,
-        of(service) as client,
-    ):
-        said = client.audio.transcriptions.create(
-            model="whisper-1", file=CALL, response_format="diarized_json", chunking_strategy="auto"
-        )
-        record = service.http.post("/v1/transcribe", files={"file": CALL.read_bytes()}).json()
-        assert (said.task, said.text, said.duration) == ("transcribe", record["text"], record["duration"])
-        assert [(one.type, one.id) for one in said.segments] == [
-            ("transcript.text.segment", f"seg_{at}") for at in range(len(record["sentences"]))
-        ]
-        told = [(one.start, one.end, one.text, one.speaker) for one in said.segments]
-        assert told == [(s["start"], s["end"], s["text"], "AB"[s["speaker"]]) for s in record["sentences"]]
-        assert said.usage.seconds == math.ceil(record["duration"])
-        events = list(
-            client.audio.transcriptions.create(
-                model="whisper-1", file=CALL, response_format="diarized_json", stream=True
-            )
-        )
-        assert [event for event in events if event.type == "transcript.text.segment"] == [
-            TranscriptionTextSegmentEvent.model_validate(one.model_dump()) for one in said.segments
-        ]
-        assert (events[-1].type, events[-1].text) == ("transcript.text.done", said.text)
-
-
 def test_prompt_and_keywords_are_words_to_listen_for_where_the_model_can(tmp_path: Path) -> None:
     with (
         environment(OVERTONE_PUNCTUATION="none"),
@@ -369,29 +337,25 @@ def test_prompt_and_keywords_are_words_to_listen_for_where_the_model_can(tmp_pat
         assert "language" in warning
 
 
+def example(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> None:
+    """Run the example as a program is run, in this process, which has imported OpenAI's client."""
+    program = EXAMPLES / "client" / "openai_client.py"
+    monkeypatch.setattr(sys, "argv", [str(program), *map(str, arguments)])
+    runpy.run_path(str(program), run_name="__main__")
+
+
 @pytest.mark.parametrize("form", ["verbose_json", "srt"])
-def test_the_example_does_what_it_says(service: Running, form: str) -> None:
-    ran = subprocess.run(
-        [sys.executable, EXAMPLES / "client" / "openai_client.py", "--url", service.url, "--form", form, CALL],
-        capture_output=True,
-        encoding="utf-8",
-        env=command_environment(),
-        timeout=60,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.startswith("    0." if form == "verbose_json" else "1\n00:00:00,")
+def test_the_example_does_what_it_says(
+    service: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], form: str
+) -> None:
+    example(monkeypatch, "--url", service.url, "--form", form, CALL)
+    assert capsys.readouterr().out.startswith("    0." if form == "verbose_json" else "1\n00:00:00,")
 
 
-def test_the_example_says_what_went_wrong(service: Running) -> None:
-    program = [sys.executable, EXAMPLES / "client" / "openai_client.py", "--url", service.url]
+def test_the_example_says_what_went_wrong(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     for file, said in ((EXAMPLES / "README.md", "not audio"), (EXAMPLES / "none.wav", "No such file")):
-        ran = subprocess.run(
-            [*program, file], capture_output=True, encoding="utf-8", env=command_environment(), timeout=60, check=False
-        )
-        assert ran.returncode == 1
-        assert said in ran.stderr
-        assert "Traceback" not in ran.stderr
+        with pytest.raises(SystemExit, match=said):
+            example(monkeypatch, "--url", service.url, file)
 
 
 def test_the_lines_of_the_page_run(

@@ -60,7 +60,7 @@ def left(service: Running) -> list[str]:
 
 
 def test_deltas_make_the_text_that_comes_without_events(client: openai.OpenAI) -> None:
-    long = speech(150.0)
+    long = speech(75.0)
     whole = client.audio.transcriptions.create(model="whisper-1", file=("a.wav", long))
     found = events(client, long)
     assert len(deltas(found)) > 3, "one for each segment"
@@ -92,7 +92,7 @@ def test_punctuated_text_comes_as_it_is_settled(tmp_path: Path) -> None:
 
 
 def test_many_at_once_hear_their_own(client: openai.OpenAI) -> None:
-    files = [speech(40.0 + at) for at in range(6)]
+    files = [speech(15.0 + at) for at in range(6)]
     with ThreadPoolExecutor(len(files)) as pool:
         found = list(pool.map(lambda file: events(client, file), files))
     for file, streamed in zip(files, found, strict=True):
@@ -123,7 +123,7 @@ def held_after_the_first(service: Running) -> Iterator[threading.Event]:
 
 def test_a_delta_comes_before_all_is_answered(service: Running) -> None:
     with held_after_the_first(service) as hold:
-        request = {"files": {"file": ("a.wav", speech(150.0))}, "data": {"stream": "true"}}
+        request = {"files": {"file": ("a.wav", speech(75.0))}, "data": {"stream": "true"}}
         with service.http.stream("POST", "/v1/audio/transcriptions", **request) as answer:
             assert answer.headers["content-type"].startswith("text/event-stream")
             lines = answer.iter_lines()
@@ -171,7 +171,7 @@ def test_what_goes_wrong_later_is_an_event_that_the_client_raises(client: openai
     try:
         with pytest.raises(openai.APIError) as told:
             for event in client.audio.transcriptions.create(
-                model="whisper-1", file=("a.wav", speech(150.0)), stream=True
+                model="whisper-1", file=("a.wav", speech(75.0)), stream=True
             ):
                 got.append(event)  # noqa: PERF402 - what came before it failed
     finally:
@@ -199,7 +199,7 @@ def test_what_must_not_be_said_of_a_fault_is_not(
 def test_a_quiet_stream_says_that_it_is_there(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openai_stream, "ALIVE_S", 0.01)
     with held_after_the_first(service) as hold:
-        request = {"files": {"file": ("a.wav", speech(150.0))}, "data": {"stream": "true"}}
+        request = {"files": {"file": ("a.wav", speech(75.0))}, "data": {"stream": "true"}}
         with service.http.stream("POST", "/v1/audio/transcriptions", **request) as answer:
             lines = answer.iter_lines()
             assert ": still here" in (next(lines) for _ in range(100))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import re
@@ -18,6 +19,7 @@ import websockets
 from helpers.clips import EXAMPLES
 from helpers.oracles import sense_voice
 from helpers.server.running import Running, serving
+from helpers.server.transcribing import converting_here
 from helpers.waiting import until
 from overtone.errors import CheckpointError, DeviceError, UsageError
 from overtone.options.emotion import PER_CALL
@@ -43,11 +45,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def marked(folder: Path, **given: Any) -> Any:
+@contextlib.contextmanager
+def marked(folder: Path, **given: Any) -> Iterator[Running]:
     """A service of models whose folders bear the mark, as all its own do."""
     place = folder / f"service-{next(_NUMBERS)}"
     place.mkdir()
-    return serving(place, model=str(folder / "moods"), transcriber=str(folder / "scribe"), **given)
+    models = {"model": str(folder / "moods"), "transcriber": str(folder / "scribe")}
+    with converting_here(), serving(place, **models, **given) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

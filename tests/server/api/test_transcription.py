@@ -14,10 +14,9 @@ import pytest
 
 from helpers.audio_files import encoded, voice
 from helpers.clips import EXAMPLES
-from helpers.oracles import campplus
 from helpers.server.running import Running, serving
 from helpers.server.sounds import clip, speech
-from helpers.server.transcribing import environment, transcribing
+from helpers.server.transcribing import transcribing
 from helpers.waiting import until
 from overtone.errors import RefusedError, UsageError
 from overtone.options.emotion import Options
@@ -284,23 +283,6 @@ def test_a_job_that_was_stopped_goes_on_after_the_next_start(tmp_path: Path) -> 
         assert record["error"] is None
         assert record["duration"] == 90.0
         assert record["sentences"]
-
-
-def test_speakers_come_from_the_environment(tmp_path: Path) -> None:
-    voices = campplus.publish(tmp_path / "voices")
-    with (
-        environment(OVERTONE_SPEAKERS="1", OVERTONE_SPEAKER_MODEL=str(voices)),
-        transcribing(tmp_path) as service,
-    ):
-        assert service.http.get("/readyz").json()["ready"], "each of the three answers half a second of noise"
-        record = ask(service, CALL, num_speakers="2")
-        assert record["speakers"] == 2
-        assert {said["speaker"] for said in record["sentences"]} == {0, 1}
-        assert record["models"]["speakers"] == "voices"
-        verbose = service.http.post(
-            "/v1/audio/transcriptions", files={"file": CALL}, data={"response_format": "verbose_json"}
-        ).json()
-        assert all("speaker" in segment for segment in verbose["segments"])
 
 
 def test_options_of_the_machine_are_shared() -> None:

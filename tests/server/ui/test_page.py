@@ -12,10 +12,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from helpers.clips import EXAMPLES
-from helpers.oracles import sense_voice
 from helpers.server.loops import run
 from helpers.server.page import bars, becomes, needs_gradio
 from helpers.server.sounds import clip
+from helpers.server.transcribing import recognizer_of
 from overtone.options.emotion import Options
 from overtone.server.auth import add_key, remove_key
 from overtone.server.inference.request import InferenceRequest
@@ -203,9 +203,9 @@ def test_frames_channels_and_whole_files_are_shown(tmp_path: Path) -> None:
     run(work())
 
 
-def test_speech_is_written_down_where_there_is_a_transcriber(tmp_path: Path) -> None:
+def test_speech_is_written_down_where_there_is_a_transcriber(tmp_path: Path, converted_here: None) -> None:
     needs_gradio()
-    checkpoint = sense_voice.publish(tmp_path / "recognizer")
+    checkpoint = recognizer_of()
 
     async def work() -> None:
         async with a_page(tmp_path, transcriber=str(checkpoint)) as page:

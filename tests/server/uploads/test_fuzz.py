@@ -25,7 +25,7 @@ from helpers.server.serving_process import FEW, MEMORY, ServiceProcess, serving
 from helpers.server.sounds import clip
 from overtone.system.memory import MIB, parse_size
 
-LASTS_S = float(os.environ.get("FUZZ_UPLOADS_S", "45"))
+LASTS_S = float(os.environ.get("FUZZ_UPLOADS_S", "15"))
 FIRST = int(os.environ.get("FUZZ_FIRST", "0"))
 
 CONNECTIONS = 6
@@ -127,7 +127,7 @@ def judged(answer: httpx.Response) -> tuple[str, str]:
 def test_damaged_uploads(tmp_path: Path) -> None:
     with serving(tmp_path, "--cache-size", "16MiB") as service:
         attack = Attack(service)
-        attack.run(LASTS_S / 5)  # whatever is loaded once, and whatever threads there can be, are there after this
+        attack.run(LASTS_S / 3)  # whatever is loaded once, and whatever threads there can be, are there after this
         descriptors, threads, files = service.settled()
         assert files == []
         resident = service.rss_bytes()
