@@ -6,6 +6,7 @@ import gc
 import locale
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -64,14 +65,31 @@ class _Tidying:
 
     def __call__(self) -> None:
         if rss_bytes() > self._resident + self.much_bytes:
+            gc.unfreeze()
             gc.collect()
             trim_heap()
             self._resident = rss_bytes()
 
 
 @pytest.fixture(scope="session")
-def _tidying() -> _Tidying:
-    return _Tidying()
+def _tidying() -> Iterator[_Tidying]:
+    yield _Tidying()
+    gc.unfreeze()
+
+
+_IMPORTED = pytest.StashKey[int]()
+
+
+@pytest.hookimpl(tryfirst=True)  # before what the test is given is there
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leave what was imported out of collections of garbage, of which closing a model makes one.
+
+    Each would go through all of PyTorch, pytest and what else is there: most of the time that a small model is used.
+    """
+    if gc.get_freeze_count() == 0 or len(sys.modules) > item.config.stash.get(_IMPORTED, 0) + 50:
+        gc.collect()
+        gc.freeze()
+        item.config.stash[_IMPORTED] = len(sys.modules)
 
 
 @pytest.fixture(scope="module", autouse=True)
