@@ -7,16 +7,16 @@ import locale
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
 
+from helpers.converting import converting_here
 from helpers.paths import ROOT
 from overtone import EmotionRecognizer
-from overtone.system import subprocess_call
 from overtone.system.machine import rss_bytes, trim_heap
 from overtone.system.memory import MIB
 
@@ -124,11 +124,7 @@ def converted_here() -> Iterator[None]:
     Starting that and importing PyTorch there is most of the time of a small one.
     """
 
-    def run(function: Callable[..., None], *arguments: object, **_: object) -> None:
-        function(*arguments)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(subprocess_call, "run", run)
+    with converting_here():
         yield
 
 
