@@ -26,7 +26,7 @@ FILES = 200
 KILLS = 3
 
 IN_THREADS = ["--decode", "threads"]
-"""For what processes that decode, of which a run starts some, change nothing of."""
+"""For runs whose processes that decode would only take time to start."""
 
 
 @pytest.fixture(scope="module")
