@@ -6,17 +6,22 @@ import gc
 import locale
 import os
 import re
+<<<<<<< HEAD
 from collections import Counter
 from collections.abc import Callable, Iterator
+=======
+import sys
+from collections.abc import Iterator
+>>>>>>> work-c
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
 
+from helpers.converting import converting_here
 from helpers.paths import ROOT
 from overtone import EmotionRecognizer
-from overtone.system import subprocess_call
 from overtone.system.machine import rss_bytes, trim_heap
 from overtone.system.memory import MIB
 
@@ -43,13 +48,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests = Counter(item.path for item in items)
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
     items.sort(key=lambda item: (-slow[item.path], -tests[item.path], item.path))
-
-
-def pytest_collection_finish() -> None:
-    """What was imported and collected stays to the end; collections of garbage, of which each model that is loaded or
-    closed asks for one, need not go through it."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -80,8 +78,9 @@ class _Tidying:
 
     def __call__(self) -> None:
         if rss_bytes() > self._resident + self.much_bytes:
+            gc.unfreeze()
             gc.collect()
-            gc.freeze()  # as after the collection of tests
+            gc.freeze()  # as before the first test
             trim_heap()
             self._resident = rss_bytes()
 
@@ -89,6 +88,21 @@ class _Tidying:
 @pytest.fixture(scope="session")
 def _tidying() -> _Tidying:
     return _Tidying()
+
+
+_IMPORTED = pytest.StashKey[int]()
+
+
+@pytest.hookimpl(tryfirst=True)  # before what the test is given is there
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leave what was imported out of collections of garbage, of which closing a model makes one.
+
+    Each would go through all of PyTorch, pytest and what else is there: most of the time that a small model is used.
+    """
+    if gc.get_freeze_count() == 0 or len(sys.modules) > item.config.stash.get(_IMPORTED, 0) + 50:
+        gc.collect()
+        gc.freeze()
+        item.config.stash[_IMPORTED] = len(sys.modules)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -123,11 +137,7 @@ def converted_here() -> Iterator[None]:
     Starting that and importing PyTorch there is most of the time of a small one.
     """
 
-    def run(function: Callable[..., None], *arguments: object, **_: object) -> None:
-        function(*arguments)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(subprocess_call, "run", run)
+    with converting_here():
         yield
 
 

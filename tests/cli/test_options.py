@@ -12,7 +12,8 @@ from overtone.cli.app import run
 from overtone.models.emotion2vec.random_checkpoint import LABELS
 
 
-def test_a_budget_that_is_too_small(emotion):
+def test_a_budget_that_is_too_small(emotion, monkeypatch):
+    monkeypatch.setenv("OVERTONE_DECODE", "processes")  # which take their part of it
     code, out, err = emotion("a.wav", "--memory", "100MB")
     assert (code, out) == (3, "")
     assert "95.4 MiB" in err
@@ -20,7 +21,8 @@ def test_a_budget_that_is_too_small(emotion):
     assert "smaller model" in err
 
 
-def test_a_budget_that_misses_by_a_little_names_one_that_does(emotion):
+def test_a_budget_that_misses_by_a_little_names_one_that_does(emotion, monkeypatch):
+    monkeypatch.setenv("OVERTONE_DECODE", "processes")  # which take their part of it
     code, out, err = emotion("a.wav", "--memory", "100MB")
     for _ in range(3):
         assert (code, out) == (3, "")
@@ -74,6 +76,7 @@ def test_config_file_and_environment(here, small_checkpoint, monkeypatch, capsys
     monkeypatch.setenv("OVERTONE_CONFIG", str(settings))
     monkeypatch.setenv("OVERTONE_LABELS", "english")
     monkeypatch.setenv("OVERTONE_THREADS", "1")
+    monkeypatch.setenv("OVERTONE_DECODE", "threads")
 
     def keys(*arguments: str) -> dict:
         assert run(["emotion", "-q", "a.wav", *arguments]) == 0

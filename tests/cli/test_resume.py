@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import random
 import time
 from collections.abc import Iterator
@@ -21,7 +22,11 @@ from helpers.waiting import until
 from overtone.cli.app import run
 from overtone.output.run_lock import run_lock
 
-FILES = 300
+FILES = 200
+KILLS = 3
+
+IN_THREADS = ["--decode", "threads"]
+"""For runs whose processes that decode would only take time to start."""
 
 
 @pytest.fixture(scope="module")
@@ -82,25 +87,26 @@ def _same(one: Any, other: Any, abs: float = 1e-5) -> bool:
         return one.keys() == other.keys() and all(_same(one[key], other[key], abs) for key in one)
     if isinstance(one, list):
         return len(one) == len(other) and all(_same(*both, abs) for both in zip(one, other, strict=True))
-    return one == pytest.approx(other, abs=abs) if isinstance(one, float) else one == other
+    return math.isclose(one, other, rel_tol=0, abs_tol=abs) if isinstance(one, float) else one == other
 
 
-@pytest.mark.parametrize(("more", "broken", "kills"), [([], False, 4), (["--channels", "split"], True, 3)])
-def test_killed_and_resumed(short, small_checkpoint, tmp_path, more, broken, kills):
+# Once as by default, with processes that decode.
+@pytest.mark.parametrize(("more", "broken"), [([], False), (["--channels", "split", *IN_THREADS], True)])
+def test_killed_and_resumed(short, small_checkpoint, tmp_path, more, broken):
     inputs = _inputs(short, broken=broken)
     whole, out = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
-    moments = random.Random(kills)
+    moments = random.Random(len(more))
     killed = 0
-    for index in range(kills):
+    for index in range(KILLS):
         resume = ["--resume"] if index else []
         child = start(*_arguments(small_checkpoint, out, *inputs), *more, *resume)
         # The last is killed before it can have written anything.
-        lines_more = moments.randrange(1, 12) if index < kills - 1 else 0
+        lines_more = moments.randrange(1, 12) if index < KILLS - 1 else 0
         killed += _kill_after(child, out, lines_more, moments.uniform(0, 0.05))
         if index == 1:
             data = out.read_bytes()
             out.write_bytes(data[:-7])  # as a machine that lost power leaves it
-    assert killed == kills, "too fast to be killed; give it more files"
+    assert killed == KILLS, "too fast to be killed; give it more files"
     code, _, err = finish(start(*_arguments(small_checkpoint, out, *inputs), *more, "--resume"))
     assert code == (1 if broken else 0)
     assert "were done before" in err
@@ -113,9 +119,10 @@ def test_killed_and_resumed(short, small_checkpoint, tmp_path, more, broken, kil
         assert _same(record, found[key]), key
 
 
-def test_resuming_a_finished_run_changes_nothing(short, small_checkpoint, tmp_path, capsys):
+def test_resuming_a_finished_run_changes_nothing(short, small_checkpoint, tmp_path, capsys, monkeypatch):
     inputs = _inputs(short, broken=False)[:5]
     out = tmp_path / "out.jsonl"
+    monkeypatch.setenv("OVERTONE_DECODE", "threads")
     assert run(_arguments(small_checkpoint, out, *inputs)) == 0
     before = out.read_bytes()
     assert run([*_arguments(small_checkpoint, out, *inputs), "--resume"]) == 0
@@ -156,7 +163,8 @@ def _kill_once_it_has(child: Any, side: Path, results: int) -> bool:
 )
 def test_killed_and_resumed_in_other_formats(short, small_checkpoint, tmp_path, name, more, apart):
     """In the order of the inputs, those that fail among them."""
-    inputs = _inputs(short, broken=True)[:150]
+    inputs = _inputs(short, broken=True)[:100]
+    more = [*more, *IN_THREADS]
     whole, out = tmp_path / "whole" / name, tmp_path / name
     side = tmp_path / f"{name}.resume.jsonl"
     for index, results in enumerate((5, 30)):
@@ -174,10 +182,11 @@ def test_killed_and_resumed_in_other_formats(short, small_checkpoint, tmp_path, 
         assert _same(one, other, apart), (one, other)
 
 
-def test_a_side_file_of_a_stopped_run_is_not_lost_unasked(short, small_checkpoint, tmp_path, capsys):
+def test_a_side_file_of_a_stopped_run_is_not_lost_unasked(short, small_checkpoint, tmp_path, capsys, monkeypatch):
     good, bad = _inputs(short, broken=False)[:3], _inputs(short, broken=True)[4]
     out, side = tmp_path / "out.csv", tmp_path / "out.csv.resume.jsonl"
     arguments = _arguments(small_checkpoint, out, *good, bad)
+    monkeypatch.setenv("OVERTONE_DECODE", "threads")
     assert run(arguments) == 1
     before = side.read_bytes()
     assert run(arguments) == 2
@@ -195,10 +204,11 @@ def test_a_side_file_of_a_stopped_run_is_not_lost_unasked(short, small_checkpoin
     assert run([*_arguments(small_checkpoint, out, *good), "--overwrite"]) == 0
 
 
-def test_embeddings_of_what_was_done_before_stay(short, small_checkpoint, tmp_path):
+def test_embeddings_of_what_was_done_before_stay(short, small_checkpoint, tmp_path, monkeypatch):
     good = _inputs(short, broken=False)[:2]
     bad = _inputs(short, broken=True)[4]
     vectors = tmp_path / "vectors"
+    monkeypatch.setenv("OVERTONE_DECODE", "threads")
     arguments = [*_arguments(small_checkpoint, tmp_path / "out.csv", *good, bad), "--embeddings", str(vectors)]
     assert run(arguments) == 1
     before = {path.name: path.stat().st_mtime_ns for path in vectors.iterdir()}

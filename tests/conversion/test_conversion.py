@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,8 +21,10 @@ import numpy as np
 import pytest
 
 from helpers.audio_files import wav16
-from helpers.children import FORBIDDEN, watched
+from helpers.children import FORBIDDEN
 from helpers.clips import EXAMPLES, buzz
+from helpers.command import SRC, environment
+from helpers.paths import ROOT
 from overtone import Audio, EmotionRecognizer, conversion
 from overtone.backends.openvino.model_file import ModelFile
 from overtone.batching.weights_budget import LoadingBudget
@@ -134,17 +136,44 @@ def test_a_conversion_that_fails_leaves_nothing(
     assert conversion.converted(checkpoint, "fp32").precision == "fp32"
 
 
-@pytest.mark.slow
-def test_two_processes_that_convert_at_once_make_one(own_cache: Path, small_checkpoint: Path) -> None:
-    command = [sys.executable, "-m", "overtone", "emotion", str(EXAMPLES / "sad.wav"), "--model", str(small_checkpoint)]
+CONVERTS = """
+import shutil, sys, time
+from pathlib import Path
+from overtone import conversion
+from overtone.models import checkpoints
+from overtone.system import subprocess_call
+
+def run(function, checkpoint, folder, *_, **__):
+    while not Path(sys.argv[3]).exists():
+        time.sleep(0.02)
+    shutil.copytree(sys.argv[2], folder, dirs_exist_ok=True)
+
+subprocess_call.run = run
+checkpoint = checkpoints.read(Path(sys.argv[1]), name="c")
+print("begins", flush=True)
+print(conversion.converted(checkpoint, "fp32").folder)
+"""
+"""A program that converts to what was made before, and is done with it once a file is there."""
+
+
+def test_two_processes_that_convert_at_once_make_one(
+    own_cache: Path, small_checkpoint: Path, made: on_disk.Converted, tmp_path: Path
+) -> None:
+    go_on = tmp_path / "go on"
+    command = [sys.executable, "-c", CONVERTS, str(small_checkpoint), str(made.folder), str(go_on)]
     both = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8") for _ in range(2)
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", env=environment())
+        for _ in range(2)
     ]
-    answers = [process.communicate(timeout=240) for process in both]
+    for process in both:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begins\n"
+    time.sleep(0.3)  # in which both would have begun, if neither heeded the other
+    go_on.touch()
+    answers = [process.communicate(timeout=60) for process in both]
     assert [process.returncode for process in both] == [0, 0], answers
-    scores = [json.loads(out)["scores"] for out, _ in answers]
-    assert scores[0] == scores[1]
-    assert len(kept_in(own_cache)) == 1
+    (folder,) = kept_in(own_cache)
+    assert [out for out, _ in answers] == [f"{own_cache / 'converted' / folder}\n"] * 2
     assert sum("converting it" in told for _, told in answers) == 1
 
 
@@ -186,28 +215,23 @@ def test_int8_is_measured_and_said_in_results(
 
 
 @pytest.fixture(scope="module")
-def eight(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """What the command makes in eight bits of audio that is named, and begins with nothing; it is watched."""
+def eight(small_checkpoint: Path, made: on_disk.Converted, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """What the command makes in eight bits of audio that is named."""
     folder = tmp_path_factory.mktemp("eight")
     audio = [str(EXAMPLES / "angry.wav"), str(EXAMPLES / "sad.wav")]
     arguments = ["models", "convert", str(small_checkpoint), "--precision", "int8", "-o", str(folder / "made")]
-    events, written = folder / "events", io.BytesIO()
-    real = subprocess_call.run
-
-    def run_watched(function: Callable[..., None], *arguments: Any, **limits: Any) -> None:
-        real(watched, events, function, *arguments, **limits)
-
+    written = io.BytesIO()
+    shutil.copytree(made.folder, folder / "cache" / "converted" / made.folder.name)
     with (
         pytest.MonkeyPatch.context() as patch,
         contextlib.redirect_stdout(io.TextIOWrapper(written, encoding="utf-8", write_through=True)) as out,
         contextlib.redirect_stderr(io.StringIO()) as err,
     ):
         patch.setenv("OVERTONE_CACHE", str(folder / "cache"))
-        patch.setattr(subprocess_call, "run", run_watched)
         code = run([*arguments, "--calibrate", audio[0], "--calibrate", audio[1]])
     out.flush()
     said = written.getvalue().decode()
-    return SimpleNamespace(code=code, out=said, err=err.getvalue(), folder=folder / "made", audio=audio, events=events)
+    return SimpleNamespace(code=code, out=said, err=err.getvalue(), folder=folder / "made", audio=audio)
 
 
 def test_a_folder_runs_in_what_it_was_converted_to(eight: SimpleNamespace, small_checkpoint: Path) -> None:
@@ -286,7 +310,12 @@ import sys
 def watch(event, arguments):
     assert event not in {FORBIDDEN}, (event, arguments)
 sys.addaudithook(watch)
+from functools import partial
+from pathlib import Path
+from helpers.children import watched
 from overtone import EmotionRecognizer
+from overtone.system import subprocess_call
+subprocess_call.run = partial(subprocess_call.run, watched, Path(sys.argv[4]))
 with EmotionRecognizer(sys.argv[1], precision=sys.argv[2]) as recognizer:
     assert recognizer(sys.argv[3]).precision == sys.argv[2]
 assert not {{"torch", "nncf", "openvino_telemetry"}} & set(sys.modules)
@@ -295,17 +324,18 @@ assert not {{"torch", "nncf", "openvino_telemetry"}} & set(sys.modules)
 
 @pytest.fixture(scope="module")
 def first_run(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """A program that has int8 made and runs it, with a cache that held nothing."""
-    cache = tmp_path_factory.mktemp("first") / "cache"
+    """A program that has int8 made and runs it, with a cache that held nothing; conversions are watched."""
+    folder = tmp_path_factory.mktemp("first")
+    cache, events = folder / "cache", folder / "events"
     ran = subprocess.run(
-        [sys.executable, "-c", LEAVES_NO_TRACE, str(small_checkpoint), "int8", str(EXAMPLES / "sad.wav")],
-        env=os.environ | {"OVERTONE_CACHE": str(cache)},
+        [sys.executable, "-c", LEAVES_NO_TRACE, str(small_checkpoint), "int8", str(EXAMPLES / "sad.wav"), str(events)],
+        env=environment(OVERTONE_CACHE=str(cache), PYTHONPATH=os.pathsep.join((str(SRC), str(ROOT / "tests")))),
         stderr=subprocess.PIPE,
         encoding="utf-8",
         check=False,
         timeout=240,
     )
-    return SimpleNamespace(code=ran.returncode, err=ran.stderr, cache=cache)
+    return SimpleNamespace(code=ran.returncode, err=ran.stderr, cache=cache, events=events)
 
 
 @pytest.mark.slow
@@ -314,8 +344,9 @@ def test_a_first_run_leaves_no_torch_in_the_process_and_tells_nobody(first_run: 
     assert len(kept_in(first_run.cache)) == 2
 
 
-def test_conversions_tell_nobody(eight: SimpleNamespace) -> None:
-    assert [json.loads(line) for line in eight.events.read_text().splitlines()] == [[], []]  # to float32, and to int8
+def test_conversions_tell_nobody(first_run: SimpleNamespace) -> None:
+    told = [json.loads(line) for line in first_run.events.read_text(encoding="utf-8").splitlines()]
+    assert told == [[], []]  # of that to float32, and of that to int8
 
 
 @pytest.mark.usefixtures("converted_here")
@@ -418,7 +449,7 @@ for options in ({}, {"precision": "bf16"}, {"context": "full"}, {"segment": "win
         if not has_fast_bf16():
             continue
     with EmotionRecognizer("tiny", **options) as recognizer:
-        result = recognizer(sys.argv[1])
+        result = recognizer(sys.argv[2 if options else 1])
         assert result.ok and sum(result.scores.values()) > 0.999, result
         assert options or result.label == "neutral"
         assert result.backend == "openvino"
@@ -428,7 +459,8 @@ assert sys.modules["torch"] is None
 
 @pytest.mark.slow
 def test_the_core_runs_without_pytorch() -> None:
-    subprocess.run([sys.executable, "-c", WITHOUT_TORCH, str(CALL)], check=True, timeout=120)
+    command = [sys.executable, "-c", WITHOUT_TORCH, str(CALL), str(EXAMPLES / "sad.wav")]
+    subprocess.run(command, env=environment(), check=True, timeout=120)
 
 
 def test_tiny_converted_is_tiny_published() -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from helpers.clips import EXAMPLES, voice
 from helpers.command import environment
+from helpers.converting import convert
 from helpers.oracles import campplus, ct_transformer, fsmn_vad, paraformer
 from overtone import Audio, EmotionRecognizer, UsageError
 from overtone.compat import AutoModel
@@ -126,13 +127,14 @@ def test_a_fork_that_closes_or_drops_a_recognizer_ends_nothing_of_the_first_proc
 @pytest.fixture(scope="module")
 def speech_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     root = tmp_path_factory.mktemp("alone")
-    return {
+    made = {
         "vad": str(fsmn_vad.publish(root / "vad")),
         "punctuation": str(ct_transformer.publish(root / "punctuation")),
         "speakers": str(campplus.publish(root / "speakers")),
         "recognizer": str(paraformer.publish(root / "paraformer", kind="BiCifParaformer")),
-        "emotion": "tiny",
     }
+    convert(*made.values())
+    return {**made, "emotion": "tiny"}
 
 
 @pytest.mark.parametrize("kind", ["vad", "punctuation", "speakers", "recognizer", "emotion"])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from helpers.clips import CLIPS, EXAMPLES, buzz, decoded, voice
-from helpers.command import finish, start
+from helpers.converting import convert
 from helpers.oracles import campplus, ct_transformer, fsmn_vad, paraformer, sense_voice
 from overtone import Audio, EmotionRecognizer, Transcriber, Transcript
 from overtone.cli.app import run
@@ -25,7 +25,7 @@ RATE = 16_000
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A folder for each kind of model."""
     root = tmp_path_factory.mktemp("speech-models")
-    return {
+    made = {
         "sensevoice": str(sense_voice.publish(root / "sensevoice")),
         "paraformer": str(paraformer.publish(root / "paraformer", kind="BiCifParaformer")),
         "seaco": str(paraformer.publish(root / "seaco", kind="SeacoParaformer")),
@@ -33,6 +33,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "punctuation": str(ct_transformer.publish(root / "punctuation")),
         "speakers": str(campplus.publish(root / "speakers")),
     }
+    convert(*made.values())
+    return made
 
 
 @pytest.fixture(scope="session")
@@ -301,17 +303,20 @@ def test_the_environment_names_the_recognizer(models: dict[str, str], monkeypatc
         assert transcriber.options.language == "en"
 
 
-def test_the_command_writes_subtitles_and_goes_on_where_it_was(models: dict[str, str], tmp_path: Path) -> None:
+def test_the_command_writes_subtitles_and_goes_on_where_it_was(
+    models: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OVERTONE_THREADS", "1")
     names = ("wenet/aishell-BAC009S0724W0121.wav", "librivox/sense_and_sensibility_01_austen_64kb-0870.wav")
     clips = [str(CLIPS / "speech" / name) for name in names]
     own = ["--model", models["sensevoice"], "--vad", models["vad"]]
-    code, _, told = finish(start("transcribe", clips[1], *own, "--emotion", "tiny", "-o", tmp_path / "one.srt"))
-    assert code == 0, told
-    assert " --> " in (tmp_path / "one.srt").read_text(encoding="utf-8")
-    lines = tmp_path / "out.jsonl"
+    subtitles, lines = tmp_path / "one.srt", tmp_path / "out.jsonl"
+    code = run(["transcribe", clips[1], *own, "--emotion", "tiny", "-o", str(subtitles)])
+    assert code == 0, capsys.readouterr().err
+    assert " --> " in subtitles.read_text(encoding="utf-8")
     for inputs in (clips[:1], clips):
-        code, _, told = finish(start("transcribe", *inputs, *own, "-o", lines, "--resume"))
-        assert code == 0, told
+        code = run(["transcribe", *inputs, *own, "-o", str(lines), "--resume"])
+        assert code == 0, capsys.readouterr().err
     records = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
     assert [record["source"] for record in records] == clips
     assert all(record["sentences"][0]["words"] for record in records)

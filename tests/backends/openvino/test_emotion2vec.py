@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from helpers.backends import loaded
 from helpers.clips import buzz
+from helpers.converting import convert
 from overtone.backends.openvino.compiled_model import has_fast_bf16
 from overtone.backends.task_backend import TaskBackend
 from overtone.batching.policy import bucket
@@ -28,6 +29,7 @@ Precisely = Callable[[Batch], list[EmotionOutput]]
 
 @pytest.fixture(scope="module")
 def backend(small_checkpoint: Path) -> TaskBackend:
+    convert(small_checkpoint)
     return loaded(small_checkpoint)
 
 
@@ -93,6 +95,7 @@ def test_attention_in_blocks_gives_the_same(
     assert difference(whole.run(batch), backend.run(batch)) < 1e-5
 
 
+@pytest.mark.usefixtures("converted_here")
 @pytest.mark.parametrize(
     "changes",
     [

@@ -41,6 +41,7 @@ def test_no_family_is_left_out() -> None:
     assert set(FAMILIES) == set(families())
 
 
+@pytest.mark.usefixtures("converted_here")
 @pytest.mark.parametrize("kind", FAMILIES)
 def test_every_graph_runs_and_each_output_answers_to_its_name(kind: str, tmp_path: Path) -> None:
     checkpoint = checkpoints.read(FAMILIES[kind](tmp_path / "published"), name="model")
@@ -115,6 +116,7 @@ def test_an_output_that_gets_lost_is_noticed_before_the_model_is_run(
         CompiledModel(tmp_path / "m.xml", threads=1)
 
 
+@pytest.mark.usefixtures("converted_here")
 def test_a_converted_table_of_vectors_that_is_damaged_is_refused(tmp_path: Path) -> None:
     published = checkpoints.read(FAMILIES["CTTransformer"](tmp_path / "published"), name="punc")
     conversion.convert(published, tmp_path / "made", "fp32")

@@ -21,7 +21,7 @@ from helpers.server.sounds import clip
 from helpers.server.transcribing import transcribing
 from overtone.server.api.openai_params import FORMS
 
-REQUESTS = 20
+REQUESTS = 40
 """Of each operation, as it is described; and as many that are not."""
 
 FILES = st.sampled_from(
