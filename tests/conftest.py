@@ -6,7 +6,7 @@ import gc
 import locale
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,9 @@ import pytest
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
+from helpers.conversions import converted_in_this_process
 from helpers.paths import ROOT
 from overtone import EmotionRecognizer
-from overtone.system import subprocess_call
 from overtone.system.machine import rss_bytes, trim_heap
 from overtone.system.memory import MIB
 
@@ -106,16 +106,8 @@ def recognizer(small_checkpoint: Path) -> Iterator[EmotionRecognizer]:
 
 @pytest.fixture
 def converted_here() -> Iterator[None]:
-    """Conversions run in this process, which has imported what they take, and not in one of their own.
-
-    Starting that and importing PyTorch there is most of the time of a small one.
-    """
-
-    def run(function: Callable[..., None], *arguments: object, **_: object) -> None:
-        function(*arguments)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(subprocess_call, "run", run)
+    """Conversions run in this process, and not in one of their own."""
+    with converted_in_this_process():
         yield
 
 
