@@ -38,22 +38,16 @@ IGNORED = pytest.mark.filterwarnings("ignore::overtone.compat.IgnoredArgumentWar
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _on_one_thread() -> Iterator[None]:
+def _on_one_thread(quickly_loaded: None) -> Iterator[None]:
     """Ours on the backend that is the default, as a script's models are; FunASR's on as few threads. Ours are converted
     and decode within this process: how that is done elsewhere is tested elsewhere."""
     threads = torch.get_num_threads()
     from threadpoolctl import threadpool_limits  # which comes with FunASR
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import funasr  # noqa: F401
-    gc.collect()
-    gc.freeze()  # collections, of which closing a model makes several, need not go through all of FunASR
     with pytest.MonkeyPatch.context() as patch, converted_in_this_process(), threadpool_limits(1):
         patch.setenv("OVERTONE_THREADS", "1")
         patch.setenv("OVERTONE_DECODE", "threads")
         yield
-    gc.unfreeze()
     torch.set_num_threads(threads)  # FunASR sets it
 
 
@@ -125,7 +119,7 @@ class Pairs:
                     ncpu=1,
                 )
                 torch.set_num_threads(1)
-            # The same pieces of speech come up in case after case, and the networks are the same in all of these models.
+            # The same speech comes up in case after case, and these networks are the same in all of the models.
             for network, known in (("spk_model", self._voices), ("vad_model", self._speech)):
                 if getattr(self._full[name], network, None) is not None:
                     remember(getattr(self._full[name], network), known)
