@@ -240,7 +240,9 @@ SNIPPETS: list[tuple[str, Values, Values, tuple[str, ...], str]] = [
 
 
 @pytest.fixture
-def _published(models: dict[str, str], quickly_loaded: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _published(
+    models: dict[str, str], quickly_loaded: None, converted_here: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Hubs that have small models in the place of those that are published. The working folder is an empty one."""
 
     def client(versions: set[str]) -> Callable[..., str]:
