@@ -4,8 +4,8 @@
     python tests/fresh_install.py oldest     # the lowest versions that pyproject.toml promises, on the lowest Python
 
 The sdist is built from this checkout, and the wheel from the sdist. Then `overtone doctor`, the first command of the
-README and the quick tests of the package run on what was installed. PyTorch is not: its wheels depend on the machine, and the core
-goes without; tests that need it are skipped. Takes uv, for the lowest versions.
+README and the quick tests of the package run on what was installed. PyTorch is not: its wheels depend on the machine,
+and the core goes without; tests that need it are skipped. Takes uv, for the lowest versions.
 """
 
 from __future__ import annotations

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
+from collections.abc import Iterator
+
 import pytest
+
+from overtone.engine import device_model
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +32,18 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "emotion": random_checkpoint.write(root / "emotion", labels=random_checkpoint.LABELS),
     }
     return {name: str(folder) for name, folder in made.items()}
+
+
+@pytest.fixture(scope="module")
+def quickly_loaded() -> Iterator[None]:
+    """For files that load and close many models beside FunASR's: what a model takes is measured with short noise, and
+    collections of garbage, of which closing a model makes several, need not go through all of FunASR."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pytest.importorskip("funasr", reason="funasr, which makes the models, is not installed")
+    gc.collect()
+    gc.freeze()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(device_model, "_PROBED_S", 8.0)
+        yield
+    gc.unfreeze()

@@ -240,7 +240,9 @@ SNIPPETS: list[tuple[str, Values, Values, tuple[str, ...], str]] = [
 
 
 @pytest.fixture
-def _published(models: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _published(
+    models: dict[str, str], quickly_loaded: None, converted_here: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Hubs that have small models in the place of those that are published. The working folder is an empty one."""
 
     def client(versions: set[str]) -> Callable[..., str]:
@@ -256,6 +258,7 @@ def _published(models: dict[str, str], tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OVERTONE_MEMORY", "4GiB")
     monkeypatch.setenv("OVERTONE_BACKEND", "torch")  # which converts nothing; what is heard is tested elsewhere
+    monkeypatch.setenv("OVERTONE_DECODE", "threads")  # which are sooner there than processes
     monkeypatch.setenv("OVERTONE_THREADS", "1")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
 

@@ -21,7 +21,7 @@ pytest.importorskip("funasr", reason="funasr, the oracle, is not installed")
 
 pytestmark = pytest.mark.slow
 
-RATE, LONG_S = 16_000, 600
+RATE, LONG_S = 16_000, 300
 SPEECH = (
     "speech/wenet/*",
     "speech/librivox/*",
@@ -35,7 +35,7 @@ SPEECH = (
 
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten minutes: all of it in one order after another, with pauses of 0.3 to 1.2 s."""
+    """Five minutes: all of it in one order after another, with pauses of 0.3 to 1.2 s."""
     paths = sorted(path for pattern in SPEECH for path in CLIPS.glob(pattern))
     clips = [(decoded(path) * 32767).astype("<i2").tobytes() for path in paths]
     dice = np.random.default_rng(0)
@@ -91,7 +91,7 @@ def test_long_speech_is_heard_as_funasr_hears_it(name: str, speech: Path, tmp_pa
         told = {"disable_update": True, "disable_pbar": True, "device": "cpu", "ncpu": 1}
         expected, expected_times = heard(funasr.AutoModel(model=str(model), **beside, **told), speech, **more)
     torch.set_num_threads(threads)  # FunASR sets it
-    assert len(expected_times) > 1_500
+    assert len(expected_times) > 750
     assert expected_times[-1][1] > 1000 * (LONG_S - 30)
     assert different(text, expected) <= TIES * len(expected)
     assert different(times, expected_times) <= TIES * len(expected_times)

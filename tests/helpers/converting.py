@@ -15,7 +15,10 @@ from overtone.system import subprocess_call
 
 @contextmanager
 def converting_here() -> Iterator[None]:
-    """Have conversions run in this process, and not in one of their own."""
+    """In the block, conversions run in this process, which has imported what they take, and not in one of their own.
+
+    Starting that and importing PyTorch there is most of the time of a small one.
+    """
 
     def run(function: Callable[..., None], *arguments: object, **_: object) -> None:
         function(*arguments)

@@ -43,6 +43,8 @@ def failures(example: doctest.DocTest) -> list[str]:
 @pytest.mark.parametrize("name", sorted(FOUND))
 def test_examples_give_what_they_show(name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("OVERTONE_THREADS", "1")
+    monkeypatch.setenv("OVERTONE_DECODE", "threads")  # which are sooner there than processes
     assert failures(FOUND[name]) == []
 
 

@@ -186,11 +186,11 @@ class ServiceProcess:
         return self.process.num_fds(), self.process.num_threads(), self.left_behind()
 
     def settled(self) -> tuple[int, int, list[str]]:
-        """`left`, once nothing is under way and it stays the same for half a second."""
+        """`left`, once nothing is under way and it stays the same for a second."""
         until(lambda: self.queued_s() == 0, "nothing is under way")
         before = self.left()
-        for _ in range(60):
-            time.sleep(0.5)  # connections and threads are let go of by and by, and nothing says which was the last
+        for _ in range(30):
+            time.sleep(1.0)  # connections and threads are let go of by and by, and nothing says which was the last
             now = self.left()
             if now == before:
                 break

@@ -8,15 +8,13 @@ import functools
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
+from helpers.converting import converting_here
 from helpers.oracles import paraformer, sense_voice
 from helpers.server.running import Running, serving
-from overtone.system import subprocess_call
 
 
 @functools.cache
@@ -39,18 +37,6 @@ def transcribing(folder: Path, *, recognizer: str = "SenseVoiceSmall", **given: 
     checkpoint = recognizer_of(recognizer)
     with converting_here(), serving(folder, transcriber=str(checkpoint), **given) as running:
         yield running
-
-
-@contextlib.contextmanager
-def converting_here() -> Iterator[None]:
-    """Conversions run in this process, which has imported what they take, and not in one of their own."""
-
-    def run(function: Callable[..., None], *arguments: object, **_: object) -> None:
-        function(*arguments)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(subprocess_call, "run", run)
-        yield
 
 
 @contextlib.contextmanager

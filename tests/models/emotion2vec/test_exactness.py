@@ -37,9 +37,9 @@ def small(small_checkpoint: Path) -> TaskBackend:
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> TaskBackend:
-    return backend(
-        random_checkpoint.write(tmp_path_factory.mktemp("base") / "c", random_checkpoint.BASE, optimizer=False)
-    )
+    """As wide as the published one: it is widths that choose the kernels. Layers are the same one after another."""
+    shallow = random_checkpoint.BASE | {"depth": 2, "prenet_depth": 1}
+    return backend(random_checkpoint.write(tmp_path_factory.mktemp("base") / "c", shallow, optimizer=False))
 
 
 def run(backend: TaskBackend, clips: list[np.ndarray], padded: int | None = None) -> list[EmotionOutput]:
@@ -58,9 +58,9 @@ def assert_same(together: list[EmotionOutput], alone: list[EmotionOutput]) -> No
 
 @settings(max_examples=25)
 @given(
-    lengths=st.lists(st.integers(400, 50_000), min_size=1, max_size=6),
+    lengths=st.lists(st.integers(400, 25_000), min_size=1, max_size=6),
     order=st.randoms(use_true_random=False),
-    slack=st.integers(0, 20_000),
+    slack=st.integers(0, 10_000),
 )
 def test_any_mix_in_any_order_with_any_padding_equals_alone(
     small: TaskBackend, lengths: list[int], order: object, slack: int
@@ -79,7 +79,7 @@ def test_padding_is_not_merely_quiet_but_absent(small: TaskBackend) -> None:
     assert_same(run(small, [clip, loud])[:1], run(small, [clip], len(clip)))
 
 
-@settings(max_examples=5)
+@settings(max_examples=3)
 @given(lengths=st.lists(st.floats(15.0, 25.0), min_size=2, max_size=3))
 def test_long_items_with_keys_left_out_equal_alone(small: TaskBackend, lengths: list[float]) -> None:
     clips = [buzz(length, seed=i) for i, length in enumerate(lengths)]
@@ -94,7 +94,7 @@ def test_the_base_shape_is_exact_too(base: TaskBackend) -> None:
     assert_same(run(base, clips[::-1]), alone[::-1])
 
 
-@pytest.mark.parametrize("seconds", [16.0, 40.0])
+@pytest.mark.parametrize("seconds", [16.0, 24.0])
 def test_keys_that_are_left_out_are_not_missed(small_checkpoint: Path, seconds: float) -> None:
     """The whole network in double precision, so that nothing but what is left out makes a difference."""
     network, _ = load(checkpoints.read(small_checkpoint, name="s"))

@@ -118,7 +118,7 @@ def left_out(
         for start in range(extra, tokens, size):
             rows = range(start, min(start + size, tokens))
             keys = band.keys(rows, extra, tokens)
-            some = share[:, list(band.heads)][:, :, rows.start : rows.stop]
+            some = share[:, :, rows.start : rows.stop][:, list(band.heads)]
             lost = some[..., extra : keys.start].sum(-1) + some[..., keys.stop :].sum(-1)
             lost = lost.masked_fill(~valid[:, None, rows.start : rows.stop], 0)
             worst = torch.maximum(worst, lost.max())

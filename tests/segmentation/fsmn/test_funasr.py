@@ -140,11 +140,10 @@ def test_events_of_a_stream_are_those_of_funasr(both: Both) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [4, 5])
-def test_segments_of_long_audio_are_those_of_funasr(both: Both, seed: int) -> None:
-    samples = joined(720, seed=seed)
+def test_segments_of_long_audio_are_those_of_funasr(both: Both) -> None:
+    samples = joined(480, seed=4)  # eight of FunASR's own blocks
     theirs = both.funasr(samples)
     assert both.segments(samples) == theirs
     assert both.segments(samples, size=1_234_567) == theirs
-    assert len(theirs) > 30
+    assert len(theirs) > 20
     assert max(end - start for start, end in theirs) > 15_000
