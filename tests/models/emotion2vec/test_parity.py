@@ -61,9 +61,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
 @pytest.mark.slow
 def test_the_published_shapes_equal_funasr(base: tuple[Any, Any], tmp_path: Path) -> None:
     compare_functions(*base, [buzz(length, seed=i) for i, length in enumerate((0.5, 3.0, 7.3))])
-    # Some of its layers: the base shape's are compared to their full depth.
-    large = SHAPES["large"] | {"depth": 4, "prenet_depth": 2}
-    folder = random_checkpoint.write(tmp_path / "c", large, seed=5, optimizer=False)
+    folder = random_checkpoint.write(tmp_path / "c", SHAPES["large"], seed=5, optimizer=False)
     compare(folder, [buzz(length, seed=i) for i, length in enumerate((0.5, 5.0))])
 
 
@@ -79,7 +77,7 @@ def test_half_a_minute_in_the_published_heads_equals_funasr(shape: str, tmp_path
 def test_real_speech_equals_funasr(base: tuple[Any, Any]) -> None:
     paths = [path for name in ("speech/wenet", "emodb/wav") for path in sorted((CLIPS / name).iterdir())]
     assert len(paths) == 6
-    compare_functions(*base, [decoded(path)[: 3 * 16_000] for path in paths])
+    compare_functions(*base, [decoded(path) for path in paths])
 
 
 def test_files_of_other_rates_equal_funasr(tmp_path: Path) -> None:
