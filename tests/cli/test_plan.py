@@ -104,7 +104,18 @@ def test_a_plan_says_which_files_are_too_long_to_run_whole(here, small_checkpoin
     minutes = np.tile(voice(60.0), 20)
     (here / "long.wav").write_bytes(audio_files.wav16(minutes[None]))
     budget = f"{(rss_bytes() >> 20) + 330}MiB"
-    whole = ["--model", str(small_checkpoint), "--context", "full", "--memory", budget, "--format", "json"]
+    whole = [
+        "--model",
+        str(small_checkpoint),
+        "--context",
+        "full",
+        "--decode",
+        "threads",
+        "--memory",
+        budget,
+        "--format",
+        "json",
+    ]
     assert run(["plan", "a.wav", "long.wav", *whole]) == 1
     short, long = json.loads(capsys.readouterr().out)["inputs"]
     assert short["error"] is None

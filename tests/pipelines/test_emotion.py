@@ -255,7 +255,9 @@ def test_full_context_runs_whole_and_differs_only_by_its_context(
 
 
 def test_a_file_too_long_to_run_whole_is_refused_alone(small_checkpoint: Path) -> None:
-    with EmotionRecognizer(str(small_checkpoint), context="full", memory=rss_bytes() + (600 << 20)) as full:
+    with EmotionRecognizer(
+        str(small_checkpoint), context="full", decode="threads", memory=rss_bytes() + (600 << 20)
+    ) as full:
         long = Audio(np.zeros(16_000 * 3600, np.float32), 16_000, "an hour")
         results = list(full.stream([long, EXAMPLES / "angry.wav"]))
     assert isinstance(results[0].error, BudgetError)
@@ -406,7 +408,7 @@ def test_a_tail_too_short_for_a_frame_does_not_cost_the_file(small_checkpoint: P
 @pytest.mark.usefixtures("recognizer")  # whose model is converted, for which the budget has no room
 def test_an_error_keeps_nothing_of_what_was_decoded(small_checkpoint: Path) -> None:
     memory = f"{(rss_bytes() >> 20) + 300}MiB"
-    with EmotionRecognizer(str(small_checkpoint), context="full", memory=memory) as tight:
+    with EmotionRecognizer(str(small_checkpoint), context="full", decode="threads", memory=memory) as tight:
         (result,) = tight.stream([Audio(np.tile(voice(60.0), 20), 16_000, name="long")])
     assert isinstance(result.error, BudgetError)
     assert str(result.error).startswith("long: run whole, its 1245 s need ")  # all of it, though less was read
@@ -417,7 +419,7 @@ def test_an_error_keeps_nothing_of_what_was_decoded(small_checkpoint: Path) -> N
 def test_more_channels_than_the_budget_holds_are_refused_by_name(small_checkpoint: Path) -> None:
     many = Audio(np.tile(voice(1.0), (64, 1)), 16_000, name="choir")
     memory = f"{(rss_bytes() >> 20) + 400}MiB"
-    with EmotionRecognizer(str(small_checkpoint), channels="split", memory=memory) as tight:
+    with EmotionRecognizer(str(small_checkpoint), channels="split", decode="threads", memory=memory) as tight:
         (result,) = tight.stream([many])
         assert isinstance(result.error, BudgetError)
         assert "choir: its 64 channels" in str(result.error)
