@@ -100,7 +100,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
     Each would go through all of PyTorch, pytest and what else is there: most of the time that a small model is used.
     """
-    if gc.get_freeze_count() == 0 or len(sys.modules) > item.config.stash.get(_IMPORTED, 0) + 50:
+    if len(sys.modules) > item.config.stash.get(_IMPORTED, 0) + 50:
         gc.collect()
         gc.freeze()
         item.config.stash[_IMPORTED] = len(sys.modules)

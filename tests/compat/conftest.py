@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import warnings
 from collections.abc import Iterator
 
@@ -36,14 +35,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def quickly_loaded() -> Iterator[None]:
-    """For files that load and close many models beside FunASR's: what a model takes is measured with short noise, and
-    collections of garbage, of which closing a model makes several, need not go through all of FunASR."""
+    """For files that load many models: what one takes is measured with short noise."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pytest.importorskip("funasr", reason="funasr, which makes the models, is not installed")
-    gc.collect()
-    gc.freeze()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(device_model, "_PROBED_S", 8.0)
         yield
-    gc.unfreeze()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import gc
 import io
 import pickle
 import warnings
@@ -130,17 +129,8 @@ class Pairs:
         return made
 
     def close(self) -> None:
-        """FunASR's are let go of first: every recognizer that is closed has Python look through all that is there."""
-        self._full.clear()
-        self._voices.clear()
-        self._speech.clear()
-        gc.collect()
-        gc.freeze()
-        try:
-            for ours in self._ours.values():
-                ours.close()
-        finally:
-            gc.unfreeze()  # or nothing that is there now would ever be collected
+        for ours in self._ours.values():
+            ours.close()
 
 
 @pytest.fixture(scope="module")

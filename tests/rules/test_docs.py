@@ -165,7 +165,7 @@ def test_the_picture_shows_what_is_answered(tmp_path: Path):
     assert picture.stat().st_size < 100_000
     with image.open(picture) as opened:
         shown, verdict = (json.loads(opened.text[name]) for name in ("Timeline", "Verdict"))
-    with overtone.EmotionRecognizer("tiny", memory="2GiB") as recognizer:
+    with overtone.EmotionRecognizer("tiny") as recognizer:
         answer = recognizer(ROOT / "examples" / "call.mp3")
     assert shown == [[round(s.span.start_s, 3), round(s.span.stop_s, 3), s.label] for s in answer.segments]
     shares = {label: f"{share:.0%}" for label, share in answer.shares.items()}

@@ -233,6 +233,7 @@ def test_what_goes_on_can_be_stopped(chromium: Any, service: Running, tmp_path: 
 def test_a_browser_that_is_closed_ends_its_work_and_is_soon_forgotten(chromium: Any, service: Running) -> None:
     gc.unfreeze()  # or it would not tell of what was there before
     pages = [found for found in gc.get_objects() if type(found) is Sessions]
+    gc.freeze()
     (sessions,) = [found for found in pages if found.shelf._spool is service.server.spool]
     with opened(chromium, service) as page:
         page.route("**/page/**", lambda route: None)  # uploads that never arrive
