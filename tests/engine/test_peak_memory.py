@@ -228,10 +228,10 @@ print((sampler.peak_bytes - before) / checkpoints.find(sys.argv[1]).weight_bytes
 def test_full_context_at_two_minutes_grows_a_fifth_of_funasrs(tmp_path: Path) -> None:
     """And equals it: 120 s, attention over the whole.
 
-    As wide as the base shape, whose every layer needs the same memory, after half of its convolutions' channels.
+    With the heads of the base shape, which all layers need the memory of, and half of its width.
     """
     pytest.importorskip("omegaconf", reason="funasr, the oracle, is not installed")
-    shape = random_checkpoint.BASE | {"depth": 1, "prenet_depth": 1, "channels": 256}
+    shape = random_checkpoint.BASE | {"embed_dim": 384, "depth": 1, "prenet_depth": 1, "channels": 256}
     folder = random_checkpoint.write(tmp_path / "base", shape, optimizer=False)
     code = f"""
 import sys, warnings
