@@ -39,7 +39,8 @@ QUICK = (
 )
 
 CALLING = (
-    *("audio", "backends", "e2e", "output", "pipelines", "models", "rules/test_doctests.py", "test_wording.py"),
+    *("audio", "backends", "e2e", "models", "output", "pipelines", "segmentation", "system"),
+    *("rules/test_doctests.py", "test_wording.py"),
     *(f"cli/test_{name}.py" for name in ("app", "batch_run", "completion", "console", "doctor", "info", "lazy_group")),
     *(f"server/{name}" for name in ("cache", "middleware", "observability", "uploads", "test_auth.py")),
     *(f"server/api/test_{name}.py" for name in ("http", "idempotency", "jobs", "openai", "stream")),
