@@ -138,6 +138,12 @@ def converted_here() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def decoded_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are decoded in this process, and not in one of their own, half of what a small call takes."""
+    monkeypatch.setenv("OVERTONE_DECODE", "threads")
+
+
 @pytest.fixture(scope="session")
 def data() -> Path:
     """A folder of more real audio, by the names of `CLIPS`; tests that need it are skipped, saying so, without it."""

@@ -36,11 +36,15 @@ def here(sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def emotion(here: Path, small_checkpoint: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+def emotion(
+    here: Path,
+    small_checkpoint: Path,
+    decoded_here: None,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+):
     """`overtone emotion --model … ARGS` in this process: exit code, standard output and error."""
     monkeypatch.setenv("OVERTONE_THREADS", "1")  # as in `command.environment`
-    # A process that decodes would be half of what a call takes; those that tests start as children have one.
-    monkeypatch.setenv("OVERTONE_DECODE", "threads")
 
     def call(*arguments: str, command: str = "emotion") -> tuple[int, str, str]:
         code = run([command, "--model", str(small_checkpoint), *arguments])

@@ -70,13 +70,13 @@ def test_devices_and_precisions_that_are_not_here(emotion, options, said):
     assert said in err
 
 
+@pytest.mark.usefixtures("decoded_here")
 def test_config_file_and_environment(here, small_checkpoint, monkeypatch, capsys):
     settings = here / "settings.toml"
     settings.write_text(f'model = "{small_checkpoint}"\ngranularity = "utterance"\nlabels = "published"\n')
     monkeypatch.setenv("OVERTONE_CONFIG", str(settings))
     monkeypatch.setenv("OVERTONE_LABELS", "english")
     monkeypatch.setenv("OVERTONE_THREADS", "1")
-    monkeypatch.setenv("OVERTONE_DECODE", "threads")
 
     def keys(*arguments: str) -> dict:
         assert run(["emotion", "-q", "a.wav", *arguments]) == 0

@@ -119,10 +119,10 @@ def test_killed_and_resumed(short, small_checkpoint, tmp_path, more, broken):
         assert _same(record, found[key]), key
 
 
-def test_resuming_a_finished_run_changes_nothing(short, small_checkpoint, tmp_path, capsys, monkeypatch):
+@pytest.mark.usefixtures("decoded_here")
+def test_resuming_a_finished_run_changes_nothing(short, small_checkpoint, tmp_path, capsys):
     inputs = _inputs(short, broken=False)[:5]
     out = tmp_path / "out.jsonl"
-    monkeypatch.setenv("OVERTONE_DECODE", "threads")
     assert run(_arguments(small_checkpoint, out, *inputs)) == 0
     before = out.read_bytes()
     assert run([*_arguments(small_checkpoint, out, *inputs), "--resume"]) == 0
@@ -182,11 +182,11 @@ def test_killed_and_resumed_in_other_formats(short, small_checkpoint, tmp_path, 
         assert _same(one, other, apart), (one, other)
 
 
-def test_a_side_file_of_a_stopped_run_is_not_lost_unasked(short, small_checkpoint, tmp_path, capsys, monkeypatch):
+@pytest.mark.usefixtures("decoded_here")
+def test_a_side_file_of_a_stopped_run_is_not_lost_unasked(short, small_checkpoint, tmp_path, capsys):
     good, bad = _inputs(short, broken=False)[:3], _inputs(short, broken=True)[4]
     out, side = tmp_path / "out.csv", tmp_path / "out.csv.resume.jsonl"
     arguments = _arguments(small_checkpoint, out, *good, bad)
-    monkeypatch.setenv("OVERTONE_DECODE", "threads")
     assert run(arguments) == 1
     before = side.read_bytes()
     assert run(arguments) == 2
@@ -204,11 +204,11 @@ def test_a_side_file_of_a_stopped_run_is_not_lost_unasked(short, small_checkpoin
     assert run([*_arguments(small_checkpoint, out, *good), "--overwrite"]) == 0
 
 
-def test_embeddings_of_what_was_done_before_stay(short, small_checkpoint, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("decoded_here")
+def test_embeddings_of_what_was_done_before_stay(short, small_checkpoint, tmp_path):
     good = _inputs(short, broken=False)[:2]
     bad = _inputs(short, broken=True)[4]
     vectors = tmp_path / "vectors"
-    monkeypatch.setenv("OVERTONE_DECODE", "threads")
     arguments = [*_arguments(small_checkpoint, tmp_path / "out.csv", *good, bad), "--embeddings", str(vectors)]
     assert run(arguments) == 1
     before = {path.name: path.stat().st_mtime_ns for path in vectors.iterdir()}

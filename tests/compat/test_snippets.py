@@ -241,7 +241,12 @@ SNIPPETS: list[tuple[str, Values, Values, tuple[str, ...], str]] = [
 
 @pytest.fixture
 def _published(
-    models: dict[str, str], quickly_loaded: None, converted_here: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    models: dict[str, str],
+    quickly_loaded: None,
+    converted_here: None,
+    decoded_here: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Hubs that have small models in the place of those that are published. The working folder is an empty one."""
 
@@ -258,7 +263,6 @@ def _published(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OVERTONE_MEMORY", "4GiB")
     monkeypatch.setenv("OVERTONE_BACKEND", "torch")  # which converts nothing; what is heard is tested elsewhere
-    monkeypatch.setenv("OVERTONE_DECODE", "threads")  # which are sooner there than processes
     monkeypatch.setenv("OVERTONE_THREADS", "1")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
 

@@ -49,20 +49,23 @@ print(json.dumps({"peak": sampler.peak_bytes, "resident": plan.resident_bytes, "
 """
 
 
-def child(tmp_path: Path, model: Path, options: dict[str, Any], *, minutes: float, count: int = 1) -> dict[str, float]:
-    code = f"import sys; sys.path.insert(0, {str(TESTS)!r})\n" + CHILD
-    arguments = json.dumps([str(model), options, minutes, count])
+def told(program: str, *arguments: str, folder: Path) -> str:
+    """The last line that a program of these tests prints, run in a folder, in a process of its own."""
+    code = f"import sys; sys.path.insert(0, {str(TESTS)!r})\n" + program
     done = subprocess.run(
-        [sys.executable, "-c", code, arguments],
-        cwd=tmp_path,
+        [sys.executable, "-c", code, *arguments],
+        cwd=folder,
         capture_output=True,
         encoding="utf-8",
         timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    answer: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return answer
+    return done.stdout.splitlines()[-1]
+
+
+def child(tmp_path: Path, model: Path, options: dict[str, Any], *, minutes: float, count: int = 1) -> dict[str, float]:
+    return dict(json.loads(told(CHILD, json.dumps([str(model), options, minutes, count]), folder=tmp_path)))
 
 
 @pytest.mark.slow
@@ -146,10 +149,8 @@ def test_loading_takes_no_more_than_running(tmp_path: Path, shape: str) -> None:
     # As wide as the base shape, and a third as deep: weights of 120 MiB, whose pages would count beside what is packed.
     wide = random_checkpoint.BASE | {"depth": 3, "prenet_depth": 1}
     model = "tiny" if shape == "tiny" else str(random_checkpoint.write(tmp_path / shape, wide, optimizer=False))
-    code = f"import sys; sys.path.insert(0, {str(TESTS)!r})\n" + LOADING
     for _ in range(3):  # converted and measured; compiled and kept; loaded as it was kept
-        done = subprocess.run([sys.executable, "-c", code, model], capture_output=True, encoding="utf-8", check=True)
-    found = json.loads(done.stdout.splitlines()[-1])
+        found = json.loads(told(LOADING, model, folder=tmp_path))
     assert found["peak"] <= found["resident"] + 40 * MIB
     assert found["resident"] < (260 if shape == "tiny" else 440) * MIB
 
@@ -177,20 +178,9 @@ print(json.dumps({"peak": sampler.peak_bytes, "budget": budget, "results": len(r
 
 @pytest.mark.slow
 def test_many_channels_hold_a_budget_or_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
-    code = f"import sys; sys.path.insert(0, {str(TESTS)!r})\n" + MANY_CHANNELS
-
     def ran(memory: str) -> dict[str, Any]:
         # Each in a process of its own, as what one run leaves in memory counts for the next.
-        done = subprocess.run(
-            [sys.executable, "-c", code, memory],
-            cwd=tmp_path,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=600,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        return dict(json.loads(done.stdout.splitlines()[-1]))
+        return dict(json.loads(told(MANY_CHANNELS, memory, folder=tmp_path)))
 
     before = ran("560MiB")
     (refused,) = before["errors"]
@@ -205,7 +195,7 @@ def test_many_channels_hold_a_budget_or_are_refused_before_they_are_decoded(tmp_
 
 
 @pytest.mark.slow
-def test_weights_are_held_once(base: Path) -> None:
+def test_weights_are_held_once(base: Path, tmp_path: Path) -> None:
     code = """
 import sys
 from pathlib import Path
@@ -219,9 +209,8 @@ with PeakSampler() as sampler:
     network, head = load(checkpoints.find(sys.argv[1]))
 print((sampler.peak_bytes - before) / checkpoints.find(sys.argv[1]).weight_bytes)
 """
-    done = subprocess.run([sys.executable, "-c", code, str(base)], capture_output=True, encoding="utf-8", check=True)
     # Held twice it would be 2, with the optimiser's state 3; over 1 are the file's index and the network's own objects.
-    assert float(done.stdout) < 1.25
+    assert float(told(code, str(base), folder=tmp_path)) < 1.25
 
 
 @pytest.mark.slow
@@ -233,17 +222,16 @@ def test_full_context_at_two_minutes_grows_a_fifth_of_funasrs(tmp_path: Path) ->
     pytest.importorskip("omegaconf", reason="funasr, the oracle, is not installed")
     shape = random_checkpoint.BASE | {"embed_dim": 384, "depth": 1, "prenet_depth": 1, "channels": 256}
     folder = random_checkpoint.write(tmp_path / "base", shape, optimizer=False)
-    code = f"""
-import sys, warnings
+    code = """
+import warnings
 warnings.simplefilter("ignore")
-sys.path.insert(0, {str(TESTS)!r})
 from pathlib import Path
 import numpy as np
 from helpers.clips import buzz
 from helpers.oracles.emotion2vec import oracle, ours
 from overtone.system.machine import rss_bytes
 from overtone.system.memory import PeakSampler
-run = {{"ours": ours, "theirs": oracle}}[sys.argv[1]](Path(sys.argv[2]))
+run = {"ours": ours, "theirs": oracle}[sys.argv[1]](Path(sys.argv[2]))
 run(buzz(1.0))
 before = rss_bytes()
 with PeakSampler() as sampler:
@@ -251,17 +239,7 @@ with PeakSampler() as sampler:
 np.save(sys.argv[1], frames)
 print(sampler.peak_bytes - before)
 """
-    growth = {}
-    for which in ("ours", "theirs"):
-        done = subprocess.run(
-            [sys.executable, "-c", code, which, str(folder)],
-            cwd=tmp_path,
-            capture_output=True,
-            encoding="utf-8",
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        growth[which] = int(done.stdout.splitlines()[-1])
+    growth = {which: int(told(code, which, str(folder), folder=tmp_path)) for which in ("ours", "theirs")}
     assert growth["ours"] < growth["theirs"] / 5, growth
     import numpy as np
 

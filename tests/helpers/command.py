@@ -26,7 +26,7 @@ def environment(**changes: str) -> dict[str, str]:
     """The environment of a child: this one's, with the package on the path."""
     path = os.pathsep.join(filter(None, [str(SRC), os.environ.get("PYTHONPATH")]))
     # One thread: on a machine with other work to do, two that wait for each other take many times as long.
-    return {**os.environ, "PYTHONPATH": path, "OVERTONE_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", **changes}
+    return {**os.environ, "PYTHONPATH": path, "OVERTONE_THREADS": "1", **changes}
 
 
 def start(*arguments: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None, **more: Any) -> Any:
